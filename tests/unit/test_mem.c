@@ -1,0 +1,95 @@
+/* Unit tests of mem.c: every edge of a region, and what a hostile address gets. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mem.h"
+
+enum { MIB = 1 << 20 };
+#define HIGH (UINT64_C(1) << 32)
+
+static struct guest_mem mem;
+
+static int setup(void **state)
+{
+	static const struct guest_region regions[] = {
+		{.gpa = 0, .len = 2 * MIB},
+		{.gpa = HIGH, .len = MIB},
+	};
+
+	(void)state;
+	return guest_mem_init(&mem, regions, 2, &(struct guest_mem_opts){0}, NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	guest_mem_fini(&mem);
+	return 0;
+}
+
+static void a_pointer_needs_the_whole_span_inside_one_region(void **state)
+{
+	(void)state;
+	assert_ptr_equal(guest_mem_ptr(&mem, 0, 1), mem.base);
+	assert_non_null(guest_mem_ptr(&mem, 0, 2 * MIB));
+	assert_null(guest_mem_ptr(&mem, 0, 2 * MIB + 1));
+	assert_non_null(guest_mem_ptr(&mem, 2 * MIB - 1, 1));
+	assert_null(guest_mem_ptr(&mem, 2 * MIB - 1, 2));
+	assert_null(guest_mem_ptr(&mem, 2 * MIB, 1));
+	assert_null(guest_mem_ptr(&mem, HIGH - 1, 2));
+	assert_ptr_equal(guest_mem_ptr(&mem, HIGH, MIB), (char *)mem.base + 2 * MIB);
+	assert_null(guest_mem_ptr(&mem, HIGH + MIB, 1));
+	assert_null(guest_mem_ptr(&mem, HIGH, 0));
+}
+
+static void lengths_that_wrap_find_nothing(void **state)
+{
+	(void)state;
+	assert_null(guest_mem_ptr(&mem, 1, UINT64_MAX));
+	assert_null(guest_mem_ptr(&mem, UINT64_MAX, 1));
+	assert_null(guest_mem_ptr(&mem, HIGH + 4, UINT64_MAX - 3));
+}
+
+static void copies_go_whole_or_not_at_all(void **state)
+{
+	char buf[4] = "abc", back[4] = "";
+
+	(void)state;
+	assert_int_equal(guest_mem_write(&mem, HIGH + MIB - 4, buf, 4), 0);
+	assert_int_equal(guest_mem_read(&mem, HIGH + MIB - 4, back, 4), 0);
+	assert_string_equal(back, "abc");
+	assert_int_equal(guest_mem_write(&mem, HIGH + MIB - 3, "zzzz", 4), -EFAULT);
+	assert_int_equal(guest_mem_read(&mem, HIGH + MIB - 3, back, 4), -EFAULT);
+	assert_string_equal(back, "abc");
+	assert_int_equal(guest_mem_read(&mem, UINT64_MAX, back, 0), 0);
+}
+
+static void ram_that_cannot_be_had_is_an_error_with_the_size_in_it(void **state)
+{
+	const struct guest_region huge = {.gpa = 0, .len = UINT64_C(1) << 62};
+	struct guest_mem m;
+	struct diag diag = {0};
+
+	(void)state;
+	assert_true(guest_mem_init(&m, &huge, 1, &(struct guest_mem_opts){0}, &diag) < 0);
+	assert_non_null(strstr(diag.what, "4194304 TiB of guest memory"));
+	guest_mem_fini(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pointer_needs_the_whole_span_inside_one_region),
+		cmocka_unit_test(lengths_that_wrap_find_nothing),
+		cmocka_unit_test(copies_go_whole_or_not_at_all),
+		cmocka_unit_test(ram_that_cannot_be_had_is_an_error_with_the_size_in_it),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

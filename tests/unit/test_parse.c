@@ -1,0 +1,134 @@
+/* Unit tests of base/parse.c and base/diag.c: what users type, and what they are told. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/diag.h"
+#include "base/parse.h"
+
+static void numbers_are_decimal_or_0x(void **state)
+{
+	uint64_t v = 7;
+
+	(void)state;
+	assert_int_equal(parse_u64("0", &v), 0);
+	assert_int_equal(v, 0);
+	assert_int_equal(parse_u64("010", &v), 0);
+	assert_int_equal(v, 10);
+	assert_int_equal(parse_u64("0x3f8", &v), 0);
+	assert_int_equal(v, 0x3f8);
+	assert_int_equal(parse_u64("18446744073709551615", &v), 0);
+	assert_true(v == UINT64_MAX);
+}
+
+static void what_is_no_number_is_refused_and_changes_nothing(void **state)
+{
+	static const char *const bad[] = {"",   " 1",  "1 ", "-1",  "+1",
+					  "0x", "0xg", "1k", "abc", "1.0"};
+	uint64_t v = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(parse_u64(bad[i], &v), -EINVAL);
+	assert_int_equal(parse_u64("18446744073709551616", &v), -ERANGE);
+	assert_int_equal(parse_u64_in("256", 1, 255, &v), -ERANGE);
+	assert_int_equal(parse_u64_in("0", 1, 255, &v), -ERANGE);
+	assert_int_equal(v, 7);
+}
+
+static void sizes_take_binary_units(void **state)
+{
+	uint64_t v = 7;
+
+	(void)state;
+	assert_int_equal(parse_size_bytes("4096", &v), 0);
+	assert_int_equal(v, 4096);
+	assert_int_equal(parse_size_bytes("64M", &v), 0);
+	assert_int_equal(v, 64 << 20);
+	assert_int_equal(parse_size_bytes("1g", &v), 0);
+	assert_int_equal(v, 1 << 30);
+	assert_int_equal(parse_size_bytes("2GiB", &v), 0);
+	assert_true(v == UINT64_C(2) << 30);
+	assert_int_equal(parse_size_bytes("3KB", &v), 0);
+	assert_int_equal(v, 3072);
+	assert_int_equal(parse_size_bytes("1T", &v), 0);
+	assert_true(v == UINT64_C(1) << 40);
+	assert_int_equal(parse_size_bytes("64MX", &v), -EINVAL);
+	assert_int_equal(parse_size_bytes("M", &v), -EINVAL);
+	assert_int_equal(parse_size_bytes("64MMiB", &v), -EINVAL);
+	assert_int_equal(parse_size_bytes("1.5G", &v), -EINVAL);
+	assert_int_equal(parse_size_bytes("99999999999999T", &v), -ERANGE);
+}
+
+static void seconds_take_decimals(void **state)
+{
+	int64_t ns = 7;
+
+	(void)state;
+	assert_int_equal(parse_seconds_ns("2", &ns), 0);
+	assert_int_equal(ns, 2000000000);
+	assert_int_equal(parse_seconds_ns("0.25", &ns), 0);
+	assert_int_equal(ns, 250000000);
+	assert_int_equal(parse_seconds_ns("1.0000000019", &ns), 0);
+	assert_int_equal(ns, 1000000001);
+	assert_int_equal(parse_seconds_ns("1.", &ns), -EINVAL);
+	assert_int_equal(parse_seconds_ns(".5", &ns), -EINVAL);
+	assert_int_equal(parse_seconds_ns("0x2", &ns), -EINVAL);
+	assert_int_equal(parse_seconds_ns("1s", &ns), -EINVAL);
+	assert_int_equal(parse_seconds_ns("99999999999", &ns), -ERANGE);
+}
+
+static void sizes_are_shown_short(void **state)
+{
+	char buf[24];
+
+	(void)state;
+	assert_string_equal(format_size(17, buf), "17 B");
+	assert_string_equal(format_size(4096, buf), "4 KiB");
+	assert_string_equal(format_size(4608, buf), "4.5 KiB");
+	assert_string_equal(format_size(UINT64_C(3) << 30, buf), "3 GiB");
+	assert_string_equal(format_size(UINT64_MAX, buf), "16777215.9 TiB");
+}
+
+static void the_first_cause_wins(void **state)
+{
+	struct diag diag = {0};
+
+	(void)state;
+	assert_int_equal(diag_set(&diag, -ENOENT, "open kernel '%s'", "a\nb\033"), -ENOENT);
+	assert_int_equal(diag_set(&diag, -EIO, "later"), -EIO);
+	diag_remedy(&diag, "name a file");
+	diag_remedy(&diag, "no, another");
+	assert_int_equal(diag.err, -ENOENT);
+	assert_string_equal(diag.what, "open kernel 'a?b?': No such file or directory");
+	assert_string_equal(diag.remedy, "name a file");
+}
+
+static void einval_says_its_own_reason(void **state)
+{
+	struct diag diag = {0};
+
+	(void)state;
+	diag_set(&diag, -EINVAL, "--cpus 0: at least 1");
+	assert_string_equal(diag.what, "--cpus 0: at least 1");
+	assert_int_equal(diag_set(NULL, -EIO, "nobody listens"), -EIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_are_decimal_or_0x),
+		cmocka_unit_test(what_is_no_number_is_refused_and_changes_nothing),
+		cmocka_unit_test(sizes_take_binary_units),
+		cmocka_unit_test(seconds_take_decimals),
+		cmocka_unit_test(sizes_are_shown_short),
+		cmocka_unit_test(the_first_cause_wins),
+		cmocka_unit_test(einval_says_its_own_reason),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,46 @@
+/*
+ * layout.h - the guest physical address map of an x86-64 machine, written down once.
+ *
+ *   0x0000_0000  real-mode IVT and BDA, as firmware would leave them (reserved by the memory map)
+ *   0x0000_1000  GDT for the entry state
+ *   0x0000_6000  hvm_start_info, module list, memory map (PVH)
+ *   0x0000_7000  zero page (Linux boot protocol)
+ *   0x0000_9000  page tables for 64-bit entry
+ *   0x0002_0000  kernel command line, 64 KiB at most
+ *   0x0009_fc00  EBDA: MP table
+ *   0x000a_0000  legacy hole (VGA, option ROMs): no RAM for the kernel, reserved by the memory map
+ *   0x000e_0000  ACPI tables, RSDP first
+ *   0x0010_0000  kernel and initrd
+ *   0xc000_0000  the hole: RAM ends here and goes on at 4 GiB
+ *   0xd000_0000  MMIO device ranges
+ *   0xfec0_0000  IOAPIC
+ *   0xfee0_0000  local APICs
+ *   0xfffb_c000  KVM's identity map page and three TSS pages (Intel hosts)
+ *   0x1_0000_0000  RAM above the hole
+ */
+#ifndef ARCH_X86_64_LAYOUT_H
+#define ARCH_X86_64_LAYOUT_H
+
+#include <stdint.h>
+
+#define LAYOUT_GDT_GPA            UINT64_C(0x1000)
+#define LAYOUT_PVH_START_INFO_GPA UINT64_C(0x6000)
+#define LAYOUT_ZERO_PAGE_GPA      UINT64_C(0x7000)
+#define LAYOUT_PAGE_TABLES_GPA    UINT64_C(0x9000)
+#define LAYOUT_CMDLINE_GPA        UINT64_C(0x20000)
+#define LAYOUT_CMDLINE_MAX        UINT64_C(0x10000) /* with the closing NUL */
+#define LAYOUT_EBDA_GPA           UINT64_C(0x9fc00)
+#define LAYOUT_LOW_RAM_END        UINT64_C(0xa0000)
+#define LAYOUT_ACPI_GPA           UINT64_C(0xe0000)
+#define LAYOUT_ACPI_END           UINT64_C(0x100000)
+#define LAYOUT_HIGH_RAM_GPA       UINT64_C(0x100000)
+#define LAYOUT_HOLE_FIRST         UINT64_C(0xc0000000)
+#define LAYOUT_HOLE_END           UINT64_C(0x100000000)
+#define LAYOUT_MMIO_GPA           UINT64_C(0xd0000000)
+#define LAYOUT_MMIO_END           UINT64_C(0xe0000000)
+#define LAYOUT_IOAPIC_GPA         UINT64_C(0xfec00000)
+#define LAYOUT_LAPIC_GPA          UINT64_C(0xfee00000)
+#define LAYOUT_IDENTITY_MAP_GPA   UINT64_C(0xfffbc000)
+#define LAYOUT_TSS_GPA            UINT64_C(0xfffbd000)
+
+#endif

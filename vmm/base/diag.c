@@ -1,0 +1,43 @@
+#include "base/diag.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A file name may hold anything; a message must stay one harmless line. */
+static void make_printable(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+}
+
+int diag_set(struct diag *diag, int err, const char *what, ...)
+{
+	va_list ap;
+	int n;
+
+	if (!diag || diag->err)
+		return err;
+	diag->err = err;
+	va_start(ap, what);
+	n = vsnprintf(diag->what, sizeof(diag->what), what, ap);
+	va_end(ap);
+	if (err != -EINVAL && n >= 0 && (size_t)n < sizeof(diag->what))
+		snprintf(diag->what + n, sizeof(diag->what) - (size_t)n, ": %s", strerror(-err));
+	make_printable(diag->what);
+	return err;
+}
+
+void diag_remedy(struct diag *diag, const char *remedy, ...)
+{
+	va_list ap;
+
+	if (!diag || diag->remedy[0])
+		return;
+	va_start(ap, remedy);
+	vsnprintf(diag->remedy, sizeof(diag->remedy), remedy, ap);
+	va_end(ap);
+	make_printable(diag->remedy);
+}

@@ -1,0 +1,130 @@
+/*
+ * device.h - the device interface: what a chip offers (struct device_class) and what it is handed
+ * (struct device_env). A device knows no guest address, no KVM, no file descriptor and no other
+ * device, so a unit test hands it fakes.
+ *
+ * Threads: iobus calls read and write on any vCPU thread, the event thread calls expire, rx and
+ * tx_room. Each of these runs with the device's lock held (device_lock()), unless the class sets
+ * self_locked; a device's op therefore never takes that lock itself. kick runs without the lock.
+ * Everything in device_env may be called from any op.
+ */
+#ifndef VMM_DEVICE_H
+#define VMM_DEVICE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vm_end.h"
+
+struct device;
+struct guest_mem;
+
+#define NS_PER_S INT64_C(1000000000)
+
+struct clock_src {
+	int64_t (*realtime_ns)(const struct clock_src *clk);  /* since 1970-01-01T00:00:00Z */
+	int64_t (*monotonic_ns)(const struct clock_src *clk); /* never goes back */
+};
+
+/* One interrupt input of the interrupt controller. */
+struct irq_line {
+	void (*set)(struct irq_line *irq, bool level);
+};
+
+/* A one-shot timer; when it expires the event thread calls device_class.expire. */
+struct timer_line {
+	/* Deadline in monotonic_ns of clock_src; replaces an earlier one. INT64_MAX disarms. */
+	void (*arm)(struct timer_line *timer, int64_t deadline_ns);
+};
+
+/* Where a character device's output goes and where its input comes from. Never blocks. */
+struct char_backend {
+	/* Takes one byte of output; false when there is no room (tx_room is called when there is). */
+	bool (*put)(struct char_backend *be, uint8_t byte);
+	bool (*has_room)(const struct char_backend *be);
+	/* The device's rx_room grew: input held back may be offered again. */
+	void (*input_wanted)(struct char_backend *be);
+};
+
+/* What a character device offers to its back end, called by the event thread under the lock. */
+struct char_ops {
+	size_t (*rx_room)(struct device *dev); /* bytes that rx takes now without loss */
+	void (*rx)(struct device *dev, const uint8_t *buf, size_t n); /* n <= rx_room */
+	void (*tx_room)(struct device *dev); /* put failed before; there is room again */
+};
+
+/* How a device ends the VM. The first end counts; returns at once, the VM stops soon after. */
+struct power {
+	void (*end)(struct power *power, struct vm_end end);
+};
+
+/* Where in a device an access lands. */
+struct io_at {
+	uint64_t off; /* from the first byte of the range */
+	uint8_t size; /* bytes: 1, 2, 4 or 8, and at most max_access; off + size is inside the range */
+	uint8_t range; /* region id given at registration */
+};
+
+/* All borrowed; each outlives the device. A class uses only what its header comment names. */
+struct device_env {
+	const struct clock_src *clock;
+	struct guest_mem *mem;
+	struct irq_line *irq;
+	struct timer_line *timer;
+	struct char_backend *chr;
+	struct power *power;
+	const void *conf; /* class-specific; see the class's declaration in devices/classes.h */
+};
+
+struct device_class {
+	const char *name; /* the part: "16550A" */
+	const char
+		*fdt_compatible; /* strings separated by NUL as in the FDT, NULL when not in it */
+	size_t state_size;
+	uint8_t max_access; /* bytes; the bus splits wider accesses. 0 means 8. */
+	bool self_locked;   /* ops need no lock: the device synchronises itself */
+	int (*init)(struct device *dev, const struct device_env *env); /* may be NULL */
+	void (*reset)(struct device *dev);                             /* may be NULL */
+	void (*fini)(struct device *dev);                              /* may be NULL */
+	uint64_t (*read)(struct device *dev, struct io_at at);
+	void (*write)(struct device *dev, struct io_at at, uint64_t val);
+	void (*kick)(struct device *dev, unsigned queue);
+	void (*expire)(struct device *dev); /* the timer_line's deadline passed */
+	const struct char_ops *chr;         /* NULL unless a character device */
+};
+
+/* First member of every device's state. */
+struct device {
+	const struct device_class *cls;
+	pthread_mutex_t lock;
+	uint64_t guest_errors; /* accesses that hardware does not define; under the lock */
+};
+
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
+/* Allocates state_size zeroed bytes and runs init. The caller owns *ret. Returns 0 or -errno. */
+int device_create(const struct device_class *cls, const struct device_env *env,
+		  struct device **ret);
+
+/* Takes NULL. The device must be off every bus and its timer disarmed. Returns NULL. */
+struct device *device_destroy(struct device *dev);
+
+/* The lock around ops; both do nothing for a self_locked class. */
+static inline void device_lock(struct device *dev)
+{
+	if (!dev->cls->self_locked)
+		pthread_mutex_lock(&dev->lock);
+}
+
+static inline void device_unlock(struct device *dev)
+{
+	if (!dev->cls->self_locked)
+		pthread_mutex_unlock(&dev->lock);
+}
+
+/* Counts an access that the device does not define; returns 0, the value such a read gets. */
+uint64_t device_guest_error(struct device *dev, struct io_at at);
+
+#endif

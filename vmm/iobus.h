@@ -1,0 +1,109 @@
+/*
+ * iobus.h - the range bus: guest address -> device, by bsearch in one immutable sorted snapshot.
+ *
+ * The port and the memory-mapped address space are two buses of this code. Each vCPU owns one
+ * reader per bus; an access through a reader takes no lock but the device's own and never waits for
+ * a writer. Writers (iobus_add, iobus_remove, any thread) copy the snapshot, publish the copy and
+ * free the old one once every reader has left it.
+ *
+ * Defined once, here, for every device:
+ * - an access inside one range and no wider than the class's max_access is one read or write;
+ * - anything else (wider, of a size that is no power of two, not naturally aligned within the range
+ *   while wider than max_access, straddling ranges or the edge of one) is split, lowest address
+ *   first, into the largest power-of-two pieces that fit;
+ * - bytes that no range claims, and bytes past the top of the address space, read as all ones, and
+ *   writes to them are dropped; both are counted as unclaimed;
+ * - string I/O (count > 1) is count accesses to the same address, in order.
+ */
+#ifndef VMM_IOBUS_H
+#define VMM_IOBUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+struct device;
+struct iobus;
+struct iobus_reader;
+
+enum iobus_space {
+	IOBUS_PIO,  /* 64 Ki ports */
+	IOBUS_MMIO, /* 64-bit guest physical addresses */
+};
+
+struct iobus_range {
+	uint64_t first,
+		len; /* len in bytes, not 0; first + len must not pass the top of the space */
+	struct device *dev; /* borrowed until iobus_remove() returned */
+	const char *owner;  /* borrowed as long; names the range in errors and statistics */
+	uint8_t region;     /* handed to the device as io_at.range */
+};
+
+/* Returns 0 or -errno; the caller owns *ret. */
+int iobus_create(enum iobus_space space, struct iobus **ret);
+
+/* Takes NULL. Every reader must have been destroyed. Returns NULL. */
+struct iobus *iobus_destroy(struct iobus *bus);
+
+/*
+ * Registers a range; accesses that start after this returned find it. -EINVAL for an empty range or
+ * one that wraps, -EEXIST for an overlap (diag names both owners), -ENOMEM, -ENOSPC past the limit
+ * of ranges.
+ */
+int iobus_add(struct iobus *bus, const struct iobus_range *range, struct diag *diag);
+
+/*
+ * Registers n ranges in one step, all or none: one sort, one publication. Errors as iobus_add().
+ */
+int iobus_add_many(struct iobus *bus, const struct iobus_range *ranges, size_t n,
+		   struct diag *diag);
+
+/*
+ * Removes the range that starts at first; once this returned no reader is inside the device through
+ * it and none will be. -ENOENT when there is none. Must not be called from a device's op.
+ */
+int iobus_remove(struct iobus *bus, uint64_t first, struct diag *diag);
+
+/* A reader for one thread at a time. Returns 0 or -ENOMEM; the caller owns *ret. */
+int iobus_reader_create(struct iobus *bus, struct iobus_reader **ret);
+struct iobus_reader *iobus_reader_destroy(struct iobus_reader *reader); /* takes and returns NULL */
+
+/* One access of size bytes (1 to 8); data is in guest (little-endian) byte order. */
+void iobus_read(struct iobus_reader *reader, uint64_t addr, unsigned size, void *data);
+void iobus_write(struct iobus_reader *reader, uint64_t addr, unsigned size, const void *data);
+
+/* count accesses to one address, data advancing by size: KVM_EXIT_IO with count > 1. */
+void iobus_read_string(struct iobus_reader *reader, uint64_t addr, unsigned size, uint32_t count,
+		       void *data);
+void iobus_write_string(struct iobus_reader *reader, uint64_t addr, unsigned size, uint32_t count,
+			const void *data);
+
+/* Measure the time each access spends in dispatch (two clock readings an access). Off at first. */
+void iobus_set_timing(struct iobus *bus, bool on);
+
+/* Counters of one range, summed over all readers, also those already destroyed. */
+struct iobus_count {
+	uint64_t first, len;
+	char owner[32];
+	uint64_t reads,
+		writes; /* accesses as the guest made them; a split one counts in each range */
+	uint64_t ns;    /* in dispatch, with timing on */
+};
+
+/* Accesses of the whole bus. */
+struct iobus_totals {
+	uint64_t reads, writes;                     /* guest accesses, each string element one */
+	uint64_t split;                             /* accesses that took more than one piece */
+	uint64_t unclaimed_reads, unclaimed_writes; /* accesses with at least one unclaimed byte */
+};
+
+/*
+ * Copies the counters of every range, in address order, into buf (cap entries); returns how many
+ * there are, which may be more than cap. May run beside readers; each number is then a recent one.
+ */
+size_t iobus_counts(struct iobus *bus, struct iobus_count *buf, size_t cap,
+		    struct iobus_totals *ret_totals);
+
+#endif

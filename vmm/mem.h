@@ -1,0 +1,53 @@
+/*
+ * mem.h - guest RAM: the only place where a guest physical address becomes a pointer.
+ *
+ * RAM is one memfd, mapped once; guest physical RAM regions are slices of it, in address order.
+ */
+#ifndef VMM_MEM_H
+#define VMM_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+enum { GUEST_MEM_REGIONS_MAX = 4 };
+
+struct guest_region {
+	uint64_t gpa, len; /* bytes, page multiples */
+	void *host;        /* the mapping of gpa */
+};
+
+struct guest_mem {
+	struct guest_region region[GUEST_MEM_REGIONS_MAX];
+	unsigned nr_regions;
+	int fd;         /* the memfd; -1 when not open */
+	void *base;     /* the whole mapping */
+	uint64_t bytes; /* its length */
+};
+
+struct guest_mem_opts {
+	bool hugepages; /* MFD_HUGETLB */
+	bool prealloc;  /* every page is touched before the guest runs */
+};
+
+/*
+ * Makes and maps RAM for the given regions (gpa and len filled in, ascending, disjoint). Copies the
+ * regions. -ENOMEM and friends with diag. mem may be uninitialised; on failure it is safe to fini.
+ */
+int guest_mem_init(struct guest_mem *mem, const struct guest_region *regions, unsigned nr,
+		   const struct guest_mem_opts *opts, struct diag *diag);
+void guest_mem_fini(struct guest_mem *mem);
+
+/*
+ * [gpa, gpa + len) as a host pointer when it lies inside one region, else NULL; len 0 gives NULL.
+ * The guest may change the bytes at any time: fetch a field once into a local, then check it.
+ */
+void *guest_mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/* Copies; -EFAULT when any byte is outside RAM, and nothing is copied then. len 0 succeeds. */
+int guest_mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len);
+int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, size_t len);
+
+#endif
