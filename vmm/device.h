@@ -80,8 +80,7 @@ struct device_env {
 
 struct device_class {
 	const char *name; /* the part: "16550A" */
-	const char
-		*fdt_compatible; /* strings separated by NUL as in the FDT, NULL when not in it */
+	const char *fdt_compatible; /* separated by single blanks; NULL: not in the device tree */
 	size_t state_size;
 	uint8_t max_access; /* bytes; the bus splits wider accesses. 0 means 8. */
 	bool self_locked;   /* ops need no lock: the device synchronises itself */

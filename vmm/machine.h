@@ -20,6 +20,19 @@ enum {
 	MACHINE_MAP_MAX = 8,
 	MACHINE_DEVICES_MAX = 64,
 	MACHINE_RANGES_MAX = 3, /* a device */
+	MACHINE_GSIS = 24,      /* inputs of the one IOAPIC */
+	MACHINE_CPUS_MAX = 255, /* APIC IDs 0 to 254; 255 is the xAPIC's broadcast */
+	MACHINE_DEFAULT_CPUS = 1,
+};
+
+#define MACHINE_MEM_MIN           (UINT64_C(64) << 20) /* bytes */
+#define MACHINE_DEFAULT_MEM_BYTES (UINT64_C(512) << 20)
+
+/* AUTO, in a row only: machine_resolve() chooses. */
+#define MACHINE_FIRST_AUTO UINT64_MAX
+enum {
+	MACHINE_GSI_NONE = -1,
+	MACHINE_GSI_AUTO = -2,
 };
 
 struct machine_span {
@@ -39,21 +52,42 @@ struct machine_map_entry {
 
 struct machine_range {
 	enum iobus_space space;
-	uint64_t first, len;
+	uint64_t first, len; /* bytes, or ports */
 };
 
+/*
+ * One line of the table: what is wanted. MACHINE_FIRST_AUTO is for MMIO alone and gives a range
+ * whole pages of its own from LAYOUT_MMIO_GPA up; MACHINE_GSI_AUTO gives the lowest free GSI from 5.
+ */
+struct machine_row {
+	const char *name;               /* unique: "serial0" */
+	const char *fdt_name;           /* generic node name, Devicetree Specification 2.2.2 */
+	const struct device_class *cls; /* its name and its compatible strings are used here */
+	struct machine_range range[MACHINE_RANGES_MAX]; /* all of one space; len 0 ends the list */
+	int gsi; /* 0 to 23, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
+};
+
+/* What a row became. Every interrupt is edge-triggered and active high. */
 struct machine_device {
-	const char *name; /* unique, static: "serial0" */
-	const struct device_class *cls;
+	const char *name; /* as in its row */
+	const char *part; /* "16550A" */
+	const char *fdt_name;
+	const struct device_class *cls;                 /* NULL for a chip that KVM emulates */
 	struct machine_range range[MACHINE_RANGES_MAX]; /* region id is the index */
 	unsigned nr_ranges;
-	int gsi; /* -1: no interrupt */
+	int gsi; /* MACHINE_GSI_NONE: no interrupt */
 };
 
 struct machine_spec {
 	uint64_t mem_bytes;
 	unsigned cpus;
 	const char *cmdline; /* the user's words, may be NULL; borrowed */
+	/*
+	 * Rows beside the table's own, borrowed. Bus ranges that the guest is told nothing of (the
+	 * thousands that `tollgate hammer` adds) need no row: they go straight to the bus.
+	 */
+	const struct machine_row *extra;
+	unsigned nr_extra;
 };
 
 struct machine {
@@ -64,18 +98,23 @@ struct machine {
 	unsigned nr_ram;
 	struct machine_map_entry map[MACHINE_MAP_MAX]; /* what the kernel is told, ascending */
 	unsigned nr_map;
-	struct machine_device device[MACHINE_DEVICES_MAX];
+	struct machine_device device[MACHINE_DEVICES_MAX]; /* what goes on our buses */
 	unsigned nr_devices;
+	const struct machine_device *chip; /* what KVM emulates itself; static */
+	unsigned nr_chips;
 };
 
 /*
- * Resolves a spec. -EINVAL with diag for memory below 64 MiB or not a multiple of 4 KiB, no CPUs or
- * over 255, and for rows whose ranges or interrupts overlap (both owners named). The machine holds
- * only borrowed pointers; there is nothing to free.
+ * Resolves a spec. -EINVAL with diag for memory below 64 MiB, not a multiple of 4 KiB or past the
+ * 52 address bits of the architecture (what this host's CPU can address is KVM's to say), no CPUs or
+ * over 255; for rows that have no range, one that leaves its space, or ranges in both spaces; for
+ * two rows of one name; for ranges or interrupts that are taken (both owners named); for more rows,
+ * MMIO pages or interrupts than there are. *ret is untouched on failure. The machine holds only
+ * borrowed pointers; there is nothing to free.
  */
 int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct diag *diag);
 
-/* The device of that name, or NULL. */
+/* The device or chip of that name, or NULL. */
 const struct machine_device *machine_find(const struct machine *m, const char *name);
 
 #endif

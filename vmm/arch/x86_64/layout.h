@@ -1,14 +1,14 @@
 /*
  * layout.h - the guest physical address map of an x86-64 machine, written down once.
  *
- *   0x0000_0000  real-mode IVT and BDA, as firmware would leave them (reserved by the memory map)
+ *   0x0000_0000  real-mode IVT and BDA, as firmware would leave them
  *   0x0000_1000  GDT for the entry state
  *   0x0000_6000  hvm_start_info, module list, memory map (PVH)
  *   0x0000_7000  zero page (Linux boot protocol)
  *   0x0000_9000  page tables for 64-bit entry
  *   0x0002_0000  kernel command line, 64 KiB at most
- *   0x0009_fc00  EBDA: MP table
- *   0x000a_0000  legacy hole (VGA, option ROMs): no RAM for the kernel, reserved by the memory map
+ *   0x0009_fc00  EBDA: MP table; the memory map tells RAM up to here, and reserved to 1 MiB
+ *   0x000a_0000  legacy hole (VGA, option ROMs): backed by RAM, but not for the kernel
  *   0x000e_0000  ACPI tables, RSDP first
  *   0x0010_0000  kernel and initrd
  *   0xc000_0000  the hole: RAM ends here and goes on at 4 GiB
@@ -42,5 +42,6 @@
 #define LAYOUT_LAPIC_GPA          UINT64_C(0xfee00000)
 #define LAYOUT_IDENTITY_MAP_GPA   UINT64_C(0xfffbc000)
 #define LAYOUT_TSS_GPA            UINT64_C(0xfffbd000)
+#define LAYOUT_GPA_END            (UINT64_C(1) << 52) /* MAXPHYADDR is at most 52 bits */
 
 #endif

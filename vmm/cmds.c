@@ -1,0 +1,113 @@
+#include "cmds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+
+void cmd_fail(const struct diag *diag)
+{
+	fprintf(stderr, "tollgate: %s\n", diag->what);
+	if (diag->remedy[0])
+		fprintf(stderr, "  remedy: %s\n", diag->remedy);
+}
+
+static int usage_error(char **argv, struct diag *diag)
+{
+	diag_remedy(diag, "'tollgate %s --help' lists the options", argv[0]);
+	return -EINVAL;
+}
+
+int cmd_bad_option(char **argv, int c, struct diag *diag)
+{
+	const char *arg = argv[optind - 1];
+	const bool is_long = strncmp(arg, "--", 2) == 0;
+	const char *value = strchr(arg, '=');
+	const int name_len = value ? (int)(value - arg) : (int)strlen(arg);
+	const char *why = "is unknown or ambiguous";
+
+	if (c == ':')
+		why = "needs a value";
+	else if (is_long && optopt)
+		why = "takes no value";
+	if (is_long)
+		diag_set(diag, -EINVAL, "option '%.*s' %s", name_len, arg, why);
+	else
+		diag_set(diag, -EINVAL, "option '-%c' %s", optopt, why);
+	return usage_error(argv, diag);
+}
+
+int cmd_no_operands(int argc, char **argv, struct diag *diag)
+{
+	if (optind >= argc)
+		return 0;
+	diag_set(diag, -EINVAL, "'%s' is no option", argv[optind]);
+	return usage_error(argv, diag);
+}
+
+int cmd_parse_mem(const char *arg, uint64_t *ret, struct diag *diag)
+{
+	int r = parse_size_bytes(arg, ret);
+
+	if (r < 0) {
+		diag_set(diag, -EINVAL, "--mem '%s' is %s", arg,
+			 r == -ERANGE ? "too large" : "no size");
+		diag_remedy(diag, "give bytes, or a number with K, M, G or T: --mem 512M");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int cmd_parse_cpus(const char *arg, unsigned *ret, struct diag *diag)
+{
+	uint64_t v;
+	int r = parse_u64_in(arg, 0, UINT32_MAX, &v);
+
+	if (r < 0) {
+		diag_set(diag, -EINVAL, "--cpus '%s' is %s", arg,
+			 r == -ERANGE ? "too large" : "no number");
+		diag_remedy(diag, "give a number: --cpus 2");
+		return -EINVAL;
+	}
+	*ret = (unsigned)v;
+	return 0;
+}
+
+static int write_all(int fd, const char *buf, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
+{
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (strcmp(path, "-") == 0) {
+		r = write_all(STDOUT_FILENO, buf, len);
+		return r < 0 ? diag_set(diag, r, "write to standard output") : 0;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return diag_set(diag, -errno, "create '%s'", path);
+	r = write_all(fd, buf, len);
+	if (close(STEAL_FD(fd)) < 0 && r == 0)
+		r = -errno; /* a network file system may say "no space" only now */
+	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
+}

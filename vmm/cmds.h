@@ -1,0 +1,37 @@
+/*
+ * cmds.h - the subcommands, and what they share: how they tell a failure, read the options that they
+ * have in common, and write their results.
+ *
+ * A subcommand gets its own name as argv[0] and returns the exit status of the process.
+ */
+#ifndef VMM_CMDS_H
+#define VMM_CMDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+int cmd_machine(int argc, char **argv);
+
+/* Prints "tollgate: WHAT" and, when there is one, "  remedy: REMEDY" on stderr. */
+void cmd_fail(const struct diag *diag);
+
+/*
+ * The sentence about what getopt_long() just refused; c is what it returned, '?' or ':'. For this,
+ * opterr is 0, the short options begin with ':', and long options without a short form have values
+ * past 255. Returns -EINVAL.
+ */
+int cmd_bad_option(char **argv, int c, struct diag *diag);
+
+/* Arguments that are left behind the options are a mistake: -EINVAL, else 0. */
+int cmd_no_operands(int argc, char **argv, struct diag *diag);
+
+/* --mem SIZE in bytes, --cpus N. -EINVAL; whether a machine can have that many is machine.h's say. */
+int cmd_parse_mem(const char *arg, uint64_t *ret, struct diag *diag);
+int cmd_parse_cpus(const char *arg, unsigned *ret, struct diag *diag);
+
+/* Writes to a new or emptied file, or to standard output when path is "-". -errno. */
+int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * machine_cmdline.h - the kernel command line of a machine.
+ *
+ * Our defaults come first and the user's words last, because a kernel lets the last word of a kind
+ * win. A default is left out when the user gave a word of its kind before "--" (what follows that is
+ * init's; Linux, Documentation/admin-guide/kernel-parameters.rst):
+ *
+ *   console=ttyS0  the serial console, when the machine has serial0. Consoles add up instead of
+ *                  replacing each other, so a user's console= must not find ours there before it.
+ *   panic=-1       a kernel that panics resets at once, which ends the VM; Linux's own default is to
+ *                  halt for ever, and nobody would be told.
+ */
+#ifndef VMM_MACHINE_CMDLINE_H
+#define VMM_MACHINE_CMDLINE_H
+
+#include "base/diag.h"
+#include "machine.h"
+
+/*
+ * Pure. *ret is a string that the caller frees. -EINVAL with diag when it is longer than
+ * LAYOUT_CMDLINE_MAX with its NUL, -ENOMEM; *ret is untouched then.
+ */
+int machine_cmdline_render(const struct machine *m, char **ret, struct diag *diag);
+
+#endif
