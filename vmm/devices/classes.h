@@ -11,6 +11,16 @@ extern const struct device_class port80_class;       /* nothing */
 extern const struct device_class debugcon_class;     /* chr */
 extern const struct device_class exit_port_class;    /* power */
 extern const struct device_class pvpanic_class;      /* power */
-extern const struct device_class reset_cf9_class;    /* power */
+extern const struct device_class reset_cf9_class;    /* power; range 0: 4 bytes from 0xcf8 */
+extern const struct device_class acpi_sleep_class;   /* power */
+
+/* For statistics and end messages; the caller holds device_lock(). Each takes its own class only. */
+uint8_t port80_last(struct device *dev);           /* the last POST code; 0 before the first */
+uint64_t port80_count(struct device *dev);         /* POST codes written */
+uint64_t debugcon_dropped(struct device *dev);     /* bytes that the back end had no room for */
+uint64_t pvpanic_crash_loaded(struct device *dev); /* panics that the guest's crash kernel took */
+
+/* What the machine's tables tell a guest to write: the type of \_S5 in SLP_TYP of acpi_sleep_class. */
+enum { ACPI_SLEEP_TYPE_S5 = 5 };
 
 #endif

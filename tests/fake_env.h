@@ -1,0 +1,177 @@
+/*
+ * fake_env.h - fakes of everything a struct device_env can hand to a device, and what the device did
+ * with them. For unit tests and fuzz targets; one thread.
+ */
+#ifndef TESTS_FAKE_ENV_H
+#define TESTS_FAKE_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "device.h"
+
+enum { FAKE_OUT_MAX = 64 };
+
+struct fake_env {
+	struct clock_src clock; /* first: fake_clock_env() */
+	int64_t realtime_ns, monotonic_ns;
+
+	struct irq_line irq;
+	bool irq_level;
+	unsigned irq_sets, irq_redundant; /* calls; calls that did not change the level */
+
+	struct timer_line timer;
+	int64_t deadline_ns; /* INT64_MAX: disarmed */
+	unsigned arms;
+
+	struct char_backend chr;
+	size_t room; /* bytes that put still takes */
+	bool refused;
+	uint8_t out[FAKE_OUT_MAX]; /* the first bytes taken */
+	size_t out_len;            /* all bytes taken, also past FAKE_OUT_MAX */
+	unsigned input_wanted;
+
+	struct power power;
+	struct vm_end end; /* the last one */
+	unsigned ends;
+
+	struct device_env env; /* everything above */
+};
+
+static inline const struct fake_env *fake_clock_env(const struct clock_src *clk)
+{
+	return (const struct fake_env *)(const void *)clk;
+}
+
+static inline int64_t fake_realtime_ns(const struct clock_src *clk)
+{
+	return fake_clock_env(clk)->realtime_ns;
+}
+
+static inline int64_t fake_monotonic_ns(const struct clock_src *clk)
+{
+	return fake_clock_env(clk)->monotonic_ns;
+}
+
+static inline void fake_irq_set(struct irq_line *irq, bool level)
+{
+	struct fake_env *f = container_of(irq, struct fake_env, irq);
+
+	f->irq_sets++;
+	if (level == f->irq_level)
+		f->irq_redundant++;
+	f->irq_level = level;
+}
+
+static inline void fake_timer_arm(struct timer_line *timer, int64_t deadline_ns)
+{
+	struct fake_env *f = container_of(timer, struct fake_env, timer);
+
+	f->arms++;
+	f->deadline_ns = deadline_ns;
+}
+
+static inline bool fake_chr_put(struct char_backend *be, uint8_t byte)
+{
+	struct fake_env *f = container_of(be, struct fake_env, chr);
+
+	if (f->room == 0) {
+		f->refused = true;
+		return false;
+	}
+	f->room--;
+	if (f->out_len < FAKE_OUT_MAX)
+		f->out[f->out_len] = byte;
+	f->out_len++;
+	return true;
+}
+
+static inline bool fake_chr_has_room(const struct char_backend *be)
+{
+	const char *base = (const char *)be - offsetof(struct fake_env, chr);
+
+	return ((const struct fake_env *)(const void *)base)->room > 0;
+}
+
+static inline void fake_chr_input_wanted(struct char_backend *be)
+{
+	container_of(be, struct fake_env, chr)->input_wanted++;
+}
+
+static inline void fake_power_end(struct power *power, struct vm_end end)
+{
+	struct fake_env *f = container_of(power, struct fake_env, power);
+
+	f->end = end;
+	f->ends++;
+}
+
+static inline void fake_env_init(struct fake_env *f)
+{
+	*f = (struct fake_env){
+		.clock = {.realtime_ns = fake_realtime_ns, .monotonic_ns = fake_monotonic_ns},
+		.irq = {.set = fake_irq_set},
+		.timer = {.arm = fake_timer_arm},
+		.deadline_ns = INT64_MAX,
+		.chr = {.put = fake_chr_put,
+			.has_room = fake_chr_has_room,
+			.input_wanted = fake_chr_input_wanted},
+		.room = FAKE_OUT_MAX,
+		.power = {.end = fake_power_end},
+	};
+	f->env = (struct device_env){
+		.clock = &f->clock,
+		.irq = &f->irq,
+		.timer = &f->timer,
+		.chr = &f->chr,
+		.power = &f->power,
+	};
+}
+
+/* For cmocka: a device of that class with fresh fakes as the test's state, and its end. */
+static inline int fake_setup(struct fake_env *f, const struct device_class *cls, void **state)
+{
+	struct device *dev;
+	int r;
+
+	fake_env_init(f);
+	r = device_create(cls, &f->env, &dev);
+	if (r == 0)
+		*state = dev;
+	return r;
+}
+
+static inline int fake_teardown(void **state)
+{
+	device_destroy(*state);
+	return 0;
+}
+
+/* Time passes on both clocks; the timer does not run by itself. */
+static inline void fake_pass_ns(struct fake_env *f, int64_t ns)
+{
+	f->realtime_ns += ns;
+	f->monotonic_ns += ns;
+}
+
+/* One access as iobus makes it, under the device's lock. */
+static inline uint64_t fake_read(struct device *dev, uint8_t range, uint64_t off, uint8_t size)
+{
+	uint64_t val;
+
+	device_lock(dev);
+	val = dev->cls->read(dev, (struct io_at){.off = off, .size = size, .range = range});
+	device_unlock(dev);
+	return val;
+}
+
+static inline void fake_write(struct device *dev, uint8_t range, uint64_t off, uint8_t size,
+			      uint64_t val)
+{
+	device_lock(dev);
+	dev->cls->write(dev, (struct io_at){.off = off, .size = size, .range = range}, val);
+	device_unlock(dev);
+}
+
+#endif

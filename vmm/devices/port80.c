@@ -1,0 +1,54 @@
+/*
+ * POST code port 0x80 (IBM AT Technical Reference, "manufacturing port"): a latch that shows how far
+ * firmware or an early kernel came. Linux also writes here to wait about a microsecond.
+ * Modelled: the latch; reads give the last byte back. Range 0: one byte.
+ * Not modelled: the DMA page register that shares the address on an AT.
+ * Environment: nothing. Threads: any vCPU; iobus holds the device's lock around each op.
+ */
+#include "device.h"
+#include "devices/classes.h"
+
+struct port80 {
+	struct device dev;
+	uint8_t last;
+	uint64_t count;
+};
+
+static uint64_t port80_read(struct device *dev, struct io_at at)
+{
+	(void)at;
+	return container_of(dev, struct port80, dev)->last;
+}
+
+static void port80_write(struct device *dev, struct io_at at, uint64_t val)
+{
+	struct port80 *p = container_of(dev, struct port80, dev);
+
+	(void)at;
+	p->last = (uint8_t)val;
+	p->count++;
+}
+
+static void port80_reset(struct device *dev)
+{
+	container_of(dev, struct port80, dev)->last = 0; /* the count is the host's: it goes on */
+}
+
+uint8_t port80_last(struct device *dev)
+{
+	return container_of(dev, struct port80, dev)->last;
+}
+
+uint64_t port80_count(struct device *dev)
+{
+	return container_of(dev, struct port80, dev)->count;
+}
+
+const struct device_class port80_class = {
+	.name = "POST code port",
+	.state_size = sizeof(struct port80),
+	.max_access = 1,
+	.reset = port80_reset,
+	.read = port80_read,
+	.write = port80_write,
+};
