@@ -1,0 +1,80 @@
+/*
+ * Debug console, port 0xe9 (Bochs; QEMU's isa-debugcon): each byte written is a byte of output.
+ * Modelled: output; reads give 0xe9, by which a guest tells that the port is there. Range 0: one
+ * byte. Nothing else exists. The port has no flow control, so a byte that the back end
+ * has no room for is dropped and counted; the guest never waits.
+ * Environment: chr. Threads: any vCPU, and the event thread for char_ops; under the device's lock.
+ */
+#include <assert.h>
+
+#include "device.h"
+#include "devices/classes.h"
+
+enum { DEBUGCON_PRESENT = 0xe9 };
+
+struct debugcon {
+	struct device dev;
+	struct char_backend *chr; /* borrowed */
+	uint64_t dropped;
+};
+
+static uint64_t debugcon_read(struct device *dev, struct io_at at)
+{
+	(void)dev;
+	(void)at;
+	return DEBUGCON_PRESENT;
+}
+
+static void debugcon_write(struct device *dev, struct io_at at, uint64_t val)
+{
+	struct debugcon *con = container_of(dev, struct debugcon, dev);
+
+	(void)at;
+	if (!con->chr->put(con->chr, (uint8_t)val))
+		con->dropped++;
+}
+
+static size_t debugcon_rx_room(struct device *dev)
+{
+	(void)dev;
+	return 0; /* output only */
+}
+
+static void debugcon_rx(struct device *dev, const uint8_t *buf, size_t n)
+{
+	(void)dev;
+	(void)buf;
+	assert(n == 0); /* never more than debugcon_rx_room() */
+}
+
+static void debugcon_tx_room(struct device *dev)
+{
+	(void)dev; /* what was refused is gone; there is nothing to send again */
+}
+
+static int debugcon_init(struct device *dev, const struct device_env *env)
+{
+	container_of(dev, struct debugcon, dev)->chr = env->chr;
+	return 0;
+}
+
+uint64_t debugcon_dropped(struct device *dev)
+{
+	return container_of(dev, struct debugcon, dev)->dropped;
+}
+
+static const struct char_ops debugcon_chr = {
+	.rx_room = debugcon_rx_room,
+	.rx = debugcon_rx,
+	.tx_room = debugcon_tx_room,
+};
+
+const struct device_class debugcon_class = {
+	.name = "debug console",
+	.state_size = sizeof(struct debugcon),
+	.max_access = 1,
+	.init = debugcon_init,
+	.read = debugcon_read,
+	.write = debugcon_write,
+	.chr = &debugcon_chr,
+};
