@@ -1,0 +1,102 @@
+/* Unit tests of the reset control register at 0xcf9, which shares a dword with CONFIG_ADDRESS. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "devices/classes.h"
+#include "fake_env.h"
+
+enum { RC = 1, SYS_RST = 0x02, RST_CPU = 0x04, FULL_RST = 0x08 };
+
+static struct fake_env fake;
+
+static int setup(void **state)
+{
+	return fake_setup(&fake, &reset_cf9_class, state);
+}
+
+static void the_rising_edge_of_rst_cpu_resets(void **state)
+{
+	fake_write(*state, 0, RC, 1, SYS_RST);
+	assert_int_equal(fake.ends, 0);
+	fake_write(*state, 0, RC, 1, SYS_RST | RST_CPU);
+	assert_int_equal(fake.ends, 1);
+	assert_int_equal(fake.end.kind, VM_END_RESET);
+	assert_string_equal(fake.end.by, "reset register 0xcf9");
+}
+
+static void one_write_from_zero_is_an_edge_as_acpi_writes_it(void **state)
+{
+	fake_write(*state, 0, RC, 1, 0x0e);
+	assert_int_equal(fake.ends, 1);
+}
+
+static void a_level_that_stays_high_resets_once(void **state)
+{
+	fake_write(*state, 0, RC, 1, RST_CPU);
+	fake_write(*state, 0, RC, 1, RST_CPU | FULL_RST);
+	assert_int_equal(fake.ends, 1);
+	fake_write(*state, 0, RC, 1, 0);
+	fake_write(*state, 0, RC, 1, RST_CPU);
+	assert_int_equal(fake.ends, 2);
+}
+
+static void the_bits_read_back_and_reserved_ones_are_0(void **state)
+{
+	fake_write(*state, 0, RC, 1, 0xf1 | SYS_RST | FULL_RST);
+	assert_int_equal(fake_read(*state, 0, RC, 1), SYS_RST | FULL_RST);
+	assert_int_equal(fake.ends, 0);
+}
+
+/* 0x80000400: bus 0, device 0, function 4. Its second byte has the bit of RST_CPU. */
+static void looking_for_a_pci_function_does_not_reset(void **state)
+{
+	fake_write(*state, 0, 0, 4, 0x80000400);
+	fake_write(*state, 0, 0, 2, 0x0400);
+	fake_write(*state, 0, RC, 2, 0xffff);
+	assert_int_equal(fake.ends, 0);
+	assert_int_equal(fake_read(*state, 0, RC, 1), 0);
+}
+
+static void the_rest_of_the_dword_floats(void **state)
+{
+	assert_int_equal(fake_read(*state, 0, 0, 4), 0xffffffff);
+	assert_int_equal(fake_read(*state, 0, 0, 2), 0xffff);
+	assert_int_equal(fake_read(*state, 0, 0, 1), 0xff);
+	assert_int_equal(fake_read(*state, 0, 3, 1), 0xff);
+	fake_write(*state, 0, 0, 1, RST_CPU);
+	fake_write(*state, 0, 2, 1, RST_CPU);
+	fake_write(*state, 0, 3, 1, RST_CPU);
+	assert_int_equal(fake.ends, 0);
+}
+
+static void reset_clears_the_register(void **state)
+{
+	struct device *dev = *state;
+
+	fake_write(dev, 0, RC, 1, RST_CPU | SYS_RST);
+	dev->cls->reset(dev);
+	assert_int_equal(fake_read(dev, 0, RC, 1), 0);
+	fake_write(dev, 0, RC, 1, RST_CPU);
+	assert_int_equal(fake.ends, 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_rising_edge_of_rst_cpu_resets),
+		TEST(one_write_from_zero_is_an_edge_as_acpi_writes_it),
+		TEST(a_level_that_stays_high_resets_once),
+		TEST(the_bits_read_back_and_reserved_ones_are_0),
+		TEST(looking_for_a_pci_function_does_not_reset),
+		TEST(the_rest_of_the_dword_floats),
+		TEST(reset_clears_the_register),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
