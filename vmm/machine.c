@@ -28,7 +28,7 @@ static const struct machine_row x86_rows[] = {
 	{"port80", "post-port", &port80_class, {PORT(0x80, 1)}, MACHINE_GSI_NONE},
 	{"exit0", "exit-port", &exit_port_class, {PORT(0xf4, 4), PORT(0x501, 2)}, MACHINE_GSI_NONE},
 	{"pvpanic0", "pvpanic", &pvpanic_class, {PORT(0x505, 1)}, MACHINE_GSI_NONE},
-	{"reset0", "reset-port", &reset_cf9_class, {PORT(0xcf9, 1)}, MACHINE_GSI_NONE},
+	{"reset0", "reset-port", &reset_cf9_class, {PORT(0xcf8, 4)}, MACHINE_GSI_NONE},
 };
 
 /*
@@ -106,15 +106,15 @@ static int claim_range(struct claims *c, const char *owner, const struct machine
 
 	if (!u64_range_within(r->first, r->len, space_end))
 		return diag_set(diag, -EINVAL,
-				"%s range of %s: %#" PRIx64 " from %#" PRIx64
-				" go past the last, %#" PRIx64,
+				"%s range of %s: 0x%" PRIx64 " from 0x%" PRIx64
+				" go past the last, 0x%" PRIx64,
 				what, owner, r->len, r->first, space_end - 1);
 	last = r->first + r->len - 1;
 	taken = claims_find(c, r->space, r->first, last);
 	if (taken)
 		return diag_set(diag, -EINVAL,
-				"%s range %#" PRIx64 "-%#" PRIx64 " of %s overlaps %#" PRIx64
-				"-%#" PRIx64 " of %s",
+				"%s range 0x%" PRIx64 "-0x%" PRIx64 " of %s overlaps 0x%" PRIx64
+				"-0x%" PRIx64 " of %s",
 				what, r->first, last, owner, taken->first, taken->last,
 				taken->owner);
 	assert(c->nr < CLAIMS_MAX);
@@ -163,8 +163,8 @@ static int choose_first(struct claims *c, const char *owner, struct machine_rang
 	for (;;) {
 		if (!u64_range_within(first, pages, LAYOUT_MMIO_END))
 			return diag_set(diag, -EINVAL,
-					"no %#" PRIx64 " bytes for %s are free in %#" PRIx64
-					"-%#" PRIx64,
+					"no 0x%" PRIx64 " bytes for %s are free in 0x%" PRIx64
+					"-0x%" PRIx64,
 					range->len, owner, LAYOUT_MMIO_GPA, LAYOUT_MMIO_END - 1);
 		taken = claims_find(c, IOBUS_MMIO, first, first + pages - 1);
 		if (!taken)

@@ -145,16 +145,14 @@ static bool is_in_tree(const struct machine_device *dev, enum iobus_space space)
 
 static void put_device(struct out *o, const struct machine_device *dev)
 {
-	const struct machine_range *range = dev->range;
+	const bool isa = dev->range[0].space == IOBUS_PIO;
 
-	if (range[0].space == IOBUS_PIO) {
-		begin_at(o, dev->fdt_name, "i", range[0].first);
-		prop_reg_isa(o, range, dev->nr_ranges);
-	} else {
-		begin_at(o, dev->fdt_name, "", range[0].first);
-		prop_reg(o, range, dev->nr_ranges);
-	}
+	begin_at(o, dev->fdt_name, isa ? "i" : "", dev->range[0].first);
 	prop_compatible(o, dev->cls->fdt_compatible);
+	if (isa)
+		prop_reg_isa(o, dev->range, dev->nr_ranges);
+	else
+		prop_reg(o, dev->range, dev->nr_ranges);
 	if (dev->gsi != MACHINE_GSI_NONE)
 		prop_cells(o, "interrupts", (uint32_t[]){(uint32_t)dev->gsi, IOAPIC_EDGE_RISING},
 			   2);

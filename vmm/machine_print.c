@@ -23,6 +23,11 @@ static const char *map_type_name(enum machine_map_type type)
 	return "unknown";
 }
 
+static int max(int a, int b)
+{
+	return a > b ? a : b;
+}
+
 static void text_map(FILE *f, const struct machine *m)
 {
 	char size[24];
@@ -58,9 +63,15 @@ static void text_ranges(FILE *f, const struct machine_device *dev)
 
 static void text_devices(FILE *f, const char *title, const struct machine_device *dev, unsigned n)
 {
-	fprintf(f, "\n%s\n  %-10s  %-15s  %3s  %s\n", title, "NAME", "PART", "GSI", "AT");
+	int name_width = (int)strlen("NAME"), part_width = (int)strlen("PART");
+
 	for (unsigned i = 0; i < n; i++) {
-		fprintf(f, "  %-10s  %-15s  ", dev[i].name, dev[i].part);
+		name_width = max(name_width, (int)strlen(dev[i].name));
+		part_width = max(part_width, (int)strlen(dev[i].part));
+	}
+	fprintf(f, "\n%s\n  %-*s  %-*s  GSI  AT\n", title, name_width, "NAME", part_width, "PART");
+	for (unsigned i = 0; i < n; i++) {
+		fprintf(f, "  %-*s  %-*s  ", name_width, dev[i].name, part_width, dev[i].part);
 		if (dev[i].gsi == MACHINE_GSI_NONE)
 			fputs("  -  ", f);
 		else

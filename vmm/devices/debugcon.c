@@ -71,6 +71,7 @@ static const struct char_ops debugcon_chr = {
 
 const struct device_class debugcon_class = {
 	.name = "debug console",
+	.fdt_compatible = "tollgate,debugcon",
 	.state_size = sizeof(struct debugcon),
 	.max_access = 1,
 	.init = debugcon_init,

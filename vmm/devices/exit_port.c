@@ -40,6 +40,7 @@ static int exit_port_init(struct device *dev, const struct device_env *env)
 
 const struct device_class exit_port_class = {
 	.name = "exit port",
+	.fdt_compatible = "tollgate,exit-port",
 	.state_size = sizeof(struct exit_port),
 	.max_access = 4,
 	.init = exit_port_init,

@@ -227,6 +227,7 @@ static int i8042_init(struct device *dev, const struct device_env *env)
 
 const struct device_class i8042_class = {
 	.name = "i8042",
+	.fdt_compatible = "tollgate,i8042",
 	.state_size = sizeof(struct i8042),
 	.max_access = 1,
 	.init = i8042_init,

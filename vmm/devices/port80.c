@@ -46,6 +46,7 @@ uint64_t port80_count(struct device *dev)
 
 const struct device_class port80_class = {
 	.name = "POST code port",
+	.fdt_compatible = "tollgate,post-port",
 	.state_size = sizeof(struct port80),
 	.max_access = 1,
 	.reset = port80_reset,

@@ -4,7 +4,7 @@
  * Modelled: all three events; reads tell which are understood. Range 0: one byte (0x505 by custom).
  * An event of several bits counts for each, but a panic ends the VM as a panic whatever else is set.
  * Bits that the specification does not name are ignored, as it asks, and counted as a guest error.
- * Not modelled: the PCI variant. The ACPI device QEMU0001 is the machine's business.
+ * Not modelled: the PCI variant.
  * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
  */
 #include "device.h"
@@ -62,6 +62,8 @@ uint64_t pvpanic_crash_loaded(struct device *dev)
 
 const struct device_class pvpanic_class = {
 	.name = "pvpanic",
+	.fdt_compatible = "qemu,pvpanic-mmio", /* Linux: ports do as well */
+	.acpi_hid = "QEMU0001",
 	.state_size = sizeof(struct pvpanic),
 	.max_access = 1,
 	.init = pvpanic_init,

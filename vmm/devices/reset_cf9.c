@@ -16,8 +16,6 @@
 #include "devices/classes.h"
 
 enum {
-	RC_OFF = 1, /* 0xcf9 */
-
 	RC_SYS_RST = 1 << 1,  /* hard instead of soft reset */
 	RC_RST_CPU = 1 << 2,  /* rising edge: reset */
 	RC_FULL_RST = 1 << 3, /* power cycle */
@@ -32,7 +30,7 @@ struct reset_cf9 {
 
 static bool is_reset_control(struct io_at at)
 {
-	return at.off == RC_OFF && at.size == 1;
+	return at.off == RESET_CF9_OFF && at.size == 1;
 }
 
 static uint64_t reset_cf9_read(struct device *dev, struct io_at at)
@@ -70,6 +68,7 @@ static int reset_cf9_init(struct device *dev, const struct device_env *env)
 
 const struct device_class reset_cf9_class = {
 	.name = "reset control register",
+	.fdt_compatible = "tollgate,reset-cf9",
 	.state_size = sizeof(struct reset_cf9),
 	.max_access = 4,
 	.init = reset_cf9_init,

@@ -1,0 +1,101 @@
+/* Unit tests of machine_cmdline.c: which defaults stay, and that the user's words come last. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/x86_64/layout.h"
+#include "machine.h"
+#include "machine_cmdline.h"
+
+static int render(const char *words, char **ret, struct diag *diag)
+{
+	const struct machine_spec spec = {
+		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = 1, .cmdline = words};
+	struct machine m;
+
+	*diag = (struct diag){0};
+	assert_int_equal(machine_resolve(&spec, &m, diag), 0);
+	return machine_cmdline_render(&m, ret, diag);
+}
+
+static void assert_line(const char *words, const char *want)
+{
+	struct diag diag;
+	char *line;
+
+	assert_int_equal(render(words, &line, &diag), 0);
+	assert_string_equal(line, want);
+	free(line);
+}
+
+static void the_users_words_come_last(void **state)
+{
+	(void)state;
+	assert_line(NULL, "console=ttyS0 panic=-1");
+	assert_line("", "console=ttyS0 panic=-1");
+	assert_line("quiet root=/dev/vda", "console=ttyS0 panic=-1 quiet root=/dev/vda");
+}
+
+static void a_default_gives_way_to_a_word_of_its_kind(void **state)
+{
+	(void)state;
+	assert_line("console=hvc0", "panic=-1 console=hvc0");
+	assert_line("panic=0", "console=ttyS0 panic=0");
+	assert_line("a panic=1\tconsole=tty0", "a panic=1\tconsole=tty0");
+	assert_line(" console= panic=", " console= panic=");
+	assert_line("\"panic=1\" console=\"a b\"", "\"panic=1\" console=\"a b\"");
+}
+
+static void words_that_only_look_alike_change_nothing(void **state)
+{
+	(void)state;
+	assert_line("earlyconsole=x", "console=ttyS0 panic=-1 earlyconsole=x");
+	assert_line("panic_on_oops=1", "console=ttyS0 panic=-1 panic_on_oops=1");
+	assert_line("console", "console=ttyS0 panic=-1 console");
+	assert_line("x=\"a console=hvc0\"", "console=ttyS0 panic=-1 x=\"a console=hvc0\"");
+	assert_line("-- console=a panic=b", "console=ttyS0 panic=-1 -- console=a panic=b");
+	assert_line("--x panic=1", "console=ttyS0 --x panic=1");
+	assert_line("x=\"open", "console=ttyS0 panic=-1 x=\"open");
+}
+
+static char words[LAYOUT_CMDLINE_MAX + 1];
+
+static void the_longest_line_fits_with_its_nul(void **state)
+{
+	static const char before[] = "console=ttyS0 panic=-1 ";
+	const size_t room = LAYOUT_CMDLINE_MAX - sizeof(before);
+	struct diag diag;
+	char *line = NULL;
+
+	(void)state;
+	memset(words, 'x', room);
+	words[room] = '\0';
+	assert_int_equal(render(words, &line, &diag), 0);
+	assert_int_equal(strlen(line), LAYOUT_CMDLINE_MAX - 1);
+	free(line);
+
+	words[room] = 'x';
+	line = NULL;
+	assert_int_equal(render(words, &line, &diag), -EINVAL);
+	assert_null(line);
+	assert_string_equal(diag.what, "kernel command line of 65536 bytes: at most 65535 fit");
+	assert_string_equal(diag.remedy, "shorten --append");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_users_words_come_last),
+		cmocka_unit_test(a_default_gives_way_to_a_word_of_its_kind),
+		cmocka_unit_test(words_that_only_look_alike_change_nothing),
+		cmocka_unit_test(the_longest_line_fits_with_its_nul),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
