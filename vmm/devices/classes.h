@@ -20,7 +20,11 @@ uint64_t port80_count(struct device *dev);         /* POST codes written */
 uint64_t debugcon_dropped(struct device *dev);     /* bytes that the back end had no room for */
 uint64_t pvpanic_crash_loaded(struct device *dev); /* panics that the guest's crash kernel took */
 
-/* What the machine's tables tell a guest to write: the type of \_S5 in SLP_TYP of acpi_sleep_class. */
-enum { ACPI_SLEEP_TYPE_S5 = 5 };
+/* What the machine's tables tell a guest: where it writes what. */
+enum {
+	RESET_CF9_OFF = 1,      /* of the register in range 0 of reset_cf9_class */
+	RESET_CF9_HARD = 0x06,  /* SYS_RST and RST_CPU */
+	ACPI_SLEEP_TYPE_S5 = 5, /* SLP_TYP of \_S5 in SLEEP_CONTROL_REG of acpi_sleep_class */
+};
 
 #endif
