@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "cmds.h"
+#include "config.h"
 #include "machine.h"
 #include "machine_cmdline.h"
 #include "machine_fdt.h"
@@ -17,21 +18,17 @@ static const char help[] =
 	"Print the machine that 'tollgate run' builds from the same options. Nothing is started, "
 	"and\n"
 	"KVM is not needed.\n"
-	"\n"
-	"  --mem SIZE            memory, such as 64M or 4G (default 512M)\n"
-	"  --cpus N              CPUs, 1 to 255 (default 1)\n"
-	"  -p, --append CMDLINE  words for the kernel command line, behind the default ones\n"
-	"\n"
+	"\n" CONFIG_MACHINE_HELP "\n"
 	"Instead of the tables:\n"
-	"  --json                the machine as JSON (docs/machine.md)\n"
-	"  --dtb FILE            write its flattened device tree; '-' is standard output\n"
-	"  --cmdline             just the kernel command line\n"
-	"  --help                this text\n";
+	"      --json              the machine as JSON (docs/machine.md)\n"
+	"      --dtb FILE          write its flattened device tree; '-' is standard output\n"
+	"      --cmdline           just the kernel command line\n"
+	"  -h, --help              this text\n";
 
 enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_DTB, OUTPUT_CMDLINE, OUTPUT_HELP };
 
 struct args {
-	struct machine_spec spec;
+	struct config config;
 	enum output output;
 	const char *output_option; /* the option that chose the output */
 	const char *dtb_path;
@@ -53,30 +50,32 @@ static int choose_output(struct args *args, enum output output, const char *opti
 
 static int parse(int argc, char **argv, struct args *ret, struct diag *diag)
 {
-	enum { MEM = 256, CPUS, JSON, DTB, CMDLINE, HELP };
+	enum { JSON = CONFIG_OPT_OWN, DTB, CMDLINE };
 	static const struct option options[] = {
-		{"mem", required_argument, NULL, MEM},    {"cpus", required_argument, NULL, CPUS},
-		{"append", required_argument, NULL, 'p'}, {"json", no_argument, NULL, JSON},
-		{"dtb", required_argument, NULL, DTB},    {"cmdline", no_argument, NULL, CMDLINE},
-		{"help", no_argument, NULL, HELP},        {0},
+		CONFIG_MACHINE_LONG,
+		{"json", no_argument, NULL, JSON},
+		{"dtb", required_argument, NULL, DTB},
+		{"cmdline", no_argument, NULL, CMDLINE},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int c, r = 0;
 
 	opterr = 0;
 	optind = 0; /* glibc: start afresh, main() may have looked at options too */
-	while (r == 0 && (c = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
+	while (r == 0 &&
+	       (c = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT "h", options, NULL)) != -1) {
 		switch (c) {
-		case MEM: r = cmd_parse_mem(optarg, &ret->spec.mem_bytes, diag); break;
-		case CPUS: r = cmd_parse_cpus(optarg, &ret->spec.cpus, diag); break;
-		case 'p': ret->spec.cmdline = optarg; break;
 		case JSON: r = choose_output(ret, OUTPUT_JSON, "--json", diag); break;
 		case DTB:
 			r = choose_output(ret, OUTPUT_DTB, "--dtb", diag);
 			ret->dtb_path = optarg;
 			break;
 		case CMDLINE: r = choose_output(ret, OUTPUT_CMDLINE, "--cmdline", diag); break;
-		case HELP: ret->output = OUTPUT_HELP; return 0;
-		default: r = cmd_bad_option(argv, c, diag);
+		case 'h': ret->output = OUTPUT_HELP; return 0;
+		case '?':
+		case ':': r = cmd_bad_option(argv, c, diag); break;
+		default: r = config_machine_option(&ret->config, c, optarg, diag);
 		}
 	}
 	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
@@ -120,7 +119,7 @@ static int show(const struct args *args, struct diag *diag)
 
 	if (args->output == OUTPUT_HELP)
 		return cmd_write("-", help, strlen(help), diag);
-	r = machine_resolve(&args->spec, &m, diag);
+	r = machine_resolve(&args->config.machine, &m, diag);
 	if (r < 0)
 		return r;
 	switch (args->output) {
@@ -132,11 +131,12 @@ static int show(const struct args *args, struct diag *diag)
 
 int cmd_machine(int argc, char **argv)
 {
-	struct args args = {
-		.spec = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = MACHINE_DEFAULT_CPUS},
-	};
+	struct args args = {0};
 	struct diag diag = {0};
-	int r = parse(argc, argv, &args, &diag);
+	int r;
+
+	config_init(&args.config);
+	r = parse(argc, argv, &args, &diag);
 
 	if (r == 0)
 		r = show(&args, &diag);

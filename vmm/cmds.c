@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/parse.h"
 
 void cmd_fail(const struct diag *diag)
 {
@@ -30,7 +29,7 @@ int cmd_bad_option(char **argv, int c, struct diag *diag)
 	const bool is_long = strncmp(arg, "--", 2) == 0;
 	const char *value = strchr(arg, '=');
 	const int name_len = value ? (int)(value - arg) : (int)strlen(arg);
-	const char *why = "is unknown or ambiguous";
+	const char *why = is_long ? "is unknown or ambiguous" : "is unknown";
 
 	if (c == ':')
 		why = "needs a value";
@@ -49,34 +48,6 @@ int cmd_no_operands(int argc, char **argv, struct diag *diag)
 		return 0;
 	diag_set(diag, -EINVAL, "'%s' is no option", argv[optind]);
 	return usage_error(argv, diag);
-}
-
-int cmd_parse_mem(const char *arg, uint64_t *ret, struct diag *diag)
-{
-	int r = parse_size_bytes(arg, ret);
-
-	if (r < 0) {
-		diag_set(diag, -EINVAL, "--mem '%s' is %s", arg,
-			 r == -ERANGE ? "too large" : "no size");
-		diag_remedy(diag, "give bytes, or a number with K, M, G or T: --mem 512M");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-int cmd_parse_cpus(const char *arg, unsigned *ret, struct diag *diag)
-{
-	uint64_t v;
-	int r = parse_u64_in(arg, 0, UINT32_MAX, &v);
-
-	if (r < 0) {
-		diag_set(diag, -EINVAL, "--cpus '%s' is %s", arg,
-			 r == -ERANGE ? "too large" : "no number");
-		diag_remedy(diag, "give a number: --cpus 2");
-		return -EINVAL;
-	}
-	*ret = (unsigned)v;
-	return 0;
 }
 
 static int write_all(int fd, const char *buf, size_t len)

@@ -13,6 +13,7 @@
 #include "base/diag.h"
 
 int cmd_machine(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 
 /* Prints "tollgate: WHAT" and, when there is one, "  remedy: REMEDY" on stderr. */
 void cmd_fail(const struct diag *diag);
@@ -26,10 +27,6 @@ int cmd_bad_option(char **argv, int c, struct diag *diag);
 
 /* Arguments that are left behind the options are a mistake: -EINVAL, else 0. */
 int cmd_no_operands(int argc, char **argv, struct diag *diag);
-
-/* --mem SIZE in bytes, --cpus N. -EINVAL; whether a machine can have that many is machine.h's say. */
-int cmd_parse_mem(const char *arg, uint64_t *ret, struct diag *diag);
-int cmd_parse_cpus(const char *arg, unsigned *ret, struct diag *diag);
 
 /* Writes to a new or emptied file, or to standard output when path is "-". -errno. */
 int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag);

@@ -1,6 +1,9 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,6 +20,43 @@ static int mem_fail(struct guest_mem *mem, struct diag *diag, int err, const cha
 	diag_set(diag, err, "%s of guest memory: %s", format_size(mem->bytes, size), what);
 	guest_mem_fini(mem);
 	return err;
+}
+
+/* MemAvailable of /proc/meminfo in bytes, or UINT64_MAX when it cannot be read. */
+static uint64_t host_available_bytes(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[128];
+	uint64_t kib = UINT64_MAX / 1024;
+
+	if (!f)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1)
+			break;
+	fclose(f);
+	return kib * 1024;
+}
+
+/* Asks first: the host would rather kill a process than say no. */
+static int preallocate(struct guest_mem *mem, bool hugepages, struct diag *diag)
+{
+	uint64_t available = host_available_bytes();
+	char have[24], want[24];
+
+	if (!hugepages && mem->bytes > available) {
+		diag_set(diag, -EINVAL,
+			 "--prealloc of %s of guest memory: the host has %s available",
+			 format_size(mem->bytes, want), format_size(available, have));
+		diag_remedy(diag, "ask for less with --mem, or leave --prealloc out");
+		guest_mem_fini(mem);
+		return -EINVAL;
+	}
+	if (fallocate(mem->fd, 0, 0, (off_t)mem->bytes) < 0)
+		return mem_fail(mem, diag, -errno, "preallocate");
+	/* Page tables too; an older kernel (before 5.14) fills them at the first touch instead. */
+	madvise(mem->base, mem->bytes, MADV_POPULATE_WRITE);
+	return 0;
 }
 
 int guest_mem_init(struct guest_mem *mem, const struct guest_region *regions, unsigned nr,
@@ -41,8 +81,8 @@ int guest_mem_init(struct guest_mem *mem, const struct guest_region *regions, un
 		mem->base = NULL;
 		mem_fail(mem, diag, err, opts->hugepages ? "map huge pages" : "map");
 		if (opts->hugepages)
-			diag_remedy(diag, "reserve them first: sysctl vm.nr_hugepages=%llu",
-				    (unsigned long long)(mem->bytes / HUGE_PAGE_BYTES));
+			diag_remedy(diag, "reserve them first: sysctl vm.nr_hugepages=%" PRIu64,
+				    mem->bytes / HUGE_PAGE_BYTES);
 		else
 			diag_remedy(diag, "ask for less with --mem");
 		return err;
@@ -56,7 +96,7 @@ int guest_mem_init(struct guest_mem *mem, const struct guest_region *regions, un
 		off += regions[i].len;
 	}
 	mem->nr_regions = nr;
-	return 0;
+	return opts->prealloc ? preallocate(mem, opts->hugepages, diag) : 0;
 }
 
 void guest_mem_fini(struct guest_mem *mem)

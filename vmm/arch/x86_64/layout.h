@@ -7,9 +7,11 @@
  *   0x0000_7000  zero page (Linux boot protocol)
  *   0x0000_9000  page tables for 64-bit entry
  *   0x0002_0000  kernel command line, 64 KiB at most
- *   0x0009_fc00  EBDA: MP table; the memory map tells RAM up to here, and reserved to 1 MiB
+ *   0x0003_0000  device tree
+ *   0x0009_fc00  EBDA, empty; the memory map tells RAM up to here, and reserved to 1 MiB
  *   0x000a_0000  legacy hole (VGA, option ROMs): backed by RAM, but not for the kernel
  *   0x000e_0000  ACPI tables, RSDP first
+ *   0x000f_0000  MP table; in the BIOS area, since that of 255 CPUs outgrows the EBDA's 1 KiB
  *   0x0010_0000  kernel and initrd
  *   0xc000_0000  the hole: RAM ends here and goes on at 4 GiB
  *   0xd000_0000  MMIO device ranges
@@ -29,10 +31,14 @@
 #define LAYOUT_PAGE_TABLES_GPA    UINT64_C(0x9000)
 #define LAYOUT_CMDLINE_GPA        UINT64_C(0x20000)
 #define LAYOUT_CMDLINE_MAX        UINT64_C(0x10000) /* with the closing NUL */
+#define LAYOUT_FDT_GPA            UINT64_C(0x30000)
+#define LAYOUT_FDT_MAX            (LAYOUT_EBDA_GPA - LAYOUT_FDT_GPA)
 #define LAYOUT_EBDA_GPA           UINT64_C(0x9fc00)
 #define LAYOUT_LOW_RAM_END        UINT64_C(0xa0000)
 #define LAYOUT_ACPI_GPA           UINT64_C(0xe0000)
-#define LAYOUT_ACPI_END           UINT64_C(0x100000)
+#define LAYOUT_ACPI_END           UINT64_C(0xf0000)
+#define LAYOUT_MPTABLE_GPA        UINT64_C(0xf0000)
+#define LAYOUT_MPTABLE_END        UINT64_C(0x100000)
 #define LAYOUT_HIGH_RAM_GPA       UINT64_C(0x100000)
 #define LAYOUT_HOLE_FIRST         UINT64_C(0xc0000000)
 #define LAYOUT_HOLE_END           UINT64_C(0x100000000)

@@ -1,0 +1,73 @@
+/*
+ * arch.h - what x86-64 adds to KVM's common part: interrupt chips, CPUID, MSRs, the state in which a
+ * vCPU enters a kernel, and registers for reports.
+ */
+#ifndef ARCH_X86_64_ARCH_H
+#define ARCH_X86_64_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "boot/boot.h"
+#include "kvm.h"
+
+struct kvm_cpuid2;
+struct kvm_msrs;
+
+/*
+ * Whether this host's KVM has what every VM needs and takes that many vCPUs; -EINVAL with diag that
+ * names what is missing. Before the VM is created.
+ */
+int arch_host_check(const struct kvm *kvm, unsigned cpus, struct diag *diag);
+
+/*
+ * KVM_SET_IDENTITY_MAP_ADDR and KVM_SET_TSS_ADDR (Intel hosts need both below 4 GiB), then the
+ * in-kernel PIC, IOAPIC and local APICs, then the PIT. After the memory slots, before vCPUs.
+ */
+int arch_irqchip_create(const struct kvm *kvm, struct diag *diag);
+
+/* What all vCPUs of a VM share; made once. */
+struct arch_cpu_model {
+	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID with our topology; APIC ids still 0 */
+	struct kvm_msrs *msrs;    /* the MSRs to set, of those that KVM lists */
+	unsigned cpus;
+};
+
+int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, unsigned cpus,
+			struct diag *diag);
+void arch_cpu_model_fini(struct arch_cpu_model *model); /* takes a zeroed model too */
+
+/* CPUID, then MSRs, then the local APIC's LINT pins of a new vCPU; apic_id is its index. */
+int arch_vcpu_init(int vcpu_fd, const struct arch_cpu_model *model, unsigned apic_id,
+		   struct diag *diag);
+
+/* Where the boot structures of the chosen protocol lie. */
+struct arch_entry {
+	enum boot_protocol protocol;
+	uint64_t entry_gpa;
+	uint64_t info_gpa; /* hvm_start_info, zero page or Multiboot information */
+};
+
+/*
+ * Registers of the boot processor, as the protocol's specification wants them (see enum
+ * boot_protocol). Writes the GDT and page tables they refer to into guest memory.
+ */
+int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry *entry,
+		    struct diag *diag);
+
+/*
+ * For reports: general, segment and control registers, the mode, and the instruction bytes at RIP.
+ * Each line starts with indent. Says so when a register set cannot be read.
+ */
+void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
+
+/*
+ * Linear address -> the bytes there, through KVM_TRANSLATE. Returns how many of len were read.
+ */
+size_t arch_vcpu_read_linear(int vcpu_fd, const struct guest_mem *mem, uint64_t linear,
+			     uint8_t *buf, size_t len);
+
+#endif

@@ -1,0 +1,96 @@
+/* A vCPU's registers for a person who must find out what went wrong. */
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/x86_64/arch.h"
+#include "base/checked.h"
+
+enum { INSN_BYTES = 16, PAGE_BYTES = 4096 };
+
+size_t arch_vcpu_read_linear(int vcpu_fd, const struct guest_mem *mem, uint64_t linear,
+			     uint8_t *buf, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		struct kvm_translation tr = {.linear_address = linear + done};
+		size_t n = PAGE_BYTES - (size_t)(tr.linear_address % PAGE_BYTES);
+
+		if (n > len - done)
+			n = len - done;
+		if (ioctl(vcpu_fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid ||
+		    guest_mem_read(mem, tr.physical_address, buf + done, n) < 0)
+			break;
+		done += n;
+	}
+	return done;
+}
+
+static const char *mode_name(const struct kvm_sregs *s)
+{
+	enum { CR0_PE = 1, EFER_LMA = 1 << 10 };
+
+	if (!(s->cr0 & CR0_PE))
+		return "real mode";
+	if (!(s->efer & EFER_LMA))
+		return s->cs.db ? "32-bit protected mode" : "16-bit protected mode";
+	return s->cs.l ? "long mode" : "compatibility mode";
+}
+
+static void print_segment(FILE *out, const char *indent, const char *name,
+			  const struct kvm_segment *s)
+{
+	fprintf(out, "%s%s %04x base %016llx limit %08x type %x dpl %u%s%s%s\n", indent, name,
+		s->selector, s->base, s->limit, s->type, s->dpl, s->db ? " 32-bit" : "",
+		s->l ? " 64-bit" : "", s->present ? "" : " not present");
+}
+
+static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent,
+		       uint64_t linear)
+{
+	uint8_t code[INSN_BYTES];
+	size_t n = arch_vcpu_read_linear(vcpu_fd, mem, linear, code, sizeof(code));
+
+	fprintf(out, "%sinstruction bytes at %#" PRIx64 ":", indent, linear);
+	for (size_t i = 0; i < n; i++)
+		fprintf(out, " %02x", code[i]);
+	fprintf(out, n ? "\n" : " not in guest RAM\n");
+}
+
+void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent)
+{
+	struct kvm_regs r;
+	struct kvm_sregs s;
+
+	if (ioctl(vcpu_fd, KVM_GET_REGS, &r) < 0 || ioctl(vcpu_fd, KVM_GET_SREGS, &s) < 0) {
+		fprintf(out, "%sregisters cannot be read\n", indent);
+		return;
+	}
+	fprintf(out, "%s%s\n", indent, mode_name(&s));
+	if (r.rip == 0xfff0 && s.cs.base == 0xffff0000)
+		fprintf(out,
+			"%sthese are the values after INIT: this host's KVM resets the vCPU when "
+			"it "
+			"triple-faults\n",
+			indent);
+	fprintf(out, "%srip %016llx rflags %08llx\n", indent, r.rip, r.rflags);
+	fprintf(out, "%srax %016llx rbx %016llx rcx %016llx rdx %016llx\n", indent, r.rax, r.rbx,
+		r.rcx, r.rdx);
+	fprintf(out, "%srsi %016llx rdi %016llx rbp %016llx rsp %016llx\n", indent, r.rsi, r.rdi,
+		r.rbp, r.rsp);
+	fprintf(out, "%sr8  %016llx r9  %016llx r10 %016llx r11 %016llx\n", indent, r.r8, r.r9,
+		r.r10, r.r11);
+	fprintf(out, "%sr12 %016llx r13 %016llx r14 %016llx r15 %016llx\n", indent, r.r12, r.r13,
+		r.r14, r.r15);
+	fprintf(out, "%scr0 %016llx cr2 %016llx cr3 %016llx cr4 %016llx efer %llx\n", indent, s.cr0,
+		s.cr2, s.cr3, s.cr4, s.efer);
+	print_segment(out, indent, "cs", &s.cs);
+	print_segment(out, indent, "ss", &s.ss);
+	print_segment(out, indent, "ds", &s.ds);
+	print_segment(out, indent, "tr", &s.tr);
+	fprintf(out, "%sgdt base %016llx limit %04x  idt base %016llx limit %04x\n", indent,
+		s.gdt.base, s.gdt.limit, s.idt.base, s.idt.limit);
+	print_code(out, vcpu_fd, mem, indent, s.cs.l ? r.rip : s.cs.base + r.rip);
+}

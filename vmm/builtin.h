@@ -1,0 +1,13 @@
+/* builtin.h - the test kernels that are part of the binary (sources in guest/). */
+#ifndef VMM_BUILTIN_H
+#define VMM_BUILTIN_H
+
+#include "vm.h"
+
+/* What `tollgate run` boots when it is given no kernel. Static storage. */
+struct vm_blob builtin_selftest(void);
+
+/* What `tollgate hammer` boots; guest/lib/hammer_abi.h is its interface. Static storage. */
+struct vm_blob builtin_hammer(void);
+
+#endif

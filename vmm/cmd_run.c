@@ -1,0 +1,121 @@
+/* `tollgate run`: boot one kernel with its console on this terminal. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "builtin.h"
+#include "cmds.h"
+#include "config.h"
+#include "report.h"
+#include "stats.h"
+#include "vm.h"
+
+/* The files a run reads; they are gone from our memory before the guest runs. */
+struct run_files {
+	struct file_map kernel;
+};
+
+static void files_close(struct run_files *files)
+{
+	file_map_close(&files->kernel);
+}
+
+static int open_files(struct run_files *files, const struct config *config, struct vm_opts *opts,
+		      struct diag *diag)
+{
+	int r;
+
+	if (!config->kernel) {
+		opts->kernel = builtin_selftest();
+		return 0;
+	}
+	r = file_map_open(&files->kernel, "kernel", config->kernel, diag);
+	if (r < 0)
+		return r;
+	opts->kernel = (struct vm_blob){
+		.name = config->kernel,
+		.data = files->kernel.data,
+		.len = files->kernel.len,
+	};
+	return 0;
+}
+
+static int vm_prepare(struct vm *vm, const struct config *config, struct diag *diag)
+{
+	struct run_files files = {0};
+	struct vm_opts opts = {
+		.machine = config->machine,
+		.mem = config->mem,
+		.boot = config->boot,
+		.stdio = true,
+		.time_exits = config->time_exits,
+		.timeout_ns = config->timeout_ns,
+	};
+	int r = open_files(&files, config, &opts, diag);
+
+	if (r == 0)
+		r = vm_init(vm, &opts, diag);
+	files_close(&files);
+	return r;
+}
+
+static int exit_status(const struct config *config, const struct vm_end *end)
+{
+	if (config->exit_code == CONFIG_EXIT_CODE_QEMU && end->kind == VM_END_EXIT_CODE)
+		return (int)((end->code << 1 | 1) & 0xff);
+	return vm_end_status(end);
+}
+
+static int finish(struct vm *vm, const struct config *config, const struct vm_end *end)
+{
+	int status = exit_status(config, end);
+	struct diag diag = {0};
+
+	vm_console_close(vm);
+	report_end(stderr, end, status);
+	if (report_wanted(end))
+		report_print(stderr, vm);
+	if (report_wanted(end) || config->stats)
+		stats_print(stderr, vm);
+	if (config->stats)
+		stats_print_kvm(stderr, vm);
+	if (config->stats_json &&
+	    stats_write_json(config->stats_json, vm, end, status, &diag) < 0) {
+		cmd_fail(&diag);
+		return EXIT_SETUP;
+	}
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
+	struct diag diag = {0};
+	struct config config;
+	struct vm_end end;
+	int r = vm ? config_parse_run(&config, argc, argv, &diag)
+		   : diag_set(&diag, -ENOMEM, "start");
+	int status = EXIT_SETUP;
+
+	if (r == 1) {
+		fputs(config_run_help, stdout);
+		return EXIT_OK;
+	}
+	if (r < 0) {
+		cmd_fail(&diag);
+		return EXIT_SETUP;
+	}
+	r = vm_prepare(vm, &config, &diag);
+	if (r == 0)
+		r = vm_run(vm, &end, &diag);
+	if (r == 0) {
+		status = finish(vm, &config, &end);
+	} else {
+		vm_console_close(vm);
+		cmd_fail(&diag);
+	}
+	vm_fini(vm);
+	return status;
+}

@@ -1,0 +1,242 @@
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/parse.h"
+#include "cmds.h"
+
+#define MEM_MAX (UINT64_C(64) << 30)
+
+const char config_run_help[] =
+	"usage: tollgate run [OPTIONS] [KERNEL]\n"
+	"\n"
+	"Boots KERNEL, or the built-in test kernel, with its serial console on this terminal.\n"
+	"Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends Ctrl-a.\n"
+	"\n" CONFIG_MACHINE_HELP
+	"  -i, --initrd FILE       initial RAM disk; may be given several times\n"
+	"      --boot MODE         auto, pvh, linux64, bzimage or multiboot (default auto)\n"
+	"      --flat ADDR[,MODE]  load KERNEL as it is at ADDR; MODE real or long (default long)\n"
+	"      --timeout SECONDS   end the VM after so long\n"
+	"      --exit-code HOW     guest: the guest's code is the exit status (default);\n"
+	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
+	"      --stats             print exits by reason and device at the end\n"
+	"      --stats=json:FILE   write them to FILE\n"
+	"      --time-exits        with --stats: also the time spent in each device\n"
+	"  -h, --help              this text\n"
+	"\n"
+	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
+	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout.\n";
+
+void config_init(struct config *config)
+{
+	*config = (struct config){
+		.machine = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = MACHINE_DEFAULT_CPUS},
+	};
+}
+
+static int parse_mem(struct config *config, const char *arg, struct diag *diag)
+{
+	uint64_t bytes;
+
+	if (parse_size_bytes(arg, &bytes) < 0) {
+		diag_set(diag, -EINVAL, "--mem '%s' is not a size", arg);
+		diag_remedy(diag, "a number with M or G, as in --mem 512M");
+		return -EINVAL;
+	}
+	if (bytes < MACHINE_MEM_MIN || bytes > MEM_MAX) {
+		diag_set(diag, -EINVAL, "--mem %s is out of range", arg);
+		diag_remedy(diag, "64M to 64G");
+		return -EINVAL;
+	}
+	config->machine.mem_bytes = bytes;
+	return 0;
+}
+
+static int parse_cpus(struct config *config, const char *arg, struct diag *diag)
+{
+	uint64_t n;
+
+	if (parse_u64_in(arg, 1, MACHINE_CPUS_MAX, &n) < 0) {
+		diag_set(diag, -EINVAL, "--cpus '%s' is not a number from 1 to %d", arg,
+			 MACHINE_CPUS_MAX);
+		return -EINVAL;
+	}
+	config->machine.cpus = (unsigned)n;
+	return 0;
+}
+
+int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag)
+{
+	switch (opt) {
+	case 'm': return parse_mem(config, arg, diag);
+	case 'c': return parse_cpus(config, arg, diag);
+	case 'p': config->machine.cmdline = arg; return 0;
+	case CONFIG_OPT_HUGEPAGES: config->mem.hugepages = true; return 0;
+	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
+	default: return 1;
+	}
+}
+
+static int parse_boot(struct config *config, const char *arg, struct diag *diag)
+{
+	static const struct {
+		const char *name;
+		enum boot_mode mode;
+	} modes[] = {
+		{"auto", BOOT_MODE_AUTO},           {"pvh", BOOT_MODE_PVH},
+		{"linux64", BOOT_MODE_LINUX64},     {"bzimage", BOOT_MODE_BZIMAGE},
+		{"multiboot", BOOT_MODE_MULTIBOOT},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(arg, modes[i].name) == 0) {
+			config->boot.mode = modes[i].mode;
+			return 0;
+		}
+	}
+	diag_set(diag, -EINVAL, "--boot '%s' is no boot mode", arg);
+	diag_remedy(diag, "auto, pvh, linux64, bzimage or multiboot; --flat for a flat binary");
+	return -EINVAL;
+}
+
+static int parse_flat(struct config *config, const char *arg, struct diag *diag)
+{
+	const char *comma = strchr(arg, ',');
+	const char *mode = comma ? comma + 1 : "long";
+	size_t n = comma ? (size_t)(comma - arg) : strlen(arg);
+	char addr[24] = "";
+
+	if (n < sizeof(addr))
+		memcpy(addr, arg, n);
+	config->boot.mode = strcmp(mode, "real") == 0 ? BOOT_MODE_FLAT_REAL : BOOT_MODE_FLAT_LONG;
+	if (parse_u64(addr, &config->boot.flat_gpa) < 0 ||
+	    (config->boot.mode == BOOT_MODE_FLAT_LONG && strcmp(mode, "long") != 0)) {
+		diag_set(diag, -EINVAL, "--flat '%s' is not ADDR, ADDR,real or ADDR,long", arg);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_timeout(struct config *config, const char *arg, struct diag *diag)
+{
+	if (parse_seconds_ns(arg, &config->timeout_ns) < 0 || config->timeout_ns == 0) {
+		diag_set(diag, -EINVAL, "--timeout '%s' is not a number of seconds above 0", arg);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse_stats(struct config *config, const char *arg, struct diag *diag)
+{
+	static const char json[] = "json:";
+
+	if (!arg) {
+		config->stats = true;
+		return 0;
+	}
+	if (strncmp(arg, json, sizeof(json) - 1) == 0 && arg[sizeof(json) - 1]) {
+		config->stats_json = arg + sizeof(json) - 1;
+		return 0;
+	}
+	diag_set(diag, -EINVAL, "--stats='%s' is not json:FILE", arg);
+	return -EINVAL;
+}
+
+static int parse_exit_code(struct config *config, const char *arg, struct diag *diag)
+{
+	if (strcmp(arg, "guest") == 0)
+		config->exit_code = CONFIG_EXIT_CODE_GUEST;
+	else if (strcmp(arg, "qemu") == 0)
+		config->exit_code = CONFIG_EXIT_CODE_QEMU;
+	else
+		return diag_set(diag, -EINVAL, "--exit-code '%s' is neither guest nor qemu", arg);
+	return 0;
+}
+
+static int add_initrd(struct config *config, const char *arg, struct diag *diag)
+{
+	if (config->nr_initrds == CONFIG_INITRDS_MAX)
+		return diag_set(diag, -EINVAL, "more than %d times --initrd", CONFIG_INITRDS_MAX);
+	config->initrd[config->nr_initrds++] = arg;
+	return 0;
+}
+
+enum {
+	OPT_BOOT = CONFIG_OPT_OWN,
+	OPT_FLAT,
+	OPT_TIMEOUT,
+	OPT_EXIT_CODE,
+	OPT_STATS,
+	OPT_TIME_EXITS,
+};
+
+static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
+{
+	switch (opt) {
+	case 'i': return add_initrd(config, arg, diag);
+	case OPT_BOOT: return parse_boot(config, arg, diag);
+	case OPT_FLAT: return parse_flat(config, arg, diag);
+	case OPT_TIMEOUT: return parse_timeout(config, arg, diag);
+	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
+	case OPT_STATS: return parse_stats(config, arg, diag);
+	case OPT_TIME_EXITS: config->time_exits = true; return 0;
+	default: return config_machine_option(config, opt, arg, diag);
+	}
+}
+
+static int check_run(const struct config *config, struct diag *diag)
+{
+	if (!config->kernel && config->nr_initrds)
+		return diag_set(diag, -EINVAL, "--initrd without a kernel");
+	if (!config->kernel && config->boot.mode != BOOT_MODE_AUTO)
+		return diag_set(diag, -EINVAL, "--boot and --flat without a kernel");
+	if (config->time_exits && !config->stats && !config->stats_json) {
+		diag_set(diag, -EINVAL, "--time-exits measures nothing that is shown");
+		diag_remedy(diag, "add --stats");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag)
+{
+	static const struct option options[] = {
+		CONFIG_MACHINE_LONG,
+		{"initrd", required_argument, NULL, 'i'},
+		{"boot", required_argument, NULL, OPT_BOOT},
+		{"flat", required_argument, NULL, OPT_FLAT},
+		{"timeout", required_argument, NULL, OPT_TIMEOUT},
+		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
+		{"stats", optional_argument, NULL, OPT_STATS},
+		{"time-exits", no_argument, NULL, OPT_TIME_EXITS},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int opt;
+
+	config_init(config);
+	opterr = 0;
+	optind = 0; /* glibc: start afresh */
+	while ((opt = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT "i:h", options, NULL)) !=
+	       -1) {
+		int r;
+
+		if (opt == 'h')
+			return 1;
+		if (opt == '?' || opt == ':')
+			return cmd_bad_option(argv, opt, diag);
+		r = run_option(config, opt, optarg, diag);
+		if (r < 0)
+			return r;
+	}
+	if (optind < argc)
+		config->kernel = argv[optind++];
+	if (optind < argc) {
+		diag_set(diag, -EINVAL, "'%s': one kernel at a time", argv[optind]);
+		diag_remedy(diag, "words for the kernel go into --append");
+		return -EINVAL;
+	}
+	return check_run(config, diag);
+}

@@ -1,0 +1,80 @@
+/*
+ * config.h - command line -> struct config, validated whole before anything is opened.
+ *
+ * Every subcommand that makes a VM parses with these, so that a word means the same everywhere.
+ */
+#ifndef VMM_CONFIG_H
+#define VMM_CONFIG_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "boot/boot.h"
+#include "machine.h"
+#include "mem.h"
+
+enum { CONFIG_INITRDS_MAX = 16 };
+
+enum config_exit_code {
+	CONFIG_EXIT_CODE_GUEST, /* the guest's code is our exit status */
+	CONFIG_EXIT_CODE_QEMU,  /* (code << 1) | 1, as isa-debug-exit makes QEMU end */
+};
+
+struct config {
+	struct machine_spec machine;
+	struct guest_mem_opts mem;
+	struct boot_opts boot;
+	const char *kernel; /* NULL: the built-in test kernel */
+	const char *initrd[CONFIG_INITRDS_MAX];
+	unsigned nr_initrds;
+	int64_t timeout_ns; /* 0: none */
+	bool stats;
+	const char *stats_json; /* file name, NULL: none */
+	bool time_exits;
+	enum config_exit_code exit_code;
+};
+
+/* The defaults: what a config holds before any option. */
+void config_init(struct config *config);
+
+/*
+ * Options that describe the machine, shared by run, hammer and machine: -m/--mem, -c/--cpus,
+ * -p/--append, --hugepages, --prealloc. Put CONFIG_MACHINE_LONG into the table of long options and
+ * CONFIG_MACHINE_SHORT into the short ones.
+ */
+enum {
+	CONFIG_OPT_HUGEPAGES = 0x100,
+	CONFIG_OPT_PREALLOC,
+	CONFIG_OPT_OWN, /* a subcommand's own values start here */
+};
+/* clang-format off */
+#define CONFIG_MACHINE_LONG                                                                        \
+	{"mem", required_argument, NULL, 'm'},                                                     \
+	{"cpus", required_argument, NULL, 'c'},                                                    \
+	{"append", required_argument, NULL, 'p'},                                                  \
+	{"hugepages", no_argument, NULL, CONFIG_OPT_HUGEPAGES},                                    \
+	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC}
+/* clang-format on */
+#define CONFIG_MACHINE_SHORT "m:c:p:"
+#define CONFIG_MACHINE_HELP                                                                        \
+	"  -m, --mem SIZE          guest memory, 64M to 64G (default 512M)\n"                      \
+	"  -c, --cpus N            virtual CPUs, 1 to 255 as the host allows (default 1)\n"        \
+	"  -p, --append WORDS      words for the kernel command line, after ours\n"                \
+	"      --hugepages         back guest memory with huge pages\n"                            \
+	"      --prealloc          touch all guest memory before the guest runs\n"
+
+/* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
+int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);
+
+/*
+ * `tollgate run`: argv[0] is "run". Returns 0, -EINVAL with diag, or 1 when --help was asked for and
+ * nothing else is to be done.
+ */
+int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag);
+
+/* The text of `tollgate run --help`. */
+extern const char config_run_help[];
+
+#endif

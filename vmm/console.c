@@ -1,0 +1,394 @@
+#include "console.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "terminal.h"
+
+enum { CTRL_A = 0x01 };
+
+static bool port_put(struct char_backend *be, uint8_t byte)
+{
+	struct console_port *port = container_of(be, struct console_port, be);
+	unsigned head = atomic_load_explicit(&port->head, memory_order_relaxed);
+	unsigned used = head - atomic_load_explicit(&port->tail, memory_order_acquire);
+
+	if (used == CONSOLE_RING_BYTES) {
+		atomic_store(&port->refused, true);
+		/* The consumer may have made room between the look and the mark. */
+		used = head - atomic_load(&port->tail);
+		if (used == CONSOLE_RING_BYTES)
+			return false;
+	}
+	port->ring[head % CONSOLE_RING_BYTES] = byte;
+	atomic_store_explicit(&port->head, head + 1, memory_order_release);
+	/* The first byte after silence wakes the loop; it then looks again on its own. */
+	if (!atomic_load_explicit(&port->console->active, memory_order_relaxed) &&
+	    !atomic_exchange(&port->console->active, true))
+		event_loop_wake(port->console->loop);
+	return true;
+}
+
+static bool port_has_room(const struct char_backend *be)
+{
+	/* container_of() would drop the const */
+	const struct console_port *port =
+		(const void *)((const char *)be - offsetof(struct console_port, be));
+
+	return atomic_load(&port->head) - atomic_load(&port->tail) < CONSOLE_RING_BYTES;
+}
+
+static void port_input_wanted(struct char_backend *be)
+{
+	struct console *con = container_of(be, struct console_port, be)->console;
+
+	if (atomic_load_explicit(&con->input_wanted, memory_order_relaxed) &&
+	    atomic_exchange(&con->input_wanted, false))
+		event_loop_wake(con->loop);
+}
+
+struct console_port *console_port_add(struct console *con)
+{
+	struct console_port *port = &con->port[con->nr_ports];
+
+	assert(con->nr_ports < CONSOLE_PORTS_MAX);
+	port->ring = malloc(CONSOLE_RING_BYTES);
+	if (!port->ring)
+		return NULL;
+	port->be = (struct char_backend){
+		.put = port_put,
+		.has_room = port_has_room,
+		.input_wanted = port_input_wanted,
+	};
+	port->console = con;
+	con->nr_ports++;
+	return port;
+}
+
+static ssize_t out_write(const struct console *con, const uint8_t *buf, size_t n)
+{
+	if (con->out_is_socket)
+		return send(con->out.fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return write(con->out.fd, buf, n);
+}
+
+/* Writes one port's ring until it is empty (true) or stdout takes no more (false). */
+static bool port_drain(struct console *con, struct console_port *port)
+{
+	unsigned tail = atomic_load_explicit(&port->tail, memory_order_relaxed);
+
+	for (;;) {
+		unsigned used = atomic_load_explicit(&port->head, memory_order_acquire) - tail;
+		unsigned at = tail % CONSOLE_RING_BYTES;
+		unsigned n = used < CONSOLE_RING_BYTES - at ? used : CONSOLE_RING_BYTES - at;
+		ssize_t done;
+
+		if (n == 0)
+			return true;
+		done = con->out_broken ? (ssize_t)n : out_write(con, port->ring + at, n);
+		if (done < 0) {
+			if (errno == EINTR)
+				continue;
+			if (errno == EAGAIN)
+				return false;
+			con->out_broken =
+				true; /* nobody will ever read it: end as a pipe's writer does */
+			con->power->end(con->power, (struct vm_end){.kind = VM_END_KILLED,
+								    .by = "stdout closed"});
+			continue;
+		}
+		tail += (unsigned)done;
+		atomic_store_explicit(&port->tail, tail, memory_order_release);
+	}
+}
+
+static void port_tell_room(struct console_port *port)
+{
+	if (!port->dev || !atomic_load(&port->refused))
+		return;
+	atomic_store(&port->refused, false);
+	device_lock(port->dev);
+	port->dev->cls->chr->tx_room(port->dev);
+	device_unlock(port->dev);
+}
+
+/* True when every ring is empty. */
+static bool drain_all(struct console *con)
+{
+	bool empty = true;
+
+	for (unsigned i = 0; i < con->nr_ports; i++) {
+		empty &= port_drain(con, &con->port[i]);
+		port_tell_room(&con->port[i]);
+	}
+	return empty;
+}
+
+static bool all_empty(const struct console *con)
+{
+	for (unsigned i = 0; i < con->nr_ports; i++)
+		if (atomic_load(&con->port[i].head) != atomic_load(&con->port[i].tail))
+			return false;
+	return true;
+}
+
+static void flush_later(const struct console *con)
+{
+	const struct itimerspec spec = {.it_value.tv_nsec = CONSOLE_FLUSH_NS};
+
+	timerfd_settime(con->timer_fd, 0, &spec, NULL);
+}
+
+/* Event thread, with active set: writes what is there, and sees to it that the rest follows. */
+static void flush(struct console *con)
+{
+	if (con->out_blocked)
+		return;
+	if (!drain_all(con)) {
+		con->out_blocked = true;
+		event_loop_want(con->loop, &con->out, EPOLLOUT);
+		return;
+	}
+	flush_later(con);
+}
+
+static void out_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct console *con = container_of(src, struct console, out);
+
+	(void)epoll_events;
+	event_loop_want(con->loop, src, 0);
+	con->out_blocked = false;
+	flush(con);
+}
+
+static void timer_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct console *con = container_of(src, struct console, timer);
+	uint64_t n;
+
+	(void)epoll_events;
+	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	if (all_empty(con)) {
+		atomic_store(&con->active, false);
+		/* A byte put before that store saw active and did not wake us. */
+		if (all_empty(con) || atomic_exchange(&con->active, true))
+			return;
+	}
+	flush(con);
+}
+
+static unsigned input_used(const struct console *con)
+{
+	return con->input_head - con->input_tail;
+}
+
+static void input_push(struct console *con, uint8_t byte)
+{
+	con->input[con->input_head++ % CONSOLE_INPUT_BYTES] = byte;
+}
+
+/* Hands buffered input to the device, as much as it takes without loss. */
+static void input_pump(struct console *con)
+{
+	struct device *dev = con->nr_ports ? con->port[0].dev : NULL;
+
+	if (!dev)
+		return;
+	while (input_used(con)) {
+		uint8_t buf[64];
+		size_t n = 0, room;
+
+		device_lock(dev);
+		room = dev->cls->chr->rx_room(dev);
+		if (room == 0) {
+			/* Set under the lock: the device's next input_wanted sees it. */
+			atomic_store(&con->input_wanted, true);
+			device_unlock(dev);
+			break;
+		}
+		while (n < room && n < sizeof(buf) && n < input_used(con)) {
+			buf[n] = con->input[(con->input_tail + n) % CONSOLE_INPUT_BYTES];
+			n++;
+		}
+		dev->cls->chr->rx(dev, buf, n);
+		device_unlock(dev);
+		con->input_tail += (unsigned)n;
+	}
+	if (con->in.added)
+		event_loop_want(con->loop, &con->in,
+				input_used(con) < CONSOLE_INPUT_BYTES ? EPOLLIN : 0);
+}
+
+static void input_take(struct console *con, uint8_t byte)
+{
+	if (!con->in_is_tty) {
+		input_push(con, byte);
+	} else if (con->escape_seen) {
+		con->escape_seen = false;
+		if (byte == 'x' || byte == 'X')
+			con->power->end(con->power,
+					(struct vm_end){.kind = VM_END_KILLED, .by = "Ctrl-a x"});
+		else if (byte == CTRL_A)
+			input_push(con, byte);
+	} else if (byte == CTRL_A) {
+		con->escape_seen = true;
+	} else {
+		input_push(con, byte);
+	}
+}
+
+static void in_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct console *con = container_of(src, struct console, in);
+	uint8_t buf[CONSOLE_INPUT_BYTES];
+	ssize_t n = read(src->fd, buf, CONSOLE_INPUT_BYTES - input_used(con));
+
+	(void)epoll_events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		/* End of input, or a terminal that went away: the guest goes on without. */
+		con->input_eof = true;
+		event_loop_remove(con->loop, src);
+		return;
+	}
+	for (ssize_t i = 0; i < n; i++)
+		input_take(con, buf[i]);
+	input_pump(con);
+}
+
+void console_woken(struct console *con)
+{
+	if (atomic_load(&con->active))
+		flush(con);
+	input_pump(con);
+}
+
+/*
+ * stdin and stdout share their file description with the shell and others, who must not find it
+ * non-blocking. A pipe or a terminal is opened anew instead; *ret_own says that it was.
+ */
+static int open_anew(int fd, int flags, bool *ret_own)
+{
+	char path[32];
+	struct stat st;
+	int own;
+
+	*ret_own = false;
+	if (fstat(fd, &st) < 0 || (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)))
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own < 0)
+		return fd;
+	*ret_own = true;
+	return own;
+}
+
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+int console_init(struct console *con, struct event_loop *loop, struct power *power,
+		 struct diag *diag)
+{
+	int r;
+
+	memset(con, 0, sizeof(*con));
+	con->loop = loop;
+	con->power = power;
+	con->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (con->timer_fd < 0) {
+		con->loop = NULL;
+		return diag_set(diag, -errno, "console timer");
+	}
+	con->timer =
+		(struct event_source){.fd = con->timer_fd, .events = EPOLLIN, .ready = timer_ready};
+	con->out = (struct event_source){.ready = out_ready};
+	con->out.fd = open_anew(STDOUT_FILENO, O_WRONLY, &con->own_out);
+	con->out_is_socket = is_socket(STDOUT_FILENO);
+	con->in = (struct event_source){.events = EPOLLIN, .ready = in_ready};
+	con->in.fd = open_anew(STDIN_FILENO, O_RDONLY, &con->own_in);
+	con->in_is_tty = isatty(STDIN_FILENO) == 1;
+	r = event_loop_add(loop, &con->timer);
+	if (r == 0 && event_loop_add(loop, &con->out) < 0)
+		con->out_broken = true; /* stdout is closed: nothing to write to */
+	if (r < 0) {
+		diag_set(diag, r, "console events");
+		console_fini(con);
+		return r;
+	}
+	if (con->in_is_tty)
+		terminal_raw(STDIN_FILENO);
+	return 0;
+}
+
+int console_start(struct console *con)
+{
+	int r = event_loop_add(con->loop, &con->in);
+
+	if (r == -EBADF) { /* started with stdin closed */
+		con->input_eof = true;
+		return 0;
+	}
+	return r;
+}
+
+void console_resume(struct console *con)
+{
+	if (con->in_is_tty)
+		terminal_raw(STDIN_FILENO);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+void console_fini(struct console *con)
+{
+	if (!con->loop)
+		return;
+	if (con->nr_ports) {
+		int64_t until_ns = now_ns() + NS_PER_S;
+
+		for (unsigned i = 0; i < con->nr_ports; i++)
+			con->port[i].dev = NULL; /* devices may be gone; no more tx_room */
+		while (!drain_all(con) && now_ns() < until_ns) {
+			struct pollfd pfd = {.fd = con->out.fd, .events = POLLOUT};
+
+			poll(&pfd, 1, 100);
+		}
+	}
+	terminal_restore();
+	event_loop_remove(con->loop, &con->in);
+	event_loop_remove(con->loop, &con->out);
+	event_loop_remove(con->loop, &con->timer);
+	if (con->own_out)
+		close(con->out.fd);
+	if (con->own_in)
+		close(con->in.fd);
+	close(con->timer_fd);
+	for (unsigned i = 0; i < con->nr_ports; i++)
+		free(con->port[i].ring);
+	con->loop = NULL;
+}

@@ -1,0 +1,94 @@
+/*
+ * console.h - the host side of the character devices: standard input and output, the terminal.
+ *
+ * Output: each port (one a device) has a ring; the device's put() runs on a vCPU thread and only
+ * stores the byte. The event thread writes the rings to stdout without ever blocking; a reader that
+ * is slow or stuck fills the ring, and the device then shows the guest a transmitter that is not
+ * empty. A burst of output costs one wake-up and at most one write in CONSOLE_FLUSH_NS.
+ *
+ * Input: read ahead into a small buffer (so that Ctrl-a x works with a guest that reads nothing)
+ * and handed on as the device has room; when the buffer is full stdin is left alone.
+ *
+ * On a terminal, Ctrl-a x ends the VM and Ctrl-a Ctrl-a sends one Ctrl-a. Input that is no terminal
+ * is passed as it is.
+ */
+#ifndef VMM_CONSOLE_H
+#define VMM_CONSOLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <termios.h>
+
+#include "base/diag.h"
+#include "device.h"
+#include "event.h"
+
+enum {
+	CONSOLE_RING_BYTES = 1 << 16,
+	CONSOLE_INPUT_BYTES = 1 << 12,
+	CONSOLE_PORTS_MAX = 2,
+};
+#define CONSOLE_FLUSH_NS INT64_C(4000000)
+
+struct console;
+
+/* Single producer (the device, under its lock), single consumer (the event thread). */
+struct console_port {
+	struct char_backend be;
+	struct console *console;
+	struct device *dev;
+	uint8_t *ring;          /* CONSOLE_RING_BYTES */
+	atomic_uint head, tail; /* free-running; head: next byte put, tail: next byte written */
+	atomic_bool refused;    /* put failed since tx_room was last called */
+};
+
+struct console {
+	struct event_loop *loop; /* borrowed */
+	struct power *power;     /* borrowed */
+	struct console_port port[CONSOLE_PORTS_MAX];
+	unsigned nr_ports;
+
+	struct event_source out, in;
+	int timer_fd;
+	struct event_source timer;
+	atomic_bool active; /* a flush is due: no put needs to wake the loop */
+	atomic_bool input_wanted;
+	bool out_blocked; /* waiting for EPOLLOUT */
+	bool out_broken;  /* EPIPE and the like: output is dropped */
+	bool out_is_socket, own_out, own_in;
+
+	uint8_t input[CONSOLE_INPUT_BYTES];
+	unsigned input_head, input_tail; /* free-running */
+	bool input_eof, escape_seen, in_is_tty;
+};
+
+/*
+ * Takes over stdin and stdout: a terminal on stdin becomes raw. loop and power are borrowed until
+ * console_fini(). -errno with diag.
+ */
+int console_init(struct console *con, struct event_loop *loop, struct power *power,
+		 struct diag *diag);
+
+/*
+ * A new port for one device, which has char_ops; the first one also gets the input. Hand &port->be
+ * to device_create(), then set port->dev. NULL without memory.
+ */
+struct console_port *console_port_add(struct console *con);
+
+/* Starts reading input, for the first port. */
+int console_start(struct console *con);
+
+/* To be called by the loop's woken function. Event thread. */
+void console_woken(struct console *con);
+
+/*
+ * Writes what is left, for at most a second when the reader is slow, and gives the terminal back.
+ * Takes a zeroed console too.
+ */
+void console_fini(struct console *con);
+
+/* Raw mode again after a stop and SIGCONT. */
+void console_resume(struct console *con);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * event.h - the event thread's loop: epoll over host descriptors, timers and a wake-up call.
+ *
+ * One thread runs event_loop_run(); only event_loop_wake(), event_loop_stop() and an event_timer's
+ * arm may be called from other threads.
+ */
+#ifndef VMM_EVENT_H
+#define VMM_EVENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device.h"
+
+enum { EVENT_ALWAYS_READY_MAX = 8 };
+
+struct event_source {
+	int fd;
+	void (*ready)(struct event_source *src, uint32_t epoll_events);
+	uint32_t events;   /* EPOLLIN, EPOLLOUT, …; 0 while it is not wanted */
+	bool always_ready; /* a regular file or /dev/null: epoll does not take those */
+	bool added;
+};
+
+struct event_loop {
+	int epoll_fd;
+	struct event_source wake; /* an eventfd */
+	void (*woken)(void *arg);
+	void *woken_arg;
+	atomic_bool stop;
+	struct event_source *always[EVENT_ALWAYS_READY_MAX];
+	unsigned nr_always;
+};
+
+/*
+ * woken(arg) runs on the loop's thread after each event_loop_wake(); several calls may become one.
+ * Returns 0 or -errno; loop needs event_loop_fini() only after success.
+ */
+int event_loop_init(struct event_loop *loop, void (*woken)(void *arg), void *arg);
+void event_loop_fini(struct event_loop *loop); /* takes a zeroed loop too */
+
+/* Adds src with src->events. The loop borrows src and its fd. Returns 0 or -errno. */
+int event_loop_add(struct event_loop *loop, struct event_source *src);
+/* Changes what src waits for; 0 for nothing, until the next change. */
+void event_loop_want(struct event_loop *loop, struct event_source *src, uint32_t events);
+void event_loop_remove(struct event_loop *loop, struct event_source *src);
+
+/* Runs until event_loop_stop(). */
+void event_loop_run(struct event_loop *loop);
+
+/* Any thread, and signal handlers. */
+void event_loop_wake(struct event_loop *loop);
+void event_loop_stop(struct event_loop *loop);
+
+/* A device's timer_line on a timerfd; when it expires the device's expire runs under its lock. */
+struct event_timer {
+	struct timer_line line;
+	struct event_source src;
+	struct event_loop *loop;
+	struct device *dev;
+};
+
+/* dev may be set later, before the loop runs. Returns 0 or -errno. */
+int event_timer_init(struct event_timer *timer, struct event_loop *loop, struct device *dev);
+void event_timer_fini(struct event_timer *timer); /* takes a zeroed timer too */
+
+#endif

@@ -1,0 +1,171 @@
+#include "kvm.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+
+static void remedy_open(int err, struct diag *diag)
+{
+	struct stat st;
+
+	switch (-err) {
+	case ENOENT:
+		diag_remedy(
+			diag,
+			"load the module (modprobe kvm_intel or kvm_amd), enable virtualization in "
+			"the firmware, or pass /dev/kvm into the container; see `tollgate doctor`");
+		break;
+	case EACCES:
+	case EPERM:
+		if (stat(KVM_DEVICE_PATH, &st) == 0 && st.st_gid != 0 && (st.st_mode & S_IRGRP))
+			diag_remedy(diag, "join the group that owns it (sudo usermod -aG kvm "
+					  "$USER, then log in "
+					  "again); see `tollgate doctor`");
+		else
+			diag_remedy(diag,
+				    "run as root, or give your user access to it (a udev rule with "
+				    "GROUP=\"kvm\", MODE=\"0660\"); see `tollgate doctor`");
+		break;
+	default: diag_remedy(diag, "see `tollgate doctor`"); break;
+	}
+}
+
+int kvm_open(struct kvm *kvm, struct diag *diag)
+{
+	int version, bytes;
+
+	*kvm = (struct kvm){.fd = -1, .vm_fd = -1};
+	kvm->fd = open(KVM_DEVICE_PATH, O_RDWR | O_CLOEXEC);
+	if (kvm->fd < 0) {
+		int err = -errno;
+
+		diag_set(diag, err, "open %s", KVM_DEVICE_PATH);
+		remedy_open(err, diag);
+		return err;
+	}
+	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		int err = version < 0 ? -errno : -EPROTO;
+
+		diag_set(diag, err, "%s speaks KVM API version %d, and %d is needed",
+			 KVM_DEVICE_PATH, version, KVM_API_VERSION);
+		diag_remedy(diag, "check that %s is the KVM device", KVM_DEVICE_PATH);
+		kvm_close(kvm);
+		return err;
+	}
+	bytes = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (bytes < (int)sizeof(struct kvm_run)) {
+		int err = bytes < 0 ? -errno : -EPROTO;
+
+		diag_set(diag, err, "KVM_GET_VCPU_MMAP_SIZE");
+		kvm_close(kvm);
+		return err;
+	}
+	kvm->run_bytes = (size_t)bytes;
+	return 0;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	if (kvm->vm_fd >= 0)
+		close(kvm->vm_fd);
+	if (kvm->fd >= 0)
+		close(kvm->fd);
+	kvm->fd = kvm->vm_fd = -1;
+}
+
+int kvm_cap(const struct kvm *kvm, int cap)
+{
+	int r = ioctl(kvm->vm_fd >= 0 ? kvm->vm_fd : kvm->fd, KVM_CHECK_EXTENSION, cap);
+
+	return r < 0 ? 0 : r;
+}
+
+int kvm_vm_create(struct kvm *kvm, struct diag *diag)
+{
+	do
+		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+	while (kvm->vm_fd < 0 &&
+	       errno == EINTR); /* a signal during the allocation of page tables */
+	if (kvm->vm_fd < 0) {
+		int err = -errno;
+
+		diag_set(diag, err, "KVM_CREATE_VM");
+		diag_remedy(diag, "another hypervisor may hold VMX or SVM; see `tollgate doctor`");
+		return err;
+	}
+	return 0;
+}
+
+int kvm_mem_slots_set(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag)
+{
+	for (unsigned i = 0; i < mem->nr_regions; i++) {
+		const struct guest_region *r = &mem->region[i];
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = r->gpa,
+			.memory_size = r->len,
+			.userspace_addr = (uintptr_t)r->host,
+		};
+
+		if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+			return diag_set(diag, -errno, "memory slot %u at %#llx, %#llx bytes", i,
+					(unsigned long long)r->gpa, (unsigned long long)r->len);
+	}
+	return 0;
+}
+
+static void irq_line_set(struct irq_line *line, bool level)
+{
+	const struct kvm_irq_line *irq = container_of(line, struct kvm_irq_line, line);
+	struct kvm_irq_level arg = {.irq = irq->gsi, .level = level};
+
+	/* Fails only for a GSI without a route, which machine_resolve() excludes. */
+	ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
+}
+
+void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi)
+{
+	*irq = (struct kvm_irq_line){.line.set = irq_line_set, .vm_fd = kvm->vm_fd, .gsi = gsi};
+}
+
+enum kvm_backing kvm_backing_detect(void)
+{
+	char module[32];
+
+	kvm_backing_module(module, sizeof(module));
+	if (strcmp(module, "kvm_intel") == 0)
+		return KVM_BACKING_VMX;
+	if (strcmp(module, "kvm_amd") == 0)
+		return KVM_BACKING_SVM;
+	return KVM_BACKING_NONE;
+}
+
+const char *kvm_backing_module(char *buf, size_t len)
+{
+	static const char prefix[] = "kvm_";
+	DIR *dir = opendir("/sys/module");
+	const struct dirent *e;
+
+	buf[0] = '\0';
+	if (!dir)
+		return buf;
+	while ((e = readdir(dir))) {
+		if (strncmp(e->d_name, prefix, sizeof(prefix) - 1) != 0)
+			continue;
+		snprintf(buf, len, "%s", e->d_name);
+		/* A known back end wins over helpers such as kvm_hv. */
+		if (strcmp(buf, "kvm_intel") == 0 || strcmp(buf, "kvm_amd") == 0)
+			break;
+	}
+	closedir(dir);
+	return buf;
+}

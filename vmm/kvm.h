@@ -1,0 +1,65 @@
+/*
+ * kvm.h - /dev/kvm and one VM on it. With vcpu.c, ioeventfd.c, irq_kvm.c and arch/ the only user of
+ * <linux/kvm.h>.
+ *
+ * Source for all of it: the kernel's Documentation/virt/kvm/api.rst.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "device.h"
+#include "mem.h"
+
+#define KVM_DEVICE_PATH "/dev/kvm"
+
+struct kvm {
+	int fd;           /* /dev/kvm; -1 when closed */
+	int vm_fd;        /* -1 before kvm_vm_create() */
+	size_t run_bytes; /* the mapping of a vCPU's struct kvm_run */
+};
+
+/*
+ * Opens /dev/kvm and checks the API version. On failure diag says what is missing and how it is
+ * mended (module, group, device node); kvm is safe to close.
+ */
+int kvm_open(struct kvm *kvm, struct diag *diag);
+void kvm_close(struct kvm *kvm);
+
+/* KVM_CHECK_EXTENSION, on the VM when there is one; 0 when the host lacks it. */
+int kvm_cap(const struct kvm *kvm, int cap);
+
+/* KVM_CREATE_VM. */
+int kvm_vm_create(struct kvm *kvm, struct diag *diag);
+
+/* A memory slot for each region of mem. Before kvm_arch_irqchip_create(): later it costs 5 ms each. */
+int kvm_mem_slots_set(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);
+
+/* An interrupt line of the in-kernel irqchip (KVM_IRQ_LINE). */
+struct kvm_irq_line {
+	struct irq_line line;
+	int vm_fd;
+	unsigned gsi;
+};
+
+void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi);
+
+/*
+ * Which hardware virtualization backs this host's KVM.
+ */
+enum kvm_backing {
+	KVM_BACKING_VMX,
+	KVM_BACKING_SVM,
+	KVM_BACKING_NONE, /* neither: KVM runs, and emulates guest kernel code */
+};
+
+enum kvm_backing kvm_backing_detect(void);
+
+/* "kvm_intel", "kvm_amd", "kvm_pvm", …: the back-end module loaded, or "" when none is known. */
+const char *kvm_backing_module(char *buf, size_t len);
+
+#endif

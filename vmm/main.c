@@ -1,0 +1,52 @@
+/* argv -> subcommand. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "cmds.h"
+#include "vm_end.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{"run", cmd_run, "boot a kernel, or the built-in test kernel"},
+	{"machine", cmd_machine, "show the machine a guest would see"},
+};
+
+static void usage(FILE *out)
+{
+	fputs("usage: tollgate COMMAND [OPTIONS]\n\n", out);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	fputs("\n`tollgate COMMAND --help` tells more, and so does the manual page tollgate(1).\n",
+	      out);
+}
+
+int main(int argc, char **argv)
+{
+	struct diag diag = {0};
+
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_SETUP;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		usage(stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("tollgate " TOLLGATE_VERSION);
+		return EXIT_OK;
+	}
+	diag_set(&diag, -EINVAL, "unknown command '%s'", argv[1]);
+	diag_remedy(&diag, "`tollgate --help` lists the commands");
+	cmd_fail(&diag);
+	return EXIT_SETUP;
+}

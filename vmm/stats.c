@@ -1,0 +1,239 @@
+#include "stats.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "kvm_stats.h"
+
+/* The counters of one bus; the array is the caller's to free. */
+struct bus_view {
+	const char *name;
+	struct iobus_count *count;
+	size_t n;
+	struct iobus_totals totals;
+};
+
+void stats_exits_sum(const struct vm *vm, struct stats_exits *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		for (unsigned k = 0; k < VCPU_EXIT_REASONS; k++) {
+			uint64_t n =
+				atomic_load_explicit(&vm->vcpu[i].exits[k], memory_order_relaxed);
+
+			ret->by_reason[k] += n;
+			ret->total += n;
+		}
+	}
+}
+
+static struct bus_view bus_view_read(struct iobus *bus, const char *name)
+{
+	struct bus_view view = {.name = name};
+
+	view.n = iobus_counts(bus, NULL, 0, &view.totals);
+	view.count = calloc(view.n ? view.n : 1, sizeof(*view.count));
+	if (!view.count)
+		view.n = 0;
+	else
+		iobus_counts(bus, view.count, view.n, &view.totals);
+	return view;
+}
+
+static void print_exits(FILE *out, const struct vm *vm)
+{
+	struct stats_exits exits;
+	char buf[16];
+
+	stats_exits_sum(vm, &exits);
+	fprintf(out, "exits to userspace: %" PRIu64 "\n", exits.total);
+	for (uint32_t i = 0; i < VCPU_EXIT_REASONS; i++)
+		if (exits.by_reason[i])
+			fprintf(out, "  %-16s %12" PRIu64 "\n", vcpu_exit_name(i, buf),
+				exits.by_reason[i]);
+}
+
+static void print_bus(FILE *out, const struct bus_view *view, bool timed)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < view->n; i++) {
+		const struct iobus_count *c = &view->count[i];
+		char range[48];
+
+		if (c->reads + c->writes == 0)
+			continue;
+		if (!any)
+			fprintf(out, "%-6s %-23s %-12s %12s %12s%s\n", view->name, "range",
+				"device", "reads", "writes", timed ? "    ns/access" : "");
+		any = true;
+		snprintf(range, sizeof(range), "%#" PRIx64 "-%#" PRIx64, c->first,
+			 c->first + c->len - 1);
+		fprintf(out, "       %-23s %-12s %12" PRIu64 " %12" PRIu64, range, c->owner,
+			c->reads, c->writes);
+		if (timed)
+			fprintf(out, " %12" PRIu64, c->ns / (c->reads + c->writes));
+		fputc('\n', out);
+	}
+	if (view->totals.unclaimed_reads + view->totals.unclaimed_writes)
+		fprintf(out, "       %-36s %12" PRIu64 " %12" PRIu64 "\n", "unclaimed",
+			view->totals.unclaimed_reads, view->totals.unclaimed_writes);
+	if (view->totals.split)
+		fprintf(out, "       split accesses: %" PRIu64 "\n", view->totals.split);
+}
+
+void stats_print(FILE *out, struct vm *vm)
+{
+	struct bus_view pio = bus_view_read(vm->pio, "PIO");
+	struct bus_view mmio = bus_view_read(vm->mmio, "MMIO");
+
+	print_exits(out, vm);
+	print_bus(out, &pio, vm->time_exits);
+	print_bus(out, &mmio, vm->time_exits);
+	free(pio.count);
+	free(mmio.count);
+}
+
+/* Adds every vCPU's counters up by name; KVM gives each vCPU the same list. */
+static int read_vcpu_stats(const struct vm *vm, struct kvm_stat **ret)
+{
+	struct kvm_stat *sum = NULL;
+	int n = 0;
+
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		AUTO_FREE struct kvm_stat *one = NULL;
+		int got = kvm_stats_read(vm->vcpu[i].fd, &one);
+
+		if (got < 0 || (sum && got != n)) {
+			free(sum);
+			return got < 0 ? got : -EPROTO;
+		}
+		if (!sum) {
+			sum = STEAL_PTR(one);
+			n = got;
+			continue;
+		}
+		for (int k = 0; k < n; k++)
+			sum[k].value += one[k].value;
+	}
+	*ret = sum;
+	return n;
+}
+
+static void print_kvm_stats(FILE *out, const char *title, const struct kvm_stat *stat, int n)
+{
+	if (n < 0) {
+		fprintf(out, "%s: not available: %s\n", title, strerror(-n));
+		return;
+	}
+	fprintf(out, "%s:\n", title);
+	for (int i = 0; i < n; i++)
+		if (stat[i].value)
+			fprintf(out, "  %-32s %12" PRIu64 "\n", stat[i].name, stat[i].value);
+}
+
+void stats_print_kvm(FILE *out, const struct vm *vm)
+{
+	AUTO_FREE struct kvm_stat *of_vm = NULL;
+	AUTO_FREE struct kvm_stat *of_vcpus = NULL;
+	int n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);
+
+	print_kvm_stats(out, "KVM's statistics of the VM", of_vm, n);
+	n = read_vcpu_stats(vm, &of_vcpus);
+	print_kvm_stats(out, "KVM's statistics of the vCPUs, summed", of_vcpus, n);
+}
+
+static void json_add_u64(struct json_object *obj, const char *key, uint64_t v)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(v));
+}
+
+static struct json_object *json_exits(const struct vm *vm)
+{
+	struct json_object *obj = json_object_new_object();
+	struct stats_exits exits;
+	char buf[16];
+
+	stats_exits_sum(vm, &exits);
+	json_add_u64(obj, "total", exits.total);
+	for (uint32_t i = 0; i < VCPU_EXIT_REASONS; i++)
+		if (exits.by_reason[i])
+			json_add_u64(obj, vcpu_exit_name(i, buf), exits.by_reason[i]);
+	return obj;
+}
+
+static struct json_object *json_bus(struct iobus *bus, bool timed)
+{
+	struct bus_view view = bus_view_read(bus, "");
+	struct json_object *obj = json_object_new_object(), *ranges = json_object_new_array();
+
+	json_add_u64(obj, "reads", view.totals.reads);
+	json_add_u64(obj, "writes", view.totals.writes);
+	json_add_u64(obj, "split", view.totals.split);
+	json_add_u64(obj, "unclaimed_reads", view.totals.unclaimed_reads);
+	json_add_u64(obj, "unclaimed_writes", view.totals.unclaimed_writes);
+	for (size_t i = 0; i < view.n; i++) {
+		struct json_object *range = json_object_new_object();
+
+		json_object_object_add(range, "device",
+				       json_object_new_string(view.count[i].owner));
+		json_add_u64(range, "first", view.count[i].first);
+		json_add_u64(range, "len", view.count[i].len);
+		json_add_u64(range, "reads", view.count[i].reads);
+		json_add_u64(range, "writes", view.count[i].writes);
+		if (timed)
+			json_add_u64(range, "ns", view.count[i].ns);
+		json_object_array_add(ranges, range);
+	}
+	json_object_object_add(obj, "ranges", ranges);
+	free(view.count);
+	return obj;
+}
+
+static struct json_object *json_kvm_stats(const struct kvm_stat *stat, int n)
+{
+	struct json_object *obj = n < 0 ? NULL : json_object_new_object();
+
+	for (int i = 0; i < n; i++)
+		json_add_u64(obj, stat[i].name, stat[i].value);
+	return obj; /* NULL is JSON's null: the host does not tell */
+}
+
+static struct json_object *json_end(const struct vm_end *end, int exit_status)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_object_object_add(obj, "kind", json_object_new_string(vm_end_name(end->kind)));
+	json_object_object_add(obj, "by", end->by ? json_object_new_string(end->by) : NULL);
+	if (end->kind == VM_END_EXIT_CODE)
+		json_add_u64(obj, "code", end->code);
+	json_object_object_add(obj, "exit_status", json_object_new_int(exit_status));
+	return obj;
+}
+
+int stats_write_json(const char *path, struct vm *vm, const struct vm_end *end, int exit_status,
+		     struct diag *diag)
+{
+	AUTO_FREE struct kvm_stat *of_vm = NULL;
+	AUTO_FREE struct kvm_stat *of_vcpus = NULL;
+	struct json_object *root = json_object_new_object();
+	int n, r = 0;
+
+	json_object_object_add(root, "end", json_end(end, exit_status));
+	json_object_object_add(root, "exits", json_exits(vm));
+	json_object_object_add(root, "pio", json_bus(vm->pio, vm->time_exits));
+	json_object_object_add(root, "mmio", json_bus(vm->mmio, vm->time_exits));
+	n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);
+	json_object_object_add(root, "kvm_vm", json_kvm_stats(of_vm, n));
+	n = read_vcpu_stats(vm, &of_vcpus);
+	json_object_object_add(root, "kvm_vcpus", json_kvm_stats(of_vcpus, n));
+	errno = 0;
+	if (json_object_to_file_ext(path, root, JSON_C_TO_STRING_PRETTY) < 0)
+		r = diag_set(diag, errno ? -errno : -EIO, "write statistics to '%s'", path);
+	json_object_put(root);
+	return r;
+}

@@ -1,0 +1,111 @@
+/*
+ * vcpu.h - one virtual CPU: its KVM_RUN loop and what it counts.
+ *
+ * Threads: the vCPU's own thread runs it; vcpu_stop() may be called from any; everything else only
+ * while the thread does not run.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "device.h"
+#include "iobus.h"
+#include "kvm.h"
+
+struct kvm_run;
+
+enum {
+	VCPU_EXIT_REASONS = 64, /* reasons past the last count as the last */
+	VCPU_HISTORY = 16,      /* power of two */
+};
+
+/* One exit as the report shows it. */
+struct vcpu_history_entry {
+	uint64_t addr;
+	uint64_t data;
+	uint32_t reason, count;
+	uint8_t size, is_write;
+};
+
+/* Why the vCPU's loop ended with VM_END_KVM_ERROR. */
+struct vcpu_error {
+	bool set;
+	uint32_t reason;   /* KVM_EXIT_*; meaningless when run_errno is not 0 */
+	uint32_t suberror; /* KVM_INTERNAL_ERROR_* */
+	uint64_t hardware; /* hardware_entry_failure_reason, or hardware_exit_reason */
+	int run_errno;     /* KVM_RUN itself failed */
+	uint32_t nr_data;
+	uint64_t data[16]; /* what KVM adds to an internal error */
+};
+
+struct vcpu {
+	/* Written by its own thread in each exit; others read a recent value. */
+	_Alignas(64) atomic_uint_fast64_t exits[VCPU_EXIT_REASONS];
+	struct vcpu_history_entry history[VCPU_HISTORY];
+	uint64_t nr_history;
+	struct vcpu_error error;
+
+	_Alignas(64) struct kvm_run *run;
+	size_t run_bytes;
+	struct iobus_reader *pio, *mmio;
+	struct power *power; /* borrowed */
+	int fd;
+	unsigned index;
+	atomic_bool stop;
+	bool has_thread;
+	pthread_t thread;
+	void (*loop)(struct vcpu *vcpu, void *arg); /* NULL: vcpu_loop() */
+	void *loop_arg;
+};
+
+/* KVM_CREATE_VCPU and its readers. vcpu must be zeroed; after a failure vcpu_fini() is allowed. */
+int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, unsigned index, struct iobus *pio,
+	      struct iobus *mmio, struct power *power, struct diag *diag);
+void vcpu_fini(struct vcpu *vcpu); /* takes a zeroed vcpu too; its thread must have been joined */
+
+/*
+ * The signal that interrupts KVM_RUN, with a handler that does nothing. Once per process, before
+ * vCPU threads start.
+ */
+int vcpu_signal_setup(void);
+
+/* Starts the thread, which runs the loop until the VM ends or vcpu_stop(). */
+int vcpu_start(struct vcpu *vcpu, struct diag *diag);
+
+/* Makes the loop return soon, from whatever it does (immediate_exit and a signal). Any thread. */
+void vcpu_stop(struct vcpu *vcpu);
+
+/* Waits for the thread. */
+void vcpu_join(struct vcpu *vcpu);
+
+/* Runs and dispatches until stopped or the VM ended. On the vCPU's thread. */
+void vcpu_loop(struct vcpu *vcpu);
+
+/*
+ * One KVM_RUN without dispatch. Returns the exit reason, or -errno; -EINTR is a signal or
+ * immediate_exit.
+ */
+int vcpu_run_once(struct vcpu *vcpu);
+
+/* Dispatches the exit that vcpu_run_once() returned; false when the vCPU must not run on. */
+bool vcpu_dispatch(struct vcpu *vcpu);
+
+/* Lets KVM finish the access of the last exit, so that registers show the instruction after it. */
+void vcpu_complete_io(struct vcpu *vcpu);
+
+/* "IO", "MMIO", "INTERNAL_ERROR", …: KVM_EXIT_* without its prefix; "exit N" in buf if unknown. */
+const char *vcpu_exit_name(uint32_t reason, char buf[16]);
+
+/* The last exits, oldest first, one a line. */
+void vcpu_print_history(FILE *out, const struct vcpu *vcpu, const char *indent);
+
+/* What KVM said when it could not go on, in words; nothing when it did not say so. */
+void vcpu_print_error(FILE *out, const struct vcpu *vcpu, const char *indent);
+
+#endif

@@ -1,0 +1,374 @@
+#include "vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static int64_t host_realtime_ns(const struct clock_src *clk)
+{
+	(void)clk;
+	return clock_ns(CLOCK_REALTIME);
+}
+
+static int64_t host_monotonic_ns(const struct clock_src *clk)
+{
+	(void)clk;
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static const struct clock_src host_clock = {
+	.realtime_ns = host_realtime_ns,
+	.monotonic_ns = host_monotonic_ns,
+};
+
+/* The back end of a character device that is connected to nothing. */
+static bool null_put(struct char_backend *be, uint8_t byte)
+{
+	(void)be;
+	(void)byte;
+	return true;
+}
+
+static bool null_has_room(const struct char_backend *be)
+{
+	(void)be;
+	return true;
+}
+
+static void null_input_wanted(struct char_backend *be)
+{
+	(void)be;
+}
+
+void vm_end(struct vm *vm, struct vm_end end)
+{
+	pthread_mutex_lock(&vm->end_lock);
+	if (vm->end.kind == VM_END_NONE) {
+		vm->end = end;
+		for (unsigned i = 0; i < vm->nr_vcpus; i++)
+			vcpu_stop(&vm->vcpu[i]);
+		event_loop_stop(&vm->loop);
+	}
+	pthread_mutex_unlock(&vm->end_lock);
+}
+
+static void power_end(struct power *power, struct vm_end end)
+{
+	vm_end(container_of(power, struct vm, power), end);
+}
+
+static void loop_woken(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (vm->console.loop)
+		console_woken(&vm->console);
+}
+
+static int build_memory(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	struct guest_region regions[MACHINE_RAM_MAX] = {0};
+	int r;
+
+	for (unsigned i = 0; i < vm->machine.nr_ram; i++) {
+		regions[i].gpa = vm->machine.ram[i].gpa;
+		regions[i].len = vm->machine.ram[i].len;
+	}
+	r = guest_mem_init(&vm->mem, regions, vm->machine.nr_ram, &opts->mem, diag);
+	if (r < 0)
+		return r;
+	return kvm_mem_slots_set(&vm->kvm, &vm->mem, diag);
+}
+
+static int build_vcpus(struct vm *vm, struct diag *diag)
+{
+	int r = arch_cpu_model_init(&vm->cpu_model, &vm->kvm, vm->machine.cpus, diag);
+
+	if (r < 0)
+		return r;
+	vm->vcpu = aligned_alloc(_Alignof(struct vcpu), vm->machine.cpus * sizeof(*vm->vcpu));
+	if (!vm->vcpu)
+		return diag_set(diag, -ENOMEM, "%u vCPUs", vm->machine.cpus);
+	memset(vm->vcpu, 0, vm->machine.cpus * sizeof(*vm->vcpu));
+	for (unsigned i = 0; i < vm->machine.cpus; i++) {
+		vm->nr_vcpus = i + 1;
+		r = vcpu_init(&vm->vcpu[i], &vm->kvm, i, vm->pio, vm->mmio, &vm->power, diag);
+		if (r == 0)
+			r = arch_vcpu_init(vm->vcpu[i].fd, &vm->cpu_model, i, diag);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What machine.device[i] is handed. */
+static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, struct diag *diag)
+{
+	const struct machine_device *row = &vm->machine.device[i];
+
+	*env = (struct device_env){
+		.clock = &host_clock,
+		.mem = &vm->mem,
+		.power = &vm->power,
+		.chr = &vm->null_backend,
+	};
+	if (row->gsi >= 0) {
+		kvm_irq_line_init(&vm->irq[i], &vm->kvm, (unsigned)row->gsi);
+		env->irq = &vm->irq[i].line;
+	}
+	if (row->cls->expire) {
+		int r = event_timer_init(&vm->timer[i], &vm->loop, NULL);
+
+		if (r < 0)
+			return diag_set(diag, r, "timer of device '%s'", row->name);
+		env->timer = &vm->timer[i].line;
+	}
+	return 0;
+}
+
+static int build_device(struct vm *vm, unsigned i, bool stdio, struct diag *diag)
+{
+	const struct machine_device *row = &vm->machine.device[i];
+	struct console_port *port = NULL;
+	struct device_env env;
+	int r = build_device_env(vm, i, &env, diag);
+
+	if (r < 0)
+		return r;
+	if (stdio && row->cls->chr) {
+		port = console_port_add(&vm->console);
+		if (!port)
+			return diag_set(diag, -ENOMEM, "console of device '%s'", row->name);
+		env.chr = &port->be;
+	}
+	r = device_create(row->cls, &env, &vm->device[i]);
+	if (r < 0)
+		return diag_set(diag, r, "create device '%s'", row->name);
+	vm->timer[i].dev = vm->device[i];
+	if (port)
+		port->dev = vm->device[i];
+	for (unsigned k = 0; k < row->nr_ranges; k++) {
+		const struct machine_range *range = &row->range[k];
+		const struct iobus_range bus_range = {
+			.first = range->first,
+			.len = range->len,
+			.dev = vm->device[i],
+			.owner = row->name,
+			.region = (uint8_t)k,
+		};
+
+		r = iobus_add(range->space == IOBUS_PIO ? vm->pio : vm->mmio, &bus_range, diag);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void signals_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct vm *vm = container_of(src, struct vm, signals);
+	struct signalfd_siginfo si;
+
+	(void)epoll_events;
+	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	switch (si.ssi_signo) {
+	case SIGCONT:
+		if (vm->console.loop)
+			console_resume(&vm->console);
+		return;
+	case SIGINT: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGINT"}); return;
+	case SIGHUP: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGHUP"}); return;
+	default: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGTERM"}); return;
+	}
+}
+
+static void timeout_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct vm *vm = container_of(src, struct vm, timeout);
+
+	(void)epoll_events;
+	vm_end(vm, (struct vm_end){.kind = VM_END_TIMEOUT, .by = "--timeout"});
+}
+
+/* The event thread takes signals as events; vCPU threads inherit the mask. */
+static int build_signals(struct vm *vm, struct diag *diag)
+{
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCONT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN); /* a write to a closed pipe says EPIPE */
+	r = vcpu_signal_setup();
+	vm->signals = (struct event_source){
+		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = signals_ready,
+	};
+	if (r == 0)
+		r = vm->signals.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->signals);
+	if (r < 0)
+		diag_set(diag, r, "take signals");
+	return r;
+}
+
+static int build_timeout(struct vm *vm, int64_t timeout_ns, struct diag *diag)
+{
+	const struct itimerspec spec = {
+		.it_value = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S}};
+	int r;
+
+	if (timeout_ns == 0)
+		return 0;
+	vm->timeout = (struct event_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = timeout_ready,
+	};
+	r = vm->timeout.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->timeout);
+	if (r == 0 && timerfd_settime(vm->timeout.fd, 0, &spec, NULL) < 0)
+		r = -errno;
+	if (r < 0)
+		diag_set(diag, r, "arm the --timeout timer");
+	return r;
+}
+
+static int build_buses(struct vm *vm, bool time_exits, struct diag *diag)
+{
+	int r = iobus_create(IOBUS_PIO, &vm->pio);
+
+	if (r == 0)
+		r = iobus_create(IOBUS_MMIO, &vm->mmio);
+	if (r < 0)
+		return diag_set(diag, r, "create the buses");
+	iobus_set_timing(vm->pio, time_exits);
+	iobus_set_timing(vm->mmio, time_exits);
+	return 0;
+}
+
+/* The order matters: see docs/architecture.md, "Build order". */
+static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	int r = machine_resolve(&opts->machine, &vm->machine, diag);
+
+	if (r == 0)
+		r = kvm_open(&vm->kvm, diag);
+	if (r == 0)
+		r = arch_host_check(&vm->kvm, vm->machine.cpus, diag);
+	if (r == 0)
+		r = kvm_vm_create(&vm->kvm, diag);
+	if (r == 0)
+		r = build_memory(vm, opts, diag);
+	if (r == 0)
+		r = arch_irqchip_create(&vm->kvm, diag);
+	if (r == 0)
+		r = build_buses(vm, opts->time_exits, diag);
+	if (r == 0)
+		r = build_vcpus(vm, diag);
+	if (r == 0) {
+		r = event_loop_init(&vm->loop, loop_woken, vm);
+		if (r < 0)
+			diag_set(diag, r, "create the event loop");
+	}
+	if (r == 0)
+		r = build_signals(vm, diag);
+	if (r == 0 && opts->stdio)
+		r = console_init(&vm->console, &vm->loop, &vm->power, diag);
+	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
+		r = build_device(vm, i, opts->stdio, diag);
+	if (r == 0)
+		r = vm_boot_load(vm, opts, diag);
+	if (r == 0)
+		r = build_timeout(vm, opts->timeout_ns, diag);
+	return r;
+}
+
+int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	memset(vm, 0, sizeof(*vm));
+	vm->kvm.fd = vm->kvm.vm_fd = vm->mem.fd = -1;
+	vm->time_exits = opts->time_exits;
+	vm->power.end = power_end;
+	vm->null_backend = (struct char_backend){
+		.put = null_put,
+		.has_room = null_has_room,
+		.input_wanted = null_input_wanted,
+	};
+	pthread_mutex_init(&vm->end_lock, NULL);
+	return build(vm, opts, diag);
+}
+
+int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
+{
+	int r = 0;
+
+	if (vm->console.loop)
+		r = console_start(&vm->console);
+	if (r < 0)
+		return diag_set(diag, r, "read standard input");
+	/* The boot processor last: no guest code runs before every thread is there. */
+	for (unsigned i = vm->nr_vcpus; r == 0 && i-- > 0;)
+		r = vcpu_start(&vm->vcpu[i], diag);
+	if (r < 0)
+		vm_end(vm,
+		       (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "a vCPU thread is missing"});
+	else
+		event_loop_run(&vm->loop);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_join(&vm->vcpu[i]);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_complete_io(&vm->vcpu[i]);
+	*ret_end = vm->end;
+	return r;
+}
+
+void vm_console_close(struct vm *vm)
+{
+	console_fini(&vm->console);
+}
+
+void vm_fini(struct vm *vm)
+{
+	vm_console_close(vm);
+	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
+		event_timer_fini(&vm->timer[i]);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_fini(&vm->vcpu[i]);
+	free(vm->vcpu);
+	vm->vcpu = NULL;
+	vm->nr_vcpus = 0;
+	vm->mmio = iobus_destroy(vm->mmio);
+	vm->pio = iobus_destroy(vm->pio);
+	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
+		vm->device[i] = device_destroy(vm->device[i]);
+	if (vm->signals.fd > 0)
+		close(vm->signals.fd);
+	if (vm->timeout.fd > 0)
+		close(vm->timeout.fd);
+	event_loop_fini(&vm->loop);
+	arch_cpu_model_fini(&vm->cpu_model);
+	kvm_close(&vm->kvm);
+	guest_mem_fini(&vm->mem);
+	pthread_mutex_destroy(&vm->end_lock);
+}

@@ -1,0 +1,94 @@
+/*
+ * vm.h - one VM: owns every object of it. Build and teardown are one function each.
+ *
+ * Threads: the thread that calls vm_run() is the event thread; each vCPU has its own. vm_end() may be
+ * called from any of them.
+ */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/x86_64/arch.h"
+#include "base/diag.h"
+#include "boot/boot.h"
+#include "console.h"
+#include "device.h"
+#include "event.h"
+#include "iobus.h"
+#include "kvm.h"
+#include "machine.h"
+#include "mem.h"
+#include "vcpu.h"
+
+/* Bytes of a file or of something built in; borrowed. */
+struct vm_blob {
+	const char *name; /* for messages */
+	const uint8_t *data;
+	size_t len;
+};
+
+struct vm_opts {
+	struct machine_spec machine;
+	struct guest_mem_opts mem;
+	struct boot_opts boot;
+	struct vm_blob kernel;
+	struct vm_blob initrd; /* len 0: none */
+	bool stdio;            /* connect the console to stdin and stdout; else output is dropped */
+	bool time_exits;
+	int64_t timeout_ns; /* 0: none */
+};
+
+struct vm {
+	struct power power;
+	struct machine machine;
+	struct kvm kvm;
+	struct guest_mem mem;
+	struct arch_cpu_model cpu_model;
+	struct iobus *pio, *mmio;
+	struct vcpu *vcpu; /* machine.cpus of them */
+	unsigned nr_vcpus;
+	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
+	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
+	struct event_timer timer[MACHINE_DEVICES_MAX];
+	struct event_loop loop;
+	struct console console;
+	struct char_backend null_backend;
+	struct event_source signals, timeout;
+	pthread_mutex_t end_lock;
+	struct vm_end end; /* under end_lock until the threads have been joined */
+	bool time_exits;
+};
+
+/*
+ * Everything up to the guest's first instruction: the image is read and placed, memory, interrupt
+ * chips, vCPUs, devices and bus are made. opts is borrowed until vm_fini(). On failure diag says why,
+ * and vm_fini() releases what was made.
+ */
+int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag);
+
+/*
+ * Runs the guest until the VM ends, with SIGINT, SIGTERM and SIGHUP ending it. Returns 0 and the end,
+ * or -errno when the threads could not be started.
+ */
+int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag);
+
+/* Asks for the VM to end; the first end counts. Any thread. */
+void vm_end(struct vm *vm, struct vm_end end);
+
+/* Flushes the console, gives the terminal back and frees everything. Takes a zeroed vm too. */
+void vm_fini(struct vm *vm);
+
+/* Flushes the console and gives the terminal back; after vm_run(), before anything is printed. */
+void vm_console_close(struct vm *vm);
+
+/*
+ * Copies kernel, initrd, command line, device tree and the boot protocol's structures into guest
+ * memory and sets the boot processor's registers (vm_boot.c).
+ */
+int vm_boot_load(struct vm *vm, const struct vm_opts *opts, struct diag *diag);
+
+#endif
