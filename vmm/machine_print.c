@@ -225,7 +225,10 @@ static struct json_object *json_machine(struct json *j, const struct machine *m,
 
 int machine_print_json(const struct machine *m, char **ret, struct diag *diag)
 {
-	enum { STYLE = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE };
+	enum {
+		STYLE = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			JSON_C_TO_STRING_NOSLASHESCAPE,
+	};
 	AUTO_FREE char *cmdline = NULL;
 	struct json j = {0};
 	struct json_object *root;

@@ -60,6 +60,7 @@ static int acpi_sleep_init(struct device *dev, const struct device_env *env)
 
 const struct device_class acpi_sleep_class = {
 	.name = "ACPI sleep registers",
+	.fdt_compatible = "tollgate,acpi-sleep",
 	.state_size = sizeof(struct acpi_sleep),
 	.max_access = 1,
 	.init = acpi_sleep_init,
