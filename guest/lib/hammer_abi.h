@@ -1,0 +1,51 @@
+/*
+ * hammer_abi.h - the control area between the host and the hammer kernel, in guest RAM at the address
+ * of the command line's ctl=. Shared with the VMM; little-endian, every member naturally aligned.
+ *
+ * The area is HAMMER_CTL_BYTES long, aligned to HAMMER_LINE_BYTES, below 4 GiB and outside everything
+ * else in use (the kernel's image starts at 1 MiB; boot.h and smp.h name the rest).
+ *
+ *   host, before the guest starts     zeroes the area, sets magic; go = 1 unless it wants to hold the
+ *                                     CPUs back
+ *   guest, each CPU once it runs      ready += 1
+ *   host, some time after ready ==    go = 1
+ *   the number of CPUs
+ *   guest, each CPU                   starts when ready == cpus and go != 0, all at the same time
+ *   host, when it had enough          stop = 1; seen within HAMMER_BLOCK accesses
+ *   guest, each CPU at its end        writes its struct hammer_cpu, then done += 1 (release)
+ *   guest, the boot CPU               when done == cpus: exits with 0
+ *
+ * A line each, so that a CPU that finishes early does not slow the others down.
+ */
+#ifndef GUEST_HAMMER_ABI_H
+#define GUEST_HAMMER_ABI_H
+
+#include <stdint.h>
+
+#define HAMMER_MAGIC      UINT64_C(0x72656d6d61486754) /* "TgHammer" */
+#define HAMMER_LINE_BYTES 64
+#define HAMMER_CPUS_MAX   255
+#define HAMMER_BLOCK      64 /* accesses between two looks at stop */
+
+struct hammer_cpu {
+	_Alignas(HAMMER_LINE_BYTES) uint64_t count; /* accesses made, exactly */
+	uint64_t tsc_first, tsc_last;               /* around the first and the last access */
+	uint32_t apic_id;
+	uint32_t in_value; /* dir=in: what the last access read, its low 32 bits */
+};
+
+struct hammer_ctl {
+	_Alignas(HAMMER_LINE_BYTES) uint64_t magic; /* host */
+	uint32_t go;                                /* host */
+	_Alignas(HAMMER_LINE_BYTES) uint32_t stop;  /* host */
+	_Alignas(HAMMER_LINE_BYTES) uint32_t ready; /* guest */
+	uint32_t done;                              /* guest */
+	struct hammer_cpu cpu[HAMMER_CPUS_MAX];     /* guest; [0] is the boot CPU */
+};
+
+#define HAMMER_CTL_BYTES sizeof(struct hammer_ctl)
+
+_Static_assert(sizeof(struct hammer_cpu) == HAMMER_LINE_BYTES, "one line a CPU");
+_Static_assert(sizeof(struct hammer_ctl) == (3 + HAMMER_CPUS_MAX) * HAMMER_LINE_BYTES, "no holes");
+
+#endif

@@ -1,0 +1,96 @@
+#include "smp.h"
+
+#include <string.h>
+
+#include "cpu.h"
+#include "devtree.h"
+#include "lapic.h"
+#include "power.h"
+#include "trap.h"
+
+enum {
+	INIT_DELAY_US = 10000, /* SDM volume 3, 8.4.4.1 */
+	STARTUP_DELAY_US = 200,
+	START_TIMEOUT_MS = 2000,
+};
+
+static struct {
+	void (*fn)(unsigned cpu);
+	atomic_uint online; /* APs only */
+	atomic_uint finished;
+} smp;
+
+unsigned smp_cpus(void)
+{
+	const uint32_t *apic_ids;
+	size_t n = devtree_cpus(&apic_ids);
+
+	return n ? (unsigned)n : 1;
+}
+
+/* Sends one kind of IPI to the first max - 1 CPUs that are not this one; returns how many. */
+static unsigned each_ap(unsigned max, void (*send)(unsigned apic_id))
+{
+	const unsigned self = lapic_id();
+	const uint32_t *apic_ids;
+	const size_t n = devtree_cpus(&apic_ids);
+	unsigned sent = 0;
+
+	for (size_t i = 0; i < n && sent + 1 < max; i++) {
+		if (apic_ids[i] == self)
+			continue;
+		send(apic_ids[i]);
+		sent++;
+	}
+	return sent;
+}
+
+static void send_startup(unsigned apic_id)
+{
+	lapic_send_startup(apic_id, SMP_TRAMPOLINE_GPA >> 12);
+}
+
+unsigned smp_start(unsigned max, void (*fn)(unsigned cpu))
+{
+	unsigned wanted;
+
+	if (smp.fn)
+		guest_panic("smp_start() called twice");
+	smp.fn = fn;
+	memcpy(phys_ptr(SMP_TRAMPOLINE_GPA), ap_trampoline,
+	       (size_t)(ap_trampoline_end - ap_trampoline));
+	wanted = each_ap(max, lapic_send_init);
+	if (wanted == 0)
+		return 1;
+	lapic_delay_us(INIT_DELAY_US);
+	each_ap(max, send_startup);
+	lapic_delay_us(STARTUP_DELAY_US);
+	each_ap(max, send_startup); /* ignored by those already up */
+	lapic_timer_start(START_TIMEOUT_MS, false);
+	while (atomic_load(&smp.online) < wanted && !lapic_timer_expired())
+		cpu_relax();
+	return 1 + atomic_load(&smp.online);
+}
+
+void ap_start(unsigned stack)
+{
+	trap_init_ap();
+	lapic_init();
+	atomic_fetch_add(&smp.online, 1);
+	smp.fn(stack + 1);
+	atomic_fetch_add(&smp.finished, 1);
+	cpu_halt();
+}
+
+void smp_join(void)
+{
+	while (atomic_load(&smp.finished) < atomic_load(&smp.online))
+		cpu_relax();
+}
+
+void smp_barrier_wait(struct smp_barrier *barrier, unsigned n)
+{
+	atomic_fetch_add(&barrier->arrived, 1);
+	while (atomic_load(&barrier->arrived) < n)
+		cpu_relax();
+}
