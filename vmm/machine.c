@@ -155,13 +155,14 @@ static int choose_first(struct claims *c, const char *owner, struct machine_rang
 			struct diag *diag)
 {
 	uint64_t first = LAYOUT_MMIO_GPA, pages;
-	const struct claim *taken;
 
 	if (range->space != IOBUS_MMIO)
 		return diag_set(diag, -EINVAL, "ports of %s: only addresses are chosen", owner);
 	if (!u64_align_up(range->len, PAGE_BYTES, &pages))
 		pages = UINT64_MAX;
 	for (;;) {
+		const struct claim *taken;
+
 		if (!u64_range_within(first, pages, LAYOUT_MMIO_END))
 			return diag_set(diag, -EINVAL,
 					"no 0x%" PRIx64 " bytes for %s are free in 0x%" PRIx64

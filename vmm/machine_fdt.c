@@ -101,29 +101,31 @@ static void begin_at(struct out *o, const char *name, const char *space, uint64_
 }
 
 /* reg of a child of the root or of /soc: two cells each. */
-static void prop_reg(struct out *o, const struct machine_range *range, unsigned n)
+static void prop_reg(struct out *o, const struct machine_range *range, unsigned nr)
 {
 	uint32_t cells[MACHINE_RANGES_MAX * 4];
+	size_t n = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		cells[4 * i] = (uint32_t)(range[i].first >> 32);
-		cells[4 * i + 1] = (uint32_t)range[i].first;
-		cells[4 * i + 2] = (uint32_t)(range[i].len >> 32);
-		cells[4 * i + 3] = (uint32_t)range[i].len;
+	for (unsigned i = 0; i < nr; i++) {
+		cells[n++] = (uint32_t)(range[i].first >> 32);
+		cells[n++] = (uint32_t)range[i].first;
+		cells[n++] = (uint32_t)(range[i].len >> 32);
+		cells[n++] = (uint32_t)range[i].len;
 	}
-	prop_cells(o, "reg", cells, 4 * (size_t)n);
+	prop_cells(o, "reg", cells, n);
 }
 
-static void prop_reg_isa(struct out *o, const struct machine_range *range, unsigned n)
+static void prop_reg_isa(struct out *o, const struct machine_range *range, unsigned nr)
 {
 	uint32_t cells[MACHINE_RANGES_MAX * 3];
+	size_t n = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		cells[3 * i] = ISA_IO;
-		cells[3 * i + 1] = (uint32_t)range[i].first;
-		cells[3 * i + 2] = (uint32_t)range[i].len;
+	for (unsigned i = 0; i < nr; i++) {
+		cells[n++] = ISA_IO;
+		cells[n++] = (uint32_t)range[i].first;
+		cells[n++] = (uint32_t)range[i].len;
 	}
-	prop_cells(o, "reg", cells, 3 * (size_t)n);
+	prop_cells(o, "reg", cells, n);
 }
 
 /* The class separates its strings by blanks, the tree by NULs. */
