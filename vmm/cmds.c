@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-
 void cmd_fail(const struct diag *diag)
 {
 	fprintf(stderr, "tollgate: %s\n", diag->what);
@@ -67,8 +65,7 @@ static int write_all(int fd, const char *buf, size_t len)
 
 int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
 {
-	AUTO_CLOSE int fd = -1;
-	int r;
+	int fd, r;
 
 	if (strcmp(path, "-") == 0) {
 		r = write_all(STDOUT_FILENO, buf, len);
@@ -78,7 +75,7 @@ int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
 	if (fd < 0)
 		return diag_set(diag, -errno, "create '%s'", path);
 	r = write_all(fd, buf, len);
-	if (close(STEAL_FD(fd)) < 0 && r == 0)
+	if (close(fd) < 0 && r == 0)
 		r = -errno; /* a network file system may say "no space" only now */
 	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
 }

@@ -365,5 +365,5 @@ int machine_fdt_render(const struct machine *m, const struct machine_fdt_opts *o
 		/* Any other error is a wrong sequence of calls here. */
 		assert(r == -FDT_ERR_NOSPACE);
 	}
-	return diag_set(diag, -E2BIG, "device tree of more than %d bytes", BLOB_MAX_BYTES);
+	return diag_set(diag, -EFBIG, "device tree of more than %d bytes", BLOB_MAX_BYTES);
 }

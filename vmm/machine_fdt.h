@@ -32,7 +32,7 @@ struct machine_fdt_opts {
 /*
  * Pure: the same machine and options give the same bytes. bootargs is machine_cmdline_render()'s
  * line. *ret_blob (*ret_len bytes, aligned for libfdt) is the caller's to free. -ENOMEM, -EINVAL
- * (the command line), -E2BIG past 16 MiB; outputs are untouched then.
+ * (the command line), -EFBIG past 16 MiB; outputs are untouched then.
  */
 int machine_fdt_render(const struct machine *m, const struct machine_fdt_opts *opts,
 		       void **ret_blob, size_t *ret_len, struct diag *diag);

@@ -324,6 +324,22 @@ static void a_command_line_that_does_not_fit_is_refused(void **state)
 	assert_null(blob);
 }
 
+static uint8_t seed_16_mib[16 << 20];
+
+static void a_tree_of_16_mib_is_too_large(void **state)
+{
+	const struct machine_spec spec = {.mem_bytes = GIB, .cpus = 1};
+	const struct machine_fdt_opts opts = {.rng_seed = seed_16_mib,
+					      .rng_seed_len = sizeof(seed_16_mib)};
+	struct diag diag = {0};
+
+	(void)state;
+	assert_int_equal(machine_resolve(&spec, &machine, &diag), 0);
+	assert_int_equal(machine_fdt_render(&machine, &opts, &blob, &blob_len, &diag), -EFBIG);
+	assert_null(blob);
+	assert_string_equal(diag.what, "device tree of more than 16777216 bytes: File too large");
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -340,6 +356,7 @@ int main(void)
 		TEST(the_same_machine_gives_the_same_bytes),
 		TEST(the_tree_grows_with_the_command_line),
 		TEST(a_command_line_that_does_not_fit_is_refused),
+		TEST(a_tree_of_16_mib_is_too_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
