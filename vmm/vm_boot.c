@@ -71,13 +71,13 @@ static int load_fdt(struct vm *vm, size_t *ret_len, struct diag *diag)
  */
 static int load_pvh_info(struct vm *vm, size_t fdt_len, struct diag *diag)
 {
-	const struct boot_pvh_module modules[] = {
+	const struct boot_module modules[] = {
 		{.gpa = 0, .len = 0},
 		{.gpa = LAYOUT_FDT_GPA, .len = fdt_len, .cmdline = "device-tree"},
 	};
-	struct boot_pvh_map_entry map[MACHINE_MAP_MAX];
+	struct boot_map_entry map[MACHINE_MAP_MAX];
 	uint8_t buf[LAYOUT_ZERO_PAGE_GPA - LAYOUT_PVH_START_INFO_GPA];
-	struct boot_pvh_info info = {
+	struct boot_handoff info = {
 		.cmdline_gpa = LAYOUT_CMDLINE_GPA,
 		.module = modules,
 		.nr_modules = sizeof(modules) / sizeof(modules[0]),
@@ -88,7 +88,7 @@ static int load_pvh_info(struct vm *vm, size_t fdt_len, struct diag *diag)
 	int r;
 
 	for (unsigned i = 0; i < vm->machine.nr_map; i++)
-		map[i] = (struct boot_pvh_map_entry){
+		map[i] = (struct boot_map_entry){
 			.gpa = vm->machine.map[i].gpa,
 			.len = vm->machine.map[i].len,
 			.type = (uint32_t)vm->machine.map[i].type,

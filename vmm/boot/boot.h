@@ -14,17 +14,17 @@
 enum boot_protocol {
 	BOOT_PVH, /* 32-bit protected mode, no paging, EBX = hvm_start_info (Xen's pvh.pandoc) */
 	BOOT_LINUX64,   /* long mode, RAM mapped 1:1, RSI = zero page (Linux boot.rst, 64-bit) */
-	BOOT_MULTIBOOT, /* 32-bit protected mode, EAX = 0x2badb002, EBX = info (Multiboot 0.6.96) */
+	BOOT_MULTIBOOT, /* 32-bit protected mode, no paging, EAX = 0x2badb002, EBX = its info */
 	BOOT_FLAT_REAL, /* real mode, CS base = entry_gpa, IP = 0 */
 	BOOT_FLAT_LONG, /* long mode, RAM mapped 1:1 */
 };
 
 /* What the user asked for. */
 enum boot_mode {
-	BOOT_MODE_AUTO,    /* by content; the fastest protocol the image offers */
+	BOOT_MODE_AUTO,    /* by content, by the quickest way in that the image offers */
 	BOOT_MODE_PVH,     /* only by PVH note */
-	BOOT_MODE_LINUX64, /* the 64-bit entry of a vmlinux, decompressed on the host where need be */
-	BOOT_MODE_BZIMAGE,   /* the bzImage's own 64-bit entry: the guest decompresses */
+	BOOT_MODE_LINUX64, /* the 64-bit entry of a vmlinux, decompressed on the host if need be */
+	BOOT_MODE_BZIMAGE, /* the bzImage's own 64-bit entry: the guest decompresses */
 	BOOT_MODE_MULTIBOOT, /* only by Multiboot 1 header */
 	BOOT_MODE_FLAT_REAL, /* no format: the bytes go to flat_gpa and run there in real mode */
 	BOOT_MODE_FLAT_LONG, /* the same in long mode */
@@ -40,7 +40,7 @@ struct boot_opts {
 
 enum {
 	BOOT_SEGMENTS_MAX = 64,
-	BOOT_SETUP_HEADER_MAX = 272, /* 0x1f1 up to the furthest end its length byte can name */
+	BOOT_SETUP_HEADER_MAX = 0x290 - 0x1f1, /* the room the zero page has for it */
 };
 
 /* mem_len bytes at gpa: data_len from data, zeros after. */
@@ -52,32 +52,50 @@ struct boot_segment {
 
 struct boot_plan {
 	enum boot_protocol protocol;
-	const char *kind; /* "ELF64 with PVH note": a static string for people */
-	const char
-		*compression; /* "lz4": what was decompressed on the host, static; NULL: nothing */
+	const char *kind;      /* "ELF64 with PVH note": static, for people */
+	const char *container; /* "bzImage" when the kernel was taken out of one; static or NULL */
+	const char *compression; /* "lz4": what was decompressed on the host; static or NULL */
 	uint64_t entry_gpa;
 	struct boot_segment segment[BOOT_SEGMENTS_MAX]; /* ascending, disjoint, at least one */
 	unsigned nr_segments;
-	uint64_t end_gpa; /* first address past what the kernel needs when it starts: its segments,
-			     and the room a bzImage decompresses itself into (init_size) */
-	uint64_t initrd_gpa_max; /* the last address an initrd's last byte may have */
-	uint32_t
-		cmdline_max; /* bytes without the NUL that the kernel reads; UINT32_MAX: no limit known */
-	uint8_t setup_header
-		[BOOT_SETUP_HEADER_MAX]; /* a bzImage's, from offset 0x1f1: for the zero page */
-	uint32_t setup_header_len;       /* 0: the image has none */
-	uint32_t multiboot_flags;        /* BOOT_MULTIBOOT: what the header asks for */
+	/*
+	 * First address past what the kernel needs when it starts: its segments, and behind them
+	 * the room a bzImage decompresses itself into (init_size).
+	 */
+	uint64_t end_gpa;
+	uint64_t initrd_gpa_max; /* the highest address a byte of the initrd may have */
+	uint32_t cmdline_max;    /* bytes the kernel reads, without the NUL; UINT32_MAX: unknown */
+	uint8_t setup_header[BOOT_SETUP_HEADER_MAX]; /* a bzImage's, from its offset 0x1f1 */
+	uint32_t setup_header_len;                   /* 0: no bzImage */
 	uint8_t *owned; /* bytes that segments point into, beside the image; or NULL */
+};
+
+/* Guest addresses that somebody has use for; name is for messages: "the ACPI tables". */
+struct boot_span {
+	uint64_t gpa, len;
+	const char *name;
 };
 
 /*
  * Reads an image of any kind we boot. name is for messages only. opts may be NULL: automatic.
  * Segments point into image, which must outlive the plan, or into plan->owned. -ENOEXEC with a diag
- * that names what the file is and what is wrong with it; -ENOMEM; -EINVAL for opts that make no
- * sense. After a failure the plan holds nothing and boot_plan_fini() is allowed.
+ * that names what the file is and what is wrong with it; -ENOMEM; -EINVAL for options that make no
+ * sense. After a failure the plan holds nothing, and boot_plan_fini() is allowed.
  */
 int boot_plan_init(struct boot_plan *plan, const char *name, const uint8_t *image, size_t len,
 		   const struct boot_opts *opts, struct diag *diag);
 void boot_plan_fini(struct boot_plan *plan);
+
+/*
+ * Whether the kernel fits the machine: each segment, and the last one's room up to end_gpa, lies
+ * inside one span of ram, and touches none of taken. -EINVAL with a diag that names the addresses
+ * and the owner, and for a machine that is too small the memory that would do. name as above.
+ */
+int boot_plan_check(const struct boot_plan *plan, const char *name, const struct boot_span *ram,
+		    unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken,
+		    struct diag *diag);
+
+/* "bzImage, lz4: ELF64 with PVH note". Returns buf. */
+const char *boot_plan_describe(const struct boot_plan *plan, char *buf, size_t size);
 
 #endif

@@ -315,22 +315,6 @@ static int add_segments(struct boot_plan *plan, const struct elf *elf, struct di
 	return 0;
 }
 
-/* An entry outside the bytes the file gives would run whatever RAM holds there. */
-static int set_entry(struct boot_plan *plan, const struct elf *elf, uint64_t gpa, struct diag *diag)
-{
-	for (unsigned i = 0; i < plan->nr_segments; i++) {
-		const struct boot_segment *seg = &plan->segment[i];
-
-		if (gpa >= seg->gpa && gpa - seg->gpa < seg->data_len) {
-			plan->entry_gpa = gpa;
-			return 0;
-		}
-	}
-	return boot_refuse(elf->img, diag, NULL,
-			   "is a corrupt ELF file: its entry point %#llx lies in no loaded segment",
-			   (unsigned long long)gpa);
-}
-
 static int pvh_entry_gpa(const struct elf *elf, const struct elf_note *note, uint64_t *ret,
 			 struct diag *diag)
 {
@@ -359,7 +343,7 @@ static int load_pvh(struct boot_plan *plan, const struct elf *elf, const struct 
 	plan->protocol = BOOT_PVH;
 	plan->kind = elf->is64 ? "ELF64 with PVH note" : "ELF32 with PVH note";
 	r = add_segments(plan, elf, diag);
-	return r < 0 ? r : set_entry(plan, elf, gpa, diag);
+	return r < 0 ? r : boot_plan_set_entry(plan, elf->img, gpa, diag);
 }
 
 static int load_linux64(struct boot_plan *plan, const struct elf *elf, struct diag *diag)
@@ -374,7 +358,20 @@ static int load_linux64(struct boot_plan *plan, const struct elf *elf, struct di
 	plan->protocol = BOOT_LINUX64;
 	plan->kind = "ELF64 by its Linux 64-bit entry";
 	r = add_segments(plan, elf, diag);
-	return r < 0 ? r : set_entry(plan, elf, elf->h.e_entry, diag);
+	return r < 0 ? r : boot_plan_set_entry(plan, elf->img, elf->h.e_entry, diag);
+}
+
+static bool find_pvh_note(const struct elf *elf, struct elf_note *ret)
+{
+	return note_find(elf, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, ret);
+}
+
+bool elf_has_pvh_note(const struct boot_image *img)
+{
+	struct elf_note note;
+	struct elf elf;
+
+	return elf_matches(img) && elf_open(&elf, img, NULL) == 0 && find_pvh_note(&elf, &note);
 }
 
 int elf_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
@@ -386,13 +383,50 @@ int elf_load(struct boot_plan *plan, const struct boot_image *img, unsigned allo
 
 	if (r < 0)
 		return r;
-	if ((allowed & ELF_ENTRY_PVH) && note_find(&elf, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, &note))
+	if ((allowed & ENTRY_PVH) && find_pvh_note(&elf, &note))
 		return load_pvh(plan, &elf, &note, diag);
-	if (allowed & ELF_ENTRY_LINUX64)
+	if ((allowed & ENTRY_MULTIBOOT) && multiboot_matches(img))
+		return multiboot_load(plan, img, diag);
+	if (allowed & ENTRY_LINUX64)
 		return load_linux64(plan, &elf, diag);
 	r = check_not_userspace(&elf, diag);
 	if (r < 0)
 		return r;
 	return boot_refuse(img, diag, "build it with CONFIG_PVH=y, or choose another boot mode",
 			   "is an ELF file without PVH note");
+}
+
+/*
+ * The physical address of e_entry. Multiboot wants it physical, but kernels that run at high virtual
+ * addresses leave what their linker wrote, and GRUB translates it.
+ */
+static uint64_t entry_to_gpa(const struct elf *elf)
+{
+	const uint64_t entry = elf->h.e_entry;
+	uint64_t translated = entry;
+
+	for (unsigned i = 0; i < elf->h.e_phnum; i++) {
+		const Elf64_Phdr ph = phdr_get(elf, i);
+
+		if (ph.p_type != PT_LOAD)
+			continue;
+		if (entry >= ph.p_paddr && entry - ph.p_paddr < ph.p_memsz)
+			return entry;
+		if (entry >= ph.p_vaddr && entry - ph.p_vaddr < ph.p_memsz)
+			translated = entry - ph.p_vaddr + ph.p_paddr;
+	}
+	return translated;
+}
+
+int elf_load_multiboot(struct boot_plan *plan, const struct boot_image *img, struct diag *diag)
+{
+	struct elf elf;
+	int r = elf_open(&elf, img, diag);
+
+	if (r == 0)
+		r = add_segments(plan, &elf, diag);
+	if (r < 0)
+		return r;
+	plan->kind = elf.is64 ? "Multiboot ELF64" : "Multiboot ELF32";
+	return boot_plan_set_entry(plan, img, entry_to_gpa(&elf), diag);
 }

@@ -6,14 +6,15 @@
 
 #include "boot/boot.h"
 
-/* Bytes of a kernel, or of what came out of a compressed one; name is for messages. */
+/* Bytes of a kernel, or of what came out of a compressed one. */
 struct boot_image {
-	const char *name;
+	const char *name; /* for messages */
+	char part[32]; /* what of the file these bytes are, for messages: "'s lz4 payload"; or "" */
 	const uint8_t *bytes;
 	size_t len;
 };
 
-/* Records "kernel 'NAME' FMT…" and the remedy (may be NULL) as -ENOEXEC; returns that. */
+/* Records "kernel 'NAME'PART FMT…" and the remedy (may be NULL) as -ENOEXEC; returns that. */
 int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
@@ -24,19 +25,55 @@ int boot_refuse(const struct boot_image *img, struct diag *diag, const char *rem
 int boot_plan_add(struct boot_plan *plan, const struct boot_image *img,
 		  const struct boot_segment *seg, struct diag *diag);
 
-/* What elf_load() may enter an image by. */
-enum elf_entry {
-	ELF_ENTRY_PVH = 1,
-	ELF_ENTRY_LINUX64 = 2,
+/* Sets entry_gpa; -ENOEXEC with diag when no segment has file bytes there. */
+int boot_plan_set_entry(struct boot_plan *plan, const struct boot_image *img, uint64_t gpa,
+			struct diag *diag);
+
+/* How an image may be entered; masks of these are in order of preference. */
+enum boot_entry {
+	ENTRY_PVH = 1,
+	ENTRY_MULTIBOOT = 2,
+	ENTRY_LINUX64 = 4, /* of the uncompressed kernel */
+	ENTRY_BZIMAGE = 8, /* of the bzImage */
 };
 
 bool elf_matches(const struct boot_image *img);
 
-/*
- * Plans an ELF kernel, by the first of the allowed entries (a mask of enum elf_entry) that it has,
- * PVH before Linux. -ENOEXEC with diag.
- */
+/* Whether it is an ELF file that may be entered by PVH. */
+bool elf_has_pvh_note(const struct boot_image *img);
+
+/* Plans an ELF kernel by the first entry it has of those allowed. -ENOEXEC with diag. */
 int elf_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
 	     struct diag *diag);
+
+/*
+ * For Multiboot kernels without load addresses in their header: adds the segments of an ELF file and
+ * sets the entry, which its header may give as a virtual address.
+ */
+int elf_load_multiboot(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
+
+bool bzimage_matches(const struct boot_image *img);
+
+/*
+ * Plans a bzImage by the first entry it has of those allowed. What its payload decompresses to, at
+ * most unpacked_max bytes, becomes plan->owned, in place of what was there. -ENOEXEC, -ENOMEM.
+ */
+int bzimage_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
+		 uint64_t unpacked_max, struct diag *diag);
+
+bool multiboot_matches(const struct boot_image *img);
+int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
+
+int flat_load(struct boot_plan *plan, const struct boot_image *img, const struct boot_opts *opts,
+	      struct diag *diag);
+
+/* Refuses an image that no loader takes, by what it is. Always -ENOEXEC. */
+int identify_refuse(const struct boot_image *img, struct diag *diag);
+
+struct unpack_codec;
+
+/* Records what unpack_run() found wrong with an image; returns -ENOEXEC or -ENOMEM. */
+int boot_refuse_packed(const struct boot_image *img, const struct unpack_codec *codec, int err,
+		       uint64_t max, struct diag *diag);
 
 #endif

@@ -1,18 +1,29 @@
 /* plan.c - tells an image by its content, hands it to its loader, and puts the plan in order. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/parse.h"
 #include "boot/loader.h"
+#include "boot/unpack.h"
 
 /*
- * Linux x86-64 gives this in every setup header since 2.6.22; a vmlinux carries no header to ask,
- * and takes the address of a PVH module modulo 4 GiB.
+ * What every setup header of Linux x86-64 says; a vmlinux has none to ask, and its PVH entry keeps 32
+ * bits of a module's address.
  */
 static const uint64_t initrd_gpa_max_default = 0x7fffffff;
+
+static const unsigned entries_of_mode[] = {
+	[BOOT_MODE_AUTO] = ENTRY_PVH | ENTRY_MULTIBOOT | ENTRY_LINUX64 | ENTRY_BZIMAGE,
+	[BOOT_MODE_PVH] = ENTRY_PVH,
+	[BOOT_MODE_LINUX64] = ENTRY_LINUX64,
+	[BOOT_MODE_BZIMAGE] = ENTRY_BZIMAGE,
+	[BOOT_MODE_MULTIBOOT] = ENTRY_MULTIBOOT,
+};
 
 int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,
 		const char *fmt, ...)
@@ -23,10 +34,38 @@ int boot_refuse(const struct boot_image *img, struct diag *diag, const char *rem
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	diag_set(diag, -ENOEXEC, "kernel '%s' %s", img->name, what);
+	diag_set(diag, -ENOEXEC, "kernel '%s'%s %s", img->name, img->part, what);
 	if (remedy)
 		diag_remedy(diag, "%s", remedy);
 	return -ENOEXEC;
+}
+
+int boot_refuse_packed(const struct boot_image *img, const struct unpack_codec *codec, int err,
+		       uint64_t max, struct diag *diag)
+{
+	char size[24];
+
+	switch (err) {
+	case -ENOMEM: return diag_set(diag, err, "decompress kernel '%s'", img->name);
+	case -ENOTSUP:
+		return boot_refuse(img, diag,
+				   "decompress it first, or build Tollgate with the library",
+				   "is %s data, and this Tollgate is built without %s", codec->name,
+				   codec->library);
+	case -EFBIG:
+		return boot_refuse(img, diag, NULL, "is %s data of more than %s", codec->name,
+				   format_size(max, size));
+	case -ENOBUFS:
+		return boot_refuse(img, diag, NULL,
+				   "is %s data that takes more than %s to decompress", codec->name,
+				   format_size(UNPACK_WORK_MAX, size));
+	case -ENODATA:
+		return boot_refuse(img, diag, "copy or build it again", "is truncated %s data",
+				   codec->name);
+	default:
+		return boot_refuse(img, diag, "copy or build it again", "is corrupt %s data",
+				   codec->name);
+	}
 }
 
 int boot_plan_add(struct boot_plan *plan, const struct boot_image *img,
@@ -37,16 +76,34 @@ int boot_plan_add(struct boot_plan *plan, const struct boot_image *img,
 	if (seg->mem_len == 0)
 		return 0;
 	if (!u64_add(seg->gpa, seg->mem_len, &end))
-		return boot_refuse(
-			img, diag, NULL,
-			"is corrupt: its segment at %#llx wraps around the address space",
-			(unsigned long long)seg->gpa);
+		return boot_refuse(img, diag, NULL,
+				   "is corrupt: its segment at %#" PRIx64
+				   " wraps around the address "
+				   "space",
+				   seg->gpa);
 	if (plan->nr_segments == BOOT_SEGMENTS_MAX)
 		return boot_refuse(img, diag, NULL, "has more than %d segments", BOOT_SEGMENTS_MAX);
 	plan->segment[plan->nr_segments++] = *seg;
 	if (end > plan->end_gpa)
 		plan->end_gpa = end;
 	return 0;
+}
+
+/* An entry outside the bytes the file gives would run whatever RAM holds there. */
+int boot_plan_set_entry(struct boot_plan *plan, const struct boot_image *img, uint64_t gpa,
+			struct diag *diag)
+{
+	for (unsigned i = 0; i < plan->nr_segments; i++) {
+		const struct boot_segment *seg = &plan->segment[i];
+
+		if (gpa >= seg->gpa && gpa - seg->gpa < seg->data_len) {
+			plan->entry_gpa = gpa;
+			return 0;
+		}
+	}
+	return boot_refuse(img, diag, NULL,
+			   "is corrupt: its entry point %#" PRIx64 " lies in no loaded segment",
+			   gpa);
 }
 
 static int segment_cmp(const void *a, const void *b)
@@ -64,23 +121,76 @@ static int order_segments(struct boot_plan *plan, const struct boot_image *img, 
 
 		if (below->gpa + below->mem_len > seg->gpa)
 			return boot_refuse(img, diag, NULL,
-					   "is corrupt: its segments at %#llx and %#llx overlap",
-					   (unsigned long long)below->gpa,
-					   (unsigned long long)seg->gpa);
+					   "is corrupt: its segments at %#" PRIx64 " and %#" PRIx64
+					   " overlap",
+					   below->gpa, seg->gpa);
 	}
 	return 0;
+}
+
+/* An image that is not, or no longer, compressed as a whole. */
+static int load_plain(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
+		      uint64_t unpacked_max, struct diag *diag)
+{
+	if (allowed == ENTRY_MULTIBOOT)
+		return multiboot_load(plan, img, diag);
+	if (bzimage_matches(img))
+		return bzimage_load(plan, img, allowed, unpacked_max, diag);
+	if (allowed == ENTRY_BZIMAGE)
+		return boot_refuse(img, diag, "choose another boot mode", "is no bzImage");
+	if (elf_matches(img))
+		return elf_load(plan, img, allowed, diag);
+	if ((allowed & ENTRY_MULTIBOOT) && multiboot_matches(img))
+		return multiboot_load(plan, img, diag);
+	return identify_refuse(img, diag);
+}
+
+/* gzip ends with the size modulo 2^32 (RFC 1952); the others' ends say nothing. */
+static size_t size_hint(const struct unpack_codec *codec, const struct boot_image *img)
+{
+	uint32_t v = 0;
+
+	if (strcmp(codec->name, "gzip") == 0 && img->len >= sizeof(v))
+		memcpy(&v, img->bytes + img->len - sizeof(v), sizeof(v));
+	return v;
+}
+
+static int load_packed(struct boot_plan *plan, const struct boot_image *img,
+		       const struct unpack_codec *codec, unsigned allowed, uint64_t unpacked_max,
+		       struct diag *diag)
+{
+	struct boot_image plain = {.name = img->name};
+	int r = unpack_run(codec, img->bytes, img->len, size_hint(codec, img), unpacked_max,
+			   &plan->owned, &plain.len);
+
+	if (r < 0)
+		return boot_refuse_packed(img, codec, r, unpacked_max, diag);
+	plain.bytes = plan->owned;
+	plan->compression = codec->name;
+	snprintf(plain.part, sizeof(plain.part), ", decompressed by %s,", codec->name);
+	if (unpack_detect(plain.bytes, plain.len))
+		return boot_refuse(&plain, diag, "decompress it first", "is compressed once more");
+	return load_plain(plan, &plain, allowed, unpacked_max, diag);
 }
 
 static int load(struct boot_plan *plan, const struct boot_image *img, const struct boot_opts *opts,
 		struct diag *diag)
 {
-	unsigned allowed = opts->mode == BOOT_MODE_PVH       ? ELF_ENTRY_PVH
-			   : opts->mode == BOOT_MODE_LINUX64 ? ELF_ENTRY_LINUX64
-							     : ELF_ENTRY_PVH | ELF_ENTRY_LINUX64;
+	const uint64_t unpacked_max = opts->unpacked_max ? opts->unpacked_max : BOOT_UNPACKED_MAX;
+	const struct unpack_codec *codec;
+	unsigned allowed;
 
-	if (elf_matches(img))
-		return elf_load(plan, img, allowed, diag);
-	return boot_refuse(img, diag, NULL, "is of no known kind");
+	if (img->len == 0)
+		return boot_refuse(img, diag, NULL, "is an empty file");
+	if (opts->mode == BOOT_MODE_FLAT_REAL || opts->mode == BOOT_MODE_FLAT_LONG)
+		return flat_load(plan, img, opts, diag);
+	if ((unsigned)opts->mode >= ARRAY_SIZE(entries_of_mode))
+		return diag_set(diag, -EINVAL, "boot mode %d is none", opts->mode);
+	allowed = entries_of_mode[opts->mode];
+	codec = unpack_detect(img->bytes, img->len);
+	if (codec)
+		return load_packed(plan, img, codec, allowed, unpacked_max, diag);
+	return load_plain(plan, img, allowed, unpacked_max, diag);
 }
 
 int boot_plan_init(struct boot_plan *plan, const char *name, const uint8_t *image, size_t len,
@@ -108,4 +218,13 @@ void boot_plan_fini(struct boot_plan *plan)
 		return;
 	free(plan->owned);
 	*plan = (struct boot_plan){0};
+}
+
+const char *boot_plan_describe(const struct boot_plan *plan, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s%s%s%s%s", plan->container ? plan->container : "",
+		 plan->container && plan->compression ? ", " : "",
+		 plan->compression ? plan->compression : "",
+		 plan->container || plan->compression ? ": " : "", plan->kind);
+	return buf;
 }

@@ -1,0 +1,31 @@
+/*
+ * handoff.h - what a kernel is told when it starts; each protocol renders it in its own form. The
+ * renderers are pure: they fill a caller's buffer with the bytes that belong at a guest address.
+ */
+#ifndef BOOT_HANDOFF_H
+#define BOOT_HANDOFF_H
+
+#include <stdint.h>
+
+/* type has the numbers of E820 (1: RAM), which PVH, Linux and Multiboot share. */
+struct boot_map_entry {
+	uint64_t gpa, len; /* bytes */
+	uint32_t type;
+};
+
+struct boot_module {
+	uint64_t gpa, len;   /* bytes; len 0 keeps the place of a module that is not there */
+	const char *cmdline; /* the module's own words; NULL: none */
+};
+
+struct boot_handoff {
+	uint64_t cmdline_gpa;             /* of a NUL-terminated string; 0: none */
+	uint64_t rsdp_gpa;                /* 0: no ACPI */
+	uint64_t setup_data_gpa;          /* first of a list of setup_data; 0: none. Linux64 only */
+	const struct boot_module *module; /* the first is the initrd, because Linux takes it so */
+	unsigned nr_modules;
+	const struct boot_map_entry *map; /* ascending */
+	unsigned nr_map;
+};
+
+#endif

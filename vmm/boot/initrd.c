@@ -1,0 +1,145 @@
+/* initrd.c - placing the initrd (boot.rst, initrd_addr_max; buffer-format.rst). */
+#include "boot/initrd.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "base/checked.h"
+#include "base/parse.h"
+
+enum {
+	PAGE = 4096,
+	ARCHIVE_ALIGN = 4,
+};
+
+struct limits {
+	uint64_t first, end; /* [first, end) is allowed */
+};
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What of [gpa, gpa + len) is taken: the span that begins lowest, or NULL. */
+static const struct boot_span *find_taken(const struct boot_span *taken, unsigned nr, uint64_t gpa,
+					  uint64_t len)
+{
+	const struct boot_span *lowest = NULL;
+
+	for (unsigned i = 0; i < nr; i++) {
+		const struct boot_span *t = &taken[i];
+		const bool meets = t->gpa < gpa ? t->len > gpa - t->gpa : t->gpa - gpa < len;
+
+		if (t->len && meets && (!lowest || t->gpa < lowest->gpa))
+			lowest = t;
+	}
+	return lowest;
+}
+
+/* The highest place in one span of RAM: from the top down, past everything that is taken. */
+static bool place_in(const struct boot_span *ram, const struct limits *lim,
+		     const struct boot_span *taken, unsigned nr_taken, uint64_t len, uint64_t *ret)
+{
+	const uint64_t first = ram->gpa > lim->first ? ram->gpa : lim->first;
+	uint64_t end = UINT64_MAX;
+
+	u64_add(ram->gpa, ram->len, &end);
+	end = min_u64(end, lim->end);
+	while (end >= first && end - first >= len) {
+		const uint64_t gpa = (end - len) & ~(uint64_t)(PAGE - 1);
+		const struct boot_span *hit;
+
+		if (gpa < first)
+			return false;
+		hit = find_taken(taken, nr_taken, gpa, len);
+		if (!hit) {
+			*ret = gpa;
+			return true;
+		}
+		end = hit->gpa; /* below gpa + len: each step goes down */
+	}
+	return false;
+}
+
+static int whole_len(const struct boot_initrd_file *file, unsigned nr, uint64_t *ret,
+		     struct diag *diag)
+{
+	uint64_t len = 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		if (file[i].len == 0)
+			return diag_set(diag, -EINVAL, "initrd '%s' is an empty file",
+					file[i].name);
+		if (!u64_align_up(len, ARCHIVE_ALIGN, &len) || !u64_add(len, file[i].len, &len))
+			return diag_set(diag, -EINVAL, "initrd '%s' is too large", file[i].name);
+	}
+	*ret = len;
+	return 0;
+}
+
+static void fill_segments(const struct boot_initrd_file *file, unsigned nr, uint64_t gpa,
+			  struct boot_segment *segment)
+{
+	for (unsigned i = 0; i < nr; i++) {
+		uint64_t mem_len = file[i].len;
+
+		if (i + 1 < nr)
+			u64_align_up(mem_len, ARCHIVE_ALIGN,
+				     &mem_len); /* whole_len() found it fits */
+		segment[i] = (struct boot_segment){
+			.gpa = gpa,
+			.data = file[i].bytes,
+			.data_len = file[i].len,
+			.mem_len = mem_len,
+		};
+		gpa += mem_len;
+	}
+}
+
+static int refuse_size(const struct boot_plan *plan, const struct boot_initrd_file *file,
+		       unsigned nr, uint64_t len, struct diag *diag)
+{
+	char size[24];
+
+	diag_set(diag, -EINVAL,
+		 "initrd '%s'%s: no %s of free memory between the kernel's end at %#llx and the "
+		 "last "
+		 "address it may have, %#llx",
+		 file[0].name, nr > 1 ? " and those after it" : "", format_size(len, size),
+		 (unsigned long long)plan->end_gpa, (unsigned long long)plan->initrd_gpa_max);
+	diag_remedy(diag, "give the machine more memory, or make the initrd smaller");
+	return -EINVAL;
+}
+
+int boot_initrd_place(const struct boot_plan *plan, const struct boot_initrd_file *file,
+		      unsigned nr, const struct boot_span *ram, unsigned nr_ram,
+		      const struct boot_span *taken, unsigned nr_taken,
+		      struct boot_segment *segment, struct boot_initrd *ret, struct diag *diag)
+{
+	struct limits lim = {.end = plan->initrd_gpa_max};
+	uint64_t len = 0, gpa = 0, at;
+	bool found = false;
+	int r = whole_len(file, nr, &len, diag);
+
+	if (r < 0)
+		return r;
+	if (nr) {
+		if (lim.end < UINT64_MAX)
+			lim.end++; /* initrd_gpa_max is the last address, not the one after it */
+		if (!u64_align_up(plan->end_gpa, PAGE, &lim.first))
+			lim.first = UINT64_MAX;
+		for (unsigned i = 0; i < nr_ram; i++) {
+			if (place_in(&ram[i], &lim, taken, nr_taken, len, &at) &&
+			    (!found || at > gpa)) {
+				gpa = at;
+				found = true;
+			}
+		}
+		if (!found)
+			return refuse_size(plan, file, nr, len, diag);
+		fill_segments(file, nr, gpa, segment);
+	}
+	*ret = (struct boot_initrd){.gpa = gpa, .len = len};
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* initrd.h - where the initrd goes, and how several files become one. Pure. */
+#ifndef BOOT_INITRD_H
+#define BOOT_INITRD_H
+
+#include "boot/boot.h"
+
+/* name is for messages. */
+struct boot_initrd_file {
+	const char *name;
+	const uint8_t *bytes;
+	size_t len;
+};
+
+struct boot_initrd {
+	uint64_t gpa, len; /* of the whole, gpa a multiple of 4 KiB; len 0: there is none */
+};
+
+/*
+ * Places the files one behind the other, each padded with zeros to 4 bytes, as Linux wants of a
+ * buffer of several archives (buffer-format.rst). The whole goes to the highest page-aligned address
+ * where it lies inside one span of ram, above plan->end_gpa, not past plan->initrd_gpa_max, and
+ * touches none of taken: out of the way of what the kernel allocates from below.
+ * segment[i], one a file, is what to load; it points into the file's bytes. -EINVAL with diag for an
+ * empty file, and when nothing that large is free. nr 0 gives len 0.
+ */
+int boot_initrd_place(const struct boot_plan *plan, const struct boot_initrd_file *file,
+		      unsigned nr, const struct boot_span *ram, unsigned nr_ram,
+		      const struct boot_span *taken, unsigned nr_taken,
+		      struct boot_segment *segment, struct boot_initrd *ret, struct diag *diag);
+
+#endif

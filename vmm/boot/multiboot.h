@@ -1,0 +1,23 @@
+/*
+ * multiboot.h - the information a Multiboot kernel finds through EBX. Pure.
+ *
+ * Source: Multiboot Specification 0.6.96, section 3.3.
+ */
+#ifndef BOOT_MULTIBOOT_H
+#define BOOT_MULTIBOOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "boot/handoff.h"
+
+/*
+ * Lays the information, its module list, memory map and strings out for loading at gpa. Modules of
+ * length 0 are left out. -ENOSPC with diag when they do not fit cap bytes, -EINVAL when they, the
+ * command line or a module would not end below 4 GiB; *ret_len (bytes used) is untouched then.
+ */
+int boot_multiboot_render(const struct boot_handoff *handoff, uint64_t gpa, uint8_t *buf,
+			  size_t cap, size_t *ret_len, struct diag *diag);
+
+#endif

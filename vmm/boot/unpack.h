@@ -1,0 +1,75 @@
+/*
+ * unpack.h - decompression of kernels in memory, each format through its own library. What comes in
+ * is not trusted: output is bounded by the caller, working memory by UNPACK_WORK_MAX, and no length
+ * that the data states of itself is believed.
+ */
+#ifndef BOOT_UNPACK_H
+#define BOOT_UNPACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A dictionary of 128 MiB, the largest Linux packs itself with, needs a little more than that. */
+#define UNPACK_WORK_MAX (UINT64_C(256) << 20)
+
+/* One decompression; unpack.c owns buf until unpack_run() hands it out. */
+struct unpack {
+	const uint8_t *in;
+	size_t in_len;
+	uint8_t *buf;
+	size_t len; /* bytes of output so far; the run fails once they exceed max */
+	size_t cap; /* bytes buf has room for: max + UNPACK_SLACK at most */
+	size_t max;
+};
+
+/* Room past the limit, so that a block of the largest kind is decoded before it is judged. */
+#define UNPACK_SLACK ((size_t)8 << 20)
+
+struct unpack_codec {
+	const char *name;             /* "gzip" */
+	const char *library;          /* "zlib": what a build without it lacks */
+	int (*run)(struct unpack *u); /* NULL: built without; errors as of unpack_run() */
+};
+
+/* The compression a file begins with, told by its magic number, or NULL. */
+const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len);
+
+/*
+ * Decompresses the first stream of in; bytes behind it are ignored, as Linux ignores the size its
+ * build appends. hint is the likely output size, 0 when unknown: it saves copying, and nothing
+ * else depends on it. On success *ret is malloc'ed and belongs to the caller.
+ * -EFBIG: more than max bytes; -ENODATA: ends too early; -EBADMSG: corrupt; -ENOBUFS: needs more
+ * than UNPACK_WORK_MAX to decode; -ENOTSUP: codec->run is NULL; -ENOMEM.
+ */
+int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_len, size_t hint,
+	       size_t max, uint8_t **ret, size_t *ret_len);
+
+/* For the codecs: makes room for want more bytes (at most UNPACK_SLACK). -EFBIG, -ENOMEM. */
+int unpack_room(struct unpack *u, size_t want);
+
+/* The windows one step of a streaming decoder works on; the step moves and shrinks them. */
+struct unpack_io {
+	const uint8_t *in;
+	size_t in_len; /* at most UNPACK_IO_MAX: fits every library's counters */
+	uint8_t *out;
+	size_t out_len; /* likewise; at least 1 */
+};
+
+#define UNPACK_IO_MAX ((size_t)1 << 30)
+
+enum unpack_step { UNPACK_MORE, UNPACK_END };
+
+/* Runs step to the end of the stream. A step returns an unpack_step or an error of unpack_run(). */
+int unpack_stream(struct unpack *u, int (*step)(void *state, struct unpack_io *io), void *state);
+
+int unpack_gzip(struct unpack *u);
+int unpack_bzip2(struct unpack *u);
+int unpack_xz(struct unpack *u);
+int unpack_lzma(struct unpack *u);
+int unpack_lz4_legacy(struct unpack *u);
+int unpack_lz4(struct unpack *u);
+int unpack_zstd(struct unpack *u);
+int unpack_lzo(struct unpack *u);
+
+#endif
