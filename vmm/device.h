@@ -79,8 +79,9 @@ struct device_env {
 };
 
 struct device_class {
-	const char *name; /* the part: "16550A" */
+	const char *name;           /* the part: "16550A" */
 	const char *fdt_compatible; /* separated by single blanks; NULL: not in the device tree */
+	const char *acpi_hid;       /* "PNP0501"; NULL: not in the DSDT */
 	size_t state_size;
 	uint8_t max_access; /* bytes; the bus splits wider accesses. 0 means 8. */
 	bool self_locked;   /* ops need no lock: the device synchronises itself */
