@@ -281,6 +281,33 @@ void vcpu_loop(struct vcpu *vcpu)
 	}
 }
 
+bool vcpu_run_bare(struct vcpu *vcpu, unsigned n, uint64_t *count)
+{
+	while (n > 0) {
+		int r = vcpu_run_once(vcpu);
+
+		if (__builtin_expect(r == KVM_EXIT_IO || r == KVM_EXIT_MMIO, 1)) {
+			n--;
+			++*count;
+		} else if (r >= 0) {
+			if (!vcpu_dispatch(vcpu))
+				return false;
+		} else if (atomic_load(&vcpu->stop) || (r != -EINTR && r != -EAGAIN)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t addr)
+{
+	const struct kvm_run *run = vcpu->run;
+
+	if (space == IOBUS_PIO)
+		return run->exit_reason == KVM_EXIT_IO && run->io.port == addr;
+	return run->exit_reason == KVM_EXIT_MMIO && run->mmio.phys_addr == addr;
+}
+
 void vcpu_complete_io(struct vcpu *vcpu)
 {
 	if (vcpu->run->exit_reason != KVM_EXIT_IO && vcpu->run->exit_reason != KVM_EXIT_MMIO)

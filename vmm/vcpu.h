@@ -96,6 +96,16 @@ int vcpu_run_once(struct vcpu *vcpu);
 /* Dispatches the exit that vcpu_run_once() returned; false when the vCPU must not run on. */
 bool vcpu_dispatch(struct vcpu *vcpu);
 
+/*
+ * n accesses that exit, and KVM_RUN and nothing else for each: the floor that dispatch is measured
+ * against. Reads get whatever kvm_run holds. Adds what it took to *count; false when the vCPU must
+ * not run on. Exits that are no access are dispatched.
+ */
+bool vcpu_run_bare(struct vcpu *vcpu, unsigned n, uint64_t *count);
+
+/* Whether the last exit was an access to that very address. */
+bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t addr);
+
 /* Lets KVM finish the access of the last exit, so that registers show the instruction after it. */
 void vcpu_complete_io(struct vcpu *vcpu);
 

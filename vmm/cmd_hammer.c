@@ -1,0 +1,352 @@
+/* `tollgate hammer`: how many exits a second, what dispatch adds, what an ioeventfd saves. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/x86_64/layout.h"
+#include "base/parse.h"
+#include "cmds.h"
+#include "hammer.h"
+
+#define DEFAULT_PORT  UINT64_C(0xa00)
+#define DEFAULT_COUNT UINT64_C(200000)
+#define HIT_NS        (2 * NS_PER_S)
+#define HAMMER_MEM    (UINT64_C(64) << 20)
+
+static const char help[] = "usage: tollgate hammer [OPTIONS]\n"
+			   "\n"
+			   "A guest makes one access over and over; prints how many a second, and "
+			   "what share of a bare\n"
+			   "KVM_RUN loop that is, measured in the same run, in turns.\n"
+			   "\n"
+			   "      --port PORT         the port (default 0xa00)\n"
+			   "      --mmio ADDR         an address instead of a port\n"
+			   "      --out, --in         write (default) or read\n"
+			   "      --width BYTES       1 (default), 2 or 4, and 8 with --mmio\n"
+			   "      --count N           accesses of each CPU (default 200000)\n"
+			   "      --seconds S         so long instead\n"
+			   "      --ioeventfds N      N ioeventfds on one byte, told apart by "
+			   "datamatch, while the guest\n"
+			   "                          hammers another byte, 8 further down\n"
+			   "      --same-byte         put them on the hammered byte, matching "
+			   "values it does not write\n"
+			   "      --hit[=WHICH]       the guest's writes hit an ioeventfd: first "
+			   "(default), middle, last\n"
+			   "      --ranges N          N more device ranges on the bus\n"
+			   "      --json              the result as JSON\n" CONFIG_MACHINE_HELP
+			   "  -h, --help              this text\n";
+
+enum {
+	OPT_PORT = CONFIG_OPT_OWN,
+	OPT_MMIO,
+	OPT_OUT,
+	OPT_IN,
+	OPT_WIDTH,
+	OPT_COUNT,
+	OPT_SECONDS,
+	OPT_IOEVENTFDS,
+	OPT_SAME_BYTE,
+	OPT_HIT,
+	OPT_RANGES,
+	OPT_JSON,
+};
+
+struct args {
+	struct hammer_opts opts;
+	bool json, help;
+};
+
+static int parse_number(const char *option, const char *arg, uint64_t min, uint64_t max,
+			uint64_t *ret, struct diag *diag)
+{
+	if (parse_u64_in(arg, min, max, ret) == 0)
+		return 0;
+	diag_set(diag, -EINVAL, "%s '%s' is not a number from %" PRIu64 " to %" PRIu64, option, arg,
+		 min, max);
+	return -EINVAL;
+}
+
+static int parse_hit(struct hammer_opts *o, const char *arg, struct diag *diag)
+{
+	if (!arg || strcmp(arg, "first") == 0)
+		o->hit = HAMMER_HIT_FIRST;
+	else if (strcmp(arg, "middle") == 0)
+		o->hit = HAMMER_HIT_MIDDLE;
+	else if (strcmp(arg, "last") == 0)
+		o->hit = HAMMER_HIT_LAST;
+	else
+		return diag_set(diag, -EINVAL, "--hit '%s' is not first, middle or last", arg);
+	return 0;
+}
+
+static int parse_seconds(struct hammer_opts *o, const char *arg, struct diag *diag)
+{
+	o->count = 0;
+	if (parse_seconds_ns(arg, &o->duration_ns) < 0 || o->duration_ns < NS_PER_S / 10)
+		return diag_set(diag, -EINVAL, "--seconds '%s' is not a number from 0.1 up", arg);
+	return 0;
+}
+
+static int option(struct args *args, int opt, const char *arg, struct diag *diag)
+{
+	struct hammer_opts *o = &args->opts;
+	uint64_t n = 0;
+	int r = 0;
+
+	switch (opt) {
+	case OPT_PORT:
+		o->space = IOBUS_PIO;
+		return parse_number("--port", arg, 0, UINT16_MAX, &o->addr, diag);
+	case OPT_MMIO:
+		o->space = IOBUS_MMIO;
+		return parse_number("--mmio", arg, 0, LAYOUT_HOLE_END - 8, &o->addr, diag);
+	case OPT_OUT: o->in = false; return 0;
+	case OPT_IN: o->in = true; return 0;
+	case OPT_WIDTH:
+		r = parse_number("--width", arg, 1, 8, &n, diag);
+		o->width = (unsigned)n;
+		return r;
+	case OPT_COUNT: return parse_number("--count", arg, 1, UINT64_MAX / 512, &o->count, diag);
+	case OPT_SECONDS: return parse_seconds(o, arg, diag);
+	case OPT_IOEVENTFDS:
+		r = parse_number("--ioeventfds", arg, 0, HAMMER_IOEVENTFDS_MAX, &n, diag);
+		o->ioeventfds = (unsigned)n;
+		return r;
+	case OPT_SAME_BYTE: o->same_byte = true; return 0;
+	case OPT_HIT: return parse_hit(o, arg, diag);
+	case OPT_RANGES:
+		r = parse_number("--ranges", arg, 0, 65000, &n, diag);
+		o->ranges = (unsigned)n;
+		return r;
+	case OPT_JSON: args->json = true; return 0;
+	default: return config_machine_option(&o->config, opt, arg, diag);
+	}
+}
+
+/* What the options say together. */
+static int complete(struct hammer_opts *o, struct diag *diag)
+{
+	if (o->hit != HAMMER_HIT_NONE) {
+		if (o->ioeventfds == 0)
+			o->ioeventfds = 1;
+		o->same_byte = true;
+		if (o->in)
+			return diag_set(diag, -EINVAL,
+					"--hit with --in: ioeventfds take writes only");
+		if (o->count == 0 && o->duration_ns == 0)
+			o->duration_ns = HIT_NS;
+	} else if (o->count == 0 && o->duration_ns == 0) {
+		o->count = DEFAULT_COUNT;
+	}
+	o->ioeventfd_width = o->ioeventfds > HAMMER_IOEVENTFDS_1_BYTE_MAX ? 2 : 1;
+	if (o->width == 0)
+		o->width = o->same_byte ? o->ioeventfd_width : 1;
+	if (o->same_byte && o->width < o->ioeventfd_width) {
+		diag_set(diag, -EINVAL, "--width %u tells only %d ioeventfds on one byte apart",
+			 o->width, HAMMER_IOEVENTFDS_1_BYTE_MAX);
+		diag_remedy(diag, "use --width 2, or fewer ioeventfds");
+		return -EINVAL;
+	}
+	if (o->same_byte)
+		o->ioeventfd_width = o->width; /* KVM asks for the very width */
+	if ((o->width & (o->width - 1)) || (o->width == 8 && o->space == IOBUS_PIO))
+		return diag_set(diag, -EINVAL, "--width %u: %s", o->width,
+				o->space == IOBUS_PIO ? "ports take 1, 2 or 4 bytes"
+						      : "1, 2, 4 or 8 bytes");
+	if (o->space == IOBUS_PIO && o->addr + o->width > UINT16_MAX + 1)
+		return diag_set(diag, -EINVAL, "--port %#" PRIx64 ": %u bytes pass the last port",
+				o->addr, o->width);
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct args *args, struct diag *diag)
+{
+	static const struct option options[] = {
+		CONFIG_MACHINE_LONG,
+		{"port", required_argument, NULL, OPT_PORT},
+		{"mmio", required_argument, NULL, OPT_MMIO},
+		{"out", no_argument, NULL, OPT_OUT},
+		{"in", no_argument, NULL, OPT_IN},
+		{"width", required_argument, NULL, OPT_WIDTH},
+		{"count", required_argument, NULL, OPT_COUNT},
+		{"seconds", required_argument, NULL, OPT_SECONDS},
+		{"ioeventfds", required_argument, NULL, OPT_IOEVENTFDS},
+		{"same-byte", no_argument, NULL, OPT_SAME_BYTE},
+		{"hit", optional_argument, NULL, OPT_HIT},
+		{"ranges", required_argument, NULL, OPT_RANGES},
+		{"json", no_argument, NULL, OPT_JSON},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int opt;
+
+	opterr = 0;
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT "h", options, NULL)) != -1) {
+		int r;
+
+		if (opt == 'h') {
+			args->help = true;
+			return 0;
+		}
+		if (opt == '?' || opt == ':')
+			return cmd_bad_option(argv, opt, diag);
+		r = option(args, opt, optarg, diag);
+		if (r < 0)
+			return r;
+	}
+	if (args->opts.config.machine.cmdline)
+		return diag_set(diag, -EINVAL, "--append: the hammer kernel's words are ours");
+	if (cmd_no_operands(argc, argv, diag) < 0)
+		return -EINVAL;
+	return complete(&args->opts, diag);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+struct summary {
+	double rate, other, ratio, ratio_min, ratio_max; /* medians but for min and max */
+};
+
+static struct summary summarise(const struct hammer_result *res)
+{
+	double rate[HAMMER_PAIRS], other[HAMMER_PAIRS], ratio[HAMMER_PAIRS];
+	const unsigned n = res->nr_pairs;
+
+	for (unsigned i = 0; i < n; i++) {
+		rate[i] = res->rate[i];
+		other[i] = res->rate_other[i];
+		ratio[i] = rate[i] / other[i];
+	}
+	qsort(rate, n, sizeof(rate[0]), compare_doubles);
+	qsort(other, n, sizeof(other[0]), compare_doubles);
+	qsort(ratio, n, sizeof(ratio[0]), compare_doubles);
+	return (struct summary){rate[n / 2], other[n / 2], ratio[n / 2], ratio[0], ratio[n - 1]};
+}
+
+static void print_what(const struct hammer_opts *o)
+{
+	printf("hammer: %s %#" PRIx64 ", %u byte%s, %u CPU%s", o->in ? "in from" : "out to",
+	       o->addr, o->width, o->width == 1 ? "" : "s", o->config.machine.cpus,
+	       o->config.machine.cpus == 1 ? "" : "s");
+	if (o->ioeventfds)
+		printf("; %u ioeventfd%s at %#" PRIx64 "%s", o->ioeventfds,
+		       o->ioeventfds == 1 ? "" : "s",
+		       o->addr + (o->same_byte ? 0 : HAMMER_OTHER_OFFSET),
+		       o->hit != HAMMER_HIT_NONE ? ", hit"
+		       : o->same_byte            ? ", none matches"
+						 : "");
+	if (o->ranges)
+		printf("; %u more ranges", o->ranges);
+	putchar('\n');
+}
+
+static void print_text(const struct hammer_opts *o, const struct hammer_result *res)
+{
+	const bool hit = o->hit != HAMMER_HIT_NONE;
+	const unsigned cpus = o->config.machine.cpus;
+
+	print_what(o);
+	if (res->nr_pairs) {
+		const struct summary s = summarise(res);
+
+		printf("  %-28s %12s %10s\n", "", "a second", "ns each");
+		printf("  %-28s %12.0f %10.0f\n", hit ? "hits, no exit" : "exits, dispatched",
+		       s.rate, 1e9 * cpus / s.rate);
+		printf("  %-28s %12.0f %10.0f\n",
+		       hit ? "the same write, exiting" : "bare KVM_RUN loop", s.other,
+		       1e9 * cpus / s.other);
+		printf("  ratio %.4f, median of %u interleaved pairs (%.4f to %.4f)\n", s.ratio,
+		       res->nr_pairs, s.ratio_min, s.ratio_max);
+	} else {
+		puts("  too few accesses to measure");
+	}
+	printf("  counted: %" PRIu64 " dispatched + %" PRIu64 " bare + %" PRIu64 " hits = %" PRIu64
+	       " of the guest\n",
+	       res->dispatched, res->bare, res->hits, res->guest_count);
+}
+
+static void add_u64(struct json_object *obj, const char *key, uint64_t v)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(v));
+}
+
+static void add_double(struct json_object *obj, const char *key, double v)
+{
+	json_object_object_add(obj, key, json_object_new_double(v));
+}
+
+static void print_json(const struct hammer_opts *o, const struct hammer_result *res)
+{
+	static const char *const hits[] = {"none", "first", "middle", "last"};
+	struct json_object *root = json_object_new_object(), *pairs = json_object_new_array();
+
+	json_object_object_add(root, "space",
+			       json_object_new_string(o->space == IOBUS_PIO ? "pio" : "mmio"));
+	add_u64(root, "address", o->addr);
+	json_object_object_add(root, "direction", json_object_new_string(o->in ? "in" : "out"));
+	add_u64(root, "width", o->width);
+	add_u64(root, "cpus", o->config.machine.cpus);
+	add_u64(root, "ioeventfds", o->ioeventfds);
+	json_object_object_add(root, "same_byte", json_object_new_boolean(o->same_byte));
+	json_object_object_add(root, "hit", json_object_new_string(hits[o->hit]));
+	add_u64(root, "ranges", o->ranges);
+	add_u64(root, "guest_count", res->guest_count);
+	add_u64(root, "dispatched", res->dispatched);
+	add_u64(root, "bare", res->bare);
+	add_u64(root, "hits", res->hits);
+	if (res->nr_pairs) {
+		const struct summary s = summarise(res);
+
+		add_double(root, "per_second", s.rate);
+		add_double(root, "ns_each", 1e9 * o->config.machine.cpus / s.rate);
+		add_double(root, "other_per_second", s.other);
+		add_double(root, "ratio", s.ratio);
+	}
+	for (unsigned i = 0; i < res->nr_pairs; i++) {
+		struct json_object *pair = json_object_new_object();
+
+		add_double(pair, "per_second", res->rate[i]);
+		add_double(pair, "other_per_second", res->rate_other[i]);
+		json_object_array_add(pairs, pair);
+	}
+	json_object_object_add(root, "pairs", pairs);
+	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
+	json_object_put(root);
+}
+
+int cmd_hammer(int argc, char **argv)
+{
+	struct args args = {.opts = {.addr = DEFAULT_PORT, .space = IOBUS_PIO}};
+	struct hammer_result result;
+	struct diag diag = {0};
+	int r;
+
+	config_init(&args.opts.config);
+	args.opts.config.machine.mem_bytes = HAMMER_MEM;
+	r = parse(argc, argv, &args, &diag);
+	if (r == 0 && args.help) {
+		fputs(help, stdout);
+		return EXIT_OK;
+	}
+	if (r == 0)
+		r = hammer_run(&args.opts, &result, &diag);
+	if (r < 0) {
+		cmd_fail(&diag);
+		return r == -EINTR ? EXIT_KILLED : r == -EPROTO ? EXIT_KVM_ERROR : EXIT_SETUP;
+	}
+	if (args.json)
+		print_json(&args.opts, &result);
+	else
+		print_text(&args.opts, &result);
+	return EXIT_OK;
+}

@@ -1,0 +1,72 @@
+#include "ioeventfd.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+int ioeventfd_init(struct ioeventfd *io, struct diag *diag)
+{
+	int r;
+
+	io->registered = false;
+	io->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (io->fd >= 0)
+		return 0;
+	r = diag_set(diag, -errno, "eventfd for an ioeventfd");
+	if (r == -EMFILE)
+		diag_remedy(diag, "raise the limit of open files (ulimit -n)");
+	return r;
+}
+
+void ioeventfd_fini(struct ioeventfd *io, const struct kvm *kvm)
+{
+	ioeventfd_unregister(io, kvm);
+	if (io->fd >= 0)
+		close(io->fd);
+	io->fd = -1;
+}
+
+static int ioeventfd_ioctl(const struct ioeventfd *io, const struct kvm *kvm, uint32_t flags)
+{
+	struct kvm_ioeventfd arg = {
+		.addr = io->addr,
+		.len = io->len,
+		.fd = io->fd,
+		.flags = flags,
+	};
+
+	if (io->space == IOBUS_PIO)
+		arg.flags |= KVM_IOEVENTFD_FLAG_PIO;
+	if (io->has_data) {
+		arg.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+		arg.datamatch = io->data;
+	}
+	return ioctl(kvm->vm_fd, KVM_IOEVENTFD, &arg) < 0 ? -errno : 0;
+}
+
+int ioeventfd_register(struct ioeventfd *io, const struct kvm *kvm, struct diag *diag)
+{
+	int r = ioeventfd_ioctl(io, kvm, 0);
+
+	if (r < 0)
+		return diag_set(diag, r, "KVM_IOEVENTFD at %#llx", (unsigned long long)io->addr);
+	io->registered = true;
+	return 0;
+}
+
+void ioeventfd_unregister(struct ioeventfd *io, const struct kvm *kvm)
+{
+	if (!io->registered)
+		return;
+	io->registered = false;
+	ioeventfd_ioctl(io, kvm, KVM_IOEVENTFD_FLAG_DEASSIGN);
+}
+
+uint64_t ioeventfd_read(const struct ioeventfd *io)
+{
+	uint64_t n;
+
+	return read(io->fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
