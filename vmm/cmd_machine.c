@@ -14,10 +14,10 @@
 #include "vm_end.h"
 
 static const char help[] =
-	"Usage: tollgate machine [OPTION]...\n"
-	"Print the machine that 'tollgate run' builds from the same options. Nothing is started, "
-	"and\n"
-	"KVM is not needed.\n"
+	"usage: tollgate machine [OPTIONS]\n"
+	"\n"
+	"Prints the machine that 'tollgate run' builds from the same options. Nothing is started,\n"
+	"and KVM is not needed.\n"
 	"\n" CONFIG_MACHINE_HELP "\n"
 	"Instead of the tables:\n"
 	"      --json              the machine as JSON (docs/machine.md)\n"
@@ -137,7 +137,6 @@ int cmd_machine(int argc, char **argv)
 
 	config_init(&args.config);
 	r = parse(argc, argv, &args, &diag);
-
 	if (r == 0)
 		r = show(&args, &diag);
 	if (r < 0) {
