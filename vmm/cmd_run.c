@@ -15,11 +15,32 @@
 /* The files a run reads; they are gone from our memory before the guest runs. */
 struct run_files {
 	struct file_map kernel;
+	struct file_map initrd[CONFIG_INITRDS_MAX];
 };
 
 static void files_close(struct run_files *files)
 {
 	file_map_close(&files->kernel);
+	for (unsigned i = 0; i < CONFIG_INITRDS_MAX; i++)
+		file_map_close(&files->initrd[i]);
+}
+
+static int open_initrds(struct run_files *files, const struct config *config, struct vm_opts *opts,
+			struct diag *diag)
+{
+	for (unsigned i = 0; i < config->nr_initrds; i++) {
+		int r = file_map_open(&files->initrd[i], "initrd", config->initrd[i], diag);
+
+		if (r < 0)
+			return r;
+		opts->initrd[i] = (struct vm_blob){
+			.name = config->initrd[i],
+			.data = files->initrd[i].data,
+			.len = files->initrd[i].len,
+		};
+	}
+	opts->nr_initrds = config->nr_initrds;
+	return 0;
 }
 
 static int open_files(struct run_files *files, const struct config *config, struct vm_opts *opts,
@@ -39,7 +60,7 @@ static int open_files(struct run_files *files, const struct config *config, stru
 		.data = files->kernel.data,
 		.len = files->kernel.len,
 	};
-	return 0;
+	return open_initrds(files, config, opts, diag);
 }
 
 static int vm_prepare(struct vm *vm, const struct config *config, struct diag *diag)

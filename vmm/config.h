@@ -14,8 +14,9 @@
 #include "boot/boot.h"
 #include "machine.h"
 #include "mem.h"
+#include "vm.h"
 
-enum { CONFIG_INITRDS_MAX = 16 };
+enum { CONFIG_INITRDS_MAX = VM_INITRDS_MAX };
 
 enum config_exit_code {
 	CONFIG_EXIT_CODE_GUEST, /* the guest's code is our exit status */

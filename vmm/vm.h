@@ -24,6 +24,8 @@
 #include "mem.h"
 #include "vcpu.h"
 
+enum { VM_INITRDS_MAX = 16 };
+
 /* Bytes of a file or of something built in; borrowed. */
 struct vm_blob {
 	const char *name; /* for messages */
@@ -36,8 +38,9 @@ struct vm_opts {
 	struct guest_mem_opts mem;
 	struct boot_opts boot;
 	struct vm_blob kernel;
-	struct vm_blob initrd; /* len 0: none */
-	bool stdio;            /* connect the console to stdin and stdout; else output is dropped */
+	struct vm_blob initrd[VM_INITRDS_MAX];
+	unsigned nr_initrds;
+	bool stdio; /* connect the console to stdin and stdout; else output is dropped */
 	bool time_exits;
 	int64_t timeout_ns; /* 0: none */
 };

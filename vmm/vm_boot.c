@@ -1,131 +1,278 @@
 /* Puts a kernel and what it is told into guest memory, and the boot processor at its door. */
+#include <asm/bootparam.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "arch/x86_64/layout.h"
+#include "base/checked.h"
 #include "base/cleanup.h"
+#include "boot/initrd.h"
+#include "boot/multiboot.h"
 #include "boot/pvh.h"
+#include "boot/zero_page.h"
+#include "machine_acpi.h"
 #include "machine_cmdline.h"
 #include "machine_fdt.h"
+#include "machine_mptable.h"
 #include "vm.h"
 
-/* The plan's segments, each zero-filled behind its data (guest RAM is fresh, but may be reused). */
-static int load_segments(struct vm *vm, const struct vm_opts *opts, const struct boot_plan *plan,
-			 struct diag *diag)
-{
-	for (unsigned i = 0; i < plan->nr_segments; i++) {
-		const struct boot_segment *seg = &plan->segment[i];
-		uint8_t *to = guest_mem_ptr(&vm->mem, seg->gpa, seg->mem_len);
+enum {
+	TAKEN_MAX = 8,
+	INFO_BYTES_MAX = LAYOUT_ZERO_PAGE_GPA - LAYOUT_PVH_START_INFO_GPA,
+};
 
-		if (!to || seg->gpa < LAYOUT_HIGH_RAM_GPA) {
-			diag_set(diag, -EINVAL,
-				 "kernel '%s' wants %#llx bytes at %#llx, which is %s",
-				 opts->kernel.name, (unsigned long long)seg->mem_len,
-				 (unsigned long long)seg->gpa,
-				 to ? "below 1 MiB" : "not within guest memory");
-			if (!to)
-				diag_remedy(diag, "ask for more with --mem");
-			return -EINVAL;
-		}
-		if (seg->data_len)
-			memcpy(to, seg->data, seg->data_len);
-	}
-	return 0;
+/* One boot, while it is prepared. */
+struct boot {
+	struct vm *vm;
+	const struct vm_opts *opts;
+	struct boot_plan plan;
+	struct boot_initrd initrd;
+	struct boot_segment initrd_segment[VM_INITRDS_MAX];
+	struct boot_span ram[MACHINE_MAP_MAX], taken[TAKEN_MAX];
+	unsigned nr_ram, nr_taken;
+	struct boot_map_entry map[MACHINE_MAP_MAX];
+	uint64_t rsdp_gpa;
+	void *fdt;
+	size_t fdt_len;
+	uint64_t info_gpa; /* what the entry's register points to */
+};
+
+static void take(struct boot *b, uint64_t gpa, uint64_t len, const char *name)
+{
+	assert(b->nr_taken < TAKEN_MAX);
+	b->taken[b->nr_taken++] = (struct boot_span){.gpa = gpa, .len = len, .name = name};
 }
 
-static int load_cmdline(struct vm *vm, struct diag *diag)
+/* A flat binary is told nothing, so its machine is bare but for what its mode of entry needs. */
+static bool is_told(const struct boot *b)
 {
-	AUTO_FREE char *cmdline = NULL;
-	int r = machine_cmdline_render(&vm->machine, &cmdline, diag);
+	return b->plan.protocol != BOOT_FLAT_REAL && b->plan.protocol != BOOT_FLAT_LONG;
+}
 
-	if (r == 0) {
-		r = guest_mem_write(&vm->mem, LAYOUT_CMDLINE_GPA, cmdline, strlen(cmdline) + 1);
-		if (r < 0)
-			diag_set(diag, r, "place the command line");
+static void survey(struct boot *b)
+{
+	const struct machine *m = &b->vm->machine;
+
+	for (unsigned i = 0; i < m->nr_map; i++) {
+		b->map[i] = (struct boot_map_entry){.gpa = m->map[i].gpa,
+						    .len = m->map[i].len,
+						    .type = (uint32_t)m->map[i].type};
+		if (m->map[i].type == MACHINE_MAP_RAM)
+			b->ram[b->nr_ram++] = (struct boot_span){
+				.gpa = m->map[i].gpa, .len = m->map[i].len, .name = "RAM"};
 	}
+	if (b->plan.protocol != BOOT_FLAT_REAL) {
+		take(b, LAYOUT_GDT_GPA, 0x1000, "the GDT");
+		take(b, LAYOUT_PAGE_TABLES_GPA, LAYOUT_PAGE_TABLES_LEN, "the page tables");
+	}
+	if (is_told(b)) {
+		take(b, LAYOUT_PVH_START_INFO_GPA, 0x2000, "the boot information");
+		take(b, LAYOUT_CMDLINE_GPA, LAYOUT_CMDLINE_MAX, "the command line");
+		take(b, LAYOUT_FDT_GPA, LAYOUT_FDT_MAX, "the device tree");
+	}
+}
+
+static int place(struct boot *b, uint64_t gpa, const void *bytes, size_t len, const char *what,
+		 struct diag *diag)
+{
+	int r = guest_mem_write(&b->vm->mem, gpa, bytes, len);
+
+	return r < 0 ? diag_set(diag, r, "place %s at %#llx", what, (unsigned long long)gpa) : 0;
+}
+
+/* Guest memory is fresh, so what lies behind a segment's data is zero already. */
+static int place_segments(struct boot *b, const struct boot_segment *segment, unsigned nr,
+			  const char *what, struct diag *diag)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < nr; i++)
+		if (segment[i].data_len)
+			r = place(b, segment[i].gpa, segment[i].data, segment[i].data_len, what,
+				  diag);
 	return r;
 }
 
-static int load_fdt(struct vm *vm, size_t *ret_len, struct diag *diag)
+static int load_kernel(struct boot *b, struct diag *diag)
 {
-	AUTO_FREE void *blob = NULL;
-	size_t len;
-	int r = machine_fdt_render(&vm->machine, &(struct machine_fdt_opts){0}, &blob, &len, diag);
+	int r = boot_plan_check(&b->plan, b->opts->kernel.name, b->ram, b->nr_ram, b->taken,
+				b->nr_taken, diag);
+
+	if (r == 0)
+		r = place_segments(b, b->plan.segment, b->plan.nr_segments, "the kernel", diag);
+	return r;
+}
+
+static int load_initrds(struct boot *b, struct diag *diag)
+{
+	struct boot_initrd_file file[VM_INITRDS_MAX];
+	int r;
+
+	for (unsigned i = 0; i < b->opts->nr_initrds; i++)
+		file[i] = (struct boot_initrd_file){
+			.name = b->opts->initrd[i].name,
+			.bytes = b->opts->initrd[i].data,
+			.len = b->opts->initrd[i].len,
+		};
+	r = boot_initrd_place(&b->plan, file, b->opts->nr_initrds, b->ram, b->nr_ram, b->taken,
+			      b->nr_taken, b->initrd_segment, &b->initrd, diag);
+	if (r == 0)
+		r = place_segments(b, b->initrd_segment, b->opts->nr_initrds, "the initrd", diag);
+	return r;
+}
+
+static int load_cmdline(struct boot *b, struct diag *diag)
+{
+	AUTO_FREE char *cmdline = NULL;
+	int r = machine_cmdline_render(&b->vm->machine, &cmdline, diag);
 
 	if (r < 0)
 		return r;
-	if (len > LAYOUT_FDT_MAX)
-		return diag_set(diag, -EINVAL, "the device tree has %zu bytes, and %llu fit", len,
-				(unsigned long long)LAYOUT_FDT_MAX);
-	r = guest_mem_write(&vm->mem, LAYOUT_FDT_GPA, blob, len);
-	if (r < 0)
-		return diag_set(diag, r, "place the device tree");
-	*ret_len = len;
-	return 0;
+	if (strlen(cmdline) > b->plan.cmdline_max) {
+		diag_set(diag, -EINVAL, "the command line has %zu bytes, and kernel '%s' reads %u",
+			 strlen(cmdline), b->opts->kernel.name, b->plan.cmdline_max);
+		diag_remedy(diag, "give fewer words with --append");
+		return -EINVAL;
+	}
+	return place(b, LAYOUT_CMDLINE_GPA, cmdline, strlen(cmdline) + 1, "the command line", diag);
 }
 
-/*
- * The first module is the initrd, because Linux takes it for that; its length is 0 when there is
- * none. The device tree follows, for kernels that look for it.
- */
-static int load_pvh_info(struct vm *vm, size_t fdt_len, struct diag *diag)
+static int load_acpi(struct boot *b, struct diag *diag)
 {
-	const struct boot_module modules[] = {
-		{.gpa = 0, .len = 0},
-		{.gpa = LAYOUT_FDT_GPA, .len = fdt_len, .cmdline = "device-tree"},
-	};
-	struct boot_map_entry map[MACHINE_MAP_MAX];
-	uint8_t buf[LAYOUT_ZERO_PAGE_GPA - LAYOUT_PVH_START_INFO_GPA];
-	struct boot_handoff info = {
-		.cmdline_gpa = LAYOUT_CMDLINE_GPA,
-		.module = modules,
-		.nr_modules = sizeof(modules) / sizeof(modules[0]),
-		.map = map,
-		.nr_map = vm->machine.nr_map,
-	};
+	AUTO_FREE void *acpi = NULL;
+	AUTO_FREE void *mptable = NULL;
 	size_t len;
+	int r = machine_acpi_render(&b->vm->machine, LAYOUT_ACPI_GPA, &acpi, &len, &b->rsdp_gpa,
+				    diag);
+
+	if (r == 0)
+		r = place(b, LAYOUT_ACPI_GPA, acpi, len, "the ACPI tables", diag);
+	if (r == 0)
+		r = machine_mptable_render(&b->vm->machine, LAYOUT_MPTABLE_GPA, &mptable, &len,
+					   diag);
+	if (r == 0)
+		r = place(b, LAYOUT_MPTABLE_GPA, mptable, len, "the MP table", diag);
+	return r;
+}
+
+static int render_fdt(struct boot *b, struct diag *diag)
+{
+	const struct machine_fdt_opts opts = {.initrd_gpa = b->initrd.gpa,
+					      .initrd_len = b->initrd.len};
+	int r = machine_fdt_render(&b->vm->machine, &opts, &b->fdt, &b->fdt_len, diag);
+
+	if (r == 0 && b->fdt_len + sizeof(struct setup_data) > LAYOUT_FDT_MAX)
+		return diag_set(diag, -EINVAL, "the device tree has %zu bytes, and %llu fit",
+				b->fdt_len, (unsigned long long)LAYOUT_FDT_MAX);
+	return r;
+}
+
+/* PVH and Multiboot: the initrd first, because Linux takes the first module for it. */
+static int load_modules_info(struct boot *b, struct diag *diag)
+{
+	const struct boot_module module[] = {
+		{.gpa = b->initrd.gpa, .len = b->initrd.len},
+		{.gpa = LAYOUT_FDT_GPA, .len = b->fdt_len, .cmdline = "device-tree"},
+	};
+	const struct boot_handoff handoff = {
+		.cmdline_gpa = LAYOUT_CMDLINE_GPA,
+		.rsdp_gpa = b->rsdp_gpa,
+		.module = module,
+		.nr_modules = b->plan.protocol == BOOT_PVH ? ARRAY_SIZE(module) : 1,
+		.map = b->map,
+		.nr_map = b->vm->machine.nr_map,
+	};
+	uint8_t info[INFO_BYTES_MAX];
+	size_t len;
+	int r = place(b, LAYOUT_FDT_GPA, b->fdt, b->fdt_len, "the device tree", diag);
+
+	b->info_gpa = LAYOUT_PVH_START_INFO_GPA;
+	if (r < 0)
+		return r;
+	if (b->plan.protocol == BOOT_PVH)
+		r = boot_pvh_render(&handoff, b->info_gpa, info, sizeof(info), &len, diag);
+	else
+		r = boot_multiboot_render(&handoff, b->info_gpa, info, sizeof(info), &len, diag);
+	return r < 0 ? r : place(b, b->info_gpa, info, len, "the boot information", diag);
+}
+
+static int load_zero_page(struct boot *b, struct diag *diag)
+{
+	const struct boot_module initrd = {.gpa = b->initrd.gpa, .len = b->initrd.len};
+	const struct boot_handoff handoff = {
+		.cmdline_gpa = LAYOUT_CMDLINE_GPA,
+		.rsdp_gpa = b->rsdp_gpa,
+		.setup_data_gpa = LAYOUT_FDT_GPA,
+		.module = &initrd,
+		.nr_modules = 1,
+		.map = b->map,
+		.nr_map = b->vm->machine.nr_map,
+	};
+	AUTO_FREE uint8_t *data = malloc(LAYOUT_FDT_MAX);
+	struct boot_params params;
+	size_t len;
+	int r = data ? boot_setup_data_render(SETUP_DTB, 0, b->fdt, (uint32_t)b->fdt_len, data,
+					      LAYOUT_FDT_MAX, &len, diag)
+		     : diag_set(diag, -ENOMEM, "setup_data");
+
+	b->info_gpa = LAYOUT_ZERO_PAGE_GPA;
+	if (r == 0)
+		r = place(b, LAYOUT_FDT_GPA, data, len, "the device tree", diag);
+	if (r == 0)
+		r = boot_zero_page_render(&b->plan, &handoff, &params, diag);
+	return r < 0 ? r : place(b, b->info_gpa, &params, sizeof(params), "the zero page", diag);
+}
+
+static int tell(struct boot *b, struct diag *diag)
+{
+	int r = load_cmdline(b, diag);
+
+	if (r == 0)
+		r = load_acpi(b, diag);
+	if (r == 0)
+		r = render_fdt(b, diag);
+	if (r < 0)
+		return r;
+	return b->plan.protocol == BOOT_LINUX64 ? load_zero_page(b, diag)
+						: load_modules_info(b, diag);
+}
+
+static int prepare(struct boot *b, struct diag *diag)
+{
+	struct arch_entry entry;
 	int r;
 
-	for (unsigned i = 0; i < vm->machine.nr_map; i++)
-		map[i] = (struct boot_map_entry){
-			.gpa = vm->machine.map[i].gpa,
-			.len = vm->machine.map[i].len,
-			.type = (uint32_t)vm->machine.map[i].type,
-		};
-	r = boot_pvh_render(&info, LAYOUT_PVH_START_INFO_GPA, buf, sizeof(buf), &len, diag);
-	if (r == 0) {
-		r = guest_mem_write(&vm->mem, LAYOUT_PVH_START_INFO_GPA, buf, len);
-		if (r < 0)
-			diag_set(diag, r, "place hvm_start_info");
-	}
-	return r;
+	survey(b);
+	r = load_kernel(b, diag);
+	if (r == 0)
+		r = load_initrds(b, diag);
+	if (r == 0 && is_told(b))
+		r = tell(b, diag);
+	entry = (struct arch_entry){
+		.protocol = b->plan.protocol,
+		.entry_gpa = b->plan.entry_gpa,
+		.info_gpa = b->info_gpa,
+	};
+	return r < 0 ? r : arch_vcpu_enter(b->vm->vcpu[0].fd, &b->vm->mem, &entry, diag);
 }
 
 int vm_boot_load(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
-	struct boot_plan plan;
-	struct arch_entry entry;
-	size_t fdt_len = 0;
-	int r = boot_plan_init(&plan, opts->kernel.name, opts->kernel.data, opts->kernel.len,
-			       &opts->boot, diag);
+	AUTO_FREE struct boot *b = calloc(1, sizeof(*b));
+	int r;
 
+	if (!b)
+		return diag_set(diag, -ENOMEM, "prepare the boot");
+	b->vm = vm;
+	b->opts = opts;
+	r = boot_plan_init(&b->plan, opts->kernel.name, opts->kernel.data, opts->kernel.len,
+			   &opts->boot, diag);
 	if (r < 0)
 		return r;
-	r = load_segments(vm, opts, &plan, diag);
-	if (r == 0)
-		r = load_cmdline(vm, diag);
-	if (r == 0)
-		r = load_fdt(vm, &fdt_len, diag);
-	if (r == 0)
-		r = load_pvh_info(vm, fdt_len, diag);
-	entry = (struct arch_entry){
-		.protocol = plan.protocol,
-		.entry_gpa = plan.entry_gpa,
-		.info_gpa = LAYOUT_PVH_START_INFO_GPA,
-	};
-	if (r == 0)
-		r = arch_vcpu_enter(vm->vcpu[0].fd, &vm->mem, &entry, diag);
-	boot_plan_fini(&plan);
+	r = prepare(b, diag);
+	free(b->fdt);
+	boot_plan_fini(&b->plan);
 	return r;
 }

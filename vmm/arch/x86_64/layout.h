@@ -29,6 +29,7 @@
 #define LAYOUT_PVH_START_INFO_GPA UINT64_C(0x6000)
 #define LAYOUT_ZERO_PAGE_GPA      UINT64_C(0x7000)
 #define LAYOUT_PAGE_TABLES_GPA    UINT64_C(0x9000)
+#define LAYOUT_PAGE_TABLES_LEN    UINT64_C(0x6000) /* PML4, PDPT, four page directories */
 #define LAYOUT_CMDLINE_GPA        UINT64_C(0x20000)
 #define LAYOUT_CMDLINE_MAX        UINT64_C(0x10000) /* with the closing NUL */
 #define LAYOUT_FDT_GPA            UINT64_C(0x30000)
