@@ -10,6 +10,9 @@
 /* The format says why the check failed; it is not printed when it passed. Returns ok. */
 bool check(const char *name, bool ok, const char *why, ...) __attribute__((format(printf, 3, 4)));
 
+/* "PASS name" */
+void check_ok(const char *name);
+
 /* A pass that has something to show: "PASS name  what", in columns. */
 void check_pass(const char *name, const char *what, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,0 +1,183 @@
+/*
+ * console - serial input and output as a driver does them, by interrupt through GSI 4.
+ *
+ *   until=N          echoes what comes in until this byte did (default 4, Ctrl-D; it is echoed too),
+ *                    then prints how many bytes that were
+ *   flood=N          instead prints N bytes: byte i is '\n' for i % 64 == 63, else '!' + i % 94
+ *   tx=poll|irq      how flood sends: by polling LSR (default), or by the THR-empty interrupt
+ *
+ * "console: ready" is printed when input is listened to. What came earlier waits in the UART or, once
+ * that is full, in the host.
+ */
+#include "boot.h"
+#include "cmdline.h"
+#include "cpu.h"
+#include "ioapic.h"
+#include "lapic.h"
+#include "pc.h"
+#include "power.h"
+#include "print.h"
+#include "serial.h"
+#include "trap.h"
+
+enum {
+	RING_BYTES = 4096, /* a power of two */
+	CHUNK_BYTES = 256,
+	LINE_BYTES = 64,
+	FLOOD_TIMEOUT_MS = 4000, /* for one FIFO to drain */
+	CTRL_D = 4,
+};
+
+/* Filled by the interrupt handler, emptied by the main loop with interrupts off. */
+static struct {
+	uint8_t byte[RING_BYTES];
+	size_t head, tail; /* bytes ever put in and taken out */
+	unsigned overruns;
+} ring;
+
+static struct {
+	uint64_t sent, total;
+} flood;
+
+static bool ring_is_full(void)
+{
+	return ring.head - ring.tail == RING_BYTES;
+}
+
+static void take_input(void)
+{
+	uint8_t lsr;
+
+	while ((lsr = in8(PC_COM1_PORT + UART_LSR)) & UART_LSR_DR) {
+		ring.overruns += !!(lsr & UART_LSR_OE);
+		if (ring_is_full())
+			break; /* the UART keeps the rest until there is room */
+		ring.byte[ring.head++ % RING_BYTES] = in8(PC_COM1_PORT + UART_RBR);
+	}
+}
+
+static uint8_t flood_byte(uint64_t i)
+{
+	return i % LINE_BYTES == LINE_BYTES - 1 ? '\n' : (uint8_t)('!' + i % 94);
+}
+
+static void give_output(void)
+{
+	for (unsigned i = 0; i < UART_FIFO_BYTES && flood.sent < flood.total; i++)
+		out8(PC_COM1_PORT + UART_THR, flood_byte(flood.sent++));
+	if (flood.sent == flood.total)
+		out8(PC_COM1_PORT + UART_IER, 0);
+}
+
+/* An edge-triggered input: only a UART that asks for nothing more may be left. */
+static void serial_interrupt(void)
+{
+	for (;;) {
+		switch (in8(PC_COM1_PORT + UART_IIR) & UART_IIR_ID) {
+		case UART_IIR_RX:
+		case UART_IIR_RX_LATE:
+			take_input();
+			if (ring_is_full())
+				return;
+			break;
+		case UART_IIR_TX: give_output(); break;
+		default: return;
+		}
+	}
+}
+
+static void listen(uint8_t interrupts)
+{
+	trap_set_handler(VECTOR_SERIAL, serial_interrupt);
+	ioapic_route(PC_COM1_GSI, VECTOR_SERIAL, lapic_id());
+	out8(PC_COM1_PORT + UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
+	out8(PC_COM1_PORT + UART_IER, interrupts);
+}
+
+/* Copies what is there out of the ring; returns how many bytes, which ends behind a byte of until. */
+static size_t ring_take(char *buf, uint8_t until, bool *ret_ended)
+{
+	size_t n = 0;
+
+	while (n < CHUNK_BYTES && ring.tail != ring.head && !*ret_ended) {
+		const uint8_t byte = ring.byte[ring.tail++ % RING_BYTES];
+
+		buf[n++] = (char)byte;
+		*ret_ended = byte == until;
+	}
+	return n;
+}
+
+static void echo(uint8_t until)
+{
+	bool ended = false;
+	uint64_t total = 0;
+
+	print("console: ready\n");
+	serial_flush();
+	listen(UART_IER_RX);
+	while (!ended) {
+		char buf[CHUNK_BYTES];
+		bool was_full;
+		size_t n;
+
+		if (ring.tail == ring.head)
+			irq_wait();
+		was_full = ring_is_full();
+		n = ring_take(buf, until, &ended);
+		if (was_full) /* the handler left input behind, for which no edge will come */
+			take_input();
+		serial_write(buf, n);
+		total += n;
+	}
+	print("\nconsole: %lu bytes, %u overruns\n", total, ring.overruns);
+}
+
+static void flood_poll(uint64_t total)
+{
+	char line[LINE_BYTES];
+
+	for (uint64_t i = 0; i < total;) {
+		size_t n = 0;
+
+		while (n < LINE_BYTES && i < total)
+			line[n++] = (char)flood_byte(i++);
+		serial_write(line, n);
+	}
+}
+
+static bool flood_ended(void)
+{
+	return flood.sent == flood.total;
+}
+
+/* Ends when the transmitter interrupt has not come for a while. */
+static void flood_irq(uint64_t total)
+{
+	uint64_t before;
+
+	flood.total = total;
+	serial_flush();
+	listen(UART_IER_TX);
+	do {
+		before = flood.sent;
+		if (lapic_wait(flood_ended, FLOOD_TIMEOUT_MS))
+			return;
+	} while (flood.sent != before);
+	out8(PC_COM1_PORT + UART_IER, 0);
+	guest_panic("console: no transmitter interrupt after %lu bytes", flood.sent);
+}
+
+void kernel_main(void)
+{
+	static const char *const ways[] = {"poll", "irq", NULL};
+	const uint64_t total = cmdline_u64("flood", 0, UINT64_MAX);
+
+	lapic_init();
+	if (total == 0)
+		echo((uint8_t)cmdline_u64("until", CTRL_D, UINT8_MAX));
+	else if (cmdline_choice("tx", ways) == 0)
+		flood_poll(total);
+	else
+		flood_irq(total);
+}
