@@ -34,8 +34,8 @@ static void reading_tells_that_the_port_is_there(void **state)
 static void what_has_no_room_is_dropped_and_counted(void **state)
 {
 	fake.room = 1;
-	for (int i = 0; i < 5; i++)
-		fake_write(*state, 0, 0, 1, (uint64_t)('a' + i));
+	for (unsigned byte = 'a'; byte <= 'e'; byte++)
+		fake_write(*state, 0, 0, 1, byte);
 	assert_int_equal(fake.out_len, 1);
 	assert_int_equal(debugcon_dropped(*state), 4);
 }

@@ -21,7 +21,7 @@ static int setup(void **state)
 
 static void any_write_ends_the_vm_with_its_value(void **state)
 {
-	for (uint8_t range = 0; range < NR_RANGES; range++) {
+	for (uint8_t range = 0; range < (uint8_t)NR_RANGES; range++) {
 		for (uint8_t size = 1; size <= range_len[range]; size = (uint8_t)(size * 2)) {
 			for (uint8_t off = 0; off + size <= range_len[range]; off++) {
 				const unsigned before = fake.ends;

@@ -1,0 +1,686 @@
+/*
+ * MC146818A real-time clock with CMOS RAM (Motorola MC146818A data sheet, "registers" and "update
+ * cycle"; IBM AT Technical Reference for the ports). Range 0: index port 0x70 at offset 0, data port
+ * 0x71 at offset 1. All times here are in ns or s.
+ *
+ * How time is kept. As on the chip, the time registers are bytes that an update cycle advances once a
+ * second, and what the guest writes stays as written until the next one. No timer counts the seconds:
+ * an access that depends on them first does, in one step, all updates since the last such access.
+ * The seconds themselves come from the host's real time plus phase_ns ("the chain"), so that the
+ * guest's clock follows the host's when that is corrected; periods are counted on the monotonic
+ * clock, which no correction moves. However far either clock jumped, catching up costs the same.
+ *
+ * - An update happens at the full second of the chain, in no time; UIP reads 1 during the 2,228 us
+ *   before it (tUC of a 32.768 kHz crystal, 1,984 us, and tBUC, 244 us). So the second that a guest
+ *   sees begins when the host's does, UIP = 0 promises 2,228 us of unchanging registers rather than
+ *   the data sheet's 244, and a guest that reads when UIP falls has almost a second for it.
+ * - SET stops updates and clears UIE. The divider goes on, so the seconds keep their place.
+ * - A divider in reset (DV 11x) stops updates and periods; the first update comes 500 ms after its
+ *   release. Other divider codes are for other crystals: stored, counted as a guest error, and the
+ *   clock runs on as with 010.
+ * - PF, AF and UF are found out when somebody looks. The timer is armed only for the next flag whose
+ *   interrupt is enabled, and not while the interrupt is already up: missed periods are one PF, and
+ *   even at 8,192 Hz the host is woken at most once for each read of register C.
+ *
+ * Choices where the sources are silent: port 0x70 reads as last written, NMI mask included (an AT
+ * does not drive it). A register out of range counts as the nearest valid value at the next update,
+ * once, as a guest error. The calendar is Gregorian over years 0 to 9999, the century (CMOS 0x32, the
+ * FADT says so) taking part. A day of week that is none stays as it is. Changing DM or 24/12 does not
+ * convert registers, as on the chip.
+ *
+ * Not modelled: square wave and daylight saving (SQWE and DSE are stored), NMI masking, extended RAM
+ * behind ports 0x72 and 0x73, and power failure: VRT reads 1.
+ *
+ * Environment: clock, irq, timer. Threads: any vCPU, and the event thread for expire; under the
+ * device's lock.
+ */
+#include "device.h"
+#include "devices/classes.h"
+
+enum { PORT_INDEX = 0, PORT_DATA = 1 };
+
+enum { /* CMOS addresses */
+       SECONDS = 0x00,
+       SECONDS_ALARM = 0x01,
+       MINUTES = 0x02,
+       MINUTES_ALARM = 0x03,
+       HOURS = 0x04,
+       HOURS_ALARM = 0x05,
+       DAY_OF_WEEK = 0x06, /* 1 is Sunday */
+       DATE = 0x07,
+       MONTH = 0x08,
+       YEAR = 0x09,
+       REG_A = 0x0a,
+       REG_B = 0x0b,
+       REG_C = 0x0c,
+       REG_D = 0x0d,
+       CENTURY = 0x32,
+       CMOS_BYTES = 0x80,
+       INDEX_MASK = CMOS_BYTES - 1, /* bit 7 of the index port masks NMI */
+};
+
+enum {
+	A_UIP = 1 << 7, /* update in progress; computed, not stored */
+	A_DV = 7 << 4,
+	A_DV_32KHZ = 2 << 4,
+	A_DV_RESET = 6 << 4, /* bit 4 does not matter */
+	A_RS = 15 << 0,
+	A_RS_1KHZ = 6,
+
+	B_SET = 1 << 7,
+	B_PIE = 1 << 6,
+	B_AIE = 1 << 5,
+	B_UIE = 1 << 4,
+	B_SQWE = 1 << 3,
+	B_DM = 1 << 2, /* binary; BCD when clear */
+	B_24H = 1 << 1,
+
+	C_IRQF = 1 << 7, /* PF, AF and UF stand where PIE, AIE and UIE do in register B */
+	C_PF = B_PIE,
+	C_AF = B_AIE,
+	C_UF = B_UIE,
+
+	D_VRT = 1 << 7,
+
+	HOUR_PM = 1 << 7,
+	ALARM_ANY_BITS = 3 << 6, /* 0xc0 to 0xff: any value matches */
+};
+
+enum {
+	OSC_HZ = 32768,
+	MINUTE_S = 60,
+	HOUR_S = 3600,
+	DAY_S = 86400,
+	CALENDAR_YEARS = 10000,
+	CALENDAR_DAYS = CALENDAR_YEARS / 400 * 146097, /* a whole number of weeks, too */
+	DAYS_TO_1970 = 719528,                         /* from 1 January of year 0 */
+	UPDATE_NS = 1984000 + 244000,                  /* tUC + tBUC: how long UIP is 1 */
+	HALF_S_NS = 500000000,
+
+	/*
+	 * The timer runs on the monotonic clock, alarms follow real time. With only an alarm to wait
+	 * for, look again this often, so that it is not later than this after the host's clock was
+	 * set forward.
+	 */
+	ALARM_RECHECK_S = 60,
+};
+
+struct rtc {
+	struct device dev;
+	const struct clock_src *clock; /* borrowed, as the next two */
+	struct irq_line *irq;
+	struct timer_line *timer;
+
+	uint8_t index;            /* port 0x70 as written */
+	uint8_t cmos[CMOS_BYTES]; /* with the time and control registers */
+
+	int64_t phase_ns;   /* chain = real time + phase, 0 <= phase < 1 s */
+	int64_t updated_s;  /* second of the chain up to which updates are done */
+	int64_t release_ns; /* monotonic: periods count from here */
+	int64_t periods;    /* those since then that PF knows of, at the present rate */
+	bool irq_level, armed;
+};
+
+/* One reading of the clocks. */
+struct rtc_now {
+	int64_t second, sub_ns; /* of the chain */
+	int64_t monotonic_ns;
+};
+
+/* What the registers say, in plain numbers. */
+struct rtc_time {
+	unsigned year, month, date, hour, minute, second;
+};
+
+/* An alarm register that matches any time, or none; all others match the number they are. */
+enum { ANY = -1, NEVER = -2 };
+
+struct rtc_alarm {
+	int hour, minute, second;
+};
+
+/*
+ * Calendar. Not libc's: timegm() and gmtime_r() take a process-wide lock and read the time zone
+ * file the first time, both on the way of a guest's access.
+ */
+
+static bool is_leap(unsigned year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+static unsigned days_in_month(unsigned year, unsigned month)
+{
+	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	return days[month - 1] + (month == 2 && is_leap(year) ? 1U : 0U);
+}
+
+/* From 1 January of year 0 to 1 January of that year. */
+static int64_t days_to_year(unsigned year)
+{
+	if (year == 0)
+		return 0;
+	return 365 * (int64_t)year + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 + 1;
+}
+
+static int64_t days_from_time(const struct rtc_time *t)
+{
+	int64_t days = days_to_year(t->year) + t->date - 1;
+
+	for (unsigned month = 1; month < t->month; month++)
+		days += days_in_month(t->year, month);
+	return days;
+}
+
+static int64_t floor_div(int64_t a, int64_t b)
+{
+	return a / b - (a % b < 0);
+}
+
+static int64_t floor_mod(int64_t a, int64_t b)
+{
+	return a - floor_div(a, b) * b;
+}
+
+/* Days and seconds of the day; days wrap around after year 9999. */
+static struct rtc_time time_from_days(int64_t days, unsigned second_of_day)
+{
+	struct rtc_time t = {
+		.month = 1,
+		.hour = second_of_day / HOUR_S,
+		.minute = second_of_day % HOUR_S / MINUTE_S,
+		.second = second_of_day % MINUTE_S,
+	};
+	int64_t rest = floor_mod(days, CALENDAR_DAYS);
+
+	t.year = (unsigned)(rest * 400 / 146097); /* the year, or one off */
+	while (days_to_year(t.year + 1) <= rest)
+		t.year++;
+	while (days_to_year(t.year) > rest)
+		t.year--;
+	rest -= days_to_year(t.year);
+	for (; rest >= days_in_month(t.year, t.month); t.month++)
+		rest -= days_in_month(t.year, t.month);
+	t.date = (unsigned)rest + 1;
+	return t;
+}
+
+/* Registers. */
+
+static bool rtc_divider_in_reset(const struct rtc *rtc)
+{
+	return (rtc->cmos[REG_A] & A_DV_RESET) == A_DV_RESET;
+}
+
+static unsigned rtc_decode(const struct rtc *rtc, uint8_t byte)
+{
+	return rtc->cmos[REG_B] & B_DM ? byte : (byte >> 4) * 10U + (byte & 15U);
+}
+
+static uint8_t rtc_encode(const struct rtc *rtc, unsigned val)
+{
+	return (uint8_t)(rtc->cmos[REG_B] & B_DM ? val : val / 10 << 4 | val % 10);
+}
+
+/* 0 to 23, or more for a byte that is no hour. */
+static unsigned rtc_decode_hour(const struct rtc *rtc, uint8_t byte)
+{
+	unsigned hour;
+
+	if (rtc->cmos[REG_B] & B_24H)
+		return rtc_decode(rtc, byte);
+	hour = rtc_decode(rtc, byte & (uint8_t)~HOUR_PM);
+	if (hour < 1 || hour > 12)
+		return UINT8_MAX;
+	return hour % 12 + (byte & HOUR_PM ? 12 : 0);
+}
+
+static uint8_t rtc_encode_hour(const struct rtc *rtc, unsigned hour)
+{
+	if (rtc->cmos[REG_B] & B_24H)
+		return rtc_encode(rtc, hour);
+	return rtc_encode(rtc, (hour + 11) % 12 + 1) | (hour >= 12 ? HOUR_PM : 0);
+}
+
+static unsigned rtc_clamp(unsigned val, unsigned min, unsigned max, bool *bad)
+{
+	if (val >= min && val <= max)
+		return val;
+	*bad = true;
+	return val < min ? min : max;
+}
+
+/* Sets *bad when a register is out of range and its nearest valid value stands in for it. */
+static struct rtc_time rtc_time_get(const struct rtc *rtc, bool *bad)
+{
+	const uint8_t *cmos = rtc->cmos;
+	struct rtc_time t = {
+		.month = rtc_clamp(rtc_decode(rtc, cmos[MONTH]), 1, 12, bad),
+		.hour = rtc_clamp(rtc_decode_hour(rtc, cmos[HOURS]), 0, 23, bad),
+		.minute = rtc_clamp(rtc_decode(rtc, cmos[MINUTES]), 0, 59, bad),
+		.second = rtc_clamp(rtc_decode(rtc, cmos[SECONDS]), 0, 59, bad),
+	};
+
+	t.year = rtc_clamp(rtc_decode(rtc, cmos[CENTURY]), 0, 99, bad) * 100;
+	t.year += rtc_clamp(rtc_decode(rtc, cmos[YEAR]), 0, 99, bad);
+	t.date = rtc_clamp(rtc_decode(rtc, cmos[DATE]), 1, days_in_month(t.year, t.month), bad);
+	return t;
+}
+
+static void rtc_time_set(struct rtc *rtc, const struct rtc_time *t)
+{
+	rtc->cmos[SECONDS] = rtc_encode(rtc, t->second);
+	rtc->cmos[MINUTES] = rtc_encode(rtc, t->minute);
+	rtc->cmos[HOURS] = rtc_encode_hour(rtc, t->hour);
+	rtc->cmos[DATE] = rtc_encode(rtc, t->date);
+	rtc->cmos[MONTH] = rtc_encode(rtc, t->month);
+	rtc->cmos[YEAR] = rtc_encode(rtc, t->year % 100);
+	rtc->cmos[CENTURY] = rtc_encode(rtc, t->year / 100);
+}
+
+static unsigned second_of_day(const struct rtc_time *t)
+{
+	return t->hour * HOUR_S + t->minute * MINUTE_S + t->second;
+}
+
+/* Moves the time registers, which say t, by n seconds, also backwards. */
+static void rtc_time_advance(struct rtc *rtc, const struct rtc_time *t, int64_t n)
+{
+	const int64_t days = days_from_time(t), seconds = second_of_day(t) + n;
+	const int64_t moved = floor_div(seconds, DAY_S);
+	const struct rtc_time to =
+		time_from_days(days + moved, (unsigned)floor_mod(seconds, DAY_S));
+	const uint8_t weekday = rtc->cmos[DAY_OF_WEEK];
+
+	if (weekday >= 1 && weekday <= 7)
+		rtc->cmos[DAY_OF_WEEK] = (uint8_t)(floor_mod(weekday - 1 + moved, 7) + 1);
+	rtc_time_set(rtc, &to);
+}
+
+/* Alarm. */
+
+/*
+ * The chip compares bytes, so one that a time register never shows matches nothing, though it may
+ * decode to a number: canonical is what val encodes to.
+ */
+static int rtc_alarm_field(uint8_t byte, unsigned val, uint8_t canonical)
+{
+	if ((byte & ALARM_ANY_BITS) == ALARM_ANY_BITS)
+		return ANY;
+	return byte == canonical ? (int)val : NEVER;
+}
+
+static int rtc_alarm_hour(const struct rtc *rtc)
+{
+	const uint8_t byte = rtc->cmos[HOURS_ALARM];
+	const unsigned val = rtc_decode_hour(rtc, byte);
+
+	return rtc_alarm_field(byte, val, rtc_encode_hour(rtc, val));
+}
+
+static int rtc_alarm_number(const struct rtc *rtc, unsigned reg)
+{
+	const uint8_t byte = rtc->cmos[reg];
+	const unsigned val = rtc_decode(rtc, byte);
+
+	return rtc_alarm_field(byte, val, rtc_encode(rtc, val));
+}
+
+static bool alarm_matches(int field, int64_t val)
+{
+	return field == ANY || field == val;
+}
+
+/*
+ * Seconds from that time of day to the next match, 1 to 86,400; INT64_MAX when nothing matches. The
+ * steps skip whole hours and minutes that do not match, so there are less than 150 of them.
+ */
+static int64_t rtc_alarm_delay_s(const struct rtc *rtc, unsigned from)
+{
+	const struct rtc_alarm alarm = {
+		.hour = rtc_alarm_hour(rtc),
+		.minute = rtc_alarm_number(rtc, MINUTES_ALARM),
+		.second = rtc_alarm_number(rtc, SECONDS_ALARM),
+	};
+	int64_t at = (int64_t)from + 1;
+
+	while (at <= (int64_t)from + DAY_S) {
+		if (!alarm_matches(alarm.hour, at / HOUR_S % 24))
+			at = (at / HOUR_S + 1) * HOUR_S;
+		else if (!alarm_matches(alarm.minute, at / MINUTE_S % 60))
+			at = (at / MINUTE_S + 1) * MINUTE_S;
+		else if (!alarm_matches(alarm.second, at % MINUTE_S))
+			at++;
+		else
+			return at - from;
+	}
+	return INT64_MAX;
+}
+
+/* Periodic flag: register A's rates are taps of the 32,768 Hz divider. */
+
+/* Oscillator ticks of one period, a power of two; 0 for none. */
+static int64_t rtc_period_ticks(const struct rtc *rtc)
+{
+	const unsigned rs = rtc->cmos[REG_A] & A_RS;
+
+	if (rs == 0)
+		return 0;
+	return rs <= 2 ? INT64_C(1) << (rs + 6) : INT64_C(1) << (rs - 1); /* 1, 2: as 8, 9 */
+}
+
+/* A tick is 1953125 / 64 ns. Split into seconds first, so that nothing overflows in 292 years. */
+static int64_t ticks_from_ns(int64_t ns)
+{
+	return ns / NS_PER_S * OSC_HZ + ns % NS_PER_S * 64 / 1953125;
+}
+
+/* The first ns that belongs to the tick. */
+static int64_t ticks_to_ns(int64_t ticks)
+{
+	return ticks / OSC_HZ * NS_PER_S + (ticks % OSC_HZ * 1953125 + 63) / 64;
+}
+
+static int64_t rtc_periods_by(const struct rtc *rtc, int64_t monotonic_ns)
+{
+	const int64_t ticks = rtc_period_ticks(rtc);
+
+	return ticks ? ticks_from_ns(monotonic_ns - rtc->release_ns) / ticks : 0;
+}
+
+/* Catching up. */
+
+static struct rtc_now rtc_now(const struct rtc *rtc)
+{
+	const int64_t chain_ns = rtc->clock->realtime_ns(rtc->clock) + rtc->phase_ns;
+
+	return (struct rtc_now){
+		.second = floor_div(chain_ns, NS_PER_S),
+		.sub_ns = floor_mod(chain_ns, NS_PER_S),
+		.monotonic_ns = rtc->clock->monotonic_ns(rtc->clock),
+	};
+}
+
+static void rtc_count_periods(struct rtc *rtc, int64_t monotonic_ns)
+{
+	const int64_t periods = rtc_periods_by(rtc, monotonic_ns);
+
+	if (periods > rtc->periods)
+		rtc->cmos[REG_C] |= C_PF;
+	rtc->periods = periods;
+}
+
+static void rtc_count_seconds(struct rtc *rtc, int64_t second)
+{
+	const int64_t n = second - rtc->updated_s;
+	struct rtc_time t;
+	bool bad = false;
+
+	rtc->updated_s = second;
+	if (n == 0 || (rtc->cmos[REG_B] & B_SET))
+		return;
+	t = rtc_time_get(rtc, &bad);
+	if (bad)
+		rtc->dev.guest_errors++;
+	if (n > 0) { /* when the host's clock went back, no update cycle ended */
+		rtc->cmos[REG_C] |= C_UF;
+		if (rtc_alarm_delay_s(rtc, second_of_day(&t)) <= n)
+			rtc->cmos[REG_C] |= C_AF;
+	}
+	rtc_time_advance(rtc, &t, n);
+}
+
+static void rtc_set_irq(struct rtc *rtc)
+{
+	const bool level = rtc->cmos[REG_C] & rtc->cmos[REG_B] & (C_PF | C_AF | C_UF);
+
+	if (level == rtc->irq_level)
+		return;
+	rtc->irq_level = level;
+	rtc->irq->set(rtc->irq, level);
+}
+
+/* Brings registers, flags and interrupt to the present, which it returns. */
+static struct rtc_now rtc_sync(struct rtc *rtc)
+{
+	const struct rtc_now now = rtc_now(rtc);
+
+	if (!rtc_divider_in_reset(rtc)) {
+		rtc_count_periods(rtc, now.monotonic_ns);
+		rtc_count_seconds(rtc, now.second);
+	}
+	rtc_set_irq(rtc);
+	return now;
+}
+
+static int64_t min_ns(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until the next flag that would raise the interrupt; at least 1. INT64_MAX: nothing to wait for. */
+static int64_t rtc_wait_ns(const struct rtc *rtc, const struct rtc_now *now)
+{
+	const uint8_t b = rtc->cmos[REG_B];
+	const int64_t ticks = rtc_period_ticks(rtc);
+	int64_t wait_ns = INT64_MAX;
+
+	if (rtc->irq_level || rtc_divider_in_reset(rtc))
+		return INT64_MAX;
+	if ((b & B_PIE) && ticks)
+		wait_ns = rtc->release_ns + ticks_to_ns((rtc->periods + 1) * ticks) -
+			  now->monotonic_ns;
+	if (b & B_SET)
+		return wait_ns;
+	if (b & B_UIE) {
+		wait_ns = min_ns(wait_ns, NS_PER_S - now->sub_ns);
+	} else if (b & B_AIE) {
+		bool bad = false; /* counted when the update comes */
+		const struct rtc_time t = rtc_time_get(rtc, &bad);
+		const int64_t delay_s = rtc_alarm_delay_s(rtc, second_of_day(&t));
+
+		if (delay_s != INT64_MAX)
+			wait_ns = min_ns(wait_ns,
+					 min_ns(delay_s, ALARM_RECHECK_S) * NS_PER_S - now->sub_ns);
+	}
+	return wait_ns;
+}
+
+/* After anything that may change what is waited for. Time registers must be in sync. */
+static void rtc_rearm(struct rtc *rtc, const struct rtc_now *now)
+{
+	const int64_t wait_ns = rtc_wait_ns(rtc, now);
+	const bool arm = wait_ns != INT64_MAX;
+
+	if (arm || rtc->armed)
+		rtc->timer->arm(rtc->timer, arm ? now->monotonic_ns + wait_ns : INT64_MAX);
+	rtc->armed = arm;
+}
+
+/* Accesses. */
+
+static uint8_t rtc_read_c(struct rtc *rtc)
+{
+	const struct rtc_now now = rtc_sync(rtc);
+	const uint8_t flags = rtc->cmos[REG_C];
+	const uint8_t irqf = rtc->irq_level ? C_IRQF : 0;
+
+	rtc->cmos[REG_C] = 0;
+	rtc_set_irq(rtc);
+	rtc_rearm(rtc, &now);
+	return flags | irqf;
+}
+
+static uint8_t rtc_read_a(struct rtc *rtc)
+{
+	const struct rtc_now now = rtc_sync(rtc);
+	const bool updating = !(rtc->cmos[REG_B] & B_SET) && !rtc_divider_in_reset(rtc) &&
+			      now.sub_ns >= NS_PER_S - UPDATE_NS;
+
+	return rtc->cmos[REG_A] | (updating ? A_UIP : 0);
+}
+
+static uint8_t rtc_read_cmos(struct rtc *rtc, unsigned reg)
+{
+	switch (reg) {
+	case SECONDS:
+	case MINUTES:
+	case HOURS:
+	case DAY_OF_WEEK:
+	case DATE:
+	case MONTH:
+	case YEAR:
+	case CENTURY: rtc_sync(rtc); return rtc->cmos[reg];
+	case REG_A: return rtc_read_a(rtc);
+	case REG_C: return rtc_read_c(rtc);
+	default: return rtc->cmos[reg];
+	}
+}
+
+/* The divider starts half a second before an update, and periods start anew. */
+static void rtc_divider_release(struct rtc *rtc)
+{
+	struct rtc_now now;
+
+	rtc->phase_ns = floor_mod(HALF_S_NS - rtc->clock->realtime_ns(rtc->clock), NS_PER_S);
+	now = rtc_now(rtc);
+	rtc->updated_s = now.second;
+	rtc->release_ns = now.monotonic_ns;
+}
+
+static void rtc_write_a(struct rtc *rtc, struct io_at at, uint8_t val)
+{
+	const bool was_in_reset = rtc_divider_in_reset(rtc);
+	struct rtc_now now = rtc_sync(rtc);
+
+	rtc->cmos[REG_A] = val & (uint8_t)~A_UIP;
+	if (was_in_reset && !rtc_divider_in_reset(rtc)) {
+		rtc_divider_release(rtc);
+		now = rtc_now(rtc);
+	}
+	if (!rtc_divider_in_reset(rtc) && (val & A_DV) != A_DV_32KHZ)
+		device_guest_error(&rtc->dev, at);
+	rtc->periods = rtc_periods_by(rtc, now.monotonic_ns); /* a new rate owes no periods */
+	rtc_rearm(rtc, &now);
+}
+
+static void rtc_write_b(struct rtc *rtc, uint8_t val)
+{
+	const struct rtc_now now = rtc_sync(rtc);
+
+	rtc->cmos[REG_B] = val & B_SET ? val & (uint8_t)~B_UIE : val;
+	rtc_set_irq(rtc); /* a flag that is up already interrupts as soon as it may */
+	rtc_rearm(rtc, &now);
+}
+
+static void rtc_write_time(struct rtc *rtc, unsigned reg, uint8_t val)
+{
+	const struct rtc_now now = rtc_sync(rtc);
+
+	rtc->cmos[reg] = val;
+	rtc_rearm(rtc, &now);
+}
+
+static void rtc_write_cmos(struct rtc *rtc, struct io_at at, unsigned reg, uint8_t val)
+{
+	switch (reg) {
+	case REG_A: rtc_write_a(rtc, at, val); break;
+	case REG_B: rtc_write_b(rtc, val); break;
+	case REG_C:
+	case REG_D: device_guest_error(&rtc->dev, at); break;
+	case SECONDS:
+	case SECONDS_ALARM:
+	case MINUTES:
+	case MINUTES_ALARM:
+	case HOURS:
+	case HOURS_ALARM:
+	case DAY_OF_WEEK:
+	case DATE:
+	case MONTH:
+	case YEAR:
+	case CENTURY: rtc_write_time(rtc, reg, val); break;
+	default: rtc->cmos[reg] = val; break;
+	}
+}
+
+static uint64_t rtc_read(struct device *dev, struct io_at at)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+
+	switch (at.off) {
+	case PORT_INDEX: return rtc->index;
+	case PORT_DATA: return rtc_read_cmos(rtc, rtc->index & INDEX_MASK);
+	default: return device_guest_error(dev, at);
+	}
+}
+
+static void rtc_write(struct device *dev, struct io_at at, uint64_t val)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+
+	switch (at.off) {
+	case PORT_INDEX: rtc->index = (uint8_t)val; break;
+	case PORT_DATA: rtc_write_cmos(rtc, at, rtc->index & INDEX_MASK, (uint8_t)val); break;
+	default: device_guest_error(dev, at); break;
+	}
+}
+
+static void rtc_expire(struct device *dev)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+	const struct rtc_now now = rtc_sync(rtc);
+
+	rtc->armed = false; /* one-shot */
+	rtc_rearm(rtc, &now);
+}
+
+/* The RESET pin ("RESET" in the data sheet): interrupts and square wave off, flags clear. */
+static void rtc_reset(struct device *dev)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+	const struct rtc_now now = rtc_sync(rtc);
+
+	rtc->cmos[REG_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE | B_SQWE);
+	rtc->cmos[REG_C] = 0;
+	rtc_set_irq(rtc);
+	rtc_rearm(rtc, &now);
+}
+
+/* As firmware leaves it: 32.768 kHz, 1,024 Hz, BCD, 24 hours, the host's time as UTC. */
+static int rtc_init(struct device *dev, const struct device_env *env)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+	struct rtc_time t;
+	struct rtc_now now;
+	int64_t days;
+
+	rtc->clock = env->clock;
+	rtc->irq = env->irq;
+	rtc->timer = env->timer;
+	rtc->cmos[REG_A] = A_DV_32KHZ | A_RS_1KHZ;
+	rtc->cmos[REG_B] = B_24H;
+	rtc->cmos[REG_D] = D_VRT;
+
+	now = rtc_now(rtc);
+	days = floor_div(now.second, DAY_S) + DAYS_TO_1970;
+	t = time_from_days(days, (unsigned)floor_mod(now.second, DAY_S));
+	rtc_time_set(rtc, &t);
+	rtc->cmos[DAY_OF_WEEK] = (uint8_t)(floor_mod(days + 6, 7) + 1); /* day 0: a Saturday */
+	rtc->updated_s = now.second;
+	rtc->release_ns = now.monotonic_ns;
+	return 0;
+}
+
+const struct device_class rtc_mc146818_class = {
+	.name = "MC146818",
+	.fdt_compatible = "motorola,mc146818",
+	.acpi_hid = "PNP0B00",
+	.state_size = sizeof(struct rtc),
+	.max_access = 1,
+	.init = rtc_init,
+	.reset = rtc_reset,
+	.read = rtc_read,
+	.write = rtc_write,
+	.expire = rtc_expire,
+};
