@@ -327,7 +327,7 @@ static void print_json(const struct hammer_opts *o, const struct hammer_result *
 int cmd_hammer(int argc, char **argv)
 {
 	struct args args = {.opts = {.addr = DEFAULT_PORT, .space = IOBUS_PIO}};
-	struct hammer_result result;
+	struct hammer_result result = {0};
 	struct diag diag = {0};
 	int r;
 

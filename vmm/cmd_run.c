@@ -114,7 +114,7 @@ int cmd_run(int argc, char **argv)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct diag diag = {0};
-	struct config config;
+	struct config config = {0};
 	struct vm_end end;
 	int r = vm ? config_parse_run(&config, argc, argv, &diag)
 		   : diag_set(&diag, -ENOMEM, "start");

@@ -232,22 +232,18 @@ static void input_pump(struct console *con)
 				input_used(con) < CONSOLE_INPUT_BYTES ? EPOLLIN : 0);
 }
 
-static void input_take(struct console *con, uint8_t byte)
+/* On a terminal Ctrl-a is the escape; false when the byte is not for the guest. */
+static bool input_escape(struct console *con, uint8_t byte)
 {
-	if (!con->in_is_tty) {
-		input_push(con, byte);
-	} else if (con->escape_seen) {
-		con->escape_seen = false;
-		if (byte == 'x' || byte == 'X')
-			con->power->end(con->power,
-					(struct vm_end){.kind = VM_END_KILLED, .by = "Ctrl-a x"});
-		else if (byte == CTRL_A)
-			input_push(con, byte);
-	} else if (byte == CTRL_A) {
-		con->escape_seen = true;
-	} else {
-		input_push(con, byte);
-	}
+	const bool escaped = con->escape_seen;
+
+	con->escape_seen = !escaped && byte == CTRL_A;
+	if (con->escape_seen)
+		return false;
+	if (escaped && (byte == 'x' || byte == 'X'))
+		con->power->end(con->power,
+				(struct vm_end){.kind = VM_END_KILLED, .by = "Ctrl-a x"});
+	return !escaped || byte == CTRL_A;
 }
 
 static void in_ready(struct event_source *src, uint32_t epoll_events)
@@ -266,7 +262,8 @@ static void in_ready(struct event_source *src, uint32_t epoll_events)
 		return;
 	}
 	for (ssize_t i = 0; i < n; i++)
-		input_take(con, buf[i]);
+		if (!con->in_is_tty || input_escape(con, buf[i]))
+			input_push(con, buf[i]);
 	input_pump(con);
 }
 

@@ -245,13 +245,14 @@ static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 {
 	const uint64_t chunk_pairs = UINT64_C(2) * HAMMER_CHUNK * HAMMER_PAIRS;
 	uint64_t chunks;
+	double exits;
 
 	if (h->opts->count) /* less the warm-up and a chunk, so that pairs end before the guest */
 		return h->opts->count > WARM_UP + HAMMER_CHUNK
 			       ? (h->opts->count - WARM_UP - HAMMER_CHUNK) / chunk_pairs
 			       : 0;
-	chunks = (uint64_t)((double)h->opts->duration_ns / (double)warm_up_ns * WARM_UP) /
-		 chunk_pairs;
+	exits = (double)h->opts->duration_ns / (double)warm_up_ns * WARM_UP;
+	chunks = (uint64_t)exits / chunk_pairs;
 	return chunks ? chunks : 1;
 }
 
@@ -268,8 +269,9 @@ static void measure(struct hammer *h, struct vcpu *vcpu)
 	if (!chunk_dispatched(vcpu, WARM_UP - 1))
 		return;
 	chunks = chunks_a_pair(h, now_ns() - start_ns);
-	scratch = calloc(chunks, 2 * sizeof(*scratch));
-	for (unsigned i = 0; chunks && scratch && i < HAMMER_PAIRS; i++)
+	if (chunks)
+		scratch = calloc(chunks, 2 * sizeof(*scratch));
+	for (unsigned i = 0; scratch && i < HAMMER_PAIRS; i++)
 		if (!measure_pair(vcpu, hv, chunks, scratch))
 			return;
 	/* The last one through tells the guest that it was enough. */
@@ -344,7 +346,7 @@ static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
 static void *control_thread(void *arg)
 {
 	struct hammer *h = arg;
-	const int64_t half_ns = h->opts->duration_ns / (2 * HAMMER_PAIRS);
+	const int64_t half_ns = h->opts->duration_ns / INT64_C(2) / HAMMER_PAIRS;
 
 	while (__atomic_load_n(&h->ctl->ready, __ATOMIC_ACQUIRE) < h->vm.nr_vcpus &&
 	       !atomic_load(&h->vm.vcpu[0].stop))

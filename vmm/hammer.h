@@ -48,7 +48,7 @@ struct hammer_opts {
 };
 
 /* Where the ioeventfds are when they are not on the address that is hammered. */
-#define HAMMER_OTHER_OFFSET 8
+#define HAMMER_OTHER_OFFSET UINT64_C(8)
 
 /* One side of a pair: rates are accesses a second, all CPUs together. */
 struct hammer_result {

@@ -30,7 +30,7 @@ static int read_values(int fd, const struct kvm_stats_header *header,
 	if (desc->size == 0 || desc->size > sizeof(value) / sizeof(value[0]))
 		return -EPROTO;
 	r = read_exact(fd, value, desc->size * sizeof(value[0]),
-		       (off_t)(header->data_offset + desc->offset));
+		       (off_t)header->data_offset + desc->offset);
 	for (unsigned i = 0; r == 0 && i < desc->size; i++)
 		sum += value[i];
 	if (r == 0)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -27,13 +28,14 @@ static uint64_t host_available_bytes(void)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
 	char line[128];
+	static const char key[] = "MemAvailable:";
 	uint64_t kib = UINT64_MAX / 1024;
 
 	if (!f)
 		return UINT64_MAX;
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1)
-			break;
+		if (strncmp(line, key, sizeof(key) - 1) == 0)
+			kib = strtoull(line + sizeof(key) - 1, NULL, 10);
 	fclose(f);
 	return kib * 1024;
 }

@@ -232,7 +232,7 @@ static bool fail(struct vcpu *vcpu, const char *by)
 static bool dispatch_rare(struct vcpu *vcpu)
 {
 	switch (vcpu->run->exit_reason) {
-	case KVM_EXIT_HLT: return true; /* interrupts are in the kernel: it comes back when woken */
+	case KVM_EXIT_HLT: /* interrupts are in the kernel: it comes back when woken */
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 	case KVM_EXIT_INTR: return true;
 	case KVM_EXIT_SHUTDOWN: return end_vm(vcpu, VM_END_TRIPLE_FAULT, "KVM_EXIT_SHUTDOWN");

@@ -185,7 +185,7 @@ static int load_modules_info(struct boot *b, struct diag *diag)
 		.nr_map = b->vm->machine.nr_map,
 	};
 	uint8_t info[INFO_BYTES_MAX];
-	size_t len;
+	size_t len = 0;
 	int r = place(b, LAYOUT_FDT_GPA, b->fdt, b->fdt_len, "the device tree", diag);
 
 	b->info_gpa = LAYOUT_PVH_START_INFO_GPA;
@@ -212,7 +212,7 @@ static int load_zero_page(struct boot *b, struct diag *diag)
 	};
 	AUTO_FREE uint8_t *data = malloc(LAYOUT_FDT_MAX);
 	struct boot_params params;
-	size_t len;
+	size_t len = 0;
 	int r = data ? boot_setup_data_render(SETUP_DTB, 0, b->fdt, (uint32_t)b->fdt_len, data,
 					      LAYOUT_FDT_MAX, &len, diag)
 		     : diag_set(diag, -ENOMEM, "setup_data");
