@@ -204,8 +204,10 @@ static int compare_ns(const void *a, const void *b)
 /* From the median chunk: one that was preempted says something of the host, not of the exits. */
 static double rate_of(int64_t *chunk_ns, uint64_t chunks)
 {
+	const uint64_t middle = chunks / 2;
+
 	qsort(chunk_ns, chunks, sizeof(*chunk_ns), compare_ns);
-	return (double)HAMMER_CHUNK * NS_PER_S / (double)chunk_ns[chunks / 2];
+	return (double)HAMMER_CHUNK * NS_PER_S / (double)chunk_ns[middle];
 }
 
 /* scratch: 2 * chunks times, of the dispatched chunks and then of the bare ones. */

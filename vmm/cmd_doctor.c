@@ -1,0 +1,190 @@
+/* `tollgate doctor`: whether this host can run us, and what to do when it cannot. */
+#include <errno.h>
+#include <getopt.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "cmds.h"
+#include "config.h"
+#include "kvm.h"
+#include "kvm_doctor.h"
+#include "vm_end.h"
+
+static const char help[] =
+	"usage: tollgate doctor [--json]\n"
+	"\n"
+	"Tells whether this host can run guests, what backs its KVM, which capabilities it\n"
+	"has and what its limits are. Exit status 0 when guests can run, 2 when not.\n";
+
+struct findings {
+	struct kvm kvm;
+	struct diag diag; /* why not, when can_run is false */
+	bool can_run;
+	enum kvm_backing backing;
+	char module[32];
+	struct utsname uts;
+	unsigned mode, gid; /* of /dev/kvm; mode 0 when it is not there */
+	struct kvm_doctor_cap cap[KVM_DOCTOR_CAPS_MAX];
+	unsigned nr_caps;
+	struct kvm_doctor_limits limits;
+	struct rlimit files;
+};
+
+static const char *backing_name(enum kvm_backing backing)
+{
+	switch (backing) {
+	case KVM_BACKING_VMX: return "VMX";
+	case KVM_BACKING_SVM: return "SVM";
+	case KVM_BACKING_NONE: return "none";
+	}
+	return "none";
+}
+
+static void examine(struct findings *f)
+{
+	struct stat st;
+
+	uname(&f->uts);
+	if (stat(KVM_DEVICE_PATH, &st) == 0) {
+		f->mode = st.st_mode & 07777;
+		f->gid = st.st_gid;
+	}
+	f->backing = kvm_backing_detect();
+	kvm_backing_module(f->module, sizeof(f->module));
+	getrlimit(RLIMIT_NOFILE, &f->files);
+	f->can_run = kvm_open(&f->kvm, &f->diag) == 0;
+	if (!f->can_run)
+		return;
+	f->nr_caps = kvm_doctor_caps(&f->kvm, f->cap);
+	kvm_doctor_limits(&f->kvm, &f->limits);
+	for (unsigned i = 0; i < f->nr_caps; i++) {
+		if (f->cap[i].required && f->cap[i].value == 0) {
+			f->can_run = false;
+			diag_set(&f->diag, -EINVAL, "this host's KVM lacks %s", f->cap[i].name);
+			diag_remedy(&f->diag, "Linux 4.13 or newer has it");
+		}
+	}
+}
+
+static void print_backing(const struct findings *f)
+{
+	printf("virtualization  %s%s%s%s\n",
+	       f->backing == KVM_BACKING_NONE ? "neither VMX nor SVM" : backing_name(f->backing),
+	       f->module[0] ? " (module " : "", f->module, f->module[0] ? ")" : "");
+	if (f->backing != KVM_BACKING_NONE || !f->can_run)
+		return;
+	puts("                guest kernel code is emulated instruction by instruction: about a\n"
+	     "                million a second. Small kernels and `tollgate hammer` run; a\n"
+	     "                distribution's kernel takes minutes and stops at an instruction "
+	     "that\n"
+	     "                KVM cannot emulate. Run those on a host with VMX or SVM, or beside "
+	     "a\n"
+	     "                nested KVM: tests/linux/testbed -- tollgate run ...");
+}
+
+static void print_caps(const struct findings *f)
+{
+	puts("capabilities");
+	for (unsigned i = 0; i < f->nr_caps; i++) {
+		const struct kvm_doctor_cap *c = &f->cap[i];
+
+		printf("  %-28s %-4s %s%s%s\n", c->name + sizeof("KVM_CAP_") - 1,
+		       c->value ? "yes" : "NO", c->use,
+		       c->value || !c->without ? "" : "; without it: ",
+		       c->value || !c->without ? "" : c->without);
+	}
+}
+
+static void print_text(const struct findings *f)
+{
+	printf("host            Linux %s, %s\n", f->uts.release, f->uts.machine);
+	if (f->mode)
+		printf("%s        mode %04o, group %u, %s\n", KVM_DEVICE_PATH, f->mode, f->gid,
+		       f->kvm.fd >= 0 ? "opens, API version 12" : "does not open");
+	else
+		printf("%s        not there\n", KVM_DEVICE_PATH);
+	print_backing(f);
+	if (f->nr_caps) {
+		print_caps(f);
+		printf("limits          %d vCPUs recommended, %d at most; %d memory slots\n",
+		       f->limits.vcpus_recommended, f->limits.vcpus_max, f->limits.memory_slots);
+	}
+	printf("open files      %llu, can be raised to %llu: about as many ioeventfds\n",
+	       (unsigned long long)f->files.rlim_cur, (unsigned long long)f->files.rlim_max);
+	puts(f->can_run ? "verdict         guests can run here"
+			: "verdict         guests cannot run here");
+}
+
+static void print_json(const struct findings *f)
+{
+	struct json_object *root = json_object_new_object(), *caps = json_object_new_object();
+
+	json_object_object_add(root, "can_run", json_object_new_boolean(f->can_run));
+	json_object_object_add(root, "reason",
+			       f->can_run ? NULL : json_object_new_string(f->diag.what));
+	json_object_object_add(root, "backing", json_object_new_string(backing_name(f->backing)));
+	json_object_object_add(root, "module", json_object_new_string(f->module));
+	json_object_object_add(root, "kernel", json_object_new_string(f->uts.release));
+	for (unsigned i = 0; i < f->nr_caps; i++)
+		json_object_object_add(caps, f->cap[i].name, json_object_new_int(f->cap[i].value));
+	json_object_object_add(root, "capabilities", caps);
+	json_object_object_add(root, "vcpus_recommended",
+			       json_object_new_int(f->limits.vcpus_recommended));
+	json_object_object_add(root, "vcpus_max", json_object_new_int(f->limits.vcpus_max));
+	json_object_object_add(root, "memory_slots", json_object_new_int(f->limits.memory_slots));
+	json_object_object_add(root, "open_files", json_object_new_uint64(f->files.rlim_cur));
+	json_object_object_add(root, "open_files_max", json_object_new_uint64(f->files.rlim_max));
+	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
+	json_object_put(root);
+}
+
+static int parse(int argc, char **argv, bool *ret_json, bool *ret_help, struct diag *diag)
+{
+	enum { OPT_JSON = CONFIG_OPT_OWN };
+	static const struct option options[] = {
+		{"json", no_argument, NULL, OPT_JSON}, {"help", no_argument, NULL, 'h'}, {0}};
+	int opt;
+
+	opterr = 0;
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (opt == OPT_JSON)
+			*ret_json = true;
+		else if (opt == 'h')
+			*ret_help = true;
+		else
+			return cmd_bad_option(argv, opt, diag);
+	}
+	return cmd_no_operands(argc, argv, diag);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	struct findings f = {.kvm = {.fd = -1, .vm_fd = -1}};
+	struct diag diag = {0};
+	bool json = false, wants_help = false;
+
+	if (parse(argc, argv, &json, &wants_help, &diag) < 0) {
+		cmd_fail(&diag);
+		return EXIT_SETUP;
+	}
+	if (wants_help) {
+		fputs(help, stdout);
+		return EXIT_OK;
+	}
+	examine(&f);
+	if (json)
+		print_json(&f);
+	else
+		print_text(&f);
+	fflush(stdout);
+	if (!f.can_run && !json)
+		cmd_fail(&f.diag);
+	kvm_close(&f.kvm);
+	return f.can_run ? EXIT_OK : EXIT_SETUP;
+}
