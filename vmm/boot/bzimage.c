@@ -4,7 +4,6 @@
  */
 #include <asm/bootparam.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,10 +29,7 @@ enum {
 
 /* Protocol versions that brought fields. */
 enum {
-	VERSION_INITRD_MAX = 0x203,
-	VERSION_CMDLINE_SIZE = 0x206,
 	VERSION_PAYLOAD = 0x208,
-	VERSION_PREF_ADDRESS = 0x20a,
 	VERSION_XLOADFLAGS = 0x20c,
 };
 
@@ -101,7 +97,7 @@ static int find_code(struct bzimage *bz, struct diag *diag)
 
 static int find_payload(struct bzimage *bz, struct diag *diag)
 {
-	bz->payload = (struct boot_image){.name = bz->img->name, .part = "'s payload"};
+	bz->payload = (struct boot_image){.name = bz->img->name, .part = "payload of "};
 	if (bz->h.version < VERSION_PAYLOAD || !bz->h.payload_offset || !bz->h.payload_length)
 		return 0;
 	if (!u64_range_within(bz->h.payload_offset, bz->h.payload_length, bz->code_len))
@@ -115,14 +111,16 @@ static int find_payload(struct bzimage *bz, struct diag *diag)
 	return 0;
 }
 
-/* What the header says also holds for the kernel inside. */
+/*
+ * What the header says also holds for the kernel inside. Headers old enough to lack these fields
+ * (before 2.06) can be entered by nothing here.
+ */
 static void plan_header(struct boot_plan *plan, const struct bzimage *bz)
 {
 	memcpy(plan->setup_header, bz->img->bytes + HEADER_AT, bz->h_len);
 	plan->setup_header_len = bz->h_len;
-	plan->cmdline_max = bz->h.version >= VERSION_CMDLINE_SIZE ? bz->h.cmdline_size : 255;
-	plan->initrd_gpa_max =
-		bz->h.version >= VERSION_INITRD_MAX ? bz->h.initrd_addr_max : 0x37ffffff;
+	plan->cmdline_max = bz->h.cmdline_size;
+	plan->initrd_gpa_max = bz->h.initrd_addr_max;
 }
 
 static bool has_entry64(const struct bzimage *bz)
@@ -135,7 +133,7 @@ static int load_gpa(const struct bzimage *bz, uint64_t *ret, struct diag *diag)
 {
 	uint64_t gpa = bz->h.pref_address, align = bz->h.kernel_alignment;
 
-	if (bz->h.version < VERSION_PREF_ADDRESS || gpa == 0)
+	if (gpa == 0)
 		gpa = bz->h.code32_start ? bz->h.code32_start : LOAD_GPA_DEFAULT;
 	if (bz->h.relocatable_kernel && align && !(align & (align - 1)) &&
 	    !u64_align_up(gpa, align, &gpa))
@@ -189,8 +187,12 @@ static int unpack_payload(const struct bzimage *bz, const struct unpack_codec *c
 
 	if (r < 0)
 		return boot_refuse_packed(in, codec, r, unpacked_max, diag);
-	*ret = (struct boot_image){.name = in->name, .bytes = *ret_owned, .len = len};
-	snprintf(ret->part, sizeof(ret->part), "'s %s payload", codec->name);
+	*ret = (struct boot_image){
+		.name = in->name,
+		.part = "unpacked payload of ",
+		.bytes = *ret_owned,
+		.len = len,
+	};
 	return 0;
 }
 

@@ -287,10 +287,11 @@ static int add_segment(struct boot_plan *plan, const struct elf *elf, const Elf6
 				   "%#llx bytes of memory",
 				   (unsigned long long)ph->p_filesz,
 				   (unsigned long long)ph->p_memsz);
-	if (!u64_range_within(ph->p_offset, ph->p_filesz, elf->img->len))
-		return refuse_truncated(elf, diag, "loadable segment");
-	if (seg.data_len)
+	if (seg.data_len) { /* where it has none, a stripped file may end before p_offset */
+		if (!u64_range_within(ph->p_offset, ph->p_filesz, elf->img->len))
+			return refuse_truncated(elf, diag, "loadable segment");
 		seg.data = elf->img->bytes + ph->p_offset;
+	}
 	return boot_plan_add(plan, elf->img, &seg, diag);
 }
 

@@ -9,12 +9,12 @@
 /* Bytes of a kernel, or of what came out of a compressed one. */
 struct boot_image {
 	const char *name; /* for messages */
-	char part[32]; /* what of the file these bytes are, for messages: "'s lz4 payload"; or "" */
+	const char *part; /* before "kernel" in messages: "payload of "; NULL: the file itself */
 	const uint8_t *bytes;
 	size_t len;
 };
 
-/* Records "kernel 'NAME'PART FMT…" and the remedy (may be NULL) as -ENOEXEC; returns that. */
+/* Records "PARTkernel 'NAME' FMT…" and the remedy (may be NULL) as -ENOEXEC; returns that. */
 int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 

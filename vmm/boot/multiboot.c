@@ -50,7 +50,7 @@ bool multiboot_matches(const struct boot_image *img)
 	return header_find(img, &h, &at);
 }
 
-static int refuse_addresses(const struct boot_image *img, const char *what, struct diag *diag)
+static int refuse_header(const struct boot_image *img, const char *what, struct diag *diag)
 {
 	return boot_refuse(img, diag, NULL, "has a corrupt Multiboot header: %s", what);
 }
@@ -64,14 +64,13 @@ static int load_by_addresses(struct boot_plan *plan, const struct boot_image *im
 	int r;
 
 	if (h->load_addr > h->header_addr || h->header_addr - h->load_addr > at)
-		return refuse_addresses(img, "it would be loaded from before the file begins",
-					diag);
+		return refuse_header(img, "it would be loaded from before the file begins", diag);
 	start = at - (h->header_addr - h->load_addr);
 	seg.data = img->bytes + start;
 	seg.data_len = img->len - start;
 	if (h->load_end_addr) {
 		if (h->load_end_addr < h->load_addr)
-			return refuse_addresses(img, "load_end_addr is below load_addr", diag);
+			return refuse_header(img, "load_end_addr is below load_addr", diag);
 		if (h->load_end_addr - h->load_addr > seg.data_len)
 			return boot_refuse(img, diag, "copy or build it again",
 					   "is a truncated Multiboot kernel: %zu bytes of %zu",
@@ -81,7 +80,7 @@ static int load_by_addresses(struct boot_plan *plan, const struct boot_image *im
 	seg.mem_len = seg.data_len;
 	if (h->bss_end_addr) {
 		if (h->bss_end_addr < h->load_addr)
-			return refuse_addresses(img, "bss_end_addr is below load_addr", diag);
+			return refuse_header(img, "bss_end_addr is below load_addr", diag);
 		if (seg.mem_len < h->bss_end_addr - h->load_addr)
 			seg.mem_len = h->bss_end_addr - h->load_addr;
 	}
@@ -109,8 +108,11 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 				   unknown);
 	plan->protocol = BOOT_MULTIBOOT;
 	plan->initrd_gpa_max = UINT32_MAX; /* module addresses have 32 bits, and no other limit */
-	if (h.flags & FLAG_ADDRESSES)
+	if (h.flags & FLAG_ADDRESSES) {
+		if (!u64_range_within(at, sizeof(h), img->len < SEARCH_LEN ? img->len : SEARCH_LEN))
+			return refuse_header(img, "its addresses are cut off", diag);
 		return load_by_addresses(plan, img, &h, at, diag);
+	}
 	if (elf_matches(img))
 		return elf_load_multiboot(plan, img, diag);
 	return boot_refuse(

@@ -34,7 +34,7 @@ int boot_refuse(const struct boot_image *img, struct diag *diag, const char *rem
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	diag_set(diag, -ENOEXEC, "kernel '%s'%s %s", img->name, img->part, what);
+	diag_set(diag, -ENOEXEC, "%skernel '%s' %s", img->part ? img->part : "", img->name, what);
 	if (remedy)
 		diag_remedy(diag, "%s", remedy);
 	return -ENOEXEC;
@@ -159,7 +159,7 @@ static int load_packed(struct boot_plan *plan, const struct boot_image *img,
 		       const struct unpack_codec *codec, unsigned allowed, uint64_t unpacked_max,
 		       struct diag *diag)
 {
-	struct boot_image plain = {.name = img->name};
+	struct boot_image plain = {.name = img->name, .part = "unpacked "};
 	int r = unpack_run(codec, img->bytes, img->len, size_hint(codec, img), unpacked_max,
 			   &plan->owned, &plain.len);
 
@@ -167,7 +167,6 @@ static int load_packed(struct boot_plan *plan, const struct boot_image *img,
 		return boot_refuse_packed(img, codec, r, unpacked_max, diag);
 	plain.bytes = plan->owned;
 	plan->compression = codec->name;
-	snprintf(plain.part, sizeof(plain.part), ", decompressed by %s,", codec->name);
 	if (unpack_detect(plain.bytes, plain.len))
 		return boot_refuse(&plain, diag, "decompress it first", "is compressed once more");
 	return load_plain(plan, &plain, allowed, unpacked_max, diag);

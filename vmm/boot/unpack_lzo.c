@@ -18,6 +18,7 @@ enum {
 	F_CRC32_C = 0x200,
 	F_MULTIPART = 0x400,
 	F_H_FILTER = 0x800,
+	F_H_CRC32 = 0x1000,
 };
 
 enum {
@@ -56,9 +57,19 @@ static uint32_t get_be(struct reader *rd, unsigned bytes)
 	return v;
 }
 
-static int header(struct reader *rd, uint32_t *ret_flags)
+/* The checksum at the end of the header covers what lies between it and the magic number. */
+static bool header_holds(const struct unpack *u, const struct reader *rd, uint32_t flags,
+			 uint32_t checksum)
 {
-	uint32_t version, flags;
+	const uint8_t *at = u->in + MAGIC_LEN;
+	const size_t len = (size_t)(rd->in - at) - sizeof(checksum);
+
+	return checksum == (flags & F_H_CRC32 ? lzo_crc32(0, at, len) : lzo_adler32(1, at, len));
+}
+
+static int header(const struct unpack *u, struct reader *rd, uint32_t *ret_flags)
+{
+	uint32_t version, flags, checksum;
 
 	take(rd, MAGIC_LEN);
 	version = get_be(rd, 2);
@@ -75,9 +86,11 @@ static int header(struct reader *rd, uint32_t *ret_flags)
 	if (version >= VERSION_WITH_LEVEL)
 		get_be(rd, 4);   /* its upper half */
 	take(rd, get_be(rd, 1)); /* file name */
-	get_be(rd, 4);           /* checksum of the header */
+	checksum = get_be(rd, 4);
+	if (rd->is_short)
+		return -ENODATA;
 	*ret_flags = flags;
-	return rd->is_short ? -ENODATA : 0;
+	return header_holds(u, rd, flags, checksum) ? 0 : -EBADMSG;
 }
 
 static int block_data(struct unpack *u, const uint8_t *in, size_t in_len, size_t out_len)
@@ -135,10 +148,8 @@ int unpack_lzo(struct unpack *u)
 {
 	struct reader rd = {.in = u->in, .left = u->in_len};
 	uint32_t flags = 0;
-	int r = header(&rd, &flags);
+	int r = lzo_init() == LZO_E_OK ? header(u, &rd, &flags) : -ENOTSUP;
 
-	if (r == 0 && lzo_init() != LZO_E_OK)
-		r = -ENOTSUP;
 	while (r == 0) {
 		const uint32_t out_len = get_be(&rd, 4); /* 0 ends the file */
 

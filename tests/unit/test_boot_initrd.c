@@ -1,0 +1,203 @@
+/* Unit tests of vmm/boot/initrd.c: where it goes, what it keeps clear of, and several files as one. */
+#include "boot/initrd.h"
+#include "boot_rig.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+static const uint8_t bytes[8192];
+
+static const struct boot_plan plan = {
+	.end_gpa = 64 * MIB - 1, /* a kernel need not end at a page */
+	.initrd_gpa_max = 0x7fffffff,
+};
+
+static struct boot_segment segment[4];
+static struct boot_initrd initrd;
+static struct diag diag;
+
+/* Places one file of len bytes; the address, or the negative error. */
+static int64_t place(const struct boot_plan *p, uint64_t len, const struct boot_span *ram,
+		     unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken)
+{
+	const struct boot_initrd_file file = {"rd", bytes, len};
+	int r;
+
+	diag = (struct diag){0};
+	initrd = (struct boot_initrd){0};
+	r = boot_initrd_place(p, &file, 1, ram, nr_ram, taken, nr_taken, segment, &initrd, &diag);
+	assert_int_equal(diag.err, r);
+	if (r < 0)
+		return r;
+	assert_int_equal(initrd.len, len);
+	assert_int_equal(segment[0].gpa, initrd.gpa);
+	assert_int_equal(segment[0].data_len, len);
+	assert_ptr_equal(segment[0].data, bytes);
+	return (int64_t)initrd.gpa;
+}
+
+static void it_goes_to_the_top_of_low_ram_at_a_page(void **state)
+{
+	const struct boot_span ram = {0, 256 * MIB, ""};
+
+	(void)state;
+	assert_int_equal(place(&plan, 8192, &ram, 1, NULL, 0), 256 * MIB - 8192);
+	assert_int_equal(place(&plan, 8191, &ram, 1, NULL, 0), 256 * MIB - 8192);
+	assert_int_equal(place(&plan, 8193, &ram, 1, NULL, 0), 256 * MIB - 3 * 4096);
+	assert_int_equal(place(&plan, 1, &ram, 1, NULL, 0), 256 * MIB - 4096);
+}
+
+static void it_stays_below_the_kernels_limit(void **state)
+{
+	const struct boot_span ram[] = {{0, 3 * GIB, ""}, {4 * GIB, 4 * GIB, ""}};
+	struct boot_plan p = plan;
+
+	(void)state;
+	assert_int_equal(place(&p, 8192, ram, 2, NULL, 0), 2 * GIB - 8192);
+	p.initrd_gpa_max = 0x37ffffff;
+	assert_int_equal(place(&p, 8192, ram, 2, NULL, 0), 0x38000000 - 8192);
+	p.initrd_gpa_max = UINT32_MAX; /* the hole is no RAM */
+	assert_int_equal(place(&p, 8192, ram, 2, NULL, 0), 3 * GIB - 8192);
+	p.initrd_gpa_max = UINT64_MAX;
+	assert_int_equal(place(&p, 8192, ram, 2, NULL, 0), 8 * GIB - 8192);
+	p.initrd_gpa_max = 0;
+	assert_int_equal(place(&p, 1, ram, 2, NULL, 0), -EINVAL);
+}
+
+static void it_begins_after_the_kernel(void **state)
+{
+	const struct boot_span ram = {0, 128 * MIB, ""};
+
+	(void)state;
+	assert_int_equal(place(&plan, 64 * MIB, &ram, 1, NULL, 0), 64 * MIB);
+	assert_int_equal(place(&plan, 64 * MIB + 1, &ram, 1, NULL, 0), -EINVAL);
+	assert_string_equal(diag.what,
+			    "initrd 'rd': no 64 MiB of free memory between the kernel's end at "
+			    "0x3ffffff and the last address it may have, 0x7fffffff");
+	assert_true(diag.remedy[0]);
+}
+
+static void it_keeps_clear_of_what_is_taken(void **state)
+{
+	const struct boot_span ram = {0, 128 * MIB, ""};
+	const struct boot_span taken[] = {
+		{128 * MIB - 4096, 4096, "top"}, {100 * MIB, MIB, "middle"},
+		{101 * MIB, MIB, "adjoining"},   {110 * MIB, 0, "nothing"},
+		{0, 64 * MIB, "kernel"},
+	};
+
+	(void)state;
+	assert_int_equal(place(&plan, 8192, &ram, 1, taken, 5), 128 * MIB - 3 * 4096);
+	/* 26 MiB less the top page are free above; the next lower place ends at 100 MiB */
+	assert_int_equal(place(&plan, 26 * MIB - 4096, &ram, 1, taken, 5), 102 * MIB);
+	assert_int_equal(place(&plan, 26 * MIB, &ram, 1, taken, 5), 74 * MIB);
+	assert_int_equal(place(&plan, 36 * MIB, &ram, 1, taken, 5), 64 * MIB);
+	assert_int_equal(place(&plan, 36 * MIB + 1, &ram, 1, taken, 5), -EINVAL);
+}
+
+static void unaligned_neighbours_cost_a_page(void **state)
+{
+	const struct boot_span ram = {0, 128 * MIB + 100, ""};
+	const struct boot_span taken = {128 * MIB - 1, 1, "a byte"};
+
+	(void)state;
+	assert_int_equal(place(&plan, 4096, &ram, 1, NULL, 0), 128 * MIB - 4096);
+	assert_int_equal(place(&plan, 4096, &ram, 1, &taken, 1), 128 * MIB - 2 * 4096);
+}
+
+static void the_highest_piece_of_ram_wins_in_any_order(void **state)
+{
+	const struct boot_span ram[] = {{GIB, 64 * MIB, ""}, {0, 512 * MIB, ""}};
+
+	(void)state;
+	assert_int_equal(place(&plan, 8192, ram, 2, NULL, 0), GIB + 64 * MIB - 8192);
+	assert_int_equal(place(&plan, 65 * MIB, ram, 2, NULL, 0), 447 * MIB);
+}
+
+static void a_kernel_at_the_end_of_the_address_space_leaves_no_room(void **state)
+{
+	const struct boot_span ram = {0, UINT64_MAX, ""};
+	const struct boot_plan p = {.end_gpa = UINT64_MAX, .initrd_gpa_max = UINT64_MAX};
+
+	(void)state;
+	assert_int_equal(place(&p, 1, &ram, 1, NULL, 0), -EINVAL);
+}
+
+static void several_files_become_one_padded_to_4(void **state)
+{
+	const struct boot_initrd_file files[] = {
+		{"a", bytes, 5},
+		{"b", bytes + 100, 8},
+		{"c", bytes + 200, 3},
+	};
+	const struct boot_span ram = {0, 128 * MIB, ""};
+
+	(void)state;
+	assert_int_equal(
+		boot_initrd_place(&plan, files, 3, &ram, 1, NULL, 0, segment, &initrd, NULL), 0);
+	assert_int_equal(initrd.gpa, 128 * MIB - 4096);
+	assert_int_equal(initrd.len, 8 + 8 + 3);
+	assert_int_equal(segment[0].gpa, initrd.gpa);
+	assert_int_equal(segment[0].data_len, 5);
+	assert_int_equal(segment[0].mem_len, 8);
+	assert_int_equal(segment[1].gpa, initrd.gpa + 8);
+	assert_int_equal(segment[1].mem_len, 8);
+	assert_ptr_equal(segment[1].data, bytes + 100);
+	assert_int_equal(segment[2].gpa, initrd.gpa + 16);
+	assert_int_equal(segment[2].data_len, 3);
+	assert_int_equal(segment[2].mem_len, 3);
+}
+
+static void bad_files_are_named(void **state)
+{
+	struct boot_initrd_file files[] = {{"a", bytes, 5}, {"b", bytes, 0}};
+	const struct boot_span ram = {0, 128 * MIB, ""};
+
+	(void)state;
+	diag = (struct diag){0};
+	assert_int_equal(
+		boot_initrd_place(&plan, files, 2, &ram, 1, NULL, 0, segment, &initrd, &diag),
+		-EINVAL);
+	assert_string_equal(diag.what, "initrd 'b' is an empty file");
+	files[1].len = SIZE_MAX - 3;
+	diag = (struct diag){0};
+	assert_int_equal(
+		boot_initrd_place(&plan, files, 2, &ram, 1, NULL, 0, segment, &initrd, &diag),
+		-EINVAL);
+	assert_string_equal(diag.what, "initrd 'b' is too large");
+	files[1].len = 200 * MIB;
+	diag = (struct diag){0};
+	assert_int_equal(
+		boot_initrd_place(&plan, files, 2, &ram, 1, NULL, 0, segment, &initrd, &diag),
+		-EINVAL);
+	assert_non_null(
+		strstr(diag.what, "initrd 'a' and those after it: no 200 MiB of free memory"));
+}
+
+static void no_file_is_no_initrd(void **state)
+{
+	(void)state;
+	initrd = (struct boot_initrd){1, 1};
+	assert_int_equal(
+		boot_initrd_place(&plan, NULL, 0, NULL, 0, NULL, 0, segment, &initrd, NULL), 0);
+	assert_int_equal(initrd.len, 0);
+	assert_int_equal(initrd.gpa, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_goes_to_the_top_of_low_ram_at_a_page),
+		cmocka_unit_test(it_stays_below_the_kernels_limit),
+		cmocka_unit_test(it_begins_after_the_kernel),
+		cmocka_unit_test(it_keeps_clear_of_what_is_taken),
+		cmocka_unit_test(unaligned_neighbours_cost_a_page),
+		cmocka_unit_test(the_highest_piece_of_ram_wins_in_any_order),
+		cmocka_unit_test(a_kernel_at_the_end_of_the_address_space_leaves_no_room),
+		cmocka_unit_test(several_files_become_one_padded_to_4),
+		cmocka_unit_test(bad_files_are_named),
+		cmocka_unit_test(no_file_is_no_initrd),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,352 @@
+/* Unit tests of vmm/boot/plan.c, flat.c, identify.c and plan_check.c. */
+#include "boot_pack.h"
+#include "boot_rig.h"
+
+static struct image img;
+
+static void put_text(size_t at, const char *text)
+{
+	image_put(&img, at, text, strlen(text));
+}
+
+static void an_empty_file_is_refused(void **state)
+{
+	static const enum boot_mode modes[] = {BOOT_MODE_AUTO, BOOT_MODE_PVH, BOOT_MODE_FLAT_REAL,
+					       BOOT_MODE_MULTIBOOT};
+
+	(void)state;
+	image_reset(&img);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+		assert_refused(&img, mode_opts(modes[i]), "kernel 'k' is an empty file");
+}
+
+/* 2 KiB of noise with a signature in it, so that nothing else is recognised. */
+static void assert_named(size_t at, const void *magic, size_t len, const char *what)
+{
+	struct planned p;
+
+	image_reset(&img);
+	image_put_noise(&img, 0, 2048);
+	image_put(&img, at, magic, len);
+	plan_image(&p, &img, NULL);
+	assert_true(p.diag.remedy[0]);
+	check_refused(&p, -ENOEXEC, what);
+}
+
+static void files_that_are_no_kernels_are_named(void **state)
+{
+	static const struct {
+		size_t at;
+		const char *magic;
+		size_t len;
+		const char *what;
+	} cases[] = {
+		{0, "#!/bin/sh\n", 10, "is a script, not an x86 kernel"},
+		{0, "070701", 6, "is a cpio archive (an initramfs)"},
+		{0, "070702", 6, "is a cpio archive (an initramfs)"},
+		{0, "070707", 6, "is a cpio archive (an initramfs)"},
+		{0, "\xc7\x71", 2, "is a binary cpio archive"},
+		{56, "ARM\x64", 4, "is an arm64 kernel Image"},
+		{56, "RSC\x05", 4, "is a RISC-V kernel Image"},
+		{48, "RISCV", 5, "is a RISC-V kernel Image"},
+		{36, "\x18\x28\x6f\x01", 4, "is a 32-bit Arm zImage"},
+		{0, "QFI\xfb", 4, "is a qcow2 disk image"},
+		{0, "KDMV", 4, "is a VMDK disk image"},
+		{0, "vhdxfile", 8, "is a VHDX disk image"},
+		{512, "EFI PART", 8, "is a disk image with a GPT"},
+		{510, "\x55\xaa", 2, "is a boot sector or a disk image"},
+		{0x8001, "CD001", 5, "is an ISO 9660 image"},
+		{0x438, "\x53\xef", 2, "is an ext2/3/4 file system"},
+		{0, "hsqs", 4, "is a squashfs image"},
+		{0x10040, "_BHRfS_M", 8, "is a Btrfs file system"},
+		{0, "XFSB", 4, "is an XFS file system"},
+		{0, "\x27\x05\x19\x56", 4, "is a U-Boot uImage"},
+		{0, "\xd0\x0d\xfe\xed", 4, "is a device tree or FIT image"},
+		{0, "!<arch>\ndebian-binary", 21, "is a Debian package"},
+		{0, "!<arch>\nlib.o/", 14, "is an archive of object files"},
+		{257, "ustar", 5, "is a tar archive"},
+		{0, "PK\x03\x04", 4, "is a zip archive"},
+		{0, "ANDROID!", 8, "is an Android boot image"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_named(cases[i].at, cases[i].magic, cases[i].len, cases[i].what);
+}
+
+static void noise_text_and_zeros_are_told_apart(void **state)
+{
+	(void)state;
+	image_reset(&img);
+	image_put_noise(&img, 0, 2048);
+	assert_refused(&img, NULL, "is of no kind known here");
+	image_reset(&img);
+	put_text(0, "CONFIG_X86_64=y\nCONFIG_PVH=y\t# gr\xc3\xbc\xc3\x9f\n");
+	assert_refused(&img, NULL, "is a text file, not a kernel");
+	image_reset(&img);
+	image_put32(&img, 4000, 0);
+	assert_refused(&img, NULL, "holds nothing but zeros");
+}
+
+static void make_pe(const char *section)
+{
+	image_reset(&img);
+	image_put_noise(&img, 0, 2048);
+	put_text(0, "MZ");
+	image_put32(&img, 0x3c, 0x80);
+	image_put(&img, 0x80, "PE\0", 4);
+	image_put32(&img, 0x84, 0x00028664); /* machine, two sections */
+	image_put32(&img, 0x80 + 20, 240);   /* size of the optional header */
+	image_put(&img, 0x80 + 24 + 240, ".text\0\0", 8);
+	image_put(&img, 0x80 + 24 + 240 + 40, section, 8);
+}
+
+static void efi_programs_are_told_apart(void **state)
+{
+	(void)state;
+	make_pe(".data\0\0");
+	assert_refused(&img, NULL, "is an EFI application, which only EFI firmware starts");
+	make_pe(".linux\0");
+	assert_refused(&img, NULL, "is a unified kernel image");
+	put_text(4, "zimg");
+	assert_refused(&img, NULL, "is an EFI zboot image");
+	make_pe(".data\0\0");
+	image_put32(&img, 0x3c, UINT32_MAX - 2);
+	assert_refused(&img, NULL, "is a DOS program");
+	make_pe(".data\0\0");
+	img.len = 0x90; /* cut in the header */
+	assert_refused(&img, NULL, "is an EFI application");
+}
+
+static void a_compressed_kernel_is_unpacked(void **state)
+{
+	static struct image kernel;
+
+	(void)state;
+	image_make_pvh(&kernel);
+	for_each_packer(packer)
+	{
+		struct planned p;
+		char words[64];
+
+		image_reset(&img);
+		img.len = packer->pack(kernel.bytes, kernel.len, img.bytes, IMAGE_MAX);
+		assert_true(img.len > 0);
+		assert_planned(&p, &img, NULL);
+		assert_int_equal(p.plan.protocol, BOOT_PVH);
+		assert_string_equal(p.plan.compression, packer->codec);
+		assert_memory_equal(p.plan.segment[0].data, kernel.bytes + TEXT_AT, TEXT_LEN);
+		snprintf(words, sizeof(words), "%s: ELF64 with PVH note", packer->codec);
+		{
+			char buf[64];
+
+			assert_string_equal(boot_plan_describe(&p.plan, buf, sizeof(buf)), words);
+		}
+		plan_free(&p);
+	}
+}
+
+static void what_is_in_a_compressed_file_is_named(void **state)
+{
+	(void)state;
+	for_each_packer(packer)
+	{
+		static uint8_t inner[IMAGE_MAX];
+		size_t len;
+
+		image_reset(&img);
+		img.len = packer->pack((const uint8_t *)"070701000", 9, img.bytes, IMAGE_MAX);
+		assert_refused(&img, NULL, "unpacked kernel 'k' is a cpio archive (an initramfs)");
+		len = img.len;
+		memcpy(inner, img.bytes, len);
+		img.len = packer->pack(inner, len, img.bytes, IMAGE_MAX);
+		assert_refused(&img, NULL, "unpacked kernel 'k' is compressed once more");
+		img.len /= 2;
+		assert_refused(&img, NULL, "data");
+	}
+}
+
+static void flat_code_goes_where_it_is_told(void **state)
+{
+	struct boot_opts opts = {.mode = BOOT_MODE_FLAT_LONG, .flat_gpa = 0x123456789};
+	struct planned p;
+
+	(void)state;
+	image_reset(&img);
+	put_text(0, "#!ELF, whatever");
+	assert_planned(&p, &img, &opts);
+	assert_int_equal(p.plan.protocol, BOOT_FLAT_LONG);
+	assert_true(p.plan.entry_gpa == 0x123456789);
+	assert_int_equal(p.plan.nr_segments, 1);
+	assert_true(p.plan.segment[0].gpa == 0x123456789);
+	assert_ptr_equal(p.plan.segment[0].data, p.copy);
+	assert_int_equal(p.plan.segment[0].mem_len, img.len);
+	plan_free(&p);
+	opts.flat_gpa = UINT64_MAX - 4;
+	assert_refused(&img, &opts, "wraps around");
+}
+
+static void real_mode_code_lies_below_1_mib(void **state)
+{
+	struct boot_opts opts = {.mode = BOOT_MODE_FLAT_REAL, .flat_gpa = 0x7c00};
+	struct planned p;
+
+	(void)state;
+	image_reset(&img);
+	image_put_noise(&img, 0, 512);
+	assert_planned(&p, &img, &opts);
+	assert_int_equal(p.plan.protocol, BOOT_FLAT_REAL);
+	assert_int_equal(p.plan.entry_gpa, 0x7c00);
+	plan_free(&p);
+	opts.flat_gpa = (1 << 20) - 512;
+	assert_planned(&p, &img, &opts);
+	plan_free(&p);
+	opts.flat_gpa += 16;
+	plan_image(&p, &img, &opts);
+	check_refused(&p, -EINVAL, "end past 1 MiB");
+	opts.flat_gpa = 0x7c08;
+	plan_image(&p, &img, &opts);
+	check_refused(&p, -EINVAL, "real mode starts at multiples of 16");
+}
+
+static void an_unknown_mode_is_refused(void **state)
+{
+	const struct boot_opts opts = {.mode = (enum boot_mode)99};
+	struct planned p;
+
+	(void)state;
+	image_make_pvh(&img);
+	plan_image(&p, &img, &opts);
+	check_refused(&p, -EINVAL, "boot mode 99 is none");
+}
+
+static void fini_takes_nothing_and_twice(void **state)
+{
+	struct boot_plan plan = {0};
+
+	(void)state;
+	boot_plan_fini(NULL);
+	boot_plan_fini(&plan);
+	boot_plan_fini(&plan);
+}
+
+/* Two segments, 1 MiB to 1 MiB + 64 KiB and 2 MiB to 3 MiB, with room needed up to 4 MiB. */
+static struct boot_plan two_segments(void)
+{
+	return (struct boot_plan){
+		.segment = {{.gpa = 0x100000, .mem_len = 0x10000},
+			    {.gpa = 0x200000, .mem_len = 0x100000}},
+		.nr_segments = 2,
+		.end_gpa = 0x400000,
+	};
+}
+
+static int check(const struct boot_plan *plan, struct boot_span ram, struct boot_span taken,
+		 struct diag *diag)
+{
+	*diag = (struct diag){0};
+	return boot_plan_check(plan, "k", &ram, 1, &taken, 1, diag);
+}
+
+static void a_plan_must_lie_in_ram_to_its_last_byte(void **state)
+{
+	const struct boot_span nothing = {0};
+	struct boot_plan plan = two_segments();
+	struct diag diag;
+
+	(void)state;
+	assert_int_equal(check(&plan, (struct boot_span){0, 0x400000, ""}, nothing, &diag), 0);
+	assert_int_equal(check(&plan, (struct boot_span){0, 0x3fffff, ""}, nothing, &diag),
+			 -EINVAL);
+	assert_string_equal(diag.what, "kernel 'k' needs memory from 0x200000 to 0x400000, and the "
+				       "machine's ends at 0x3fffff");
+	assert_string_equal(diag.remedy, "give the machine more than 4 MiB of memory");
+	assert_int_equal(check(&plan, (struct boot_span){0x100000, 0x300000, ""}, nothing, &diag),
+			 0);
+	assert_int_equal(check(&plan, (struct boot_span){0x100001, 0x300000, ""}, nothing, &diag),
+			 -EINVAL);
+	plan.end_gpa = 0x300000;
+	assert_int_equal(check(&plan, (struct boot_span){0, 0x300000, ""}, nothing, &diag), 0);
+}
+
+static void a_segment_may_not_span_two_pieces_of_ram(void **state)
+{
+	static const struct boot_span split[] = {{0, 0x280000, ""}, {0x280000, 0x400000, ""}};
+	static const struct boot_span apart[] = {{0, 0x180000, ""}, {0x1f0000, 0x400000, ""}};
+	const struct boot_plan plan = two_segments();
+	struct diag diag = {0};
+
+	(void)state;
+	assert_int_equal(boot_plan_check(&plan, "k", split, 2, NULL, 0, &diag), -EINVAL);
+	assert_int_equal(boot_plan_check(&plan, "k", apart, 1, NULL, 0, NULL), -EINVAL);
+	diag = (struct diag){0};
+	assert_int_equal(boot_plan_check(&plan, "k", apart, 2, NULL, 0, &diag), 0);
+}
+
+static void a_plan_may_not_touch_what_is_taken(void **state)
+{
+	static const struct {
+		uint64_t gpa, len;
+		int r;
+	} cases[] = {
+		{0xff000, 0x1000, 0},         {0xff000, 0x1001, -EINVAL},
+		{0x10ffff, 1, -EINVAL},       {0x110000, 0xf0000, 0},
+		{0x110000, 0xf0001, -EINVAL}, {0x3fffff, 1, -EINVAL},
+		{0x400000, 0x1000, 0},        {0x250000, 0, 0},
+		{0, 0x1000000, -EINVAL},
+	};
+	const struct boot_span ram = {0, 0x1000000, ""};
+	const struct boot_plan plan = two_segments();
+	struct diag diag;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct boot_span taken = {cases[i].gpa, cases[i].len, "the GDT"};
+
+		assert_int_equal(check(&plan, ram, taken, &diag), cases[i].r);
+		if (cases[i].r)
+			assert_non_null(strstr(diag.what, "where the GDT lies"));
+	}
+}
+
+static void checks_survive_the_end_of_the_address_space(void **state)
+{
+	const struct boot_plan plan = {
+		.segment = {{.gpa = UINT64_MAX - 0x1000, .mem_len = 0x1000}},
+		.nr_segments = 1,
+		.end_gpa = UINT64_MAX,
+	};
+	const struct boot_span nothing = {0};
+	struct diag diag;
+
+	(void)state;
+	assert_int_equal(check(&plan, (struct boot_span){0, 0x1000000, ""}, nothing, &diag),
+			 -EINVAL);
+	assert_string_equal(diag.remedy, "");
+	assert_int_equal(check(&plan, (struct boot_span){0, UINT64_MAX, ""}, nothing, &diag), 0);
+	assert_int_equal(check(&plan, (struct boot_span){0, UINT64_MAX, ""},
+			       (struct boot_span){UINT64_MAX, 1, "the end"}, &diag),
+			 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_file_is_refused),
+		cmocka_unit_test(files_that_are_no_kernels_are_named),
+		cmocka_unit_test(noise_text_and_zeros_are_told_apart),
+		cmocka_unit_test(efi_programs_are_told_apart),
+		cmocka_unit_test(a_compressed_kernel_is_unpacked),
+		cmocka_unit_test(what_is_in_a_compressed_file_is_named),
+		cmocka_unit_test(flat_code_goes_where_it_is_told),
+		cmocka_unit_test(real_mode_code_lies_below_1_mib),
+		cmocka_unit_test(an_unknown_mode_is_refused),
+		cmocka_unit_test(fini_takes_nothing_and_twice),
+		cmocka_unit_test(a_plan_must_lie_in_ram_to_its_last_byte),
+		cmocka_unit_test(a_segment_may_not_span_two_pieces_of_ram),
+		cmocka_unit_test(a_plan_may_not_touch_what_is_taken),
+		cmocka_unit_test(checks_survive_the_end_of_the_address_space),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+/* Unit tests of vmm/boot/unpack*.c: each codec forth and back, its bounds, and broken input. */
+#include "boot/unpack.h"
+
+#include "boot_pack.h"
+#include "boot_rig.h"
+
+enum {
+	SMALL = 300000,
+	LARGE = 9 << 20, /* more than a block of LZ4's legacy frame */
+};
+
+/* Compressible, and different at every place. */
+static uint8_t *make_text(size_t len)
+{
+	uint8_t *text = malloc(len + 1);
+
+	assert_non_null(text);
+	for (size_t i = 0; i < len; i++)
+		text[i] = (uint8_t)((i & 15) < 8 ? i >> 8 : 'a' + i % 23);
+	return text;
+}
+
+struct packed {
+	uint8_t *text, *bytes;
+	size_t text_len, len;
+	const struct unpack_codec *codec;
+};
+
+static struct packed make_packed(const struct packer *packer, size_t text_len)
+{
+	struct packed p = {.text = make_text(text_len), .text_len = text_len};
+	uint8_t *room = malloc(PACK_BOUND(text_len));
+
+	assert_non_null(room);
+	p.len = packer->pack(p.text, text_len, room, PACK_BOUND(text_len));
+	assert_true(p.len > 0);
+	p.bytes = malloc(p.len); /* exactly, so that tools see overreads */
+	assert_non_null(p.bytes);
+	memcpy(p.bytes, room, p.len);
+	free(room);
+	p.codec = unpack_detect(p.bytes, p.len);
+	assert_non_null(p.codec);
+	assert_string_equal(p.codec->name, packer->codec);
+	return p;
+}
+
+static void packed_free(struct packed *p)
+{
+	free(p->text);
+	free(p->bytes);
+}
+
+static void assert_unpacks(const struct packed *p, size_t hint, size_t max)
+{
+	uint8_t *out = NULL;
+	size_t len = 0;
+
+	assert_int_equal(unpack_run(p->codec, p->bytes, p->len, hint, max, &out, &len), 0);
+	assert_int_equal(len, p->text_len);
+	assert_memory_equal(out, p->text, len);
+	free(out);
+}
+
+static int try_unpack(const struct packed *p, const uint8_t *bytes, size_t len, size_t max)
+{
+	uint8_t *out = NULL;
+	size_t out_len = 0;
+	const int r = unpack_run(p->codec, bytes, len, 0, max, &out, &out_len);
+
+	if (r == 0)
+		assert_true(out_len <= max);
+	else
+		assert_null(out);
+	free(out);
+	return r;
+}
+
+static void what_was_packed_comes_out_whatever_the_hint(void **state)
+{
+	static const size_t hints[] = {0, 1, SMALL - 1, SMALL, SMALL + 1, 4 << 20, SIZE_MAX};
+
+	(void)state;
+	for_each_packer(packer)
+	{
+		struct packed p = make_packed(packer, SMALL);
+
+		for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
+			assert_unpacks(&p, hints[i], 64 << 20);
+		assert_unpacks(&p, SMALL, SIZE_MAX);
+		packed_free(&p);
+	}
+}
+
+static void large_inputs_come_out_whole(void **state)
+{
+	(void)state;
+	for_each_packer(packer)
+	{
+		struct packed p = make_packed(packer, LARGE);
+
+		assert_unpacks(&p, 0, LARGE);
+		assert_unpacks(&p, LARGE, LARGE);
+		packed_free(&p);
+	}
+}
+
+static void the_limit_is_exact(void **state)
+{
+	(void)state;
+	for_each_packer(packer)
+	{
+		struct packed p = make_packed(packer, SMALL);
+
+		assert_unpacks(&p, 0, SMALL);
+		assert_int_equal(try_unpack(&p, p.bytes, p.len, SMALL - 1), -EFBIG);
+		assert_int_equal(try_unpack(&p, p.bytes, p.len, 1), -EFBIG);
+		packed_free(&p);
+	}
+}
+
+/* What unpacks to more than the limit and its slack together is stopped on the way. */
+static void a_bomb_is_stopped_at_the_limit(void **state)
+{
+	const size_t len = 24 << 20;
+	uint8_t *zeros = calloc(1, len), *room = malloc(PACK_BOUND(len));
+
+	(void)state;
+	assert_non_null(zeros);
+	assert_non_null(room);
+	for_each_packer(packer)
+	{
+		struct packed p = {.bytes = room};
+
+		p.len = packer->pack(zeros, len, room, PACK_BOUND(len));
+		p.codec = unpack_detect(p.bytes, p.len);
+		assert_int_equal(try_unpack(&p, p.bytes, p.len, 1 << 20), -EFBIG);
+	}
+	free(zeros);
+	free(room);
+}
+
+static void a_size_appended_by_the_build_is_ignored(void **state)
+{
+	(void)state;
+	for_each_packer(packer)
+	{
+		struct packed p = make_packed(packer, SMALL);
+		uint8_t *longer = realloc(p.bytes, p.len + 4);
+
+		assert_non_null(longer);
+		p.bytes = longer;
+		memset(p.bytes + p.len, 0xff, 4);
+		p.len += 4;
+		assert_unpacks(&p, 0, 1 << 20);
+		packed_free(&p);
+	}
+}
+
+/*
+ * LZ4's legacy frame has no end mark: cut between blocks, or in the four bytes of a block's length,
+ * it is a shorter frame. The ELF loader notices.
+ */
+static bool is_lz4_boundary(const struct packer *packer, size_t len)
+{
+	return packer->codec && strcmp(packer->codec, "lz4") == 0 && !packer->has_checksum &&
+	       (len == 4 || len == 8);
+}
+
+static void input_cut_anywhere_is_noticed(void **state)
+{
+	(void)state;
+	for_each_packer(packer)
+	{
+		struct packed p = make_packed(packer, 2000);
+
+		for (size_t len = 0; len < p.len; len++) {
+			uint8_t *cut = malloc(len + 1);
+			int r;
+
+			assert_non_null(cut);
+			memcpy(cut, p.bytes, len);
+			r = try_unpack(&p, cut, len, 1 << 20);
+			if (len && !is_lz4_boundary(packer, len))
+				assert_true(r == -ENODATA || r == -EBADMSG);
+			free(cut);
+		}
+		assert_int_equal(try_unpack(&p, p.bytes, p.len, 1 << 20), 0);
+		packed_free(&p);
+	}
+}
+
+/* Each byte changed in turn: noticed, or of no consequence (a name, a time, a window size). */
+static void no_changed_byte_changes_what_a_checksum_covers(void **state)
+{
+	(void)state;
+	for_each_packer(packer)
+	{
+		struct packed p = make_packed(packer, 2000);
+
+		for (size_t i = 0; i < p.len; i++) {
+			uint8_t *out = NULL;
+			size_t len = 0;
+			int r;
+
+			p.bytes[i] ^= 0x10;
+			r = unpack_run(p.codec, p.bytes, p.len, 0, 1 << 20, &out, &len);
+			p.bytes[i] ^= 0x10;
+			if (r == 0 && packer->has_checksum) {
+				assert_int_equal(len, p.text_len);
+				assert_memory_equal(out, p.text, len);
+			}
+			free(out);
+		}
+		packed_free(&p);
+	}
+}
+
+static void a_dictionary_past_the_limit_is_refused(void **state)
+{
+#ifdef TOLLGATE_HAVE_LZMA
+	/* lzma: properties 5d, a dictionary of 3 GiB, size unknown, then data nobody gets to */
+	static const uint8_t in[] = {0x5d, 0,    0,    0,    0xc0, 0xff, 0xff, 0xff, 0xff,
+				     0xff, 0xff, 0xff, 0xff, 0,    0,    0,    0,    0};
+	const struct unpack_codec *codec = unpack_detect(in, sizeof(in));
+	uint8_t *out = NULL;
+	size_t len = 0;
+
+	assert_non_null(codec);
+	assert_int_equal(unpack_run(codec, in, sizeof(in), 0, 1 << 20, &out, &len), -ENOBUFS);
+#endif
+	(void)state;
+}
+
+#ifdef TOLLGATE_HAVE_LZ4
+static void lz4_legacy_frames_may_follow_each_other(void **state)
+{
+	uint8_t two[8192];
+	struct packed p = {.text = make_text(2000), .text_len = 2000, .bytes = two};
+	size_t n;
+
+	(void)state;
+	n = pack_lz4_legacy(p.text, 1000, two, 4096);
+	n += pack_lz4_legacy(p.text + 1000, 1000, two + n, 4096);
+	p.len = n;
+	p.codec = unpack_detect(two, n);
+	assert_unpacks(&p, 0, 2000);
+	free(p.text);
+}
+
+static void lz4_legacy_block_lengths_are_checked(void **state)
+{
+	static const struct {
+		uint32_t block_len;
+		int r;
+	} cases[] = {
+		{0, -EBADMSG}, {100, -ENODATA}, {0x7fffffff, -EBADMSG}, {UINT32_MAX, -EBADMSG}};
+	uint8_t in[32] = {0x02, 0x21, 0x4c, 0x18};
+	struct packed p = {.codec = unpack_detect(in, sizeof(in))};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		memcpy(in + 4, &cases[i].block_len, 4);
+		assert_int_equal(try_unpack(&p, in, sizeof(in), 1 << 20), cases[i].r);
+	}
+}
+#endif
+
+static void only_magic_numbers_are_detected(void **state)
+{
+	static const uint8_t elf[] = {0x7f, 'E', 'L', 'F', 0, 0, 0, 0, 0, 0};
+	static const uint8_t xz[] = {0xfd, '7', 'z', 'X', 'Z', 0};
+
+	(void)state;
+	assert_null(unpack_detect(elf, sizeof(elf)));
+	assert_null(unpack_detect(elf, 0));
+	assert_null(unpack_detect(xz, sizeof(xz) - 1));
+	assert_non_null(unpack_detect(xz, sizeof(xz)));
+}
+
+static void a_codec_that_was_left_out_says_so(void **state)
+{
+	const struct unpack_codec codec = {.name = "gzip", .library = "zlib"};
+	uint8_t *out = NULL;
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(unpack_run(&codec, (const uint8_t *)"", 0, 0, 1, &out, &len), -ENOTSUP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_packed_comes_out_whatever_the_hint),
+		cmocka_unit_test(large_inputs_come_out_whole),
+		cmocka_unit_test(the_limit_is_exact),
+		cmocka_unit_test(a_bomb_is_stopped_at_the_limit),
+		cmocka_unit_test(a_size_appended_by_the_build_is_ignored),
+		cmocka_unit_test(input_cut_anywhere_is_noticed),
+		cmocka_unit_test(no_changed_byte_changes_what_a_checksum_covers),
+		cmocka_unit_test(a_dictionary_past_the_limit_is_refused),
+#ifdef TOLLGATE_HAVE_LZ4
+		cmocka_unit_test(lz4_legacy_frames_may_follow_each_other),
+		cmocka_unit_test(lz4_legacy_block_lengths_are_checked),
+#endif
+		cmocka_unit_test(only_magic_numbers_are_detected),
+		cmocka_unit_test(a_codec_that_was_left_out_says_so),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
