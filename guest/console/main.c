@@ -6,8 +6,8 @@
  *   flood=N          instead prints N bytes: byte i is '\n' for i % 64 == 63, else '!' + i % 94
  *   tx=poll|irq      how flood sends: by polling LSR (default), or by the THR-empty interrupt
  *
- * "console: ready" is printed when input is listened to. What came earlier waits in the UART or, once
- * that is full, in the host.
+ * "console: ready" is printed before input is listened to. What came before that line may be lost: like
+ * any driver, this one empties the FIFO when it sets the UART up.
  */
 #include "boot.h"
 #include "cmdline.h"
@@ -24,6 +24,7 @@ enum {
 	RING_BYTES = 4096, /* a power of two */
 	CHUNK_BYTES = 256,
 	LINE_BYTES = 64,
+	SYMBOLS = 94,            /* '!' to '~' */
 	FLOOD_TIMEOUT_MS = 4000, /* for one FIFO to drain */
 	CTRL_D = 4,
 };
@@ -37,6 +38,7 @@ static struct {
 
 static struct {
 	uint64_t sent, total;
+	unsigned column, symbol; /* sent % LINE_BYTES, sent % SYMBOLS: no division a byte */
 } flood;
 
 static bool ring_is_full(void)
@@ -56,15 +58,22 @@ static void take_input(void)
 	}
 }
 
-static uint8_t flood_byte(uint64_t i)
+static uint8_t flood_next(void)
 {
-	return i % LINE_BYTES == LINE_BYTES - 1 ? '\n' : (uint8_t)('!' + i % 94);
+	const uint8_t byte = flood.column == LINE_BYTES - 1 ? '\n' : (uint8_t)('!' + flood.symbol);
+
+	flood.sent++;
+	if (++flood.column == LINE_BYTES)
+		flood.column = 0;
+	if (++flood.symbol == SYMBOLS)
+		flood.symbol = 0;
+	return byte;
 }
 
 static void give_output(void)
 {
 	for (unsigned i = 0; i < UART_FIFO_BYTES && flood.sent < flood.total; i++)
-		out8(PC_COM1_PORT + UART_THR, flood_byte(flood.sent++));
+		out8(PC_COM1_PORT + UART_THR, flood_next());
 	if (flood.sent == flood.total)
 		out8(PC_COM1_PORT + UART_IER, 0);
 }
@@ -133,15 +142,15 @@ static void echo(uint8_t until)
 	print("\nconsole: %lu bytes, %u overruns\n", total, ring.overruns);
 }
 
-static void flood_poll(uint64_t total)
+static void flood_poll(void)
 {
 	char line[LINE_BYTES];
 
-	for (uint64_t i = 0; i < total;) {
+	while (flood.sent < flood.total) {
 		size_t n = 0;
 
-		while (n < LINE_BYTES && i < total)
-			line[n++] = (char)flood_byte(i++);
+		while (n < LINE_BYTES && flood.sent < flood.total)
+			line[n++] = (char)flood_next();
 		serial_write(line, n);
 	}
 }
@@ -152,11 +161,10 @@ static bool flood_ended(void)
 }
 
 /* Ends when the transmitter interrupt has not come for a while. */
-static void flood_irq(uint64_t total)
+static void flood_irq(void)
 {
 	uint64_t before;
 
-	flood.total = total;
 	serial_flush();
 	listen(UART_IER_TX);
 	do {
@@ -171,13 +179,13 @@ static void flood_irq(uint64_t total)
 void kernel_main(void)
 {
 	static const char *const ways[] = {"poll", "irq", NULL};
-	const uint64_t total = cmdline_u64("flood", 0, UINT64_MAX);
 
 	lapic_init();
-	if (total == 0)
+	flood.total = cmdline_u64("flood", 0, UINT64_MAX);
+	if (flood.total == 0)
 		echo((uint8_t)cmdline_u64("until", CTRL_D, UINT8_MAX));
 	else if (cmdline_choice("tx", ways) == 0)
-		flood_poll(total);
+		flood_poll();
 	else
-		flood_irq(total);
+		flood_irq();
 }

@@ -3,7 +3,7 @@
  * nor lose its senses. Random accesses of every width, aligned or not: all ports, the edges of every
  * range the device tree names, device registers in memory, ROM holes, and long string I/O.
  *
- *   count=N   accesses in each of the five parts (default 3000)
+ *   count=N   accesses in each of the five parts (default 2000)
  *   seed=N    of the random numbers (default 1); the same seed makes the same accesses
  *
  * Left out is only what rightly ends the VM (targets.c), and what the interrupt controllers make of
@@ -17,6 +17,7 @@
 #include "cmdline.h"
 #include "devtree.h"
 #include "pc.h"
+#include "print.h"
 #include "serial.h"
 #include "string_io.h"
 
@@ -144,6 +145,7 @@ static void check_senses(const char *after)
 	bool post;
 
 	serial_init();
+	print("\n"); /* behind the dots */
 	out8(PC_POST_PORT, 0x3c);
 	post = in8(PC_POST_PORT) == 0x3c;
 	out8(PC_COM1_PORT + UART_SCR, 0x69);
@@ -172,7 +174,7 @@ void kernel_main(void)
 
 	devtree_init();
 	port_ranges_init();
-	hostile.count = cmdline_u64("count", 3000, UINT32_MAX);
+	hostile.count = cmdline_u64("count", 2000, UINT32_MAX);
 	hostile.state = cmdline_u64("seed", 1, UINT64_MAX);
 	if (hostile.state == 0)
 		hostile.state = 1; /* the generator's one fixed point is 0 */

@@ -8,7 +8,7 @@
 
 	.section .rodata
 	.code16
-	.globl ap_trampoline, ap_trampoline_end
+	.globl ap_trampoline, ap_trampoline_bytes
 ap_trampoline: /* CS:IP = page:0, so only offsets from here are valid */
 	cli
 	cld
@@ -21,7 +21,9 @@ ap_trampoline: /* CS:IP = page:0, so only offsets from here are valid */
 ap_gdt_pointer:
 	.word 0x1f
 	.long gdt
-ap_trampoline_end:
+	.balign 4
+ap_trampoline_bytes:
+	.long . - ap_trampoline
 
 	.text
 	.code32

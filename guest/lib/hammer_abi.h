@@ -46,6 +46,7 @@ struct hammer_ctl {
 #define HAMMER_CTL_BYTES sizeof(struct hammer_ctl)
 
 _Static_assert(sizeof(struct hammer_cpu) == HAMMER_LINE_BYTES, "one line a CPU");
-_Static_assert(sizeof(struct hammer_ctl) == (3 + HAMMER_CPUS_MAX) * HAMMER_LINE_BYTES, "no holes");
+_Static_assert(sizeof(struct hammer_ctl) == (3 + HAMMER_CPUS_MAX) * sizeof(struct hammer_cpu),
+	       "no holes");
 
 #endif

@@ -32,6 +32,8 @@ enum {
 /* The architectural address; nobody here moves it. */
 static const uint64_t lapic_gpa = 0xfee00000;
 
+static uint32_t waited_ticks;
+
 static uint32_t lapic_read(unsigned reg)
 {
 	return mmio_read32(lapic_gpa + reg);
@@ -97,8 +99,14 @@ bool lapic_wait(bool (*done)(void), unsigned ms)
 	lapic_timer_start(ms, true);
 	while (!(is_done = done()) && !lapic_timer_expired())
 		irq_wait();
+	waited_ticks = ms * LAPIC_TICKS_PER_MS - lapic_read(LAPIC_TIMER_CURRENT);
 	lapic_timer_start(0, false);
 	return is_done;
+}
+
+unsigned lapic_waited_us(void)
+{
+	return waited_ticks / (LAPIC_TICKS_PER_MS / 1000);
 }
 
 static void send_ipi(unsigned apic_id, uint32_t command)

@@ -22,7 +22,7 @@ void exit_port_write(uint16_t port, uint32_t code);
 _Noreturn void guest_exit(uint32_t code);
 
 /* Print the message and exit with GUEST_EXIT_SOFTWARE or GUEST_EXIT_USAGE. */
-_Noreturn void guest_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void guest_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void guest_panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void guest_usage(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #endif

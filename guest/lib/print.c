@@ -7,12 +7,6 @@
 #include "cpu.h"
 #include "serial.h"
 
-/* Where formatted text goes: a buffer, or the serial port when buf is NULL. */
-struct sink {
-	char *buf;
-	size_t size, len;
-};
-
 struct spec {
 	bool left, zeros;
 	int width, precision; /* precision -1: none given */
@@ -33,36 +27,24 @@ void spin_unlock(struct spinlock *lock)
 	atomic_store_explicit(&lock->taken, false, memory_order_release);
 }
 
-static void sink_put(struct sink *sink, const char *s, size_t n)
-{
-	if (!sink->buf) {
-		serial_write(s, n);
-	} else if (sink->len < sink->size) {
-		size_t room = sink->size - sink->len;
-
-		memcpy(sink->buf + sink->len, s, n < room ? n : room);
-	}
-	sink->len += n;
-}
-
-static void sink_fill(struct sink *sink, char c, size_t n)
+static void put_fill(char c, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		sink_put(sink, &c, 1);
+		serial_write(&c, 1);
 }
 
-static void put_padded(struct sink *sink, const struct spec *spec, const char *s, size_t n)
+static void put_padded(const struct spec *spec, const char *s, size_t n)
 {
 	size_t pad = spec->width > 0 && (size_t)spec->width > n ? (size_t)spec->width - n : 0;
 
 	if (!spec->left)
-		sink_fill(sink, spec->zeros ? '0' : ' ', pad);
-	sink_put(sink, s, n);
+		put_fill(spec->zeros ? '0' : ' ', pad);
+	serial_write(s, n);
 	if (spec->left)
-		sink_fill(sink, ' ', pad);
+		put_fill(' ', pad);
 }
 
-static void put_number(struct sink *sink, const struct spec *spec, uint64_t val, bool negative)
+static void put_number(const struct spec *spec, uint64_t val, bool negative)
 {
 	const unsigned base = spec->conversion == 'd' || spec->conversion == 'u' ? 10 : 16;
 	char digits[24];
@@ -78,7 +60,7 @@ static void put_number(struct sink *sink, const struct spec *spec, uint64_t val,
 	}
 	if (negative)
 		digits[--at] = '-';
-	put_padded(sink, spec, digits + at, sizeof(digits) - at);
+	put_padded(spec, digits + at, sizeof(digits) - at);
 }
 
 /* Reads digits or *; both advance. */
@@ -95,18 +77,17 @@ static int number_or_star(const char **fmt, int star)
 	return val;
 }
 
-static void put_signed(struct sink *sink, const struct spec *spec, int64_t val)
+static void put_signed(const struct spec *spec, int64_t val)
 {
-	put_number(sink, spec, val < 0 ? -(uint64_t)val : (uint64_t)val, val < 0);
+	put_number(spec, val < 0 ? -(uint64_t)val : (uint64_t)val, val < 0);
 }
 
-static void put_string(struct sink *sink, const struct spec *spec, const char *s)
+static void put_string(const struct spec *spec, const char *s)
 {
-	put_padded(sink, spec, s,
-		   spec->precision < 0 ? strlen(s) : strnlen(s, (size_t)spec->precision));
+	put_padded(spec, s, spec->precision < 0 ? strlen(s) : strnlen(s, (size_t)spec->precision));
 }
 
-static void format_to(struct sink *sink, const char *fmt, va_list ap)
+static void print_args(const char *fmt, va_list ap)
 {
 	for (;;) {
 		struct spec spec = {.precision = -1};
@@ -115,7 +96,7 @@ static void format_to(struct sink *sink, const char *fmt, va_list ap)
 
 		while (*fmt && *fmt != '%')
 			fmt++;
-		sink_put(sink, start, (size_t)(fmt - start));
+		serial_write(start, (size_t)(fmt - start));
 		if (!*fmt)
 			return;
 		start = fmt++;
@@ -132,34 +113,34 @@ static void format_to(struct sink *sink, const char *fmt, va_list ap)
 			spec.longs++;
 		spec.conversion = *fmt ? *fmt++ : '\0';
 		switch (spec.conversion) {
-		case 'd':
-			put_signed(sink, &spec, spec.longs ? va_arg(ap, long) : va_arg(ap, int));
-			break;
+		case 'd': put_signed(&spec, spec.longs ? va_arg(ap, long) : va_arg(ap, int)); break;
 		case 'u':
 		case 'x':
-			put_number(sink, &spec,
+			put_number(&spec,
 				   spec.longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned),
 				   false);
 			break;
-		case 'p': put_number(sink, &spec, (uintptr_t)va_arg(ap, void *), false); break;
-		case 's': put_string(sink, &spec, va_arg(ap, const char *)); break;
+		case 'p': put_number(&spec, (uintptr_t)va_arg(ap, void *), false); break;
+		case 's': put_string(&spec, va_arg(ap, const char *)); break;
 		case 'c':
 			c = (char)va_arg(ap, int);
-			put_padded(sink, &spec, &c, 1);
+			put_padded(&spec, &c, 1);
 			break;
-		case '%': sink_put(sink, "%", 1); break;
-		default: sink_put(sink, start, (size_t)(fmt - start)); break;
+		case '%': serial_write("%", 1); break;
+		default: serial_write(start, (size_t)(fmt - start)); break;
 		}
 	}
 }
 
 void vprint(const char *fmt, va_list ap)
 {
-	struct sink sink = {0};
+	va_list copy;
 
+	va_copy(copy, ap);
 	spin_lock(&print_lock);
-	format_to(&sink, fmt, ap);
+	print_args(fmt, copy);
 	spin_unlock(&print_lock);
+	va_end(copy);
 }
 
 void print(const char *fmt, ...)
@@ -169,24 +150,4 @@ void print(const char *fmt, ...)
 	va_start(ap, fmt);
 	vprint(fmt, ap);
 	va_end(ap);
-}
-
-size_t vformat(char *buf, size_t size, const char *fmt, va_list ap)
-{
-	struct sink sink = {.buf = buf, .size = size - 1};
-
-	format_to(&sink, fmt, ap);
-	buf[sink.len < sink.size ? sink.len : sink.size] = '\0';
-	return sink.len;
-}
-
-size_t format(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-	size_t n;
-
-	va_start(ap, fmt);
-	n = vformat(buf, size, fmt, ap);
-	va_end(ap);
-	return n;
 }

@@ -9,7 +9,6 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 
 struct spinlock {
 	atomic_bool taken;
@@ -21,10 +20,5 @@ void spin_unlock(struct spinlock *lock);
 /* One call's output is never mixed with another CPU's. */
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void vprint(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
-
-/* Writes at most size bytes with the closing NUL; returns the length that the whole text has. */
-size_t format(char *buf, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-size_t vformat(char *buf, size_t size, const char *fmt, va_list ap)
-	__attribute__((format(printf, 3, 0)));
 
 #endif

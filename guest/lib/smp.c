@@ -11,7 +11,7 @@
 enum {
 	INIT_DELAY_US = 10000, /* SDM volume 3, 8.4.4.1 */
 	STARTUP_DELAY_US = 200,
-	START_TIMEOUT_MS = 2000,
+	START_TIMEOUT_MS = 2000, /* from one CPU to the next */
 };
 
 static struct {
@@ -50,6 +50,21 @@ static void send_startup(unsigned apic_id)
 	lapic_send_startup(apic_id, SMP_TRAMPOLINE_GPA >> 12);
 }
 
+/* Returns when that many are there, or when none has come for START_TIMEOUT_MS. */
+static unsigned wait_online(unsigned wanted)
+{
+	unsigned online = 0, before;
+
+	do {
+		before = online;
+		lapic_timer_start(START_TIMEOUT_MS, false);
+		while ((online = atomic_load(&smp.online)) == before && online < wanted &&
+		       !lapic_timer_expired())
+			cpu_relax();
+	} while (online != before);
+	return online;
+}
+
 unsigned smp_start(unsigned max, void (*fn)(unsigned cpu))
 {
 	unsigned wanted;
@@ -57,8 +72,7 @@ unsigned smp_start(unsigned max, void (*fn)(unsigned cpu))
 	if (smp.fn)
 		guest_panic("smp_start() called twice");
 	smp.fn = fn;
-	memcpy(phys_ptr(SMP_TRAMPOLINE_GPA), ap_trampoline,
-	       (size_t)(ap_trampoline_end - ap_trampoline));
+	memcpy(phys_ptr(SMP_TRAMPOLINE_GPA), ap_trampoline, ap_trampoline_bytes);
 	wanted = each_ap(max, lapic_send_init);
 	if (wanted == 0)
 		return 1;
@@ -66,10 +80,7 @@ unsigned smp_start(unsigned max, void (*fn)(unsigned cpu))
 	each_ap(max, send_startup);
 	lapic_delay_us(STARTUP_DELAY_US);
 	each_ap(max, send_startup); /* ignored by those already up */
-	lapic_timer_start(START_TIMEOUT_MS, false);
-	while (atomic_load(&smp.online) < wanted && !lapic_timer_expired())
-		cpu_relax();
-	return 1 + atomic_load(&smp.online);
+	return 1 + wait_online(wanted);
 }
 
 void ap_start(unsigned stack)

@@ -12,8 +12,8 @@
 #define SMP_TRAMPOLINE_GPA UINT64_C(0x8000)
 
 /*
- * Starts CPUs until max run, this one included, and waits for them, at most two seconds. Returns how
- * many run. Each AP calls fn(cpu), cpu counting from 1 in order of arrival. devtree_init() and
+ * Starts CPUs until max run, this one included, and waits for them, unless none comes for two seconds.
+ * Returns how many run. Each AP calls fn(cpu), cpu counting from 1 in order of arrival. devtree_init() and
  * lapic_init() come first. Once a boot.
  */
 unsigned smp_start(unsigned max, void (*fn)(unsigned cpu));
@@ -35,6 +35,7 @@ void smp_barrier_wait(struct smp_barrier *barrier, unsigned n);
 _Noreturn void ap_start(unsigned stack);
 
 /* The trampoline's code in ap_entry.S. */
-extern const uint8_t ap_trampoline[], ap_trampoline_end[];
+extern const uint8_t ap_trampoline[];
+extern const uint32_t ap_trampoline_bytes;
 
 #endif

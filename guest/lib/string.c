@@ -71,8 +71,11 @@ size_t strnlen(const char *s, size_t max)
 	return end ? (size_t)(end - s) : max;
 }
 
+/* Most strings that differ do so at once. */
 int strcmp(const char *a, const char *b)
 {
+	if (*a != *b)
+		return (unsigned char)*a - (unsigned char)*b;
 	return memcmp(a, b, strlen(a) + 1);
 }
 

@@ -32,22 +32,24 @@ static bool locked(uint64_t gpa)
 	return old == 7 && sum == 5 && mmio_read32(gpa) == 0x100105;
 }
 
+/* Returns what was there. */
+static uint32_t cmpxchg(uint64_t gpa, uint32_t expected, uint32_t val)
+{
+	uint32_t seen;
+
+	__asm__ volatile("lock cmpxchgl %2, (%1)"
+			 : "=a"(seen)
+			 : "r"(gpa), "r"(val), "0"(expected)
+			 : "memory", "cc");
+	return seen;
+}
+
 static bool compare_and_exchange(uint64_t gpa)
 {
-	uint32_t wrong = 2, right = 1;
-
 	mmio_write32(gpa, 1);
-	__asm__ volatile("lock cmpxchgl %2, (%1)"
-			 : "+a"(wrong)
-			 : "r"(gpa), "r"(9)
-			 : "memory", "cc");
-	if (wrong != 1 || mmio_read32(gpa) != 1)
+	if (cmpxchg(gpa, 2, 9) != 1 || mmio_read32(gpa) != 1)
 		return false;
-	__asm__ volatile("lock cmpxchgl %2, (%1)"
-			 : "+a"(right)
-			 : "r"(gpa), "r"(9)
-			 : "memory", "cc");
-	return right == 1 && mmio_read32(gpa) == 9;
+	return cmpxchg(gpa, 1, 9) == 1 && mmio_read32(gpa) == 9;
 }
 
 static bool extension(uint64_t gpa)

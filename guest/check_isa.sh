@@ -1,0 +1,23 @@
+#!/bin/sh
+# check_isa.sh KERNEL... - fails when a kernel holds an instruction that it must not: what some hosts'
+# KVM cannot emulate, and SSE, x87 and MMX, which no kernel turns on. Needs objdump.
+set -eu
+
+forbidden='cmpxchg16b|popcnt|xrstor[a-z0-9]*|xsave[a-z0-9]*|fxsave|fxrstor|int3|int|clac|stac|fwait|[ml]fence|sfence|swapgs|syscall|sysret|movbe|tzcnt|lzcnt'
+status=0
+
+for kernel in "$@"; do
+	code=$(objdump -d --no-show-raw-insn "$kernel") || exit 2
+	if ! printf '%s\n' "$code" | grep -q '<pvh_entry>:'; then
+		echo "$kernel: no pvh_entry in its code" >&2
+		status=1
+	fi
+	found=$(printf '%s\n' "$code" |
+		grep -E "^ *[0-9a-f]+:[[:space:]]+((lock|rep|repz|repnz) )?($forbidden)([[:space:]]|\$)|%(x|y|z)mm[0-9]|%mm[0-9]|%st\b" |
+		head -5) || true
+	if [ -n "$found" ]; then
+		printf '%s:\n%s\n' "$kernel" "$found" >&2
+		status=1
+	fi
+done
+exit $status
