@@ -72,6 +72,7 @@ static int vm_prepare(struct vm *vm, const struct config *config, struct diag *d
 		.boot = config->boot,
 		.stdio = true,
 		.time_exits = config->time_exits,
+		.no_coalesce = config->no_coalesce,
 		.timeout_ns = config->timeout_ns,
 	};
 	int r = open_files(&files, config, &opts, diag);

@@ -24,6 +24,7 @@ const char config_run_help[] =
 	"      --stats             print exits by reason and device at the end\n"
 	"      --stats=json:FILE   write them to FILE\n"
 	"      --time-exits        with --stats: also the time spent in each device\n"
+	"      --no-coalesce       an exit for every write, also where KVM could collect them\n"
 	"  -h, --help              this text\n"
 	"\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
@@ -170,6 +171,7 @@ enum {
 	OPT_EXIT_CODE,
 	OPT_STATS,
 	OPT_TIME_EXITS,
+	OPT_NO_COALESCE,
 };
 
 static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
@@ -182,6 +184,7 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	case OPT_TIME_EXITS: config->time_exits = true; return 0;
+	case OPT_NO_COALESCE: config->no_coalesce = true; return 0;
 	default: return config_machine_option(config, opt, arg, diag);
 	}
 }
@@ -211,6 +214,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
 		{"stats", optional_argument, NULL, OPT_STATS},
 		{"time-exits", no_argument, NULL, OPT_TIME_EXITS},
+		{"no-coalesce", no_argument, NULL, OPT_NO_COALESCE},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};

@@ -34,6 +34,7 @@ struct config {
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
 	bool time_exits;
+	bool no_coalesce;
 	enum config_exit_code exit_code;
 };
 

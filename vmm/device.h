@@ -21,7 +21,8 @@
 struct device;
 struct guest_mem;
 
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S  INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
 
 struct clock_src {
 	int64_t (*realtime_ns)(const struct clock_src *clk);  /* since 1970-01-01T00:00:00Z */
@@ -84,7 +85,12 @@ struct device_class {
 	const char *acpi_hid;       /* "PNP0501"; NULL: not in the DSDT */
 	size_t state_size;
 	uint8_t max_access; /* bytes; the bus splits wider accesses. 0 means 8. */
-	bool self_locked;   /* ops need no lock: the device synchronises itself */
+	/*
+	 * Writes to the first so many bytes of range 0 may come late, though before any other access by
+	 * the same vCPU: KVM may collect them without an exit.
+	 */
+	uint8_t coalesce_len;
+	bool self_locked; /* ops need no lock: the device synchronises itself */
 	int (*init)(struct device *dev, const struct device_env *env); /* may be NULL */
 	void (*reset)(struct device *dev);                             /* may be NULL */
 	void (*fini)(struct device *dev);                              /* may be NULL */

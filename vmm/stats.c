@@ -92,6 +92,9 @@ void stats_print(FILE *out, struct vm *vm)
 	struct bus_view mmio = bus_view_read(vm->mmio, "MMIO");
 
 	print_exits(out, vm);
+	if (vm->coalesced.ring)
+		fprintf(out, "writes collected by KVM without an exit: %" PRIu64 "\n",
+			atomic_load(&vm->coalesced.drained));
 	print_bus(out, &pio, vm->time_exits);
 	print_bus(out, &mmio, vm->time_exits);
 	free(pio.count);
@@ -225,6 +228,7 @@ int stats_write_json(const char *path, struct vm *vm, const struct vm_end *end, 
 
 	json_object_object_add(root, "end", json_end(end, exit_status));
 	json_object_object_add(root, "exits", json_exits(vm));
+	json_add_u64(root, "coalesced_writes", atomic_load(&vm->coalesced.drained));
 	json_object_object_add(root, "pio", json_bus(vm->pio, vm->time_exits));
 	json_object_object_add(root, "mmio", json_bus(vm->mmio, vm->time_exits));
 	n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);

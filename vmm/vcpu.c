@@ -250,6 +250,8 @@ bool vcpu_dispatch(struct vcpu *vcpu)
 	uint32_t reason = vcpu->run->exit_reason;
 
 	count_exit(vcpu, reason);
+	if (vcpu->coalesced && coalesced_pending(vcpu->coalesced))
+		coalesced_drain(vcpu->coalesced, vcpu->pio, vcpu->mmio);
 	if (__builtin_expect(reason == KVM_EXIT_IO, 1)) {
 		dispatch_io(vcpu);
 		return true;

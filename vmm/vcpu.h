@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "base/diag.h"
+#include "coalesced.h"
 #include "device.h"
 #include "iobus.h"
 #include "kvm.h"
@@ -54,7 +55,8 @@ struct vcpu {
 	_Alignas(64) struct kvm_run *run;
 	size_t run_bytes;
 	struct iobus_reader *pio, *mmio;
-	struct power *power; /* borrowed */
+	struct power *power;         /* borrowed */
+	struct coalesced *coalesced; /* borrowed; NULL: nothing is coalesced */
 	int fd;
 	unsigned index;
 	atomic_bool stop;

@@ -15,6 +15,7 @@
 #include "arch/x86_64/arch.h"
 #include "base/diag.h"
 #include "boot/boot.h"
+#include "coalesced.h"
 #include "console.h"
 #include "device.h"
 #include "event.h"
@@ -42,6 +43,7 @@ struct vm_opts {
 	unsigned nr_initrds;
 	bool stdio; /* connect the console to stdin and stdout; else output is dropped */
 	bool time_exits;
+	bool no_coalesce;   /* an exit for every write */
 	int64_t timeout_ns; /* 0: none */
 };
 
@@ -52,6 +54,9 @@ struct vm {
 	struct guest_mem mem;
 	struct arch_cpu_model cpu_model;
 	struct iobus *pio, *mmio;
+	struct iobus_reader *event_pio, *event_mmio; /* of the event thread */
+	struct coalesced coalesced;
+	int64_t drain_ns;  /* until the event thread looks at the ring again */
 	struct vcpu *vcpu; /* machine.cpus of them */
 	unsigned nr_vcpus;
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
@@ -60,7 +65,7 @@ struct vm {
 	struct event_loop loop;
 	struct console console;
 	struct char_backend null_backend;
-	struct event_source signals, timeout;
+	struct event_source signals, timeout, drain;
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */
 	bool time_exits;

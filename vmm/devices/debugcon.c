@@ -74,6 +74,7 @@ const struct device_class debugcon_class = {
 	.fdt_compatible = "tollgate,debugcon",
 	.state_size = sizeof(struct debugcon),
 	.max_access = 1,
+	.coalesce_len = 1,
 	.init = debugcon_init,
 	.read = debugcon_read,
 	.write = debugcon_write,

@@ -49,6 +49,7 @@ const struct device_class port80_class = {
 	.fdt_compatible = "tollgate,post-port",
 	.state_size = sizeof(struct port80),
 	.max_access = 1,
+	.coalesce_len = 1,
 	.reset = port80_reset,
 	.read = port80_read,
 	.write = port80_write,

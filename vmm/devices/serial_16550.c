@@ -620,6 +620,7 @@ const struct device_class serial_16550_class = {
 	.acpi_hid = "PNP0501",
 	.state_size = sizeof(struct uart),
 	.max_access = 1,
+	.coalesce_len = 1,
 	.init = uart_init,
 	.reset = uart_reset,
 	.read = uart_read,
