@@ -3,11 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -32,10 +34,13 @@ static bool port_put(struct char_backend *be, uint8_t byte)
 			return false;
 	}
 	port->ring[head % CONSOLE_RING_BYTES] = byte;
-	atomic_store_explicit(&port->head, head + 1, memory_order_release);
-	/* The first byte after silence wakes the loop; it then looks again on its own. */
-	if (!atomic_load_explicit(&port->console->active, memory_order_relaxed) &&
-	    !atomic_exchange(&port->console->active, true))
+	/*
+	 * The first byte after silence wakes the loop; it then looks again on its own. Sequentially
+	 * consistent, as timer_ready() is: were the load of active done before the byte is seen, both
+	 * sides could leave it to the other.
+	 */
+	atomic_store(&port->head, head + 1);
+	if (!atomic_load(&port->console->active) && !atomic_exchange(&port->console->active, true))
 		event_loop_wake(port->console->loop);
 	return true;
 }
@@ -76,11 +81,37 @@ struct console_port *console_port_add(struct console *con)
 	return port;
 }
 
+/*
+ * A write that blocks would keep signals and Ctrl-a x waiting. A pipe that could not be opened anew
+ * blocks, but not for up to PIPE_BUF bytes while it polls writable (pipe(7)).
+ */
+static ssize_t pipe_write(int fd, const uint8_t *buf, size_t n)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+
+	if (poll(&pfd, 1, 0) == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return write(fd, buf, n < PIPE_BUF ? n : PIPE_BUF);
+}
+
 static ssize_t out_write(const struct console *con, const uint8_t *buf, size_t n)
 {
-	if (con->out_is_socket)
-		return send(con->out.fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return write(con->out.fd, buf, n);
+	switch (con->out_kind) {
+	case CONSOLE_OUT_SOCKET: return send(con->out.fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	case CONSOLE_OUT_BLOCKING_PIPE: return pipe_write(con->out.fd, buf, n);
+	default: return write(con->out.fd, buf, n);
+	}
+}
+
+/* Nobody will ever read what follows: end as a pipe's writer does. */
+static void out_failed(struct console *con, int err)
+{
+	const char *by = err == EPIPE ? "stdout closed" : "stdout takes no more";
+
+	con->out_broken = true;
+	con->power->end(con->power, (struct vm_end){.kind = VM_END_KILLED, .by = by});
 }
 
 /* Writes one port's ring until it is empty (true) or stdout takes no more (false). */
@@ -102,14 +133,12 @@ static bool port_drain(struct console *con, struct console_port *port)
 				continue;
 			if (errno == EAGAIN)
 				return false;
-			con->out_broken =
-				true; /* nobody will ever read it: end as a pipe's writer does */
-			con->power->end(con->power, (struct vm_end){.kind = VM_END_KILLED,
-								    .by = "stdout closed"});
+			out_failed(con, errno);
 			continue;
 		}
 		tail += (unsigned)done;
-		atomic_store_explicit(&port->tail, tail, memory_order_release);
+		/* Before the look at refused; port_put() marks it and then looks at tail. */
+		atomic_store(&port->tail, tail);
 	}
 }
 
@@ -123,24 +152,21 @@ static void port_tell_room(struct console_port *port)
 	device_unlock(port->dev);
 }
 
-/* True when every ring is empty. */
-static bool drain_all(struct console *con)
-{
-	bool empty = true;
-
-	for (unsigned i = 0; i < con->nr_ports; i++) {
-		empty &= port_drain(con, &con->port[i]);
-		port_tell_room(&con->port[i]);
-	}
-	return empty;
-}
-
 static bool all_empty(const struct console *con)
 {
 	for (unsigned i = 0; i < con->nr_ports; i++)
 		if (atomic_load(&con->port[i].head) != atomic_load(&con->port[i].tail))
 			return false;
 	return true;
+}
+
+/* True when every ring is empty, also of what a device held back while it was full. */
+static bool drain_all(struct console *con)
+{
+	for (unsigned i = 0; i < con->nr_ports; i++)
+		if (port_drain(con, &con->port[i]))
+			port_tell_room(&con->port[i]);
+	return all_empty(con);
 }
 
 static void flush_later(const struct console *con)
@@ -257,7 +283,6 @@ static void in_ready(struct event_source *src, uint32_t epoll_events)
 		return;
 	if (n <= 0) {
 		/* End of input, or a terminal that went away: the guest goes on without. */
-		con->input_eof = true;
 		event_loop_remove(con->loop, src);
 		return;
 	}
@@ -274,32 +299,68 @@ void console_woken(struct console *con)
 	input_pump(con);
 }
 
+/* The controlling terminal by its other name, which a user who may not open the first may open. */
+static int open_controlling(const struct stat *st, int flags)
+{
+	int own = open("/dev/tty", flags);
+	unsigned dev;
+
+	if (own >= 0 && (ioctl(own, TIOCGDEV, &dev) < 0 || dev != st->st_rdev)) {
+		close(own);
+		own = -1;
+	}
+	return own;
+}
+
 /*
  * stdin and stdout share their file description with the shell and others, who must not find it
- * non-blocking. A pipe or a terminal is opened anew instead; *ret_own says that it was.
+ * non-blocking. A pipe or a terminal is opened anew instead; *ret_own says that it was. It cannot be
+ * when it belongs to another user, as after su or sudo.
  */
-static int open_anew(int fd, int flags, bool *ret_own)
+static int open_anew(int fd, int flags, const struct stat *st, bool *ret_own)
 {
 	char path[32];
-	struct stat st;
 	int own;
 
 	*ret_own = false;
-	if (fstat(fd, &st) < 0 || (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)))
+	if (!S_ISFIFO(st->st_mode) && !S_ISCHR(st->st_mode))
 		return fd;
+	flags |= O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	own = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	own = open(path, flags);
+	if (own < 0 && S_ISCHR(st->st_mode))
+		own = open_controlling(st, flags);
 	if (own < 0)
 		return fd;
 	*ret_own = true;
 	return own;
 }
 
-static bool is_socket(int fd)
+static int take_stdout(struct console *con, struct diag *diag)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	if (fstat(STDOUT_FILENO, &st) < 0)
+		return diag_set(diag, -errno, "standard output");
+	con->out = (struct event_source){.ready = out_ready};
+	con->out.fd = open_anew(STDOUT_FILENO, O_WRONLY, &st, &con->own_out);
+	if (S_ISSOCK(st.st_mode))
+		con->out_kind = CONSOLE_OUT_SOCKET;
+	else if (S_ISFIFO(st.st_mode) && !con->own_out)
+		con->out_kind = CONSOLE_OUT_BLOCKING_PIPE;
+	return 0;
+}
+
+static int take_stdin(struct console *con, struct diag *diag)
+{
+	struct stat st;
+
+	if (fstat(STDIN_FILENO, &st) < 0)
+		return diag_set(diag, -errno, "standard input");
+	con->in = (struct event_source){.events = EPOLLIN, .ready = in_ready};
+	con->in.fd = open_anew(STDIN_FILENO, O_RDONLY, &st, &con->own_in);
+	con->in_is_tty = isatty(STDIN_FILENO) == 1;
+	return 0;
 }
 
 int console_init(struct console *con, struct event_loop *loop, struct power *power,
@@ -317,15 +378,13 @@ int console_init(struct console *con, struct event_loop *loop, struct power *pow
 	}
 	con->timer =
 		(struct event_source){.fd = con->timer_fd, .events = EPOLLIN, .ready = timer_ready};
-	con->out = (struct event_source){.ready = out_ready};
-	con->out.fd = open_anew(STDOUT_FILENO, O_WRONLY, &con->own_out);
-	con->out_is_socket = is_socket(STDOUT_FILENO);
-	con->in = (struct event_source){.events = EPOLLIN, .ready = in_ready};
-	con->in.fd = open_anew(STDIN_FILENO, O_RDONLY, &con->own_in);
-	con->in_is_tty = isatty(STDIN_FILENO) == 1;
-	r = event_loop_add(loop, &con->timer);
-	if (r == 0 && event_loop_add(loop, &con->out) < 0)
-		con->out_broken = true; /* stdout is closed: nothing to write to */
+	r = take_stdout(con, diag);
+	if (r == 0)
+		r = take_stdin(con, diag);
+	if (r == 0)
+		r = event_loop_add(loop, &con->timer);
+	if (r == 0)
+		r = event_loop_add(loop, &con->out);
 	if (r < 0) {
 		diag_set(diag, r, "console events");
 		console_fini(con);
@@ -338,13 +397,7 @@ int console_init(struct console *con, struct event_loop *loop, struct power *pow
 
 int console_start(struct console *con)
 {
-	int r = event_loop_add(con->loop, &con->in);
-
-	if (r == -EBADF) { /* started with stdin closed */
-		con->input_eof = true;
-		return 0;
-	}
-	return r;
+	return event_loop_add(con->loop, &con->in);
 }
 
 void console_resume(struct console *con)
@@ -368,8 +421,6 @@ void console_fini(struct console *con)
 	if (con->nr_ports) {
 		int64_t until_ns = now_ns() + NS_PER_S;
 
-		for (unsigned i = 0; i < con->nr_ports; i++)
-			con->port[i].dev = NULL; /* devices may be gone; no more tx_room */
 		while (!drain_all(con) && now_ns() < until_ns) {
 			struct pollfd pfd = {.fd = con->out.fd, .events = POLLOUT};
 

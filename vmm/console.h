@@ -43,6 +43,12 @@ struct console_port {
 	atomic_bool refused;    /* put failed since tx_room was last called */
 };
 
+enum console_out_kind {
+	CONSOLE_OUT_PLAIN, /* a description of our own, without blocking; or a file */
+	CONSOLE_OUT_SOCKET,
+	CONSOLE_OUT_BLOCKING_PIPE, /* shared with others, who rely on its blocking */
+};
+
 struct console {
 	struct event_loop *loop; /* borrowed */
 	struct power *power;     /* borrowed */
@@ -56,16 +62,17 @@ struct console {
 	atomic_bool input_wanted;
 	bool out_blocked; /* waiting for EPOLLOUT */
 	bool out_broken;  /* EPIPE and the like: output is dropped */
-	bool out_is_socket, own_out, own_in;
+	bool own_out, own_in;
+	enum console_out_kind out_kind;
 
 	uint8_t input[CONSOLE_INPUT_BYTES];
 	unsigned input_head, input_tail; /* free-running */
-	bool input_eof, escape_seen, in_is_tty;
+	bool escape_seen, in_is_tty;
 };
 
 /*
- * Takes over stdin and stdout: a terminal on stdin becomes raw. loop and power are borrowed until
- * console_fini(). -errno with diag.
+ * Takes over stdin and stdout, which are open: a terminal on stdin becomes raw. loop and power are
+ * borrowed until console_fini(). -errno with diag.
  */
 int console_init(struct console *con, struct event_loop *loop, struct power *power,
 		 struct diag *diag);
@@ -84,7 +91,7 @@ void console_woken(struct console *con);
 
 /*
  * Writes what is left, for at most a second when the reader is slow, and gives the terminal back.
- * Takes a zeroed console too.
+ * The ports' devices must still be there. Takes a zeroed console too.
  */
 void console_fini(struct console *con);
 
