@@ -47,9 +47,21 @@ void event_loop_fini(struct event_loop *loop)
 	*loop = (struct event_loop){0};
 }
 
+/*
+ * What epoll is asked for. It reports EPOLLERR and EPOLLHUP unasked, which for a source that nothing
+ * is wanted of would be a loop without end: edge-triggered, they come once, and once is ignored.
+ */
+static struct epoll_event epoll_interest(struct event_source *src)
+{
+	return (struct epoll_event){
+		.events = src->events ? src->events : (uint32_t)EPOLLET,
+		.data.ptr = src,
+	};
+}
+
 int event_loop_add(struct event_loop *loop, struct event_source *src)
 {
-	struct epoll_event ev = {.events = src->events, .data.ptr = src};
+	struct epoll_event ev = epoll_interest(src);
 
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, src->fd, &ev) < 0) {
 		if (errno != EPERM || loop->nr_always == EVENT_ALWAYS_READY_MAX)
@@ -63,12 +75,11 @@ int event_loop_add(struct event_loop *loop, struct event_source *src)
 
 void event_loop_want(struct event_loop *loop, struct event_source *src, uint32_t events)
 {
-	struct epoll_event ev = {.events = events, .data.ptr = src};
-
 	if (!src->added || src->events == events)
 		return;
 	src->events = events;
 	if (!src->always_ready) {
+		struct epoll_event ev = epoll_interest(src);
 		int r = epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, src->fd, &ev);
 
 		assert(r == 0);
@@ -120,7 +131,7 @@ void event_loop_run(struct event_loop *loop)
 		for (int i = 0; i < n; i++) {
 			struct event_source *src = ev[i].data.ptr;
 
-			if (src->added)
+			if (src->added && src->events)
 				src->ready(src, ev[i].events);
 		}
 	}

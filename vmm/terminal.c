@@ -28,7 +28,8 @@ static void crash(int sig)
 
 static void arm_crash_handlers(void)
 {
-	static const int sigs[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	static const int sigs[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,  SIGABRT,
+				   SIGQUIT, SIGTRAP, SIGSYS, SIGXCPU, SIGXFSZ};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++) {
 		struct sigaction sa = {.sa_handler = crash};
@@ -41,9 +42,10 @@ static void arm_crash_handlers(void)
 
 void terminal_raw(int fd)
 {
+	pid_t foreground = tcgetpgrp(fd);
 	struct termios raw;
 
-	if (tcgetpgrp(fd) != getpgrp())
+	if (foreground >= 0 && foreground != getpgrp())
 		return; /* in the background tcsetattr() would stop us with SIGTTOU */
 	if (!terminal.armed) {
 		if (tcgetattr(fd, &terminal.old) < 0)

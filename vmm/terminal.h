@@ -4,9 +4,9 @@
 
 /*
  * Makes the terminal behind fd raw: no echo, no line editing, no signal keys; output processing
- * stays on. The first call remembers the old mode and arranges that a crash (SIGSEGV, SIGBUS,
- * SIGILL, SIGFPE, SIGABRT) and exit() restore it. No effect when fd is no terminal, or when we are
- * not in its foreground process group.
+ * stays on. The first call remembers the old mode and arranges that exit() and the signals that end
+ * a process with a core dump (SIGSEGV, SIGABRT, SIGQUIT, …) restore it. No effect when fd is no
+ * terminal, or when it is our controlling one and we are in its background.
  */
 void terminal_raw(int fd);
 
