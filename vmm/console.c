@@ -160,13 +160,18 @@ static bool all_empty(const struct console *con)
 	return true;
 }
 
-/* True when every ring is empty, also of what a device held back while it was full. */
+/* False when stdout takes no more. A device that had held bytes back may have filled its ring anew. */
 static bool drain_all(struct console *con)
 {
-	for (unsigned i = 0; i < con->nr_ports; i++)
+	bool takes_more = true;
+
+	for (unsigned i = 0; i < con->nr_ports; i++) {
 		if (port_drain(con, &con->port[i]))
 			port_tell_room(&con->port[i]);
-	return all_empty(con);
+		else
+			takes_more = false;
+	}
+	return takes_more;
 }
 
 static void flush_later(const struct console *con)
@@ -420,12 +425,11 @@ void console_fini(struct console *con)
 		return;
 	if (con->nr_ports) {
 		int64_t until_ns = now_ns() + NS_PER_S;
+		struct pollfd pfd = {.fd = con->out.fd, .events = POLLOUT};
 
-		while (!drain_all(con) && now_ns() < until_ns) {
-			struct pollfd pfd = {.fd = con->out.fd, .events = POLLOUT};
-
-			poll(&pfd, 1, 100);
-		}
+		while (!all_empty(con) && now_ns() < until_ns)
+			if (!drain_all(con))
+				poll(&pfd, 1, 100);
 	}
 	terminal_restore();
 	event_loop_remove(con->loop, &con->in);
