@@ -4,15 +4,18 @@
  * The port and the memory-mapped address space are two buses of this code. Each vCPU owns one
  * reader per bus; an access through a reader takes no lock but the device's own and never waits for
  * a writer. Writers (iobus_add, iobus_remove, any thread) copy the snapshot, publish the copy and
- * free the old one once every reader has left it.
+ * reuse the old one once every reader has left it; docs/iobus.md says why it is done this way.
  *
  * Defined once, here, for every device:
- * - an access inside one range and no wider than the class's max_access is one read or write;
- * - anything else (wider, of a size that is no power of two, not naturally aligned within the range
- *   while wider than max_access, straddling ranges or the edge of one) is split, lowest address
- *   first, into the largest power-of-two pieces that fit;
- * - bytes that no range claims, and bytes past the top of the address space, read as all ones, and
- *   writes to them are dropped; both are counted as unclaimed;
+ * - an access is cut where ranges begin and end. Each part that a range claims reaches its device,
+ *   lowest address first, as reads or writes of 8, 4, 2 or 1 bytes: each time the largest of these
+ *   that is no wider than the class's max_access and no longer than what is left of the part;
+ * - so an access of 1, 2, 4 or 8 bytes, inside one range and no wider than max_access, is one read
+ *   or write. Alignment plays no part: what a device thinks of an unaligned one it tells from off
+ *   and size;
+ * - bytes that no range claims, and bytes past the top of the address space (an access never wraps
+ *   to address 0), read as all ones, and writes to them are dropped; both are counted as unclaimed;
+ * - all parts of one access see one snapshot; the device's lock is taken for each read or write;
  * - string I/O (count > 1) is count accesses to the same address, in order.
  */
 #ifndef VMM_IOBUS_H
@@ -37,7 +40,7 @@ struct iobus_range {
 	uint64_t first,
 		len; /* len in bytes, not 0; first + len must not pass the top of the space */
 	struct device *dev; /* borrowed until iobus_remove() returned */
-	const char *owner;  /* borrowed as long; names the range in errors and statistics */
+	const char *owner;  /* not NULL, borrowed as long; for errors and statistics */
 	uint8_t region;     /* handed to the device as io_at.range */
 };
 
@@ -48,9 +51,13 @@ int iobus_create(enum iobus_space space, struct iobus **ret);
 struct iobus *iobus_destroy(struct iobus *bus);
 
 /*
- * Registers a range; accesses that start after this returned find it. -EINVAL for an empty range or
- * one that wraps, -EEXIST for an overlap (diag names both owners), -ENOMEM, -ENOSPC past the limit
- * of ranges.
+ * Registers a range; accesses that start after this returned find it. -EINVAL for an empty range,
+ * one that passes the top of the space, or a class that lacks read or write or whose max_access is
+ * not 0, 1, 2, 4 or 8; -EEXIST for an overlap (diag names both owners), -ENOMEM, -ENOSPC past
+ * 65,536 ranges. Nothing has changed on failure.
+ *
+ * This, iobus_add_many() and iobus_remove() wait for accesses under way: none may be called from a
+ * device's op, nor with a lock held that an op takes.
  */
 int iobus_add(struct iobus *bus, const struct iobus_range *range, struct diag *diag);
 
@@ -62,11 +69,16 @@ int iobus_add_many(struct iobus *bus, const struct iobus_range *ranges, size_t n
 
 /*
  * Removes the range that starts at first; once this returned no reader is inside the device through
- * it and none will be. -ENOENT when there is none. Must not be called from a device's op.
+ * it and none will be, so the device may be destroyed. -ENOENT when there is none, and no other
+ * failure: it needs no memory.
  */
 int iobus_remove(struct iobus *bus, uint64_t first, struct diag *diag);
 
-/* A reader for one thread at a time. Returns 0 or -ENOMEM; the caller owns *ret. */
+/*
+ * A reader for one thread at a time, and not from within an access through it. Between accesses,
+ * so all the while its thread is in KVM_RUN, it holds up no writer. Returns 0 or -ENOMEM; the caller
+ * owns *ret.
+ */
 int iobus_reader_create(struct iobus *bus, struct iobus_reader **ret);
 struct iobus_reader *iobus_reader_destroy(struct iobus_reader *reader); /* takes and returns NULL */
 
@@ -80,28 +92,32 @@ void iobus_read_string(struct iobus_reader *reader, uint64_t addr, unsigned size
 void iobus_write_string(struct iobus_reader *reader, uint64_t addr, unsigned size, uint32_t count,
 			const void *data);
 
-/* Measure the time each access spends in dispatch (two clock readings an access). Off at first. */
+/*
+ * Measure the time accesses spend in dispatch, lookup and device's lock included: two clock readings
+ * an access and one more for each further range it touches. Off at first. Waits as iobus_add() does.
+ */
 void iobus_set_timing(struct iobus *bus, bool on);
 
 /* Counters of one range, summed over all readers, also those already destroyed. */
 struct iobus_count {
 	uint64_t first, len;
-	char owner[32];
+	char owner[32]; /* cut to fit */
 	uint64_t reads,
 		writes; /* accesses as the guest made them; a split one counts in each range */
-	uint64_t ns;    /* in dispatch, with timing on */
+	uint64_t ns;    /* in dispatch, while timing was on */
 };
 
-/* Accesses of the whole bus. */
+/* Accesses of the whole bus, also those to ranges removed since. */
 struct iobus_totals {
-	uint64_t reads, writes;                     /* guest accesses, each string element one */
-	uint64_t split;                             /* accesses that took more than one piece */
+	uint64_t reads, writes; /* guest accesses, each string element one */
+	uint64_t split; /* accesses that took several device ops, or one and had unclaimed bytes */
 	uint64_t unclaimed_reads, unclaimed_writes; /* accesses with at least one unclaimed byte */
 };
 
 /*
  * Copies the counters of every range, in address order, into buf (cap entries); returns how many
  * there are, which may be more than cap. May run beside readers; each number is then a recent one.
+ * ret_totals may be NULL.
  */
 size_t iobus_counts(struct iobus *bus, struct iobus_count *buf, size_t cap,
 		    struct iobus_totals *ret_totals);

@@ -1,0 +1,315 @@
+/*
+ * iobus.c - the readers' side of the bus: from a guest address to the device's op.
+ *
+ * Everything here runs on the thread that owns the reader, and takes no lock but the device's.
+ */
+#include "iobus.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+#include "device.h"
+#include "iobus_internal.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "data is in guest byte order");
+
+/*
+ * The orders of the two sides of the handshake with writers, when membarrier() is at hand. The
+ * ThreadSanitizer does not know membarrier(), so for it each side orders itself.
+ */
+enum {
+	ENTER_STORE_ORDER = IOBUS_TSAN ? memory_order_seq_cst : memory_order_release,
+	ENTER_LOAD_ORDER = IOBUS_TSAN ? memory_order_seq_cst : memory_order_acquire,
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * (uint64_t)NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* size is 1, 2, 4 or 8. */
+static inline uint64_t load_le(const uint8_t *p, unsigned size)
+{
+	uint64_t v8;
+	uint32_t v4;
+	uint16_t v2;
+
+	switch (size) {
+	case 1: return *p;
+	case 2: memcpy(&v2, p, sizeof(v2)); return v2;
+	case 4: memcpy(&v4, p, sizeof(v4)); return v4;
+	default: memcpy(&v8, p, sizeof(v8)); return v8;
+	}
+}
+
+/* What a device returned above size bytes goes nowhere. */
+static inline void store_le(uint8_t *p, unsigned size, uint64_t val)
+{
+	switch (size) {
+	case 1: memcpy(p, &val, 1); break;
+	case 2: memcpy(p, &val, 2); break;
+	case 4: memcpy(p, &val, 4); break;
+	default: memcpy(p, &val, 8); break;
+	}
+}
+
+/* Index of a size of 1, 2, 4 or 8 bytes in iobus_entry.fit. */
+static inline unsigned fit_index(unsigned size)
+{
+	return (unsigned)__builtin_ctz(size);
+}
+
+/* The guest's bytes. */
+union data {
+	uint8_t *in;        /* of a read */
+	const uint8_t *out; /* of a write */
+};
+
+/* One op on the device; size is 1, 2, 4 or 8. */
+static inline void entry_op(const struct iobus_entry *e, uint64_t off, unsigned size,
+			    enum iobus_dir dir, union data data)
+{
+	struct io_at at = e->fit[fit_index(size)];
+
+	at.off = off;
+	if (dir == IOBUS_WRITE)
+		e->write(e->range.dev, at, load_le(data.out, size));
+	else
+		store_le(data.in, size, e->read(e->range.dev, at));
+}
+
+/*
+ * Tells writers that this reader may hold a snapshot. What it loads of the bus next must not be
+ * loaded before the store is visible: the compiler is held by the signal fence, the processor by
+ * the membarrier() of the writer that goes by the store.
+ */
+static inline void reader_enter(struct iobus_reader *r)
+{
+	atomic_store_explicit(&r->active, r->seen, ENTER_STORE_ORDER);
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Release: whoever sees the 0 also sees this access done with the snapshot and the device. */
+static inline void reader_leave(struct iobus_reader *r)
+{
+	atomic_store_explicit(&r->active, 0, memory_order_release);
+}
+
+static const struct iobus_snapshot *reader_enter_snapshot(struct iobus_reader *r)
+{
+	if (r->bus->fenced)
+		atomic_store_explicit(&r->active, r->seen, memory_order_seq_cst);
+	else
+		reader_enter(r);
+	return atomic_load_explicit(&r->bus->snapshot, memory_order_seq_cst);
+}
+
+static void reader_remember(struct iobus_reader *r, const struct iobus_snapshot *s,
+			    const struct iobus_entry *e)
+{
+	r->seen = s->generation;
+	r->last_generation = r->bus->fenced || s->timed ? 0 : s->generation;
+	r->last = e;
+	r->last_count = iobus_counter_at(&r->counters, e->slot);
+}
+
+struct access {
+	uint64_t addr;
+	unsigned size; /* bytes, 1 to 8 */
+	enum iobus_dir dir;
+	union data data;
+};
+
+/* len bytes at pos of the access, all of them inside the range. Returns how many ops it took. */
+static unsigned access_part(const struct access *a, const struct iobus_entry *e, unsigned pos,
+			    unsigned len)
+{
+	unsigned ops = 0;
+
+	for (unsigned end = pos + len, size = e->max_access; pos < end; pos += size, ops++) {
+		union data data = a->data;
+
+		while (size > end - pos)
+			size /= 2;
+		if (a->dir == IOBUS_WRITE)
+			data.out += pos;
+		else
+			data.in += pos;
+		entry_op(e, a->addr + pos - e->range.first, size, a->dir, data);
+	}
+	return ops;
+}
+
+/* Bytes from addr, which no range claims, to the next range; e is what the search found. */
+static uint64_t snapshot_gap(const struct iobus_snapshot *s, const struct iobus_entry *e,
+			     uint64_t addr)
+{
+	if (addr >= e->range.first)
+		e++;
+	return e < s->entry + s->nr ? e->range.first - addr : UINT64_MAX;
+}
+
+static unsigned min_bytes(unsigned bytes, uint64_t limit)
+{
+	return bytes < limit ? bytes : (unsigned)limit;
+}
+
+/* An access that is not one op: cut at the edges of ranges, in the order of addresses. */
+static void access_split(struct iobus_reader *r, const struct iobus_snapshot *s,
+			 const struct access *a)
+{
+	struct iobus_counters *c = &r->counters;
+	/* The access ends at the top of the space at the latest: nothing wraps to address 0. */
+	unsigned end = min_bytes(a->size - 1, UINT64_MAX - a->addr) + 1;
+	unsigned claimed = 0, ranges = 0, ops = 0;
+	uint64_t t = s->timed ? now_ns() : 0;
+
+	if (a->dir == IOBUS_READ)
+		memset(a->data.in, 0xff, a->size);
+	for (unsigned pos = 0, len; pos < end; pos += len) {
+		const struct iobus_entry *e = iobus_snapshot_find(s, a->addr + pos);
+		uint64_t off = a->addr + pos - e->range.first;
+		struct iobus_counter *counter;
+
+		if (off >= e->range.len) {
+			len = min_bytes(end - pos, snapshot_gap(s, e, a->addr + pos));
+			continue;
+		}
+		len = min_bytes(end - pos, e->range.len - off);
+		counter = iobus_counter_at(c, e->slot);
+		iobus_count_add(&counter->accesses[a->dir], 1);
+		ops += access_part(a, e, pos, len);
+		claimed += len;
+		ranges++;
+		if (s->timed) {
+			uint64_t before = t;
+
+			t = now_ns();
+			iobus_count_add(&counter->ns, t - before);
+		}
+	}
+	if (claimed < a->size)
+		iobus_count_add(&c->unclaimed[a->dir], 1);
+	if (ops > 1 || (ops == 1 && claimed < a->size))
+		iobus_count_add(&c->split, 1);
+	/*
+	 * One access, whatever the ranges counted. Release, and the last: who sums up loads this
+	 * first and then sees the ranges' counts too, so that no sum falls short of 0.
+	 */
+	atomic_store_explicit(&c->beside[a->dir],
+			      atomic_load_explicit(&c->beside[a->dir], memory_order_relaxed) + 1 -
+				      ranges,
+			      memory_order_release);
+}
+
+/* An access to the range just found, as one op. */
+static void access_whole(struct iobus_reader *r, const struct iobus_snapshot *s,
+			 const struct access *a)
+{
+	const struct iobus_entry *e = r->last;
+	uint64_t t = s->timed ? now_ns() : 0;
+
+	iobus_count_add(&r->last_count->accesses[a->dir], 1);
+	entry_op(e, a->addr - e->range.first, a->size, a->dir, a->data);
+	if (s->timed)
+		iobus_count_add(&r->last_count->ns, now_ns() - t);
+}
+
+static bool entry_fits(const struct iobus_entry *e, const struct access *a)
+{
+	return (a->size & (a->size - 1)) == 0 &&
+	       a->addr - e->range.first < e->fit[fit_index(a->size)].off;
+}
+
+/* Every access that the last hit does not serve. */
+__attribute__((noinline)) static void access_search(struct iobus_reader *r, uint64_t addr,
+						    unsigned size, enum iobus_dir dir,
+						    union data data)
+{
+	const struct access a = {.addr = addr, .size = size, .dir = dir, .data = data};
+	const struct iobus_snapshot *s;
+	const struct iobus_entry *e;
+
+	assert(size >= 1 && size <= IOBUS_ACCESS_MAX);
+	s = reader_enter_snapshot(r);
+	e = iobus_snapshot_find(s, addr);
+	/* Also when e does not claim addr: seen has to follow the generations (docs/iobus.md). */
+	reader_remember(r, s, e);
+	if (entry_fits(e, &a))
+		access_whole(r, s, &a);
+	else
+		access_split(r, s, &a);
+	reader_leave(r);
+}
+
+/*
+ * The way of most accesses: the range found last takes them as one op. Inlined once for each size
+ * and direction, with these as constants.
+ */
+__attribute__((always_inline)) static inline void access_last(struct iobus_reader *r, uint64_t addr,
+							      unsigned size, enum iobus_dir dir,
+							      union data data)
+{
+	const struct iobus_entry *e;
+	uint64_t off;
+
+	reader_enter(r);
+	if (atomic_load_explicit(&r->bus->generation, ENTER_LOAD_ORDER) != r->last_generation) {
+		access_search(r, addr, size, dir, data);
+		return;
+	}
+	e = r->last;
+	off = addr - e->range.first;
+	if (off >= e->fit[fit_index(size)].off) {
+		access_search(r, addr, size, dir, data);
+		return;
+	}
+	iobus_count_add(&r->last_count->accesses[dir], 1);
+	entry_op(e, off, size, dir, data);
+	reader_leave(r);
+}
+
+__attribute__((always_inline)) static inline void access_any(struct iobus_reader *r, uint64_t addr,
+							     unsigned size, enum iobus_dir dir,
+							     union data data)
+{
+	switch (size) {
+	case 1: access_last(r, addr, 1, dir, data); break;
+	case 2: access_last(r, addr, 2, dir, data); break;
+	case 4: access_last(r, addr, 4, dir, data); break;
+	case 8: access_last(r, addr, 8, dir, data); break;
+	default: access_search(r, addr, size, dir, data); break;
+	}
+}
+
+void iobus_read(struct iobus_reader *reader, uint64_t addr, unsigned size, void *data)
+{
+	access_any(reader, addr, size, IOBUS_READ, (union data){.in = data});
+}
+
+void iobus_write(struct iobus_reader *reader, uint64_t addr, unsigned size, const void *data)
+{
+	access_any(reader, addr, size, IOBUS_WRITE, (union data){.out = data});
+}
+
+void iobus_read_string(struct iobus_reader *reader, uint64_t addr, unsigned size, uint32_t count,
+		       void *data)
+{
+	uint8_t *p = data;
+
+	for (uint32_t i = 0; i < count; i++, p += size)
+		iobus_read(reader, addr, size, p);
+}
+
+void iobus_write_string(struct iobus_reader *reader, uint64_t addr, unsigned size, uint32_t count,
+			const void *data)
+{
+	const uint8_t *p = data;
+
+	for (uint32_t i = 0; i < count; i++, p += size)
+		iobus_write(reader, addr, size, p);
+}
