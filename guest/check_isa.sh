@@ -1,9 +1,14 @@
 #!/bin/sh
-# check_isa.sh KERNEL... - fails when a kernel holds an instruction that it must not: what some hosts'
-# KVM cannot emulate, and SSE, x87 and MMX, which no kernel turns on. Needs objdump.
+# check_isa.sh KERNEL... - fails when a kernel holds an instruction that it must not: what some
+# hosts' KVM cannot emulate, and SSE, x87 and MMX, which no kernel turns on. Needs objdump.
 set -eu
 
-forbidden='cmpxchg16b|popcnt|xrstor[a-z0-9]*|xsave[a-z0-9]*|fxsave|fxrstor|int3|int|clac|stac|fwait|[ml]fence|sfence|swapgs|syscall|sysret|movbe|tzcnt|lzcnt'
+forbidden='cmpxchg16b|popcnt|xrstor[a-z0-9]*|xsave[a-z0-9]*|fxsave|fxrstor|int3|int|clac|stac|fwait'
+forbidden="$forbidden|[lms]fence|swapgs|syscall|sysret|movbe|tzcnt|lzcnt"
+prefix='(lock|rep|repz|repnz) '
+insn="^ *[0-9a-f]+:[[:space:]]+($prefix)?($forbidden)([[:space:]]|\$)"
+register='%[xyz]?mm[0-9]|%st\b'
+
 status=0
 
 for kernel in "$@"; do
@@ -12,9 +17,7 @@ for kernel in "$@"; do
 		echo "$kernel: no pvh_entry in its code" >&2
 		status=1
 	fi
-	found=$(printf '%s\n' "$code" |
-		grep -E "^ *[0-9a-f]+:[[:space:]]+((lock|rep|repz|repnz) )?($forbidden)([[:space:]]|\$)|%(x|y|z)mm[0-9]|%mm[0-9]|%st\b" |
-		head -5) || true
+	found=$(printf '%s\n' "$code" | grep -E "$insn|$register" | head -5) || true
 	if [ -n "$found" ]; then
 		printf '%s:\n%s\n' "$kernel" "$found" >&2
 		status=1

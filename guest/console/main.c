@@ -1,13 +1,13 @@
 /*
  * console - serial input and output as a driver does them, by interrupt through GSI 4.
  *
- *   until=N          echoes what comes in until this byte did (default 4, Ctrl-D; it is echoed too),
- *                    then prints how many bytes that were
+ *   until=N          echoes what comes in until this byte did (default 4, Ctrl-D; it is echoed
+ *                    too), then prints how many bytes that were
  *   flood=N          instead prints N bytes: byte i is '\n' for i % 64 == 63, else '!' + i % 94
  *   tx=poll|irq      how flood sends: by polling LSR (default), or by the THR-empty interrupt
  *
- * "console: ready" is printed before input is listened to. What came before that line may be lost: like
- * any driver, this one empties the FIFO when it sets the UART up.
+ * "console: ready" is printed before input is listened to. What came before that line may be lost:
+ * like any driver, this one empties the FIFO when it sets the UART up.
  */
 #include "boot.h"
 #include "cmdline.h"
@@ -103,7 +103,9 @@ static void listen(uint8_t interrupts)
 	out8(PC_COM1_PORT + UART_IER, interrupts);
 }
 
-/* Copies what is there out of the ring; returns how many bytes, which ends behind a byte of until. */
+/*
+ * Copies what is there out of the ring; returns how many bytes, which ends behind a byte of until.
+ */
 static size_t ring_take(char *buf, uint8_t until, bool *ret_ended)
 {
 	size_t n = 0;

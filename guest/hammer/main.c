@@ -23,7 +23,9 @@
 #define STR(x)  #x
 #define XSTR(x) STR(x)
 
-/* One block of accesses without a branch, then the rest one by one: a look at stop costs nothing. */
+/*
+ * One block of accesses without a branch, then the rest one by one: a look at stop costs nothing.
+ */
 struct access {
 	uint64_t (*block)(uint64_t addr, uint64_t val);
 	uint64_t (*one)(uint64_t addr, uint64_t val);

@@ -1,7 +1,7 @@
 /*
- * hostile - does to every device what no driver would, for a while; the VMM must neither end nor hang
- * nor lose its senses. Random accesses of every width, aligned or not: all ports, the edges of every
- * range the device tree names, device registers in memory, ROM holes, and long string I/O.
+ * hostile - does to every device what no driver would, for a while; the VMM must neither end nor
+ * hang nor lose its senses. Random accesses of every width, aligned or not: all ports, the edges of
+ * every range the device tree names, device registers in memory, ROM holes, and long string I/O.
  *
  *   count=N   accesses in each of the five parts (default 2000)
  *   seed=N    of the random numbers (default 1); the same seed makes the same accesses

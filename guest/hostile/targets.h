@@ -19,7 +19,9 @@ struct port_range port_range_get(size_t i);
 /* True when a byte of the write lands where such a byte ends the VM. */
 bool port_write_ends_vm(uint16_t port, unsigned width, uint64_t val);
 
-/* The value with every byte that would be output replaced by a dot: terminals are to survive too. */
+/*
+ * The value with every byte that would be output replaced by a dot: terminals are to survive too.
+ */
 uint64_t port_value_tamed(uint16_t port, unsigned width, uint64_t val);
 
 #endif

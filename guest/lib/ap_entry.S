@@ -1,6 +1,7 @@
 /*
- * ap_entry.S - an application processor's way from the SIPI (real mode at the start of the trampoline
- * page, SDM volume 3, 8.4) to 64-bit C. smp.c copies ap_trampoline to a page below 1 MiB.
+ * ap_entry.S - an application processor's way from the SIPI (real mode at the start of the
+ * trampoline page, SDM volume 3, 8.4) to 64-bit C. smp.c copies ap_trampoline to a page below 1
+ * MiB.
  *
  * Each AP takes the next stack: ap_stacks_taken counts them, so any number may start at once.
  */

@@ -3,9 +3,10 @@
  *
  * The contract beyond PVH:
  * - Command line: words separated by spaces (cmdline.h); words no kernel asks for are ignored.
- * - Device tree: the first module whose content starts with the FDT magic (0xd00dfeed, big-endian) is
- *   the flattened device tree; its content decides, wherever it stands in the list. A VMM gives that
- *   module the command line "device-tree" (BOOT_FDT_MODULE_CMDLINE), for those who print the list.
+ * - Device tree: the first module whose content starts with the FDT magic (0xd00dfeed, big-endian)
+ *   is the flattened device tree; its content decides, wherever it stands in the list. A VMM gives
+ *   that module the command line "device-tree" (BOOT_FDT_MODULE_CMDLINE), for those who print the
+ *   list.
  * - start_info, command line, module list, memory map and modules lie below 4 GiB, outside the
  *   kernel's image, and outside the trampoline page (smp.h). They are only read.
  */

@@ -19,7 +19,9 @@ void check_pass(const char *name, const char *what, ...) __attribute__((format(p
 /* A failure: "FAIL name: why". */
 void check_fail(const char *name, const char *why, ...) __attribute__((format(printf, 2, 3)));
 
-/* Exits with GUEST_EXIT_OK when at least one check passed and none failed, else GUEST_EXIT_FAILED. */
+/*
+ * Exits with GUEST_EXIT_OK when at least one check passed and none failed, else GUEST_EXIT_FAILED.
+ */
 _Noreturn void check_finish(void);
 
 #endif

@@ -1,4 +1,7 @@
-/* cmdline.h - options on the kernel command line: words, either bare or name=value. The last one wins. */
+/*
+ * cmdline.h - options on the kernel command line: words, either bare or name=value. The last one
+ * wins.
+ */
 #ifndef GUEST_CMDLINE_H
 #define GUEST_CMDLINE_H
 
@@ -9,10 +12,15 @@
 /* True when the bare word is there. */
 bool cmdline_has(const char *word);
 
-/* The value of name=value, len bytes up to the next space and not NUL-terminated; NULL when absent. */
+/*
+ * The value of name=value, len bytes up to the next space and not NUL-terminated; NULL when absent.
+ */
 const char *cmdline_value(const char *name, size_t *ret_len);
 
-/* The value as a number, decimal or 0x; fallback when absent. No number, or above max: guest_usage(). */
+/*
+ * The value as a number, decimal or 0x; fallback when absent. No number, or above max:
+ * guest_usage().
+ */
 uint64_t cmdline_u64(const char *name, uint64_t fallback, uint64_t max);
 
 /*

@@ -161,8 +161,8 @@ static void read_node(struct level *levels, int depth)
 }
 
 /*
- * Walks over the tags once, in order. Asking libfdt for one property after the other would read each
- * node's again for every question, which costs an emulated guest a tenth of a second.
+ * Walks over the tags once, in order. Asking libfdt for one property after the other would read
+ * each node's again for every question, which costs an emulated guest a tenth of a second.
  */
 static void read_tree(const void *fdt)
 {

@@ -1,9 +1,9 @@
 /*
  * devtree.h - what the device tree says, read once through libfdt into a table.
  *
- * libfdt comes compiled for user space: it keeps a stack canary at FS:0x28 and may use the red zone.
- * So devtree_init() gives FS a base, and these functions are for the boot CPU with interrupts off.
- * Debian's objects hold no SSE instruction; check_isa.sh keeps an eye on that.
+ * libfdt comes compiled for user space: it keeps a stack canary at FS:0x28 and may use the red
+ * zone. So devtree_init() gives FS a base, and these functions are for the boot CPU with interrupts
+ * off. Debian's objects hold no SSE instruction; check_isa.sh keeps an eye on that.
  */
 #ifndef GUEST_DEVTREE_H
 #define GUEST_DEVTREE_H

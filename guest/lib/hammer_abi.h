@@ -1,12 +1,13 @@
 /*
- * hammer_abi.h - the control area between the host and the hammer kernel, in guest RAM at the address
- * of the command line's ctl=. Shared with the VMM; little-endian, every member naturally aligned.
+ * hammer_abi.h - the control area between the host and the hammer kernel, in guest RAM at the
+ * address of the command line's ctl=. Shared with the VMM; little-endian, every member naturally
+ * aligned.
  *
- * The area is HAMMER_CTL_BYTES long, aligned to HAMMER_LINE_BYTES, below 4 GiB and outside everything
- * else in use (the kernel's image starts at 1 MiB; boot.h and smp.h name the rest).
+ * The area is HAMMER_CTL_BYTES long, aligned to HAMMER_LINE_BYTES, below 4 GiB and outside
+ * everything else in use (the kernel's image starts at 1 MiB; boot.h and smp.h name the rest).
  *
- *   host, before the guest starts     zeroes the area, sets magic; go = 1 unless it wants to hold the
- *                                     CPUs back
+ *   host, before the guest starts     zeroes the area, sets magic; go = 1 unless it wants to hold
+ *                                     the CPUs back
  *   guest, each CPU once it runs      ready += 1
  *   host, some time after ready ==    go = 1
  *   the number of CPUs

@@ -2,8 +2,8 @@
  * lapic.h - the local APIC in xAPIC mode (SDM volume 3, chapter 10): timer, EOI, IPIs.
  *
  * The timer counts at 1 GHz with divisor 1, which is what KVM and QEMU make it; real hardware would
- * have to be calibrated. The kernels use it to bound waits, so a wrong rate stretches a time-out and
- * breaks no result.
+ * have to be calibrated. The kernels use it to bound waits, so a wrong rate stretches a time-out
+ * and breaks no result.
  */
 #ifndef GUEST_LAPIC_H
 #define GUEST_LAPIC_H
@@ -13,7 +13,9 @@
 
 #define LAPIC_TICKS_PER_MS UINT32_C(1000000)
 
-/* Enables this CPU's APIC. Ends the guest when it is in x2APIC mode, which no VMM enters unasked. */
+/*
+ * Enables this CPU's APIC. Ends the guest when it is in x2APIC mode, which no VMM enters unasked.
+ */
 void lapic_init(void);
 
 unsigned lapic_id(void);
@@ -27,8 +29,8 @@ bool lapic_timer_expired(void);
 void lapic_delay_us(unsigned us);
 
 /*
- * Sleeps (HLT) until done() or until ms milliseconds passed; returns what done() says then. Interrupts
- * are on while it sleeps and off when it returns; done() runs with interrupts off.
+ * Sleeps (HLT) until done() or until ms milliseconds passed; returns what done() says then.
+ * Interrupts are on while it sleeps and off when it returns; done() runs with interrupts off.
  */
 bool lapic_wait(bool (*done)(void), unsigned ms);
 

@@ -4,7 +4,10 @@
 
 #include <stdint.h>
 
-/* What the library itself exits with, beside a kernel's own codes (names and numbers of sysexits.h). */
+/*
+ * What the library itself exits with, beside a kernel's own codes (names and numbers of
+ * sysexits.h).
+ */
 enum {
 	GUEST_EXIT_OK = 0,
 	GUEST_EXIT_FAILED = 1,    /* a check failed */

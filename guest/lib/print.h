@@ -1,8 +1,8 @@
 /*
  * print.h - formatted output on the serial port.
  *
- * Conversions: %c %s %d %u %x %% and %p, with the flags - and 0, a width (also *), a precision for %s
- * (also .*), and the lengths l, ll and z. Anything else prints as it stands.
+ * Conversions: %c %s %d %u %x %% and %p, with the flags - and 0, a width (also *), a precision for
+ * %s (also .*), and the lengths l, ll and z. Anything else prints as it stands.
  */
 #ifndef GUEST_PRINT_H
 #define GUEST_PRINT_H

@@ -1,10 +1,11 @@
 /*
- * scratch.h - the VMM's test device: bytes that read as they were written, in accesses of any width.
+ * scratch.h - the VMM's test device: bytes that read as they were written, in accesses of any
+ * width.
  *
  *   memory   two ranges of SCRATCH_RANGE_BYTES that touch, from mmio=N of the command line, or the
  *            device tree's "tollgate,scratch"; accesses up to 8 bytes. Nothing is claimed in the
- *            8 bytes before the first and after the second. An address that ends in 0xfe0 puts a page
- *            edge into the middle of the first.
+ *            8 bytes before the first and after the second. An address that ends in 0xfe0 puts a
+ *            page edge into the middle of the first.
  *   ports    SCRATCH_PORTS ports, from pio=N, or "tollgate,scratch-ports"; accesses up to 4 bytes.
  *            Nothing is claimed in the 4 ports before and after.
  *
@@ -17,7 +18,7 @@
 #include <stdint.h>
 
 #define SCRATCH_RANGE_BYTES 64
-#define SCRATCH_BYTES       (2 * SCRATCH_RANGE_BYTES)
+#define SCRATCH_BYTES       128 /* both */
 #define SCRATCH_PORTS       16
 
 /* False when the machine has no such device. */

@@ -1,6 +1,6 @@
 /*
- * serial.h - 16550A UART on COM1 (National Semiconductor PC16550D data sheet): registers, and polled
- * output for everything that prints.
+ * serial.h - 16550A UART on COM1 (National Semiconductor PC16550D data sheet): registers, and
+ * polled output for everything that prints.
  */
 #ifndef GUEST_SERIAL_H
 #define GUEST_SERIAL_H
@@ -50,8 +50,8 @@ enum serial_reg {
 void serial_init(void);
 
 /*
- * Waits for room by polling LSR, once per FIFO-full: a THR that is empty takes 16 bytes. Callers hold
- * the print lock (print.h) or are alone.
+ * Waits for room by polling LSR, once per FIFO-full: a THR that is empty takes 16 bytes. Callers
+ * hold the print lock (print.h) or are alone.
  */
 void serial_write(const char *buf, size_t n);
 

@@ -1,5 +1,6 @@
 /*
- * smp.h - the other CPUs: those the device tree names, started by INIT, SIPI, SIPI (SDM volume 3, 8.4).
+ * smp.h - the other CPUs: those the device tree names, started by INIT, SIPI, SIPI (SDM volume 3,
+ * 8.4).
  *
  * An AP runs one function once, then halts. The page SMP_TRAMPOLINE_GPA is overwritten.
  */
@@ -12,9 +13,9 @@
 #define SMP_TRAMPOLINE_GPA UINT64_C(0x8000)
 
 /*
- * Starts CPUs until max run, this one included, and waits for them, unless none comes for two seconds.
- * Returns how many run. Each AP calls fn(cpu), cpu counting from 1 in order of arrival. devtree_init() and
- * lapic_init() come first. Once a boot.
+ * Starts CPUs until max run, this one included, and waits for them, unless none comes for two
+ * seconds. Returns how many run. Each AP calls fn(cpu), cpu counting from 1 in order of arrival.
+ * devtree_init() and lapic_init() come first. Once a boot.
  */
 unsigned smp_start(unsigned max, void (*fn)(unsigned cpu));
 

@@ -1,14 +1,24 @@
 /*
- * string.c - the C library functions that the compiler, libfdt and the kernels call. The prototypes
- * are <string.h>'s.
+ * string.c - the C library functions that the compiler, libfdt and the kernels call.
  *
- * Repeated string instructions rather than loops: where kernel code is emulated, one repetition costs
- * a fraction of the three or four instructions of a loop.
+ * Repeated string instructions rather than loops: where kernel code is emulated, one repetition
+ * costs a fraction of the three or four instructions of a loop.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
+
+/* As in <string.h>, whose parameter names are not for us to use. */
+void *memcpy(void *restrict dst, const void *restrict src, size_t n);
+void *memmove(void *dst, const void *src, size_t n);
+void *memset(void *dst, int c, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+void *memchr(const void *s, int c, size_t n);
+size_t strlen(const char *s);
+size_t strnlen(const char *s, size_t max);
+int strcmp(const char *a, const char *b);
+char *strchr(const char *s, int c);
+char *strrchr(const char *s, int c);
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {

@@ -1,6 +1,7 @@
 /*
- * trap_entry.S - one stub a vector, TRAP_STUB_BYTES apart, and what they share: save every register as
- * a struct trap_frame (trap.h), call trap_dispatch(), return. Interrupt gates: IF is off throughout.
+ * trap_entry.S - one stub a vector, TRAP_STUB_BYTES apart, and what they share: save every register
+ * as a struct trap_frame (trap.h), call trap_dispatch(), return. Interrupt gates: IF is off
+ * throughout.
  */
 #include "entry.h"
 

@@ -1,7 +1,7 @@
 /*
- * insn_tests.c - what compilers and kernels use on MMIO beside plain moves: read-modify-write, locked
- * and not, extension, string instructions, the stack. KVM emulates each; the VMM sees their reads and
- * writes.
+ * insn_tests.c - what compilers and kernels use on MMIO beside plain moves: read-modify-write,
+ * locked and not, extension, string instructions, the stack. KVM emulates each; the VMM sees their
+ * reads and writes.
  */
 #include "insn_tests.h"
 

@@ -27,10 +27,6 @@ static struct {
 	uint8_t byte[SCRATCH_BYTES];
 } model;
 
-static const unsigned widths[] = {1, 2, 4, 8};
-
-#define EACH_WIDTH(w) for (unsigned w = 0; w < sizeof(widths) / sizeof(widths[0]); w++)
-
 static uint64_t model_read(int off, unsigned width)
 {
 	uint64_t val = 0;
@@ -89,10 +85,9 @@ static bool all_bytes_agree(const char *name)
 /* All accesses of all widths that begin in [first, end) in steps of their width or of one byte. */
 static void test_span(const char *name, int first, int end, bool aligned)
 {
-	EACH_WIDTH(w)
-	{
-		for (int off = first; off < end; off += aligned ? (int)widths[w] : 1) {
-			if (!access_agrees(name, off, widths[w]))
+	for (unsigned width = 1; width <= 8; width *= 2) {
+		for (int off = first; off < end; off += aligned ? (int)width : 1) {
+			if (!access_agrees(name, off, width))
 				return;
 		}
 	}
@@ -115,15 +110,13 @@ static void test_unclaimed(const char *name)
 	static const uint64_t holes[] = {0xc8000001, 0xcffffffc, 0xdfffffff, 0xfe000000};
 
 	for (unsigned i = 0; i < sizeof(holes) / sizeof(holes[0]); i++) {
-		EACH_WIDTH(w)
-		{
+		for (unsigned width = 1; width <= 8; width *= 2) {
 			uint64_t seen;
 
-			mmio_write(holes[i], widths[w], 0);
-			seen = mmio_read(holes[i], widths[w]);
-			if (seen != width_mask(widths[w])) {
-				check_fail(name, "%u bytes at 0x%lx: 0x%lx", widths[w], holes[i],
-					   seen);
+			mmio_write(holes[i], width, 0);
+			seen = mmio_read(holes[i], width);
+			if (seen != width_mask(width)) {
+				check_fail(name, "%u bytes at 0x%lx: 0x%lx", width, holes[i], seen);
 				return;
 			}
 		}

@@ -1,6 +1,6 @@
 /*
- * pio - port I/O of every width: devices, unclaimed ports, accesses that straddle the two, and string
- * I/O. The bus's rules are those of vmm/iobus.h.
+ * pio - port I/O of every width: devices, unclaimed ports, accesses that straddle the two, and
+ * string I/O. The bus's rules are those of vmm/iobus.h.
  *
  *   pio=N   scratch ports (lib/scratch.h); without them their check is left out
  */
@@ -14,10 +14,6 @@
 #include "serial.h"
 
 #include "string_tests.h"
-
-static const unsigned widths[] = {1, 2, 4};
-
-#define EACH_WIDTH(w) for (unsigned w = 0; w < sizeof(widths) / sizeof(widths[0]); w++)
 
 /* What a read must give; reports the first that does not and returns false. */
 static bool expect(const char *name, uint16_t port, unsigned width, uint64_t want)
@@ -35,10 +31,9 @@ static bool unclaimed_reads_ones(const char *name)
 	static const uint16_t ports[] = {0x0e00, 0x1233, 0x8001, 0xfff0, 0xfffc};
 
 	for (unsigned p = 0; p < sizeof(ports) / sizeof(ports[0]); p++) {
-		EACH_WIDTH(w)
-		{
-			port_write(ports[p], widths[w], 0x11223344);
-			if (!expect(name, ports[p], widths[w], width_mask(widths[w])))
+		for (unsigned width = 1; width <= 4; width *= 2) {
+			port_write(ports[p], width, 0x11223344);
+			if (!expect(name, ports[p], width, width_mask(width)))
 				return false;
 		}
 	}
@@ -108,11 +103,10 @@ static bool scratch_works(const char *name, uint16_t port)
 
 	for (unsigned i = 0; i < SCRATCH_PORTS; i++)
 		out8((uint16_t)(port + i), 0);
-	EACH_WIDTH(w)
-	{
-		for (unsigned off = 0; off + widths[w] <= SCRATCH_PORTS; off++) {
-			port_write((uint16_t)(port + off), widths[w], pattern);
-			for (unsigned i = 0; i < widths[w]; i++)
+	for (unsigned width = 1; width <= 4; width *= 2) {
+		for (unsigned off = 0; off + width <= SCRATCH_PORTS; off++) {
+			port_write((uint16_t)(port + off), width, pattern);
+			for (unsigned i = 0; i < width; i++)
 				model[off + i] = (uint8_t)(pattern >> 8 * i);
 			pattern = pattern * 25 + 7;
 			for (unsigned i = 0; i < SCRATCH_PORTS; i++) {

@@ -1,8 +1,8 @@
 /*
  * string_tests.c - REP INS and REP OUTS of each width, both directions.
  *
- * The UART's FIFO in loopback mode keeps the order of what is written; reading it back shows it. The
- * debug console, which always reads 0xe9, serves for lengths that KVM has to cut up.
+ * The UART's FIFO in loopback mode keeps the order of what is written; reading it back shows it.
+ * The debug console, which always reads 0xe9, serves for lengths that KVM has to cut up.
  */
 #include "string_tests.h"
 

@@ -1,6 +1,6 @@
 /*
- * selftest - the kernel inside the tollgate binary, which runs when none was given: says what machine
- * it finds itself in, and tries every part of it. Exits with 0 when all of it works.
+ * selftest - the kernel inside the tollgate binary, which runs when none was given: says what
+ * machine it finds itself in, and tries every part of it. Exits with 0 when all of it works.
  */
 #include "selftest.h"
 
