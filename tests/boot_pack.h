@@ -1,6 +1,6 @@
 /* boot_pack.h - packs bytes the way kernels are packed, with every library this build has. */
-#ifndef TESTS_UNIT_BOOT_PACK_H
-#define TESTS_UNIT_BOOT_PACK_H
+#ifndef TESTS_BOOT_PACK_H
+#define TESTS_BOOT_PACK_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,317 @@
+/*
+ * Fuzz target: kernel images into load plans, initrd placement, and what kernels are told.
+ *
+ * Input: one byte chooses the part. For images: a byte for the boot mode, one for a template (a kernel
+ * of each format we boot, or the rest of the input as it is), then changes to the template until it
+ * ends. What must hold, beside not crashing:
+ * - a refused image is described, and leaves an empty plan;
+ * - a plan's segments ascend, are disjoint, and every byte of their data can be read;
+ * - its entry lies in data, and it fits a machine that has all the memory there is;
+ * - an initrd lies where a search over all pages would put it;
+ * - a renderer writes what it says it wrote, and nothing past its room.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+
+#include "base/checked.h"
+#include "boot/initrd.h"
+#include "boot/multiboot.h"
+#include "boot/pvh.h"
+#include "boot/zero_page.h"
+#include "boot_images.h"
+#include "boot_pack.h"
+
+enum {
+	UNPACKED_MAX = 64 << 10,
+	PAGE = 4096,
+	MODEL_PAGES = 64, /* few enough to try every one */
+	SPANS_MAX = 4,
+};
+
+static void check_segment(const struct boot_plan *plan, unsigned i)
+{
+	const struct boot_segment *seg = &plan->segment[i];
+	unsigned sum = 0;
+	uint64_t end;
+
+	assert(seg->mem_len > 0 && seg->data_len <= seg->mem_len);
+	assert(!seg->data == !seg->data_len);
+	assert(u64_add(seg->gpa, seg->mem_len, &end) && end <= plan->end_gpa);
+	assert(i == 0 || plan->segment[i - 1].gpa + plan->segment[i - 1].mem_len <= seg->gpa);
+	for (uint64_t b = 0; b < seg->data_len; b++)
+		sum += seg->data[b];
+	assert(sum <= 255 * seg->data_len); /* and so the sum is not optimised away */
+}
+
+static bool has_data_at(const struct boot_plan *plan, uint64_t gpa)
+{
+	for (unsigned i = 0; i < plan->nr_segments; i++)
+		if (gpa >= plan->segment[i].gpa &&
+		    gpa - plan->segment[i].gpa < plan->segment[i].data_len)
+			return true;
+	return false;
+}
+
+static void check_plan(const struct boot_plan *plan)
+{
+	const struct boot_span everything = {.len = UINT64_MAX, .name = "everything"};
+	char words[64];
+
+	assert(plan->kind && plan->nr_segments > 0 && plan->nr_segments <= BOOT_SEGMENTS_MAX);
+	assert(plan->setup_header_len <= BOOT_SETUP_HEADER_MAX);
+	for (unsigned i = 0; i < plan->nr_segments; i++)
+		check_segment(plan, i);
+	assert(has_data_at(plan, plan->entry_gpa));
+	assert(boot_plan_describe(plan, words, sizeof(words))[0]);
+	assert(boot_plan_check(plan, "k", &everything, 1, NULL, 0, NULL) == 0);
+	assert(boot_plan_check(plan, "k", &everything, 1, &everything, 1, NULL) < 0);
+}
+
+static void plan_bytes(const uint8_t *bytes, size_t len, const struct boot_opts *opts)
+{
+	uint8_t *copy = malloc(len ? len : 1); /* exactly: reads past the end are seen */
+	struct boot_plan plan;
+	struct diag diag = {0};
+	int r;
+
+	if (!copy)
+		return;
+	memcpy(copy, bytes, len);
+	r = boot_plan_init(&plan, "k", copy, len, opts, &diag);
+	assert(diag.err == r && !diag.what[0] == !r);
+	if (r == 0)
+		check_plan(&plan);
+	else
+		assert(plan.nr_segments == 0 && !plan.owned);
+	boot_plan_fini(&plan);
+	free(copy);
+}
+
+static void make_multiboot(struct image *img)
+{
+	/* magic, flags (addresses are valid), checksum, header, load, load end, bss end, entry */
+	const uint32_t h[] = {0x1badb002, 0x10003,  0u - 0x1badb002 - 0x10003,
+			      0x100010,   0x100000, 0x100400,
+			      0x101000,   0x100080};
+
+	image_reset(img);
+	image_put_noise(img, 0, 0x500);
+	image_put(img, 0x10, h, sizeof(h));
+}
+
+static void make_multiboot_elf(struct image *img)
+{
+	const uint32_t h[] = {0x1badb002, 0, 0u - 0x1badb002};
+	struct elf_spec spec = elf_spec_plain();
+
+	spec.is32 = true;
+	spec.machine = EM_386;
+	image_make_kernel(img, &spec);
+	image_put(img, 0x1000, h, sizeof(h));
+}
+
+static void make_bzimage(struct image *img)
+{
+	struct image *kernel = malloc(sizeof(*kernel));
+
+	if (!kernel)
+		return;
+	image_make_pvh(kernel);
+	image_make_bzimage(img, kernel->bytes, kernel->len);
+	free(kernel);
+}
+
+/* The n-th codec's kernel, packed once. NULL for those this build lacks. */
+static const struct image *packed_kernel(unsigned n)
+{
+	static struct image packed[ARRAY_SIZE(packers)];
+	static struct image kernel;
+
+	if (n >= ARRAY_SIZE(packers) || !packers[n].codec)
+		return NULL;
+	if (packed[n].len == 0) {
+		image_make_pvh(&kernel);
+		packed[n].len =
+			packers[n].pack(kernel.bytes, kernel.len, packed[n].bytes, IMAGE_MAX);
+	}
+	return &packed[n];
+}
+
+static void make_packed(struct image *img, unsigned n, bool in_bzimage)
+{
+	const struct image *packed = packed_kernel(n);
+
+	if (packed && in_bzimage)
+		image_make_bzimage(img, packed->bytes, packed->len + 4);
+	else if (packed)
+		*img = *packed;
+}
+
+static void make_template(struct image *img, unsigned which)
+{
+	const struct elf_spec spec = elf_spec_plain();
+
+	img->len = 0;
+	switch (which % 8) {
+	case 0: image_make_pvh(img); return;
+	case 1: image_make_kernel(img, &spec); return;
+	case 2: make_multiboot(img); return;
+	case 3: make_multiboot_elf(img); return;
+	case 4:
+	case 5: make_bzimage(img); return;
+	case 6: make_packed(img, which / 8 % 8, false); return;
+	default: make_packed(img, which / 8 % 8, true); return;
+	}
+}
+
+/* Where headers and notes lie, or anywhere: an offset, and 1, 2, 4 or 8 bytes to put there. */
+static void change(struct fuzz_input *in, struct image *img)
+{
+	static const struct {
+		uint16_t first, len;
+	} spots[] = {{0, 0x80}, {0x1f1, 0x80}, {0x10, 0x20}, {NOTE_AT, 0x40}, {BZ_CODE_AT, 0x800}};
+	const uint8_t how = fuzz_u8(in);
+	const unsigned spot = how % 8, bytes = 1u << (how >> 3) % 4;
+	const uint64_t off = spot < ARRAY_SIZE(spots)
+				     ? spots[spot].first + fuzz_uint(in, 2) % spots[spot].len
+				     : fuzz_uint(in, 3);
+	const uint64_t val = how & 0x80 ? fuzz_scaled(in, 63) : fuzz_uint(in, bytes);
+
+	if (how & 0x40)
+		img->len = img->len ? off % img->len : 0; /* cut */
+	else if (u64_range_within(off, bytes, img->len))
+		memcpy(img->bytes + off, &val, bytes);
+}
+
+static void fuzz_image(struct fuzz_input *in)
+{
+	const uint8_t mode = fuzz_u8(in), which = fuzz_u8(in);
+	const struct boot_opts opts = {
+		.mode = (enum boot_mode)(mode % 8), /* one more than there are */
+		.flat_gpa = mode & 0x80 ? fuzz_scaled(in, 63) : 0x1000,
+		.unpacked_max = UNPACKED_MAX,
+	};
+	struct image *img;
+
+	if (which == 0xff) {
+		plan_bytes(in->data, in->left, &opts);
+		return;
+	}
+	img = malloc(sizeof(*img));
+	if (!img)
+		return;
+	make_template(img, which);
+	while (in->left)
+		change(in, img);
+	plan_bytes(img->bytes, img->len, &opts);
+	free(img);
+}
+
+static unsigned get_spans(struct fuzz_input *in, struct boot_span *span)
+{
+	const unsigned nr = fuzz_u8(in) % (SPANS_MAX + 1);
+
+	for (unsigned i = 0; i < nr; i++)
+		span[i] = (struct boot_span){
+			.gpa = fuzz_uint(in, 3) % (MODEL_PAGES * PAGE),
+			.len = fuzz_uint(in, 3) % (MODEL_PAGES * PAGE),
+			.name = "span",
+		};
+	return nr;
+}
+
+static bool is_free(uint64_t gpa, uint64_t len, const struct boot_plan *plan,
+		    const struct boot_span *ram, unsigned nr_ram, const struct boot_span *taken,
+		    unsigned nr_taken)
+{
+	bool inside = false;
+
+	if (gpa < plan->end_gpa || gpa + len - 1 > plan->initrd_gpa_max)
+		return false;
+	for (unsigned i = 0; i < nr_ram; i++)
+		inside |= gpa >= ram[i].gpa && gpa + len <= ram[i].gpa + ram[i].len;
+	for (unsigned i = 0; i < nr_taken; i++)
+		if (taken[i].len && gpa < taken[i].gpa + taken[i].len && taken[i].gpa < gpa + len)
+			return false;
+	return inside;
+}
+
+static void fuzz_initrd(struct fuzz_input *in)
+{
+	static const uint8_t bytes[16 * PAGE];
+	const struct boot_initrd_file file = {
+		.name = "rd",
+		.bytes = bytes,
+		.len = 1 + fuzz_uint(in, 2) % sizeof(bytes),
+	};
+	const struct boot_plan plan = {
+		.end_gpa = fuzz_uint(in, 2) * 4,
+		.initrd_gpa_max = fuzz_uint(in, 2) * 4,
+	};
+	struct boot_span ram[SPANS_MAX], taken[SPANS_MAX];
+	const unsigned nr_ram = get_spans(in, ram), nr_taken = get_spans(in, taken);
+	struct boot_initrd initrd = {0};
+	struct boot_segment seg;
+	int64_t page = 2 * MODEL_PAGES;
+	const int r = boot_initrd_place(&plan, &file, 1, ram, nr_ram, taken, nr_taken, &seg,
+					&initrd, NULL);
+
+	while (page >= 0 &&
+	       !is_free((uint64_t)page * PAGE, file.len, &plan, ram, nr_ram, taken, nr_taken))
+		page--;
+	assert((r == 0) == (page >= 0));
+	assert(r < 0 || initrd.gpa == (uint64_t)page * PAGE);
+}
+
+static void fuzz_handoff(struct fuzz_input *in)
+{
+	const uint64_t gpa = fuzz_scaled(in, 40);
+	const size_t cap = fuzz_uint(in, 2) % 8192;
+	struct boot_module module[4];
+	struct boot_map_entry map[160];
+	const struct boot_handoff h = {
+		.cmdline_gpa = fuzz_scaled(in, 40),
+		.rsdp_gpa = fuzz_u8(in),
+		.module = module,
+		.nr_modules = fuzz_u8(in) % (unsigned)ARRAY_SIZE(module),
+		.map = map,
+		.nr_map = fuzz_u8(in) % (unsigned)ARRAY_SIZE(map),
+	};
+	const struct boot_plan plan = {.setup_header_len = fuzz_u8(in) % BOOT_SETUP_HEADER_MAX};
+	uint8_t *buf = malloc(cap ? cap : 1);
+	struct boot_params zp;
+	size_t len = 0;
+
+	for (unsigned i = 0; i < h.nr_modules; i++)
+		module[i] = (struct boot_module){
+			.gpa = fuzz_scaled(in, 40),
+			.len = fuzz_scaled(in, 40),
+			.cmdline = fuzz_u8(in) % 2 ? "words" : NULL,
+		};
+	for (unsigned i = 0; i < h.nr_map; i++)
+		map[i] = (struct boot_map_entry){fuzz_scaled(in, 56), fuzz_scaled(in, 56),
+						 fuzz_u8(in)};
+	if (buf) {
+		if (boot_pvh_render(&h, gpa, buf, cap, &len, NULL) == 0)
+			assert(len <= cap && gpa + len <= UINT64_C(1) << 32);
+		if (boot_multiboot_render(&h, gpa, buf, cap, &len, NULL) == 0)
+			assert(len <= cap && gpa + len <= UINT64_C(1) << 32);
+	}
+	assert((boot_zero_page_render(&plan, &h, &zp, NULL) == 0) == (h.nr_map <= 128));
+	free(buf);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {.data = data, .left = size};
+
+	switch (fuzz_u8(&in) % 8) {
+	case 0: fuzz_initrd(&in); break;
+	case 1: fuzz_handoff(&in); break;
+	default: fuzz_image(&in); break;
+	}
+	return 0;
+}
