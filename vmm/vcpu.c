@@ -64,6 +64,18 @@ void vcpu_fini(struct vcpu *vcpu)
 	vcpu->fd = -1;
 }
 
+/*
+ * Lets KVM finish the access of the last exit, so that registers show the instruction after it. On
+ * the vCPU's thread: older kernels wait for an RCU grace period when KVM_RUN changes threads.
+ */
+static void complete_io(struct vcpu *vcpu)
+{
+	if (vcpu->run->exit_reason != KVM_EXIT_IO && vcpu->run->exit_reason != KVM_EXIT_MMIO)
+		return;
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	ioctl(vcpu->fd, KVM_RUN, 0); /* EINTR, once the access is complete */
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
@@ -76,18 +88,26 @@ static void *vcpu_thread(void *arg)
 		vcpu->loop(vcpu, vcpu->loop_arg);
 	else
 		vcpu_loop(vcpu);
+	complete_io(vcpu);
 	return NULL;
 }
 
 int vcpu_start(struct vcpu *vcpu, struct diag *diag)
 {
-	/* Every other signal belongs to the event thread, so block all while the thread is made. */
-	sigset_t all, old;
+	/*
+	 * Signals from outside belong to the event thread, so block them while the thread is made.
+	 * Not those that a thread raises itself: blocked, they kill without the handler that gives the
+	 * terminal back.
+	 */
+	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+	sigset_t others, old;
 	char name[16];
 	int r;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	sigfillset(&others);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		sigdelset(&others, own[i]);
+	pthread_sigmask(SIG_SETMASK, &others, &old);
 	r = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0)
@@ -308,12 +328,4 @@ bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t a
 	if (space == IOBUS_PIO)
 		return run->exit_reason == KVM_EXIT_IO && run->io.port == addr;
 	return run->exit_reason == KVM_EXIT_MMIO && run->mmio.phys_addr == addr;
-}
-
-void vcpu_complete_io(struct vcpu *vcpu)
-{
-	if (vcpu->run->exit_reason != KVM_EXIT_IO && vcpu->run->exit_reason != KVM_EXIT_MMIO)
-		return;
-	vcpu->run->immediate_exit = 1;
-	ioctl(vcpu->fd, KVM_RUN, 0); /* EINTR, once the access is complete */
 }

@@ -108,9 +108,6 @@ bool vcpu_run_bare(struct vcpu *vcpu, unsigned n, uint64_t *count);
 /* Whether the last exit was an access to that very address. */
 bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t addr);
 
-/* Lets KVM finish the access of the last exit, so that registers show the instruction after it. */
-void vcpu_complete_io(struct vcpu *vcpu);
-
 /* "IO", "MMIO", "INTERNAL_ERROR", …: KVM_EXIT_* without its prefix; "exit N" in buf if unknown. */
 const char *vcpu_exit_name(uint32_t reason, char buf[16]);
 

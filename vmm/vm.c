@@ -387,9 +387,14 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		return diag_set(diag, r, "read standard input");
 	if (vm->coalesced.ring)
 		arm_drain(vm);
-	/* The boot processor last: no guest code runs before every thread is there. */
+	/*
+	 * The boot processor last: no guest code runs before every thread is there. Under the lock,
+	 * because a guest that ends at once looks at what vcpu_start() writes after the thread runs.
+	 */
+	pthread_mutex_lock(&vm->end_lock);
 	for (unsigned i = vm->nr_vcpus; r == 0 && i-- > 0;)
 		r = vcpu_start(&vm->vcpu[i], diag);
+	pthread_mutex_unlock(&vm->end_lock);
 	if (r < 0)
 		vm_end(vm,
 		       (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "a vCPU thread is missing"});
@@ -399,8 +404,6 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		vcpu_join(&vm->vcpu[i]);
 	/* What the guest wrote before its end; a port that ended it was an exit and came last. */
 	coalesced_drain(&vm->coalesced, vm->event_pio, vm->event_mmio);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		vcpu_complete_io(&vm->vcpu[i]);
 	*ret_end = vm->end;
 	return r;
 }
@@ -412,6 +415,8 @@ void vm_console_close(struct vm *vm)
 
 void vm_fini(struct vm *vm)
 {
+	if (!vm->power.end)
+		return; /* zeroed: its descriptors are not ours to close */
 	vm_console_close(vm);
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
 		event_timer_fini(&vm->timer[i]);
