@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,12 +22,23 @@ static int usage_error(char **argv, struct diag *diag)
 	return -EINVAL;
 }
 
+/*
+ * Whether it was a long option that getopt_long() refused. It leaves optopt 0 for one that it does
+ * not know. Within a cluster of short options optind still counts the argument before.
+ */
+static bool refused_long(const char *arg, int c)
+{
+	if (c == ':')
+		return strncmp(arg, "--", 2) == 0;
+	return optopt == 0 || optopt > UCHAR_MAX || optopt == 'h'; /* -h is no unknown letter */
+}
+
 int cmd_bad_option(char **argv, int c, struct diag *diag)
 {
 	const char *arg = argv[optind - 1];
-	const bool is_long = strncmp(arg, "--", 2) == 0;
 	const char *value = strchr(arg, '=');
 	const int name_len = value ? (int)(value - arg) : (int)strlen(arg);
+	const bool is_long = refused_long(arg, c);
 	const char *why = is_long ? "is unknown or ambiguous" : "is unknown";
 
 	if (c == ':')
@@ -46,6 +58,28 @@ int cmd_no_operands(int argc, char **argv, struct diag *diag)
 		return 0;
 	diag_set(diag, -EINVAL, "'%s' is no option", argv[optind]);
 	return usage_error(argv, diag);
+}
+
+int cmd_stdio_open(struct diag *diag)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		/* The wrong way round, so that using it fails as it would if it were closed. */
+		const int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (open("/dev/null", flags) != fd)
+			return diag_set(diag, -errno, "open /dev/null for closed descriptor %d",
+					fd);
+	}
+	return 0;
+}
+
+int cmd_stdout_close(struct diag *diag)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return diag_set(diag, errno ? -errno : -EIO, "write to standard output");
 }
 
 static int write_all(int fd, const char *buf, size_t len)

@@ -30,6 +30,15 @@ int cmd_bad_option(char **argv, int c, struct diag *diag);
 /* Arguments that are left behind the options are a mistake: -EINVAL, else 0. */
 int cmd_no_operands(int argc, char **argv, struct diag *diag);
 
+/*
+ * Puts /dev/null where standard input, output or error are closed: the next file opened would take
+ * their place, and what is printed would end up in it. -errno.
+ */
+int cmd_stdio_open(struct diag *diag);
+
+/* After the last printf(): -errno when what was printed did not reach standard output. */
+int cmd_stdout_close(struct diag *diag);
+
 /* Writes to a new or emptied file, or to standard output when path is "-". -errno. */
 int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag);
 

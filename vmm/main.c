@@ -27,7 +27,13 @@ static void usage(FILE *out)
 	      out);
 }
 
-int main(int argc, char **argv)
+static int fail(const struct diag *diag)
+{
+	cmd_fail(diag);
+	return EXIT_SETUP;
+}
+
+static int run_command(int argc, char **argv)
 {
 	struct diag diag = {0};
 
@@ -49,6 +55,19 @@ int main(int argc, char **argv)
 	}
 	diag_set(&diag, -EINVAL, "unknown command '%s'", argv[1]);
 	diag_remedy(&diag, "`tollgate --help` lists the commands");
-	cmd_fail(&diag);
-	return EXIT_SETUP;
+	return fail(&diag);
+}
+
+int main(int argc, char **argv)
+{
+	struct diag diag = {0};
+	int status;
+
+	if (cmd_stdio_open(&diag) < 0)
+		return fail(&diag);
+	status = run_command(argc, argv);
+	/* What was printed and did not arrive is a failure too. */
+	if (cmd_stdout_close(&diag) < 0)
+		return fail(&diag);
+	return status;
 }
