@@ -268,7 +268,8 @@ static void print_text(const struct hammer_opts *o, const struct hammer_result *
 		printf("  ratio %.4f, median of %u interleaved pairs (%.4f to %.4f)\n", s.ratio,
 		       res->nr_pairs, s.ratio_min, s.ratio_max);
 	} else {
-		puts("  too few accesses to measure");
+		puts(hit && o->count ? "  hits have a rate with --seconds only"
+				     : "  too few accesses to measure");
 	}
 	printf("  counted: %" PRIu64 " dispatched + %" PRIu64 " bare + %" PRIu64 " hits = %" PRIu64
 	       " of the guest\n",

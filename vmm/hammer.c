@@ -20,10 +20,12 @@
 
 enum {
 	WARM_UP = 512,                 /* exits of each CPU before the first pair */
+	CHUNKS_MAX = 1 << 20,          /* a pair; hours, on any host */
 	FILES_BESIDE_IOEVENTFDS = 600, /* 255 vCPUs, devices, and room */
 	RANGE_STEP = 8,                /* bytes from one extra range to the next; each has 4 */
 };
 #define PIO_RANGES_FIRST UINT64_C(0x1000)
+#define SLICE_NS         INT64_C(10000000)
 
 struct hammer_vcpu {
 	_Alignas(64) uint64_t bare;
@@ -81,11 +83,20 @@ static struct iobus *hammered_bus(const struct hammer *h)
 	return h->opts->space == IOBUS_PIO ? h->vm.pio : h->vm.mmio;
 }
 
+static void remedy_place(const struct hammer_opts *o, struct diag *diag)
+{
+	if (o->space == IOBUS_PIO)
+		diag_remedy(diag, "--port 0xa00 is free");
+	else
+		diag_remedy(diag, "--mmio %#" PRIx64 " is free", LAYOUT_MMIO_GPA);
+}
+
 static int add_ranges(struct hammer *h, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
 	AUTO_FREE struct iobus_range *range = calloc(o->ranges + 1, sizeof(*range));
 	uint64_t first = o->space == IOBUS_PIO ? PIO_RANGES_FIRST : LAYOUT_MMIO_GPA;
+	int r;
 
 	if (!range)
 		return diag_set(diag, -ENOMEM, "%u ranges", o->ranges);
@@ -98,7 +109,12 @@ static int add_ranges(struct hammer *h, struct diag *diag)
 		range[i] = (struct iobus_range){
 			.first = first, .len = 4, .dev = h->target, .owner = "extra range"};
 	}
-	return iobus_add_many(hammered_bus(h), range, o->ranges + 1, diag);
+	r = iobus_add_many(hammered_bus(h), range, o->ranges + 1, diag);
+	if (r == -EEXIST)
+		remedy_place(o, diag);
+	else if (r < 0 && o->ranges)
+		diag_remedy(diag, "give fewer --ranges; there is more room for them with --mmio");
+	return r;
 }
 
 /* Each ioeventfd is an open file; the soft limit is ours to raise. */
@@ -242,20 +258,24 @@ static bool boot(struct hammer *h, struct vcpu *vcpu)
 	return true;
 }
 
-/* How many chunks of each kind make a pair. */
+/* How many chunks of each kind make a pair; what is left of the count comes after the pairs. */
 static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 {
 	const uint64_t chunk_pairs = UINT64_C(2) * HAMMER_CHUNK * HAMMER_PAIRS;
-	uint64_t chunks;
-	double exits;
+	double chunks;
 
-	if (h->opts->count) /* less the warm-up and a chunk, so that pairs end before the guest */
-		return h->opts->count > WARM_UP + HAMMER_CHUNK
-			       ? (h->opts->count - WARM_UP - HAMMER_CHUNK) / chunk_pairs
-			       : 0;
-	exits = (double)h->opts->duration_ns / (double)warm_up_ns * WARM_UP;
-	chunks = (uint64_t)exits / chunk_pairs;
-	return chunks ? chunks : 1;
+	if (h->opts->count == 0) {
+		chunks = (double)h->opts->duration_ns / (double)warm_up_ns * WARM_UP /
+			 (double)chunk_pairs;
+		if (chunks < 1)
+			chunks = 1;
+	} else if (h->opts->count > WARM_UP + HAMMER_CHUNK) {
+		/* Less the warm-up and a chunk, so that pairs end before the guest. */
+		chunks = (double)((h->opts->count - WARM_UP - HAMMER_CHUNK) / chunk_pairs);
+	} else {
+		chunks = 0;
+	}
+	return chunks < CHUNKS_MAX ? (uint64_t)chunks : CHUNKS_MAX;
 }
 
 static void measure(struct hammer *h, struct vcpu *vcpu)
@@ -306,11 +326,17 @@ static uint64_t count_dispatched(const struct hammer *h)
 	return 0;
 }
 
-static void sleep_ns(int64_t ns)
+/* In short slices, so that a VM that ends meanwhile is not waited for. */
+static void sleep_ns(const struct hammer *h, int64_t ns)
 {
-	const struct timespec ts = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
+	const int64_t until_ns = now_ns() + ns;
+	const struct timespec slice = {.tv_nsec = SLICE_NS};
 
-	nanosleep(&ts, NULL);
+	while (now_ns() + SLICE_NS < until_ns && !atomic_load(&h->vm.vcpu[0].stop))
+		nanosleep(&slice, NULL);
+	ns = until_ns - now_ns();
+	if (ns > 0 && ns <= SLICE_NS)
+		nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
 }
 
 static uint64_t take_hits(struct hammer *h)
@@ -321,26 +347,30 @@ static uint64_t take_hits(struct hammer *h)
 	return n;
 }
 
-/* Hits for half a slice, the same write as an exit for the other half. */
+/*
+ * Hits for half a pair, the same write as an exit for the other half. A half in which the guest got
+ * no time at all says nothing, and neither does its pair.
+ */
 static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
 {
 	struct hammer_result *res = h->result;
 	struct ioeventfd *io = hit_ioeventfd(h);
 	int64_t start_ns = now_ns();
-	uint64_t n;
+	uint64_t hits, exits;
 
 	take_hits(h);
-	sleep_ns(half_ns);
-	n = take_hits(h);
-	res->rate[res->nr_pairs] = (double)n * NS_PER_S / (double)(now_ns() - start_ns);
+	sleep_ns(h, half_ns);
+	hits = take_hits(h);
+	res->rate[res->nr_pairs] = (double)hits * NS_PER_S / (double)(now_ns() - start_ns);
 	ioeventfd_unregister(io, &h->vm.kvm);
 	take_hits(h);
-	n = count_dispatched(h);
+	exits = count_dispatched(h);
 	start_ns = now_ns();
-	sleep_ns(half_ns);
-	n = count_dispatched(h) - n;
-	res->rate_other[res->nr_pairs] = (double)n * NS_PER_S / (double)(now_ns() - start_ns);
-	res->nr_pairs++;
+	sleep_ns(h, half_ns);
+	exits = count_dispatched(h) - exits;
+	res->rate_other[res->nr_pairs] = (double)exits * NS_PER_S / (double)(now_ns() - start_ns);
+	if (hits && exits)
+		res->nr_pairs++;
 	return ioeventfd_register(io, &h->vm.kvm, NULL) == 0;
 }
 
@@ -352,7 +382,7 @@ static void *control_thread(void *arg)
 
 	while (__atomic_load_n(&h->ctl->ready, __ATOMIC_ACQUIRE) < h->vm.nr_vcpus &&
 	       !atomic_load(&h->vm.vcpu[0].stop))
-		sleep_ns(1000000);
+		sleep_ns(h, SLICE_NS);
 	for (unsigned i = 0; i < HAMMER_PAIRS && !atomic_load(&h->vm.vcpu[0].stop); i++)
 		if (!measure_hit_pair(h, half_ns))
 			break;
@@ -397,24 +427,68 @@ static void sum_up(struct hammer *h)
 		res->hits += ioeventfd_read(&h->ioeventfd[i]);
 }
 
-static int check(const struct hammer *h, struct diag *diag)
+/* -EINVAL for the sentence, which needs no strerror() behind it; the caller's error says which. */
+int hammer_check(const struct hammer_result *res, struct diag *diag)
 {
-	const struct hammer_result *res = h->result;
-
-	if (res->end.kind != VM_END_EXIT_CODE || res->end.code != 0) {
-		if (res->end.kind == VM_END_KILLED)
-			return diag_set(diag, -EINTR, "hammer ended by %s", res->end.by);
-		return diag_set(diag, -EPROTO,
-				"the hammer kernel ended with %s (%s) instead of its own exit",
-				vm_end_name(res->end.kind), res->end.by ? res->end.by : "?");
+	if (res->end.kind == VM_END_KILLED) {
+		diag_set(diag, -EINVAL, "hammer ended by %s", res->end.by);
+		return -EINTR;
 	}
-	if (res->dispatched + res->bare + res->hits != res->guest_count)
-		return diag_set(diag, -EPROTO,
-				"counted %" PRIu64 " dispatched, %" PRIu64
-				" bare exits and %" PRIu64 " hits, but the guest made %" PRIu64
-				" accesses",
-				res->dispatched, res->bare, res->hits, res->guest_count);
+	if (res->end.kind != VM_END_EXIT_CODE || res->end.code != 0) {
+		diag_set(diag, -EINVAL,
+			 "the hammer kernel ended with %s (%s) instead of its own exit",
+			 vm_end_name(res->end.kind), res->end.by ? res->end.by : "?");
+		return -EPROTO;
+	}
+	if (res->dispatched + res->bare + res->hits != res->guest_count) {
+		diag_set(diag, -EINVAL,
+			 "counted %" PRIu64 " dispatched, %" PRIu64 " bare exits and %" PRIu64
+			 " hits, but the guest made %" PRIu64 " accesses",
+			 res->dispatched, res->bare, res->hits, res->guest_count);
+		return -EPROTO;
+	}
 	return 0;
+}
+
+/* The chip inside KVM that takes the access before it could exit, or NULL. */
+static const char *chip_at(const struct hammer *h)
+{
+	const struct hammer_opts *o = h->opts;
+	const struct machine *m = &h->vm.machine;
+
+	for (unsigned i = 0; i < m->nr_chips; i++) {
+		for (unsigned k = 0; k < m->chip[i].nr_ranges; k++) {
+			const struct machine_range *r = &m->chip[i].range[k];
+
+			if (r->space == o->space && o->addr < r->first + r->len &&
+			    r->first < o->addr + o->width)
+				return m->chip[i].name;
+		}
+	}
+	return NULL;
+}
+
+/* Devices of ours are refused by the bus, which names them. */
+static int check_place(const struct hammer *h, struct diag *diag)
+{
+	const struct hammer_opts *o = h->opts;
+	const char *option = o->space == IOBUS_PIO ? "--port" : "--mmio";
+	const char *chip = chip_at(h);
+
+	if (chip) {
+		diag_set(diag, -EINVAL,
+			 "%s %#" PRIx64 " is taken by %s inside KVM: no access there exits", option,
+			 o->addr, chip);
+	} else if (o->space == IOBUS_MMIO &&
+		   (guest_mem_ptr(&h->vm.mem, o->addr, 1) ||
+		    guest_mem_ptr(&h->vm.mem, o->addr + o->width - 1, 1))) {
+		diag_set(diag, -EINVAL,
+			 "--mmio %#" PRIx64 " is guest memory: no access there exits", o->addr);
+	} else {
+		return 0;
+	}
+	remedy_place(o, diag);
+	return -EINVAL;
 }
 
 static int build(struct hammer *h, char *cmdline, size_t cmdline_len, struct diag *diag)
@@ -438,14 +512,9 @@ static int build(struct hammer *h, char *cmdline, size_t cmdline_len, struct dia
 		r = vm_init(&h->vm, &vm_opts, diag);
 	if (r < 0)
 		return r;
-	if (guest_mem_ptr(&h->vm.mem, o->addr, o->width) && o->space == IOBUS_MMIO) {
-		diag_set(diag, -EINVAL,
-			 "--mmio %#" PRIx64 " is guest memory: a write there does not exit",
-			 o->addr);
-		diag_remedy(diag, "an address from %#" PRIx64 " up is free",
-			    (uint64_t)LAYOUT_MMIO_GPA);
-		return -EINVAL;
-	}
+	r = check_place(h, diag);
+	if (r < 0)
+		return r;
 	h->ctl = guest_mem_ptr(&h->vm.mem, CTL_GPA, sizeof(*h->ctl));
 	h->ctl->magic = HAMMER_MAGIC;
 	h->ctl->go = 1;
@@ -486,7 +555,7 @@ int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct
 		pthread_join(h->control, NULL);
 	if (r == 0) {
 		sum_up(h);
-		r = check(h, diag);
+		r = hammer_check(ret, diag);
 	}
 	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
 		ioeventfd_fini(&h->ioeventfd[i], &h->vm.kvm);

@@ -4,8 +4,8 @@
  *
  * The vCPU thread alternates between dispatching HAMMER_CHUNK exits as `tollgate run` does and
  * letting as many return from KVM_RUN without dispatch, so that whatever disturbs the machine
- * disturbs both; a rate is that of the median chunk. With hit, the guest's write signals an ioeventfd; what alternates is whether that
- * ioeventfd is registered.
+ * disturbs both; a rate is that of the median chunk. With hit, the guest's write signals an
+ * ioeventfd; what alternates is whether that ioeventfd is registered.
  */
 #ifndef VMM_HAMMER_H
 #define VMM_HAMMER_H
@@ -52,7 +52,7 @@ struct hammer_opts {
 
 /* One side of a pair: rates are accesses a second, all CPUs together. */
 struct hammer_result {
-	unsigned nr_pairs;               /* 0: the guest made too few accesses to measure pairs */
+	unsigned nr_pairs;               /* 0: too few accesses, or hits by count */
 	double rate[HAMMER_PAIRS];       /* dispatched exits, or hits */
 	double rate_other[HAMMER_PAIRS]; /* the bare loop; with hit, the same write as an exit */
 	uint64_t guest_count;            /* the guest's own */
@@ -67,5 +67,11 @@ struct hammer_result {
  * way, and -EPROTO when the counts do not agree.
  */
 int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct diag *diag);
+
+/*
+ * What hammer_run() asks of a result: the guest's own exit (-EPROTO, or -EINTR when it was killed),
+ * and that every access it made was counted once, as an exit or as a hit (-EPROTO).
+ */
+int hammer_check(const struct hammer_result *res, struct diag *diag);
 
 #endif
