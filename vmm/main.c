@@ -37,6 +37,7 @@ static int run_command(int argc, char **argv)
 {
 	struct diag diag = {0};
 
+	setvbuf(stderr, NULL, _IOLBF, 0); /* a line is one write, also beside others' output */
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_SETUP;
