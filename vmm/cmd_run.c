@@ -1,5 +1,6 @@
 /* `tollgate run`: boot one kernel with its console on this terminal. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -90,7 +91,25 @@ static int exit_status(const struct config *config, const struct vm_end *end)
 	return vm_end_status(end);
 }
 
-static int finish(struct vm *vm, const struct config *config, const struct vm_end *end)
+/*
+ * Before the guest runs, so that a name that cannot be written is told at once; after all else is set
+ * up, so that nothing is left behind when that fails. *ret_fd is untouched when none is wanted.
+ */
+static int open_stats(const struct config *config, int *ret_fd, struct diag *diag)
+{
+	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+
+	if (!config->stats_json)
+		return 0;
+	/* A FIFO nobody reads must not hold us up; one that is read may, once we write. */
+	*ret_fd = open(config->stats_json, flags | O_NONBLOCK, 0666);
+	if (*ret_fd < 0 || fcntl(*ret_fd, F_SETFL, 0) < 0)
+		return diag_set(diag, -errno, "create '%s'", config->stats_json);
+	return 0;
+}
+
+static int finish(struct vm *vm, const struct config *config, const struct vm_end *end,
+		  int stats_fd)
 {
 	int status = exit_status(config, end);
 	struct diag diag = {0};
@@ -103,8 +122,8 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 		stats_print(stderr, vm);
 	if (config->stats)
 		stats_print_kvm(stderr, vm);
-	if (config->stats_json &&
-	    stats_write_json(config->stats_json, vm, end, status, &diag) < 0) {
+	if (stats_fd >= 0 &&
+	    stats_write_json(stats_fd, config->stats_json, vm, end, status, &diag) < 0) {
 		cmd_fail(&diag);
 		return EXIT_SETUP;
 	}
@@ -117,6 +136,7 @@ int cmd_run(int argc, char **argv)
 	struct diag diag = {0};
 	struct config config = {0};
 	struct vm_end end;
+	AUTO_CLOSE int stats_fd = -1;
 	int r = vm ? config_parse_run(&config, argc, argv, &diag)
 		   : diag_set(&diag, -ENOMEM, "start");
 	int status = EXIT_SETUP;
@@ -131,9 +151,11 @@ int cmd_run(int argc, char **argv)
 	}
 	r = vm_prepare(vm, &config, &diag);
 	if (r == 0)
+		r = open_stats(&config, &stats_fd, &diag);
+	if (r == 0)
 		r = vm_run(vm, &end, &diag);
 	if (r == 0) {
-		status = finish(vm, &config, &end);
+		status = finish(vm, &config, &end, stats_fd);
 	} else {
 		vm_console_close(vm);
 		cmd_fail(&diag);

@@ -191,10 +191,15 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 
 static int check_run(const struct config *config, struct diag *diag)
 {
-	if (!config->kernel && config->nr_initrds)
-		return diag_set(diag, -EINVAL, "--initrd without a kernel");
-	if (!config->kernel && config->boot.mode != BOOT_MODE_AUTO)
-		return diag_set(diag, -EINVAL, "--boot and --flat without a kernel");
+	const char *about_kernel = config->nr_initrds                    ? "--initrd"
+				   : config->boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
+									 : NULL;
+
+	if (!config->kernel && about_kernel) {
+		diag_set(diag, -EINVAL, "%s without a kernel", about_kernel);
+		diag_remedy(diag, "name one; the built-in test kernel takes none of these");
+		return -EINVAL;
+	}
 	if (config->time_exits && !config->stats && !config->stats_json) {
 		diag_set(diag, -EINVAL, "--time-exits measures nothing that is shown");
 		diag_remedy(diag, "add --stats");

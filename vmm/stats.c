@@ -218,8 +218,8 @@ static struct json_object *json_end(const struct vm_end *end, int exit_status)
 	return obj;
 }
 
-int stats_write_json(const char *path, struct vm *vm, const struct vm_end *end, int exit_status,
-		     struct diag *diag)
+int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_end *end,
+		     int exit_status, struct diag *diag)
 {
 	AUTO_FREE struct kvm_stat *of_vm = NULL;
 	AUTO_FREE struct kvm_stat *of_vcpus = NULL;
@@ -236,7 +236,7 @@ int stats_write_json(const char *path, struct vm *vm, const struct vm_end *end, 
 	n = read_vcpu_stats(vm, &of_vcpus);
 	json_object_object_add(root, "kvm_vcpus", json_kvm_stats(of_vcpus, n));
 	errno = 0;
-	if (json_object_to_file_ext(path, root, JSON_C_TO_STRING_PRETTY) < 0)
+	if (json_object_to_fd(fd, root, JSON_C_TO_STRING_PRETTY) < 0)
 		r = diag_set(diag, errno ? -errno : -EIO, "write statistics to '%s'", path);
 	json_object_put(root);
 	return r;

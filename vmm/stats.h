@@ -27,8 +27,11 @@ void stats_print(FILE *out, struct vm *vm);
 /* KVM's own statistics that are not 0, where the host has KVM_GET_STATS_FD. */
 void stats_print_kvm(FILE *out, const struct vm *vm);
 
-/* All of it as one JSON document to the file at path, and how the VM ended. -errno with diag. */
-int stats_write_json(const char *path, struct vm *vm, const struct vm_end *end, int exit_status,
-		     struct diag *diag);
+/*
+ * All of it, and how the VM ended, as one JSON document to the open file fd; path is for messages.
+ * -errno with diag.
+ */
+int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_end *end,
+		     int exit_status, struct diag *diag);
 
 #endif

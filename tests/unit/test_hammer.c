@@ -29,27 +29,20 @@ static void counts_that_agree_are_taken(void **state)
 
 static void one_access_too_few_or_too_many_is_an_error_with_all_counts(void **state)
 {
-	uint64_t *const counts[] = {
-		&(uint64_t){30}, /* stands for dispatched, bare, hits and the guest's own in turn */
-		&(uint64_t){20},
-		&(uint64_t){10},
-		&(uint64_t){60},
-	};
-
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
-		for (int off = -1; off <= 1; off += 2) {
+		for (uint64_t off = 0; off <= 2; off += 2) {
+			uint64_t count[] = {30, 20, 10, 60};
 			struct hammer_result res = agreeing;
 			struct diag diag = {0};
 
-			*counts[i] += (uint64_t)(int64_t)off;
-			res.dispatched = *counts[0];
-			res.bare = *counts[1];
-			res.hits = *counts[2];
-			res.guest_count = *counts[3];
+			count[i] += off - 1;
+			res.dispatched = count[0];
+			res.bare = count[1];
+			res.hits = count[2];
+			res.guest_count = count[3];
 			assert_int_equal(hammer_check(&res, &diag), -EPROTO);
 			assert_non_null(strstr(diag.what, "the guest made"));
-			*counts[i] -= (uint64_t)(int64_t)off;
 		}
 	}
 }
