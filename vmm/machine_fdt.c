@@ -332,7 +332,8 @@ static int render_in(void *blob, int size, const struct machine *m,
 {
 	struct out o = {.blob = blob};
 
-	o.err = fdt_create(blob, size);
+	/* Looking for an equal name before each property would cost more than all the rest. */
+	o.err = fdt_create_with_flags(blob, size, FDT_CREATE_FLAG_NO_NAME_DEDUP);
 	if (o.err == 0)
 		o.err = fdt_finish_reservemap(blob);
 	put_root(&o, m, opts, cmdline);

@@ -163,25 +163,35 @@ static int build_device(struct vm *vm, unsigned i, bool stdio, struct diag *diag
 	vm->timer[i].dev = vm->device[i];
 	if (port)
 		port->dev = vm->device[i];
-	for (unsigned k = 0; k < row->nr_ranges; k++) {
-		const struct machine_range *range = &row->range[k];
-		const struct iobus_range bus_range = {
-			.first = range->first,
-			.len = range->len,
-			.dev = vm->device[i],
-			.owner = row->name,
-			.region = (uint8_t)k,
-		};
-
-		r = iobus_add(range->space == IOBUS_PIO ? vm->pio : vm->mmio, &bus_range, diag);
-		if (r < 0)
-			return r;
-	}
 	/* A host that lacks it makes an exit of each write, which is slower and no error. */
 	if (row->cls->coalesce_len && vm->coalesced.ring)
 		coalesced_add(&vm->coalesced, row->range[0].space, row->range[0].first,
 			      row->cls->coalesce_len);
 	return 0;
+}
+
+/* All ranges of one space in one step: one sort and one publication. */
+static int build_ranges(struct vm *vm, enum iobus_space space, struct diag *diag)
+{
+	struct iobus_range range[MACHINE_DEVICES_MAX * MACHINE_RANGES_MAX];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct machine_device *row = &vm->machine.device[i];
+
+		for (unsigned k = 0; k < row->nr_ranges; k++) {
+			if (row->range[k].space != space)
+				continue;
+			range[n++] = (struct iobus_range){
+				.first = row->range[k].first,
+				.len = row->range[k].len,
+				.dev = vm->device[i],
+				.owner = row->name,
+				.region = (uint8_t)k,
+			};
+		}
+	}
+	return n ? iobus_add_many(space == IOBUS_PIO ? vm->pio : vm->mmio, range, n, diag) : 0;
 }
 
 static void signals_ready(struct event_source *src, uint32_t epoll_events)
@@ -355,6 +365,10 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 		r = build_coalesced(vm, opts->no_coalesce, diag);
 	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
 		r = build_device(vm, i, opts->stdio, diag);
+	if (r == 0)
+		r = build_ranges(vm, IOBUS_PIO, diag);
+	if (r == 0)
+		r = build_ranges(vm, IOBUS_MMIO, diag);
 	if (r == 0)
 		r = vm_boot_load(vm, opts, diag);
 	if (r == 0)
