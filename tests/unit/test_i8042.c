@@ -80,6 +80,9 @@ static void tests_pass_but_there_is_no_auxiliary_interface(void **state)
 	assert_int_equal(take(*state, 0), 0x01);
 	command(*state, 0xa8);
 	assert_true(command_byte(*state) & CTR_AUX_DISABLE);
+	command(*state, 0x60);
+	send(*state, 0x00);
+	assert_int_equal(command_byte(*state), CTR_AUX_DISABLE);
 }
 
 static void self_test_sets_the_system_flag(void **state)

@@ -166,6 +166,30 @@ static void registers_out_of_range_become_valid_at_the_next_update(void **state)
 	assert_int_equal(dev->guest_errors, 2);
 }
 
+static void hours_out_of_range_become_the_nearest(void **state)
+{
+	static const struct {
+		uint8_t b, written, read;
+	} hours[] = {
+		{H24, 0x24, 0x23},         {H24, 0x99, 0x23}, {H24 | DM, 24, 23},
+		{0, 0x00, 0x01},           {0, 0x13, 0x12},   {0, PM, PM | 1},
+		{0, PM | 0x79, PM | 0x12}, {DM, 0, 1},        {DM, PM | 13, PM | 12},
+	};
+	struct device *dev = *state;
+
+	for (size_t i = 0; i < sizeof(hours) / sizeof(hours[0]); i++) {
+		const uint64_t errors = dev->guest_errors;
+
+		wr(dev, B, SET | hours[i].b);
+		set_time(dev, hours[i].b & DM ? 0x1418010a : 0x20240110, 0x000000);
+		wr(dev, HOUR, hours[i].written);
+		wr(dev, B, hours[i].b);
+		fake_pass_ns(&fake, NS_PER_S);
+		assert_int_equal(rd(dev, HOUR), hours[i].read);
+		assert_int_equal(dev->guest_errors, errors + 1);
+	}
+}
+
 static void the_first_update_comes_half_a_second_after_the_dividers_release(void **state)
 {
 	wr(*state, A, DV_RESET | 6);
@@ -322,6 +346,7 @@ int main(void)
 		TEST(set_holds_the_registers_and_time_runs_from_what_was_written),
 		TEST(a_date_written_piece_by_piece_is_not_bent_on_the_way),
 		TEST(registers_out_of_range_become_valid_at_the_next_update),
+		TEST(hours_out_of_range_become_the_nearest),
 		TEST(the_first_update_comes_half_a_second_after_the_dividers_release),
 		TEST(linux_sets_the_time_to_the_half_second),
 		TEST(uip_is_up_before_each_update_and_down_at_it),

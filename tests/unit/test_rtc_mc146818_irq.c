@@ -27,7 +27,24 @@ static void periodic_flag_comes_at_the_rate_of_register_a(void **state)
 	assert_int_equal(rd(*state, C) & PF, 0);
 }
 
-/* An hour of interrupts at every rate does not drift off by a single one. */
+static void a_new_rate_owes_no_periods_of_the_old(void **state)
+{
+	wr(*state, A, DV_RESET);
+	wr(*state, A, DV_RUN | 15); /* 500 ms */
+	rd(*state, C);
+	fake_pass_ns(&fake, 400 * MS);
+	wr(*state, A, DV_RUN | 3);
+	assert_int_equal(rd(*state, C) & PF, 0);
+	fake_pass_ns(&fake, period_ns[3]);
+	assert_int_equal(rd(*state, C) & PF, PF);
+	wr(*state, A, DV_RUN | 15); /* the divider goes on: 100 ms are left */
+	fake_pass_ns(&fake, 99 * MS);
+	assert_int_equal(rd(*state, C) & PF, 0);
+	fake_pass_ns(&fake, 1 * MS);
+	assert_int_equal(rd(*state, C) & PF, PF);
+}
+
+/* Over 100 s not one too many or too few. */
 static void periodic_interrupts_are_exact_in_number(void **state)
 {
 	for (uint8_t rs = 6; rs < 16; rs++) {
@@ -259,6 +276,8 @@ static void set_clears_uie_and_lets_periods_go_on(void **state)
 	pass_ns(*state, 10 * NS_PER_S);
 	assert_true(fake.irq_level);
 	assert_int_equal(rd(*state, C), IRQF | PF);
+	wr(*state, B, SET | AIE | H24); /* no update, no alarm: nothing to wake up for */
+	assert_int_equal(fake.deadline_ns, INT64_MAX);
 }
 
 static void the_hosts_clock_set_back_moves_time_and_ends_no_update(void **state)
@@ -337,6 +356,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(periodic_flag_comes_at_the_rate_of_register_a),
+		TEST(a_new_rate_owes_no_periods_of_the_old),
 		TEST(periodic_interrupts_are_exact_in_number),
 		TEST(flags_come_without_their_interrupt),
 		TEST(nothing_enabled_wakes_nobody),

@@ -223,16 +223,23 @@ static uint8_t rtc_encode(const struct rtc *rtc, unsigned val)
 	return (uint8_t)(rtc->cmos[REG_B] & B_DM ? val : val / 10 << 4 | val % 10);
 }
 
-/* 0 to 23, or more for a byte that is no hour. */
-static unsigned rtc_decode_hour(const struct rtc *rtc, uint8_t byte)
+/* The nearest valid value, and *bad set if that is another one. */
+static unsigned rtc_clamp(unsigned val, unsigned min, unsigned max, bool *bad)
+{
+	if (val >= min && val <= max)
+		return val;
+	*bad = true;
+	return val < min ? min : max;
+}
+
+/* 0 to 23. */
+static unsigned rtc_decode_hour(const struct rtc *rtc, uint8_t byte, bool *bad)
 {
 	unsigned hour;
 
 	if (rtc->cmos[REG_B] & B_24H)
-		return rtc_decode(rtc, byte);
-	hour = rtc_decode(rtc, byte & (uint8_t)~HOUR_PM);
-	if (hour < 1 || hour > 12)
-		return UINT8_MAX;
+		return rtc_clamp(rtc_decode(rtc, byte), 0, 23, bad);
+	hour = rtc_clamp(rtc_decode(rtc, byte & (uint8_t)~HOUR_PM), 1, 12, bad);
 	return hour % 12 + (byte & HOUR_PM ? 12 : 0);
 }
 
@@ -243,21 +250,13 @@ static uint8_t rtc_encode_hour(const struct rtc *rtc, unsigned hour)
 	return rtc_encode(rtc, (hour + 11) % 12 + 1) | (hour >= 12 ? HOUR_PM : 0);
 }
 
-static unsigned rtc_clamp(unsigned val, unsigned min, unsigned max, bool *bad)
-{
-	if (val >= min && val <= max)
-		return val;
-	*bad = true;
-	return val < min ? min : max;
-}
-
-/* Sets *bad when a register is out of range and its nearest valid value stands in for it. */
+/* *bad is set when a register is out of range; its nearest valid value stands in for it. */
 static struct rtc_time rtc_time_get(const struct rtc *rtc, bool *bad)
 {
 	const uint8_t *cmos = rtc->cmos;
 	struct rtc_time t = {
 		.month = rtc_clamp(rtc_decode(rtc, cmos[MONTH]), 1, 12, bad),
-		.hour = rtc_clamp(rtc_decode_hour(rtc, cmos[HOURS]), 0, 23, bad),
+		.hour = rtc_decode_hour(rtc, cmos[HOURS], bad),
 		.minute = rtc_clamp(rtc_decode(rtc, cmos[MINUTES]), 0, 59, bad),
 		.second = rtc_clamp(rtc_decode(rtc, cmos[SECONDS]), 0, 59, bad),
 	};
@@ -314,7 +313,8 @@ static int rtc_alarm_field(uint8_t byte, unsigned val, uint8_t canonical)
 static int rtc_alarm_hour(const struct rtc *rtc)
 {
 	const uint8_t byte = rtc->cmos[HOURS_ALARM];
-	const unsigned val = rtc_decode_hour(rtc, byte);
+	bool bad = false; /* then it is not canonical either */
+	const unsigned val = rtc_decode_hour(rtc, byte, &bad);
 
 	return rtc_alarm_field(byte, val, rtc_encode_hour(rtc, val));
 }
