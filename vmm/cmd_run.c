@@ -71,6 +71,7 @@ static int vm_prepare(struct vm *vm, const struct config *config, struct diag *d
 		.machine = config->machine,
 		.mem = config->mem,
 		.boot = config->boot,
+		.cpu = config->cpu,
 		.stdio = true,
 		.time_exits = config->time_exits,
 		.no_coalesce = config->no_coalesce,

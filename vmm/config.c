@@ -68,6 +68,17 @@ static int parse_cpus(struct config *config, const char *arg, struct diag *diag)
 	return 0;
 }
 
+static int parse_cpu(struct config *config, const char *arg, struct diag *diag)
+{
+	if (strcmp(arg, "host") == 0)
+		config->cpu = ARCH_CPU_HOST;
+	else if (strcmp(arg, "baseline") == 0)
+		config->cpu = ARCH_CPU_BASELINE;
+	else
+		return diag_set(diag, -EINVAL, "--cpu '%s' is neither host nor baseline", arg);
+	return 0;
+}
+
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
@@ -76,6 +87,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case 'p': config->machine.cmdline = arg; return 0;
 	case CONFIG_OPT_HUGEPAGES: config->mem.hugepages = true; return 0;
 	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
+	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
 	default: return 1;
 	}
 }

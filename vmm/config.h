@@ -27,6 +27,7 @@ struct config {
 	struct machine_spec machine;
 	struct guest_mem_opts mem;
 	struct boot_opts boot;
+	enum arch_cpu_template cpu;
 	const char *kernel; /* NULL: the built-in test kernel */
 	const char *initrd[CONFIG_INITRDS_MAX];
 	unsigned nr_initrds;
@@ -49,6 +50,7 @@ void config_init(struct config *config);
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
 	CONFIG_OPT_PREALLOC,
+	CONFIG_OPT_CPU,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
 /* clang-format off */
@@ -57,7 +59,8 @@ enum {
 	{"cpus", required_argument, NULL, 'c'},                                                    \
 	{"append", required_argument, NULL, 'p'},                                                  \
 	{"hugepages", no_argument, NULL, CONFIG_OPT_HUGEPAGES},                                    \
-	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC}
+	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC},                                      \
+	{"cpu", required_argument, NULL, CONFIG_OPT_CPU}
 /* clang-format on */
 #define CONFIG_MACHINE_SHORT "m:c:p:"
 #define CONFIG_MACHINE_HELP                                                                        \
@@ -65,7 +68,8 @@ enum {
 	"  -c, --cpus N            virtual CPUs, 1 to 255 as the host allows (default 1)\n"        \
 	"  -p, --append WORDS      words for the kernel command line, after ours\n"                \
 	"      --hugepages         back guest memory with huge pages\n"                            \
-	"      --prealloc          touch all guest memory before the guest runs\n"
+	"      --prealloc          touch all guest memory before the guest runs\n"                 \
+	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n"
 
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);

@@ -497,6 +497,7 @@ static int build(struct hammer *h, char *cmdline, size_t cmdline_len, struct dia
 	struct vm_opts vm_opts = {
 		.machine = o->config.machine,
 		.mem = o->config.mem,
+		.cpu = o->config.cpu,
 		.kernel = builtin_hammer(),
 	};
 	int r;

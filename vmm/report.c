@@ -25,8 +25,35 @@ bool report_wanted(const struct vm_end *end)
 	}
 }
 
+/* KVM's own words tell an expert what happened; this tells anybody why, and what to do. */
+static void print_emulation(FILE *out, enum kvm_backing backing, const char *module)
+{
+	if (backing == KVM_BACKING_NONE) {
+		fprintf(out,
+			"why: this host's KVM (%s) has neither VMX nor SVM, so it emulates guest "
+			"kernel\n"
+			"     code, and the instruction below is one it cannot emulate. It is no "
+			"fault of\n"
+			"     the kernel.\n"
+			"ways out:\n"
+			"  - a host with VMX or SVM (see `tollgate doctor`)\n"
+			"  - a nested KVM: tests/linux/testbed -- tollgate run ...\n"
+			"  - --cpu baseline, which hides CPU features from kernels that look for "
+			"them\n",
+			module[0] ? module : "unknown module");
+		return;
+	}
+	fputs("why: hardware ran the guest, but this access KVM has to emulate, and it does not "
+	      "know the\n"
+	      "     instruction: device memory reached by a vector instruction, or code that runs\n"
+	      "     outside RAM\n",
+	      out);
+}
+
 void report_print(FILE *out, const struct vm *vm)
 {
+	char module[32];
+
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
 		const struct vcpu *vcpu = &vm->vcpu[i];
 
@@ -36,6 +63,9 @@ void report_print(FILE *out, const struct vm *vm)
 		}
 		fprintf(out, "vCPU %u:\n", i);
 		vcpu_print_error(out, vcpu, "  ");
+		if (vcpu_error_is_emulation(vcpu))
+			print_emulation(out, kvm_backing_detect(),
+					kvm_backing_module(module, sizeof(module)));
 		arch_vcpu_print(out, vcpu->fd, &vm->mem, "  ");
 		fprintf(out, "  last exits, the latest last:\n");
 		vcpu_print_history(out, vcpu, "    ");

@@ -114,6 +114,9 @@ const char *vcpu_exit_name(uint32_t reason, char buf[16]);
 /* The last exits, oldest first, one a line. */
 void vcpu_print_history(FILE *out, const struct vcpu *vcpu, const char *indent);
 
+/* Whether KVM stopped because it could not emulate an instruction. */
+bool vcpu_error_is_emulation(const struct vcpu *vcpu);
+
 /* What KVM said when it could not go on, in words; nothing when it did not say so. */
 void vcpu_print_error(FILE *out, const struct vcpu *vcpu, const char *indent);
 

@@ -85,6 +85,14 @@ static void print_emulated_insn(FILE *out, const struct vcpu_error *e, const cha
 	fputc('\n', out);
 }
 
+bool vcpu_error_is_emulation(const struct vcpu *vcpu)
+{
+	const struct vcpu_error *e = &vcpu->error;
+
+	return e->set && !e->run_errno && e->reason == KVM_EXIT_INTERNAL_ERROR &&
+	       e->suberror == KVM_INTERNAL_ERROR_EMULATION;
+}
+
 void vcpu_print_error(FILE *out, const struct vcpu *vcpu, const char *indent)
 {
 	const struct vcpu_error *e = &vcpu->error;

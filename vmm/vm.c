@@ -96,9 +96,9 @@ static int build_memory(struct vm *vm, const struct vm_opts *opts, struct diag *
 	return kvm_mem_slots_set(&vm->kvm, &vm->mem, diag);
 }
 
-static int build_vcpus(struct vm *vm, struct diag *diag)
+static int build_vcpus(struct vm *vm, enum arch_cpu_template cpu, struct diag *diag)
 {
-	int r = arch_cpu_model_init(&vm->cpu_model, &vm->kvm, vm->machine.cpus, diag);
+	int r = arch_cpu_model_init(&vm->cpu_model, &vm->kvm, vm->machine.cpus, cpu, diag);
 
 	if (r < 0)
 		return r;
@@ -351,7 +351,7 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	if (r == 0)
 		r = build_buses(vm, opts->time_exits, diag);
 	if (r == 0)
-		r = build_vcpus(vm, diag);
+		r = build_vcpus(vm, opts->cpu, diag);
 	if (r == 0) {
 		r = event_loop_init(&vm->loop, loop_woken, vm);
 		if (r < 0)

@@ -38,6 +38,7 @@ struct vm_opts {
 	struct machine_spec machine;
 	struct guest_mem_opts mem;
 	struct boot_opts boot;
+	enum arch_cpu_template cpu;
 	struct vm_blob kernel;
 	struct vm_blob initrd[VM_INITRDS_MAX];
 	unsigned nr_initrds;

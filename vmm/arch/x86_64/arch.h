@@ -29,6 +29,12 @@ int arch_host_check(const struct kvm *kvm, unsigned cpus, struct diag *diag);
  */
 int arch_irqchip_create(const struct kvm *kvm, struct diag *diag);
 
+/* Which CPUID features the guest sees; docs/cpu-templates.md. */
+enum arch_cpu_template {
+	ARCH_CPU_HOST,     /* all that KVM supports here */
+	ARCH_CPU_BASELINE, /* x86-64-v1 and what a KVM guest needs: the same on every host */
+};
+
 /* What all vCPUs of a VM share; made once. */
 struct arch_cpu_model {
 	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID with our topology; APIC ids still 0 */
@@ -37,7 +43,7 @@ struct arch_cpu_model {
 };
 
 int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, unsigned cpus,
-			struct diag *diag);
+			enum arch_cpu_template tpl, struct diag *diag);
 void arch_cpu_model_fini(struct arch_cpu_model *model); /* takes a zeroed model too */
 
 /* CPUID, then MSRs, then the local APIC's LINT pins of a new vCPU; apic_id is its index. */

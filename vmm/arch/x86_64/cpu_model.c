@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/arch.h"
+#include "arch/x86_64/cpu_template.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
 
@@ -195,7 +196,7 @@ static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag
 }
 
 int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, unsigned cpus,
-			struct diag *diag)
+			enum arch_cpu_template tpl, struct diag *diag)
 {
 	int r;
 
@@ -203,6 +204,7 @@ int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, uns
 	r = cpuid_read(&model->cpuid, kvm, diag);
 	if (r < 0)
 		return r;
+	cpu_template_apply(tpl, model->cpuid);
 	cpuid_set_features(model->cpuid, kvm);
 	cpuid_set_topology(model->cpuid, cpus);
 	r = msrs_choose(&model->msrs, kvm, diag);

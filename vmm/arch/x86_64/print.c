@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/arch.h"
+#include "arch/x86_64/disasm.h"
 #include "base/checked.h"
 
 enum { INSN_BYTES = 16, PAGE_BYTES = 4096 };
@@ -48,8 +49,9 @@ static void print_segment(FILE *out, const char *indent, const char *name,
 }
 
 static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent,
-		       uint64_t linear)
+		       uint64_t linear, unsigned bits)
 {
+	char text[96];
 	uint8_t code[INSN_BYTES];
 	size_t n = arch_vcpu_read_linear(vcpu_fd, mem, linear, code, sizeof(code));
 
@@ -57,6 +59,8 @@ static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, cons
 	for (size_t i = 0; i < n; i++)
 		fprintf(out, " %02x", code[i]);
 	fprintf(out, n ? "\n" : " not in guest RAM\n");
+	if (n && disasm_insn(code, n, linear, bits, text, sizeof(text)))
+		fprintf(out, "%sinstruction: %s\n", indent, text);
 }
 
 void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent)
@@ -92,5 +96,8 @@ void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const 
 	print_segment(out, indent, "tr", &s.tr);
 	fprintf(out, "%sgdt base %016llx limit %04x  idt base %016llx limit %04x\n", indent,
 		s.gdt.base, s.gdt.limit, s.idt.base, s.idt.limit);
-	print_code(out, vcpu_fd, mem, indent, s.cs.l ? r.rip : s.cs.base + r.rip);
+	print_code(out, vcpu_fd, mem, indent, s.cs.l ? r.rip : s.cs.base + r.rip,
+		   s.cs.l    ? 64
+		   : s.cs.db ? 32
+			     : 16);
 }

@@ -1,0 +1,17 @@
+/*
+ * cpu_template.h - which CPUID features a guest sees; docs/cpu-templates.md lists them. Pure.
+ */
+#ifndef ARCH_X86_64_CPU_TEMPLATE_H
+#define ARCH_X86_64_CPU_TEMPLATE_H
+
+#include "arch/x86_64/arch.h"
+
+struct kvm_cpuid2;
+
+/*
+ * Takes away from what KVM supports what the template does not have. ARCH_CPU_HOST takes nothing.
+ * Entries of leaves that the template ends below are removed.
+ */
+void cpu_template_apply(enum arch_cpu_template tpl, struct kvm_cpuid2 *cpuid);
+
+#endif

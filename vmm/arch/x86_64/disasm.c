@@ -1,0 +1,57 @@
+#include "arch/x86_64/disasm.h"
+
+#ifdef TOLLGATE_HAVE_ZYDIS
+
+#include <Zydis/Zydis.h>
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef ZyanStatus disassemble_fn(ZydisMachineMode mode, ZyanU64 rip, const void *code,
+				  ZyanUSize len, ZydisDisassembledInstruction *ret);
+
+static disassemble_fn *load(void)
+{
+	disassemble_fn *fn = NULL;
+	char soname[32];
+	void *lib, *sym;
+
+	snprintf(soname, sizeof(soname), "libZydis.so.%u.%u",
+		 (unsigned)ZYDIS_VERSION_MAJOR(ZYDIS_VERSION),
+		 (unsigned)ZYDIS_VERSION_MINOR(ZYDIS_VERSION));
+	lib = dlopen(soname, RTLD_NOW | RTLD_LOCAL); /* stays loaded: the process is about to end */
+	sym = lib ? dlsym(lib, "ZydisDisassembleIntel") : NULL;
+	memcpy(&fn, &sym, sizeof(fn)); /* ISO C has no cast from data to function pointers */
+	return fn;
+}
+
+bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, char *buf,
+		 size_t size)
+{
+	const ZydisMachineMode mode = bits == 64   ? ZYDIS_MACHINE_MODE_LONG_64
+				      : bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32
+						   : ZYDIS_MACHINE_MODE_LEGACY_16;
+	disassemble_fn *disassemble = load();
+	ZydisDisassembledInstruction insn;
+
+	if (!disassemble || !ZYAN_SUCCESS(disassemble(mode, rip, code, len, &insn)))
+		return false;
+	snprintf(buf, size, "%s", insn.text);
+	return true;
+}
+
+#else
+
+bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, char *buf,
+		 size_t size)
+{
+	(void)code;
+	(void)len;
+	(void)rip;
+	(void)bits;
+	(void)buf;
+	(void)size;
+	return false;
+}
+
+#endif
