@@ -29,7 +29,7 @@ static const struct machine_row x86_rows[] = {
 	{"exit0", "exit-port", &exit_port_class, {PORT(0xf4, 4), PORT(0x501, 2)}, MACHINE_GSI_NONE},
 	{"pvpanic0", "pvpanic", &pvpanic_class, {PORT(0x505, 1)}, MACHINE_GSI_NONE},
 	{"reset0", "reset-port", &reset_cf9_class, {PORT(0xcf8, 4)}, MACHINE_GSI_NONE},
-	{"sleep0", "sleep-port", &acpi_sleep_class, {PORT(0x600, 2)}, MACHINE_GSI_NONE},
+	{"pm0", "power-management", &acpi_pm1_class, {PORT(0x600, 6)}, 9},
 };
 
 /*

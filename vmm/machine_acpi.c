@@ -16,7 +16,7 @@
 #include "devices/classes.h"
 
 enum {
-	TABLE_ALIGN = 16, /* 5.2.5.1 wants it of the RSDP */
+	TABLE_ALIGN = 64, /* what the FACS wants (5.2.10); the RSDP wants 16 */
 
 	RSDP_LEN = 36,
 	RSDP_V1_LEN = 20, /* what the first checksum covers */
@@ -26,44 +26,59 @@ enum {
 	HEADER_LEN = 36,
 	HEADER_LENGTH = 4,
 	HEADER_CHECKSUM = 9,
+
+	FACS_LEN = 64,
+	FACS_VERSION = 32,
 };
 
-/* 5.2.9, byte offsets in the FADT. What is not named is zero, as a hardware-reduced machine has it. */
+/* 5.2.9, byte offsets in the FADT. What is not named is zero: the machine does not have it. */
 enum {
-	FADT_DSDT = 40,
+	FADT_FIRMWARE_CTRL = 36,
+	FADT_SCI_INT = 46,
+	FADT_PM1A_EVT_BLK = 56,
+	FADT_PM1A_CNT_BLK = 64,
+	FADT_PM1_EVT_LEN = 88,
+	FADT_PM1_CNT_LEN = 89,
+	FADT_P_LVL2_LAT = 96,
+	FADT_CENTURY = 108,
 	FADT_IAPC_BOOT_ARCH = 109,
 	FADT_FLAGS = 112,
 	FADT_RESET_REG = 116,
 	FADT_RESET_VALUE = 128,
 	FADT_MINOR_VERSION = 131,
 	FADT_X_DSDT = 140,
-	FADT_SLEEP_CONTROL_REG = 244,
-	FADT_SLEEP_STATUS_REG = 256,
+	FADT_X_PM1A_EVT_BLK = 148,
+	FADT_X_PM1A_CNT_BLK = 172,
 	FADT_HYPERVISOR_VENDOR = 268,
 	FADT_LEN = 276,
+
+	NO_C2 = 101, /* longer than a C2 or C3 may take to leave: there is none */
+	NO_C3 = 1001,
 };
 
-/* 5.2.9, table 5-34, and 5.2.9.3, table 5-35. */
+/* Fixed feature flags and, behind them, boot architecture flags (5.2.9 and 5.2.9.3). */
 enum {
 	WBINVD = 1 << 0,
 	PROC_C1 = 1 << 2,
-	PWR_BUTTON = 1 << 4, /* not a fixed feature */
+	PWR_BUTTON = 1 << 4, /* not a fixed feature; the DSDT has none either */
 	SLP_BUTTON = 1 << 5, /* likewise */
 	FIX_RTC = 1 << 6,    /* the RTC's wake status is in no fixed register */
 	RESET_REG_SUP = 1 << 10,
 	HEADLESS = 1 << 12,
-	HW_REDUCED_ACPI = 1 << 20,
 
 	/* LEGACY_DEVICES and 8042 stay clear: nothing is to be looked for that the DSDT lacks. */
 	VGA_NOT_PRESENT = 1 << 2,
 };
 
 enum {
-	GAS_SYSTEM_IO = 1,
+	GAS_SYSTEM_IO = 1, /* 5.2.3.2 */
 	GAS_BYTE_ACCESS = 1,
+	GAS_WORD_ACCESS = 2,
 
-	SLEEP_CONTROL_OFF = 0, /* in range 0 of acpi_sleep_class */
-	SLEEP_STATUS_OFF = 1,
+	PM1_EVT_OFF = 0, /* in range 0 of acpi_pm1_class */
+	PM1_EVT_BYTES = 4,
+	PM1_CNT_OFF = 4,
+	PM1_CNT_BYTES = 2,
 
 	MADT_LOCAL_APIC = 0, /* 5.2.12 */
 	MADT_IO_APIC = 1,
@@ -73,14 +88,16 @@ enum {
 	XAPIC_BROADCAST = 255, /* APIC IDs from here up need the x2APIC structure */
 };
 
-/* The device of that class, or NULL. */
+/* The device of that class; every machine has one. */
 static const struct machine_device *find_class(const struct machine *m,
 					       const struct device_class *cls)
 {
-	for (unsigned i = 0; i < m->nr_devices; i++)
-		if (m->device[i].cls == cls)
-			return &m->device[i];
-	return NULL;
+	unsigned i = 0;
+
+	while (i < m->nr_devices && m->device[i].cls != cls)
+		i++;
+	assert(i < m->nr_devices);
+	return &m->device[i];
 }
 
 /* Where a chip that every machine has is; below 4 GiB, where 32-bit kernels see it. */
@@ -173,14 +190,14 @@ static int render_device(struct byte_writer *w, const struct machine_device *dev
 	return r;
 }
 
-/* 7.4.2: of the values in \_S5 a hardware-reduced machine uses the first (4.8.3.7). */
+/* 7.4.2: the types for PM1a and, which is not there, PM1b; then reserved. */
 static void render_s5(struct byte_writer *w)
 {
 	size_t package;
 
 	aml_name(w, "_S5");
 	package = aml_begin_package(w, 4);
-	aml_integer(w, ACPI_SLEEP_TYPE_S5);
+	aml_integer(w, ACPI_PM1_S5_TYPE);
 	for (unsigned i = 0; i < 3; i++)
 		aml_integer(w, 0);
 	aml_end(w, package);
@@ -197,21 +214,37 @@ static int render_dsdt(struct byte_writer *w, const struct machine *m, size_t *r
 		if (m->device[i].cls->acpi_hid)
 			r = render_device(w, &m->device[i], i, diag);
 	aml_end(w, scope);
-	if (find_class(m, &acpi_sleep_class))
-		render_s5(w);
+	render_s5(w);
 	end_table(w, start);
 	*ret_offset = start;
 	return r;
 }
 
-/* 5.2.3.2, one byte in port space. */
-static void gas_port(struct byte_writer *w, uint64_t port)
+/* 5.2.3.2 */
+static void gas_port(struct byte_writer *w, uint64_t port, unsigned bytes, uint8_t access)
 {
 	byte_writer_u8(w, GAS_SYSTEM_IO);
-	byte_writer_u8(w, 8); /* bits */
+	byte_writer_u8(w, (uint8_t)(8 * bytes));
 	byte_writer_u8(w, 0); /* from bit 0 */
-	byte_writer_u8(w, GAS_BYTE_ACCESS);
+	byte_writer_u8(w, access);
 	byte_writer_u64(w, port);
+}
+
+/*
+ * 5.2.10. All of it is the guest's: the global lock, that nobody contends for, and the waking vector
+ * of sleep states that the machine does not have.
+ */
+static size_t render_facs(struct byte_writer *w)
+{
+	size_t start;
+
+	byte_writer_align(w, TABLE_ALIGN);
+	start = w->len;
+	byte_writer_text(w, "FACS", 4, ' ');
+	byte_writer_u32(w, FACS_LEN);
+	byte_writer_zeros(w, FACS_LEN - 8);
+	byte_writer_patch_u8(w, start + FACS_VERSION, 2);
+	return start;
 }
 
 /* Zeros up to an offset in the table at start. */
@@ -221,35 +254,58 @@ static void pad_to(struct byte_writer *w, size_t start, size_t offset)
 	byte_writer_zeros(w, start + offset - w->len);
 }
 
-static size_t render_fadt(struct byte_writer *w, const struct machine *m, uint64_t dsdt_gpa)
+/* The fields of ACPI 1.0, which leave off at CENTURY. SMI_CMD is 0: there is no legacy mode. */
+static void fadt_v1(struct byte_writer *w, size_t start, const struct machine_device *pm1,
+		    uint64_t facs_gpa, uint64_t dsdt_gpa)
 {
-	const struct machine_device *sleep = find_class(m, &acpi_sleep_class);
+	const uint32_t port = (uint32_t)pm1->range[0].first;
+
+	pad_to(w, start, FADT_FIRMWARE_CTRL);
+	byte_writer_u32(w, (uint32_t)facs_gpa);
+	byte_writer_u32(w, (uint32_t)dsdt_gpa);
+	pad_to(w, start, FADT_SCI_INT);
+	byte_writer_u16(w, (uint16_t)pm1->gsi);
+	pad_to(w, start, FADT_PM1A_EVT_BLK);
+	byte_writer_u32(w, port + PM1_EVT_OFF);
+	pad_to(w, start, FADT_PM1A_CNT_BLK);
+	byte_writer_u32(w, port + PM1_CNT_OFF);
+	pad_to(w, start, FADT_PM1_EVT_LEN);
+	byte_writer_u8(w, PM1_EVT_BYTES);
+	pad_to(w, start, FADT_PM1_CNT_LEN);
+	byte_writer_u8(w, PM1_CNT_BYTES);
+	pad_to(w, start, FADT_P_LVL2_LAT);
+	byte_writer_u16(w, NO_C2);
+	byte_writer_u16(w, NO_C3);
+	pad_to(w, start, FADT_CENTURY);
+	byte_writer_u8(w, RTC_MC146818_CENTURY);
+}
+
+static size_t render_fadt(struct byte_writer *w, const struct machine *m, uint64_t facs_gpa,
+			  uint64_t dsdt_gpa)
+{
+	const struct machine_device *pm1 = find_class(m, &acpi_pm1_class);
 	const struct machine_device *reset = find_class(m, &reset_cf9_class);
+	const uint64_t port = pm1->range[0].first;
 	const size_t start = begin_table(w, "FACP", 6);
 
-	pad_to(w, start, FADT_DSDT);
-	byte_writer_u32(w, (uint32_t)dsdt_gpa);
+	fadt_v1(w, start, pm1, facs_gpa, dsdt_gpa);
 	pad_to(w, start, FADT_IAPC_BOOT_ARCH);
 	byte_writer_u16(w, VGA_NOT_PRESENT);
 	pad_to(w, start, FADT_FLAGS);
-	byte_writer_u32(w, WBINVD | PROC_C1 | PWR_BUTTON | SLP_BUTTON | FIX_RTC | HEADLESS |
-				   HW_REDUCED_ACPI | (reset ? RESET_REG_SUP : 0));
-	if (reset) {
-		pad_to(w, start, FADT_RESET_REG);
-		gas_port(w, reset->range[0].first + RESET_CF9_OFF);
-		pad_to(w, start, FADT_RESET_VALUE);
-		byte_writer_u8(w, RESET_CF9_HARD);
-	}
+	byte_writer_u32(w, WBINVD | PROC_C1 | PWR_BUTTON | SLP_BUTTON | FIX_RTC | RESET_REG_SUP |
+				   HEADLESS);
+	pad_to(w, start, FADT_RESET_REG);
+	gas_port(w, reset->range[0].first + RESET_CF9_OFF, 1, GAS_BYTE_ACCESS);
+	pad_to(w, start, FADT_RESET_VALUE);
+	byte_writer_u8(w, RESET_CF9_HARD);
 	pad_to(w, start, FADT_MINOR_VERSION);
 	byte_writer_u8(w, 3); /* ACPI 6.3 */
 	pad_to(w, start, FADT_X_DSDT);
 	byte_writer_u64(w, dsdt_gpa);
-	if (sleep) {
-		pad_to(w, start, FADT_SLEEP_CONTROL_REG);
-		gas_port(w, sleep->range[0].first + SLEEP_CONTROL_OFF);
-		pad_to(w, start, FADT_SLEEP_STATUS_REG);
-		gas_port(w, sleep->range[0].first + SLEEP_STATUS_OFF);
-	}
+	pad_to(w, start, FADT_X_PM1A_EVT_BLK);
+	gas_port(w, port + PM1_EVT_OFF, PM1_EVT_BYTES, GAS_WORD_ACCESS);
+	pad_to(w, start, FADT_X_PM1A_CNT_BLK);
+	gas_port(w, port + PM1_CNT_OFF, PM1_CNT_BYTES, GAS_WORD_ACCESS);
 	pad_to(w, start, FADT_HYPERVISOR_VENDOR);
 	byte_writer_text(w, "TOLLGATE", 8, ' ');
 	assert(w->full || w->len == start + FADT_LEN);
@@ -278,8 +334,9 @@ static void madt_cpu(struct byte_writer *w, unsigned id)
 
 /*
  * No interrupt source overrides: the default GSI routing of KVM_CREATE_IRQCHIP takes every GSI to the
- * I/O APIC pin of that number, the PIT's 0 too, and every interrupt is edge-triggered and active high,
- * which is what an ISA interrupt without an override is (5.2.12.5).
+ * I/O APIC pin of that number, the PIT's 0 too. Every interrupt is edge-triggered and active high, as
+ * an ISA interrupt without an override is (5.2.12.5), but the SCI: that is level-triggered and active
+ * low without one (FADT, SCI_INT), and no matter how it is programmed, since nothing raises it.
  */
 static size_t render_madt(struct byte_writer *w, const struct machine *m)
 {
@@ -332,7 +389,7 @@ int machine_acpi_render(const struct machine *m, uint64_t gpa, void **ret_bytes,
 {
 	AUTO_FREE uint8_t *buf = NULL;
 	struct byte_writer w = {0};
-	size_t dsdt, fadt, madt, xsdt;
+	size_t facs, dsdt, fadt, madt, xsdt;
 	int r;
 
 	assert(gpa >= LAYOUT_ACPI_GPA && gpa < LAYOUT_ACPI_END && gpa % TABLE_ALIGN == 0);
@@ -341,10 +398,11 @@ int machine_acpi_render(const struct machine *m, uint64_t gpa, void **ret_bytes,
 	if (!buf)
 		return diag_set(diag, -ENOMEM, "ACPI tables");
 	byte_writer_zeros(&w, RSDP_LEN);
+	facs = render_facs(&w);
 	r = render_dsdt(&w, m, &dsdt, diag);
 	if (r < 0)
 		return r;
-	fadt = render_fadt(&w, m, gpa + dsdt);
+	fadt = render_fadt(&w, m, gpa + facs, gpa + dsdt);
 	madt = render_madt(&w, m);
 	xsdt = render_xsdt(&w, gpa + fadt, gpa + madt);
 	if (w.full)

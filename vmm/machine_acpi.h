@@ -1,9 +1,9 @@
 /*
- * machine_acpi.h - the ACPI tables of a machine (ACPI 6.3): RSDP, DSDT, FADT, MADT and XSDT.
+ * machine_acpi.h - the ACPI tables of a machine (ACPI 6.3): RSDP, FACS, DSDT, FADT, MADT and XSDT.
  *
- * The machine is hardware-reduced: no PM1 block, no SCI, no PM timer. docs/acpi.md says why, and what
- * every flag saves. In the DSDT is each device whose class has an acpi_hid, with its ranges and its
- * interrupt; what is not there is not probed.
+ * In the DSDT is each device whose class has an acpi_hid, with its ranges and its interrupt; what is
+ * not there is not probed. Power-off is the PM1 block's, reboot the reset register's. There is no PM
+ * timer, no GPE, no button and no PCI. docs/acpi.md says why, and what every flag saves.
  */
 #ifndef VMM_MACHINE_ACPI_H
 #define VMM_MACHINE_ACPI_H
@@ -17,7 +17,7 @@
 
 /*
  * Pure: the same machine and gpa give the same bytes. They are meant for guest memory at gpa, a
- * multiple of 16 in [LAYOUT_ACPI_GPA, LAYOUT_ACPI_END), and end before LAYOUT_ACPI_END; the RSDP is
+ * multiple of 64 in [LAYOUT_ACPI_GPA, LAYOUT_ACPI_END), and end before LAYOUT_ACPI_END; the RSDP is
  * at *ret_rsdp_gpa. *ret_bytes (*ret_len bytes) is the caller's to free. -EINVAL for a device that
  * the descriptors used cannot tell of, -ENOSPC when the tables do not fit, -ENOMEM; outputs are
  * untouched then.

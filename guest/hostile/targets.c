@@ -11,6 +11,7 @@ enum {
 	EXIT_PORTS2 = 2,
 	I8042_CMD_WRITE_OUTPUT = 0xd1, /* bit 0 of the byte that follows resets */
 	I8042_CMD_PULSE_FIRST = 0xf0,  /* so does bit 0 of these */
+	ACPI_PM1_CNT_HIGH = 5,         /* the byte of the PM1 block that has SLP_EN */
 	ACPI_SLP_EN = 0x20,
 };
 
@@ -23,7 +24,7 @@ static const struct port_range pc_ranges[] = {
 static struct {
 	struct port_range range[RANGES_MAX];
 	size_t nr;
-	uint16_t acpi_sleep; /* 0: the machine has none */
+	uint16_t acpi_pm1_cnt_high; /* 0: the machine has none */
 } targets;
 
 static void add(struct port_range range)
@@ -35,10 +36,10 @@ static void add(struct port_range range)
 
 void port_ranges_init(void)
 {
-	const struct devtree_device *sleep = devtree_find("tollgate,acpi-sleep");
+	const struct devtree_device *pm1 = devtree_find("tollgate,acpi-pm1");
 
-	if (sleep && sleep->nr_regs)
-		targets.acpi_sleep = (uint16_t)sleep->reg[0].first;
+	if (pm1 && pm1->nr_regs)
+		targets.acpi_pm1_cnt_high = (uint16_t)(pm1->reg[0].first + ACPI_PM1_CNT_HIGH);
 	for (size_t i = 0; i < sizeof(pc_ranges) / sizeof(pc_ranges[0]); i++)
 		add(pc_ranges[i]);
 	for (size_t i = 0; i < devtree_nr_devices(); i++) {
@@ -73,7 +74,9 @@ static bool byte_ends_vm(uint16_t port, uint8_t byte)
 	case PC_RESET_PORT: return byte & RESET_CF9_NOW;
 	case PC_I8042_COMMAND:
 		return byte == I8042_CMD_WRITE_OUTPUT || byte >= I8042_CMD_PULSE_FIRST;
-	default: return targets.acpi_sleep && port == targets.acpi_sleep && (byte & ACPI_SLP_EN);
+	default:
+		return targets.acpi_pm1_cnt_high && port == targets.acpi_pm1_cnt_high &&
+		       (byte & ACPI_SLP_EN);
 	}
 }
 

@@ -44,7 +44,7 @@ static const struct target targets[] = {
 	{.cls = &exit_port_class, .nr_ranges = 2, .len = {4, 2}, .power = true},
 	{.cls = &pvpanic_class, .nr_ranges = 1, .len = {1}, .power = true},
 	{.cls = &reset_cf9_class, .nr_ranges = 1, .len = {4}, .power = true},
-	{.cls = &acpi_sleep_class, .nr_ranges = 1, .len = {2}, .power = true},
+	{.cls = &acpi_pm1_class, .nr_ranges = 1, .len = {6}, .power = true},
 };
 
 struct rig {

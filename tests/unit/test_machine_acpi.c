@@ -127,7 +127,7 @@ static void rsdp_is_first_and_sums_to_zero_twice(void **state)
 	assert_int_equal(sum(bytes, 36), 0);
 }
 
-static void fadt_is_hardware_reduced_and_names_what_may_be_probed(void **state)
+static void fadt_tells_what_is_not_to_be_probed(void **state)
 {
 	const uint8_t *fadt;
 	uint64_t flags;
@@ -140,66 +140,78 @@ static void fadt_is_hardware_reduced_and_names_what_may_be_probed(void **state)
 	assert_int_equal(fadt[8], 6);
 	assert_int_equal(fadt[131], 3);
 	flags = le(fadt + 112, 4);
-	assert_true(flags & 1 << 20); /* HW_REDUCED_ACPI */
-	assert_true(flags & 1 << 10); /* RESET_REG_SUP */
-	assert_true(flags & 1 << 4);  /* PWR_BUTTON, SLP_BUTTON: no fixed ones */
+	assert_false(flags & 1 << 20); /* HW_REDUCED_ACPI */
+	assert_true(flags & 1 << 10);  /* RESET_REG_SUP */
+	assert_true(flags & 1 << 4);   /* PWR_BUTTON, SLP_BUTTON: no fixed ones */
 	assert_true(flags & 1 << 5);
+	assert_true(flags & 1 << 6); /* FIX_RTC */
 	/* No legacy devices, no 8042, no VGA; a CMOS RTC. */
 	assert_int_equal(le(fadt + 109, 2), 1 << 2);
-	/* SCI_INT to CENTURY, then the X_ register blocks: a reduced machine has none. */
-	for (unsigned i = 46; i < 109; i++)
+	assert_int_equal(fadt[108], RTC_MC146818_CENTURY);
+	/* No SMI, so no legacy mode to leave. */
+	assert_int_equal(le(fadt + 48, 8), 0);
+	/* No PM1b, PM2, PM timer, GPE: 32-bit addresses, lengths, and the X_ ones. */
+	assert_int_equal(le(fadt + 60, 4), 0);
+	for (unsigned i = 68; i < 88; i++)
 		assert_int_equal(fadt[i], 0);
-	for (unsigned i = 148; i < 244; i++)
+	for (unsigned i = 90; i < 96; i++)
+		assert_int_equal(fadt[i], 0);
+	for (unsigned i = 160; i < 172; i++)
+		assert_int_equal(fadt[i], 0);
+	for (unsigned i = 184; i < 268; i++)
 		assert_int_equal(fadt[i], 0);
 }
 
 static void fadt_registers_are_the_machines_ports(void **state)
 {
 	static const uint8_t byte_port[4] = {1, 8, 0, 1};
-	const struct machine_device *reset, *sleep;
+	static const uint8_t event_block[4] = {1, 32, 0, 2};
+	static const uint8_t control_block[4] = {1, 16, 0, 2};
+	const struct machine_device *reset, *pm1;
 	const uint8_t *fadt;
+	uint64_t port;
 	size_t len;
 
 	(void)state;
 	render_default(1);
 	reset = machine_find(&machine, "reset0");
-	sleep = machine_find(&machine, "sleep0");
-	assert_true(reset && sleep);
+	pm1 = machine_find(&machine, "pm0");
+	assert_true(reset && pm1);
 	fadt = find_table("FACP", &len);
 	assert_memory_equal(fadt + 116, byte_port, 4);
 	assert_int_equal(le(fadt + 120, 8), 0xcf9);
 	assert_true(le(fadt + 120, 8) - reset->range[0].first < reset->range[0].len);
 	assert_int_equal(fadt[128], 6);
-	assert_memory_equal(fadt + 244, byte_port, 4);
-	assert_int_equal(le(fadt + 248, 8), sleep->range[0].first);
-	assert_memory_equal(fadt + 256, byte_port, 4);
-	assert_int_equal(le(fadt + 260, 8), sleep->range[0].first + 1);
-	assert_int_equal(sleep->range[0].len, 2);
+
+	port = pm1->range[0].first;
+	assert_int_equal(pm1->range[0].len, 6);
+	assert_int_equal(le(fadt + 46, 2), pm1->gsi);
+	assert_int_equal(le(fadt + 56, 4), port);
+	assert_int_equal(fadt[88], 4);
+	assert_memory_equal(fadt + 148, event_block, 4);
+	assert_int_equal(le(fadt + 152, 8), port);
+	assert_int_equal(le(fadt + 64, 4), port + 4);
+	assert_int_equal(fadt[89], 2);
+	assert_memory_equal(fadt + 172, control_block, 4);
+	assert_int_equal(le(fadt + 176, 8), port + 4);
 }
 
-static void fadt_names_no_register_that_the_machine_lacks(void **state)
+static void facs_is_aligned_and_empty(void **state)
 {
-	const uint8_t *fadt, *dsdt;
+	const uint8_t *facs;
+	uint64_t gpa;
 	size_t len;
-	void *ret;
 
 	(void)state;
 	render_default(1);
-	machine.nr_devices = 0;
-	assert_int_equal(
-		machine_acpi_render(&machine, LAYOUT_ACPI_GPA, &ret, &bytes_len, &rsdp_gpa, NULL),
-		0);
-	free(bytes);
-	bytes = ret;
-	fadt = find_table("FACP", &len);
-	assert_false(le(fadt + 112, 4) & 1 << 10);
-	for (unsigned i = 116; i < 131; i++)
-		assert_int_equal(fadt[i], 0);
-	for (unsigned i = 244; i < 268; i++)
-		assert_int_equal(fadt[i], 0);
-	dsdt = table_at(le(fadt + 140, 8), "DSDT", &len);
-	assert_int_equal(len, 36 + 6);
-	assert_memory_equal(dsdt + 36, "\x10\x05_SB_", 6);
+	gpa = le(find_table("FACP", &len) + 36, 4);
+	assert_int_equal(gpa % 64, 0);
+	assert_true(gpa > LAYOUT_ACPI_GPA && gpa - LAYOUT_ACPI_GPA <= bytes_len - 64);
+	facs = bytes + (gpa - LAYOUT_ACPI_GPA);
+	assert_memory_equal(facs, "FACS", 4);
+	assert_int_equal(le(facs + 4, 4), 64);
+	for (unsigned i = 8; i < 64; i++)
+		assert_int_equal(facs[i], i == 32 ? 2 : 0);
 }
 
 static void both_dsdt_pointers_agree(void **state)
@@ -513,13 +525,13 @@ static void tables_end_before_the_end_or_are_refused(void **state)
 
 	(void)state;
 	render_default(MACHINE_CPUS_MAX);
-	last = (LAYOUT_ACPI_END - bytes_len) & ~UINT64_C(15);
-	assert_int_equal(machine_acpi_render(&machine, last + 16, &ret, &len, &rsdp_gpa, &diag),
+	last = (LAYOUT_ACPI_END - bytes_len) & ~UINT64_C(63);
+	assert_int_equal(machine_acpi_render(&machine, last + 64, &ret, &len, &rsdp_gpa, &diag),
 			 -ENOSPC);
 	assert_int_equal(diag.err, -ENOSPC);
 	assert_ptr_equal(ret, &diag);
 	assert_int_equal(
-		machine_acpi_render(&machine, LAYOUT_ACPI_END - 16, &ret, &len, &rsdp_gpa, NULL),
+		machine_acpi_render(&machine, LAYOUT_ACPI_END - 64, &ret, &len, &rsdp_gpa, NULL),
 		-ENOSPC);
 	assert_int_equal(machine_acpi_render(&machine, last, &ret, &len, &rsdp_gpa, &diag), 0);
 	assert_int_equal(rsdp_gpa, last);
@@ -546,7 +558,7 @@ static void the_same_machine_gives_the_same_bytes(void **state)
 
 static void next_walks_all_tables_in_order(void **state)
 {
-	static const char *const names[] = {"RSDP", "DSDT", "FACP", "APIC", "XSDT"};
+	static const char *const names[] = {"RSDP", "FACS", "DSDT", "FACP", "APIC", "XSDT"};
 	struct machine_acpi_table t = {0};
 	size_t end = 0;
 
@@ -555,8 +567,9 @@ static void next_walks_all_tables_in_order(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		assert_true(machine_acpi_next(bytes, bytes_len, &t));
 		assert_string_equal(t.name, names[i]);
-		assert_true(t.offset >= end && t.offset < end + 16);
-		assert_int_equal(sum(bytes + t.offset, t.len), 0);
+		assert_true(t.offset >= end && t.offset < end + 64);
+		if (strcmp(t.name, "FACS") != 0)
+			assert_int_equal(sum(bytes + t.offset, t.len), 0);
 		end = t.offset + t.len;
 	}
 	assert_int_equal(end, bytes_len);
@@ -570,9 +583,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(rsdp_is_first_and_sums_to_zero_twice),
-		TEST(fadt_is_hardware_reduced_and_names_what_may_be_probed),
+		TEST(fadt_tells_what_is_not_to_be_probed),
 		TEST(fadt_registers_are_the_machines_ports),
-		TEST(fadt_names_no_register_that_the_machine_lacks),
+		TEST(facs_is_aligned_and_empty),
 		TEST(both_dsdt_pointers_agree),
 		TEST(madt_lists_every_cpu_once),
 		TEST(madt_uses_x2apic_structures_from_id_255_up),

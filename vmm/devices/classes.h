@@ -12,7 +12,7 @@ extern const struct device_class debugcon_class;     /* chr */
 extern const struct device_class exit_port_class;    /* power */
 extern const struct device_class pvpanic_class;      /* power */
 extern const struct device_class reset_cf9_class;    /* power; range 0: 4 bytes from 0xcf8 */
-extern const struct device_class acpi_sleep_class;   /* power */
+extern const struct device_class acpi_pm1_class;     /* power; range 0: PM1_STS, _EN, _CNT */
 
 /* For statistics and end messages; the caller holds device_lock(). Each takes its own class only. */
 uint8_t port80_last(struct device *dev);           /* the last POST code; 0 before the first */
@@ -20,11 +20,12 @@ uint64_t port80_count(struct device *dev);         /* POST codes written */
 uint64_t debugcon_dropped(struct device *dev);     /* bytes that the back end had no room for */
 uint64_t pvpanic_crash_loaded(struct device *dev); /* panics that the guest's crash kernel took */
 
-/* What the machine's tables tell a guest: where it writes what. */
+/* What the machine's tables tell a guest: where what is, and what to write there. */
 enum {
-	RESET_CF9_OFF = 1,      /* of the register in range 0 of reset_cf9_class */
-	RESET_CF9_HARD = 0x06,  /* SYS_RST and RST_CPU */
-	ACPI_SLEEP_TYPE_S5 = 5, /* SLP_TYP of \_S5 in SLEEP_CONTROL_REG of acpi_sleep_class */
+	RESET_CF9_OFF = 1,           /* of the register in range 0 of reset_cf9_class */
+	RESET_CF9_HARD = 0x06,       /* SYS_RST and RST_CPU */
+	ACPI_PM1_S5_TYPE = 5,        /* SLP_TYP of \_S5 in PM1_CNT of acpi_pm1_class */
+	RTC_MC146818_CENTURY = 0x32, /* index in the CMOS of rtc_mc146818_class */
 };
 
 #endif

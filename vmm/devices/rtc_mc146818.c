@@ -54,7 +54,7 @@ enum { /* CMOS addresses */
        REG_B = 0x0b,
        REG_C = 0x0c,
        REG_D = 0x0d,
-       CENTURY = 0x32,
+       CENTURY = RTC_MC146818_CENTURY,
        CMOS_BYTES = 0x80,
        INDEX_MASK = CMOS_BYTES - 1, /* bit 7 of the index port masks NMI */
 };
