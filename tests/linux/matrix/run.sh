@@ -1,0 +1,114 @@
+#!/bin/sh
+# The matrix's job, beside the KVM: run.sh KERNEL [CELL...]. Boots each cell of the kernel and holds
+# what its init says against what the VMM was asked for. The console of a cell that fails is shown, and
+# all consoles are in /results.
+set -u
+kernel=$1
+shift
+failed=0
+
+fail() {
+	echo "    $*"
+	cell_failed=1
+}
+
+# Memory that the guest counts: all but what the kernel keeps for itself.
+check_memory() {
+	case $1 in
+	*G) want_kib=$((${1%G} * 1048576)) ;;
+	*M) want_kib=$((${1%M} * 1024)) ;;
+	esac
+	if [ "$2" -gt "$want_kib" ] || [ "$2" -lt $((want_kib * 9 / 10 - 40960)) ]; then
+		fail "memory: $2 KiB of $1"
+	fi
+}
+
+# A clock of the guest's, in its form 2026-11-22T12:00:00, is within 2 s of ours, taken when it came.
+check_clock() {
+	guest=$(date -u -D %Y-%m-%dT%H:%M:%S -d "$2" +%s) || guest=0
+	if [ "$guest" -lt $(($3 - 2)) ] || [ "$guest" -gt $(($3 + 2)) ]; then
+		fail "$1: $2, and it is $(date -u -d "@$3")"
+	fi
+}
+
+# What the console said, as it came: the time of arrival counts for the clocks.
+follow() {
+	while read -r line; do
+		line=$(printf '%s' "$line" | tr -d '\r')
+		printf '%s %s\n' "$(date -u +%s)" "$line" >>"$log"
+		case $line in *"tg: reading"*) echo "line for $name" >&3 ;; esac
+	done
+}
+
+said() {
+	sed -n "s/^[0-9]* tg: $1 //p" "$log" | tail -n 1
+}
+
+said_at() {
+	sed -n "s/^\([0-9]*\) tg: $1 .*/\1/p" "$log" | tail -n 1
+}
+
+check_cell() {
+	[ "$got" = "$status" ] || fail "exit status $got instead of $status: $(tail -n 1 "$err")"
+	[ -n "$(said 'done')" ] || {
+		fail "its init did not get to the end"
+		return
+	}
+	check_memory "$mem" "$(said memtotal_kib)"
+	[ "$(said cpus)" = "$sees" ] || fail "CPUs: $(said cpus) instead of $sees"
+	[ "$(said clocksource)" = kvm-clock ] || [ "$(said clocksource)" = tsc ] || fail "clock source: $(said clocksource)"
+	check_clock date "$(said date)" "$(said_at date)"
+	case $words in *acpi=off*) ;; *) check_clock rtc "$(said rtc)" "$(said_at rtc)" ;; esac
+	for word in $kernel_words; do
+		case " $(said cmdline) " in *" $word "*) ;; *) fail "command line lacks $word: $(said cmdline)" ;; esac
+	done
+	[ "$(said sha256)" = "$payload" ] || fail "the payload of the second initrd: $(said sha256)"
+	case $words in *@read*) [ "$(said read)" = "[line for $name]" ] || fail "console input: $(said read)" ;; esac
+}
+
+run_cell() {
+	log=/results/$kernel-$name.log err=/results/$kernel-$name.err
+	cell_failed=0 extra='' kernel_words=''
+	: >"$log"
+	for word in $words; do
+		case $word in
+		@read) kernel_words="$kernel_words tgread=30" ;;
+		@baseline) extra="$extra --cpu baseline" ;;
+		*) kernel_words="$kernel_words $word" ;;
+		esac
+	done
+	case $words in *tgaction=hang*) extra="$extra --timeout 20" ;; *) extra="$extra --timeout 100" ;; esac
+	rm -f /tmp/in
+	mkfifo /tmp/in
+	exec 3<>/tmp/in
+	start=$(date +%s)
+	# shellcheck disable=SC2086 # words
+	{
+		tollgate run --boot "$boot" --cpus "$cpus" --mem "$mem" --stats $extra --append "$kernel_words" \
+			--initrd guest.cpio --initrd payload.cpio "/boot/$image-$kernel" </tmp/in 2>"$err"
+		echo $? >/tmp/status
+	} | follow
+	exec 3>&-
+	got=$(cat /tmp/status)
+	check_cell
+	exits=$(sed -n 's/^exits to userspace: //p' "$err")
+	if [ "$cell_failed" = 0 ]; then
+		echo "PASS $kernel/$name: status $got, $exits exits, $(($(date +%s) - start)) s"
+	else
+		echo "FAIL $kernel/$name"
+		tail -n 60 "$log" | cut -d' ' -f2-
+		tail -n 60 "$err"
+		failed=$((failed + 1))
+	fi
+}
+
+payload=$(sha256sum <payload | cut -d' ' -f1)
+while read -r k name image boot cpus mem status sees words; do
+	[ "$k" = "$kernel" ] || continue
+	if [ $# != 0 ]; then
+		case " $* " in *" $name "*) ;; *) continue ;; esac
+	fi
+	run_cell </dev/null
+done </job/cells
+echo "matrix $kernel: $failed cells failed"
+[ "$failed" = 0 ]
