@@ -200,6 +200,7 @@ struct packer {
 	int has_checksum; /* every changed byte of data is noticed */
 };
 
+/* Those of this build; the last one has no codec. */
 static const struct packer packers[] = {
 #ifdef TOLLGATE_HAVE_ZLIB
 	{"gzip", pack_gzip, 1},
@@ -223,8 +224,5 @@ static const struct packer packers[] = {
 #endif
 	{NULL, NULL, 0},
 };
-
-/* Every packer of this build. */
-#define for_each_packer(p) for (const struct packer *p = packers; p->codec; p++)
 
 #endif

@@ -28,6 +28,9 @@ enum {
 	UNPACKED_MAX = 64 << 10,
 	PAGE = 4096,
 	MODEL_PAGES = 64, /* few enough to try every one */
+	MODEL_END = MODEL_PAGES * PAGE,
+	SPANS_END =
+		2 * MODEL_PAGES, /* pages: a span's address and its length are below MODEL_END */
 	SPANS_MAX = 4,
 };
 
@@ -216,8 +219,8 @@ static unsigned get_spans(struct fuzz_input *in, struct boot_span *span)
 
 	for (unsigned i = 0; i < nr; i++)
 		span[i] = (struct boot_span){
-			.gpa = fuzz_uint(in, 3) % (MODEL_PAGES * PAGE),
-			.len = fuzz_uint(in, 3) % (MODEL_PAGES * PAGE),
+			.gpa = fuzz_uint(in, 3) % MODEL_END,
+			.len = fuzz_uint(in, 3) % MODEL_END,
 			.name = "span",
 		};
 	return nr;
@@ -255,7 +258,7 @@ static void fuzz_initrd(struct fuzz_input *in)
 	const unsigned nr_ram = get_spans(in, ram), nr_taken = get_spans(in, taken);
 	struct boot_initrd initrd = {0};
 	struct boot_segment seg;
-	int64_t page = 2 * MODEL_PAGES;
+	int64_t page = SPANS_END;
 	const int r = boot_initrd_place(&plan, &file, 1, ram, nr_ram, taken, nr_taken, &seg,
 					&initrd, NULL);
 

@@ -77,8 +77,7 @@ static void the_kernel_inside_is_entered_by_pvh(void **state)
 {
 	(void)state;
 	image_make_pvh(&kernel);
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct planned p;
 		char words[64];
 
@@ -100,8 +99,7 @@ static void a_wrong_size_behind_the_payload_changes_nothing(void **state)
 
 	(void)state;
 	image_make_pvh(&kernel);
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 			struct planned p;
 
@@ -133,8 +131,7 @@ static void without_a_note_the_bzimage_is_entered_as_it_is(void **state)
 
 	(void)state;
 	make_plain_kernel();
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		make_packed(packer, (uint32_t)kernel.len);
 		assert_planned(&p, &img, NULL);
 		assert_is_whole(&p);
@@ -279,8 +276,7 @@ static void a_corrupt_payload_is_refused_by_name(void **state)
 {
 	(void)state;
 	image_make_pvh(&kernel);
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		char what[64];
 
 		if (!packer->has_checksum)
@@ -297,8 +293,7 @@ static void a_payload_past_the_limit_is_refused(void **state)
 {
 	(void)state;
 	image_make_pvh(&kernel);
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct boot_opts opts = {.unpacked_max = kernel.len};
 		struct planned p;
 
@@ -312,15 +307,16 @@ static void a_payload_past_the_limit_is_refused(void **state)
 
 static void setup_sects_0_means_4(void **state)
 {
+	const size_t sects = 4, code_at = (sects + 1) * 512;
 	struct planned p;
 
 	(void)state;
 	image_make_bzimage(&img, "", 0);
-	memmove(img.bytes + 5 * 512, img.bytes + BZ_CODE_AT, img.len - BZ_CODE_AT);
-	img.len += 5 * 512 - BZ_CODE_AT;
+	memmove(img.bytes + code_at, img.bytes + BZ_CODE_AT, img.len - BZ_CODE_AT);
+	img.len += code_at - BZ_CODE_AT;
 	BZ_SET(&img, setup_sects, 0);
 	assert_planned(&p, &img, NULL);
-	assert_ptr_equal(p.plan.segment[0].data, p.copy + 5 * 512);
+	assert_ptr_equal(p.plan.segment[0].data, p.copy + code_at);
 	plan_free(&p);
 }
 
@@ -381,8 +377,7 @@ static void too_short_a_code_has_no_entry(void **state)
 static void a_bzimage_may_be_compressed_as_a_file(void **state)
 {
 	(void)state;
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct image packed = {0};
 		struct planned p;
 

@@ -18,12 +18,13 @@ static void make_note_kernel(size_t align, const void *desc, uint32_t desc_len)
 
 static void segments_go_where_their_physical_addresses_say(void **state)
 {
+	const struct boot_segment *seg;
 	struct planned p;
-	const struct boot_segment *seg = p.plan.segment;
 
 	(void)state;
 	image_make_pvh(&img);
 	assert_planned(&p, &img, NULL);
+	seg = p.plan.segment;
 	assert_int_equal(p.plan.protocol, BOOT_PVH);
 	assert_int_equal(p.plan.entry_gpa, ENTRY_GPA + 0x20);
 	assert_int_equal(p.plan.nr_segments, 2);

@@ -72,7 +72,7 @@ static void start_info_has_the_offsets_of_version_1(void **state)
 	assert_int_equal(get64(buf, mods + 32), 0x5000);
 	assert_string_equal(buf + (get64(buf, mods + 48) - GPA), "device-tree");
 	mmap = get64(buf, 40) - GPA;
-	for (unsigned i = 0; i < ARRAY_SIZE(map); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
 		assert_true(get64(buf, mmap + 24 * i) == map[i].gpa);
 		assert_true(get64(buf, mmap + 24 * i + 8) == map[i].len);
 		assert_int_equal(get32(buf, mmap + 24 * i + 16), map[i].type);
@@ -160,7 +160,7 @@ static void the_zero_page_keeps_the_setup_header_and_adds_the_handoff(void **sta
 	assert_int_equal(zp.acpi_rsdp_addr, 0xe0000);
 	assert_int_equal(zp.sentinel, 0); /* else Linux clears fields it does not trust */
 	assert_int_equal(zp.e820_entries, ARRAY_SIZE(map));
-	for (unsigned i = 0; i < ARRAY_SIZE(map); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
 		assert_true(zp.e820_table[i].addr == map[i].gpa);
 		assert_true(zp.e820_table[i].size == map[i].len);
 		assert_int_equal(zp.e820_table[i].type, map[i].type);
@@ -282,7 +282,7 @@ static void multiboot_information_has_the_specified_offsets(void **state)
 	assert_string_equal(buf + (get32(buf, mods + 24) - GPA), "device-tree");
 	assert_int_equal(get32(buf, 44), 4 * 24);
 	mmap = get32(buf, 48) - GPA;
-	for (unsigned i = 0; i < ARRAY_SIZE(map); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
 		assert_int_equal(get32(buf, mmap + 24 * i), 20);
 		assert_true(get64(buf, mmap + 24 * i + 4) == map[i].gpa);
 		assert_true(get64(buf, mmap + 24 * i + 12) == map[i].len);

@@ -2,8 +2,9 @@
 #include "boot/initrd.h"
 #include "boot_rig.h"
 
-#define MIB (UINT64_C(1) << 20)
-#define GIB (UINT64_C(1) << 30)
+#define MIB  (UINT64_C(1) << 20)
+#define GIB  (UINT64_C(1) << 30)
+#define PAGE UINT64_C(4096)
 
 static const uint8_t bytes[8192];
 
@@ -43,8 +44,8 @@ static void it_goes_to_the_top_of_low_ram_at_a_page(void **state)
 	(void)state;
 	assert_int_equal(place(&plan, 8192, &ram, 1, NULL, 0), 256 * MIB - 8192);
 	assert_int_equal(place(&plan, 8191, &ram, 1, NULL, 0), 256 * MIB - 8192);
-	assert_int_equal(place(&plan, 8193, &ram, 1, NULL, 0), 256 * MIB - 3 * 4096);
-	assert_int_equal(place(&plan, 1, &ram, 1, NULL, 0), 256 * MIB - 4096);
+	assert_int_equal(place(&plan, 8193, &ram, 1, NULL, 0), 256 * MIB - 3 * PAGE);
+	assert_int_equal(place(&plan, 1, &ram, 1, NULL, 0), 256 * MIB - PAGE);
 }
 
 static void it_stays_below_the_kernels_limit(void **state)
@@ -81,15 +82,15 @@ static void it_keeps_clear_of_what_is_taken(void **state)
 {
 	const struct boot_span ram = {0, 128 * MIB, ""};
 	const struct boot_span taken[] = {
-		{128 * MIB - 4096, 4096, "top"}, {100 * MIB, MIB, "middle"},
+		{128 * MIB - PAGE, 4096, "top"}, {100 * MIB, MIB, "middle"},
 		{101 * MIB, MIB, "adjoining"},   {110 * MIB, 0, "nothing"},
 		{0, 64 * MIB, "kernel"},
 	};
 
 	(void)state;
-	assert_int_equal(place(&plan, 8192, &ram, 1, taken, 5), 128 * MIB - 3 * 4096);
+	assert_int_equal(place(&plan, 8192, &ram, 1, taken, 5), 128 * MIB - 3 * PAGE);
 	/* 26 MiB less the top page are free above; the next lower place ends at 100 MiB */
-	assert_int_equal(place(&plan, 26 * MIB - 4096, &ram, 1, taken, 5), 102 * MIB);
+	assert_int_equal(place(&plan, 26 * MIB - PAGE, &ram, 1, taken, 5), 102 * MIB);
 	assert_int_equal(place(&plan, 26 * MIB, &ram, 1, taken, 5), 74 * MIB);
 	assert_int_equal(place(&plan, 36 * MIB, &ram, 1, taken, 5), 64 * MIB);
 	assert_int_equal(place(&plan, 36 * MIB + 1, &ram, 1, taken, 5), -EINVAL);
@@ -101,8 +102,8 @@ static void unaligned_neighbours_cost_a_page(void **state)
 	const struct boot_span taken = {128 * MIB - 1, 1, "a byte"};
 
 	(void)state;
-	assert_int_equal(place(&plan, 4096, &ram, 1, NULL, 0), 128 * MIB - 4096);
-	assert_int_equal(place(&plan, 4096, &ram, 1, &taken, 1), 128 * MIB - 2 * 4096);
+	assert_int_equal(place(&plan, 4096, &ram, 1, NULL, 0), 128 * MIB - PAGE);
+	assert_int_equal(place(&plan, 4096, &ram, 1, &taken, 1), 128 * MIB - 2 * PAGE);
 }
 
 static void the_highest_piece_of_ram_wins_in_any_order(void **state)
@@ -135,7 +136,7 @@ static void several_files_become_one_padded_to_4(void **state)
 	(void)state;
 	assert_int_equal(
 		boot_initrd_place(&plan, files, 3, &ram, 1, NULL, 0, segment, &initrd, NULL), 0);
-	assert_int_equal(initrd.gpa, 128 * MIB - 4096);
+	assert_int_equal(initrd.gpa, 128 * MIB - PAGE);
 	assert_int_equal(initrd.len, 8 + 8 + 3);
 	assert_int_equal(segment[0].gpa, initrd.gpa);
 	assert_int_equal(segment[0].data_len, 5);

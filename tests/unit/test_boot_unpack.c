@@ -34,7 +34,7 @@ static struct packed make_packed(const struct packer *packer, size_t text_len)
 	assert_non_null(room);
 	p.len = packer->pack(p.text, text_len, room, PACK_BOUND(text_len));
 	assert_true(p.len > 0);
-	p.bytes = malloc(p.len); /* exactly, so that tools see overreads */
+	p.bytes = malloc(p.len ? p.len : 1); /* exactly, so that tools see overreads */
 	assert_non_null(p.bytes);
 	memcpy(p.bytes, room, p.len);
 	free(room);
@@ -80,8 +80,7 @@ static void what_was_packed_comes_out_whatever_the_hint(void **state)
 	static const size_t hints[] = {0, 1, SMALL - 1, SMALL, SMALL + 1, 4 << 20, SIZE_MAX};
 
 	(void)state;
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct packed p = make_packed(packer, SMALL);
 
 		for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
@@ -94,8 +93,7 @@ static void what_was_packed_comes_out_whatever_the_hint(void **state)
 static void large_inputs_come_out_whole(void **state)
 {
 	(void)state;
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct packed p = make_packed(packer, LARGE);
 
 		assert_unpacks(&p, 0, LARGE);
@@ -107,8 +105,7 @@ static void large_inputs_come_out_whole(void **state)
 static void the_limit_is_exact(void **state)
 {
 	(void)state;
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct packed p = make_packed(packer, SMALL);
 
 		assert_unpacks(&p, 0, SMALL);
@@ -127,8 +124,7 @@ static void a_bomb_is_stopped_at_the_limit(void **state)
 	(void)state;
 	assert_non_null(zeros);
 	assert_non_null(room);
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct packed p = {.bytes = room};
 
 		p.len = packer->pack(zeros, len, room, PACK_BOUND(len));
@@ -142,8 +138,7 @@ static void a_bomb_is_stopped_at_the_limit(void **state)
 static void a_size_appended_by_the_build_is_ignored(void **state)
 {
 	(void)state;
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct packed p = make_packed(packer, SMALL);
 		uint8_t *longer = realloc(p.bytes, p.len + 4);
 
@@ -169,8 +164,7 @@ static bool is_lz4_boundary(const struct packer *packer, size_t len)
 static void input_cut_anywhere_is_noticed(void **state)
 {
 	(void)state;
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct packed p = make_packed(packer, 2000);
 
 		for (size_t len = 0; len < p.len; len++) {
@@ -193,8 +187,7 @@ static void input_cut_anywhere_is_noticed(void **state)
 static void no_changed_byte_changes_what_a_checksum_covers(void **state)
 {
 	(void)state;
-	for_each_packer(packer)
-	{
+	for (const struct packer *packer = packers; packer->codec; packer++) {
 		struct packed p = make_packed(packer, 2000);
 
 		for (size_t i = 0; i < p.len; i++) {
