@@ -88,6 +88,10 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_HUGEPAGES: config->mem.hugepages = true; return 0;
 	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
+	case CONFIG_OPT_TEST_DEVICE:
+		config->machine.extra = machine_test_rows;
+		config->machine.nr_extra = MACHINE_TEST_ROWS;
+		return 0;
 	default: return 1;
 	}
 }

@@ -44,13 +44,14 @@ void config_init(struct config *config);
 
 /*
  * Options that describe the machine, shared by run, hammer and machine: -m/--mem, -c/--cpus,
- * -p/--append, --hugepages, --prealloc. Put CONFIG_MACHINE_LONG into the table of long options and
- * CONFIG_MACHINE_SHORT into the short ones.
+ * -p/--append, --hugepages, --prealloc, --cpu, --test-device. Put CONFIG_MACHINE_LONG into the table
+ * of long options and CONFIG_MACHINE_SHORT into the short ones.
  */
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
 	CONFIG_OPT_PREALLOC,
 	CONFIG_OPT_CPU,
+	CONFIG_OPT_TEST_DEVICE,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
 /* clang-format off */
@@ -60,7 +61,8 @@ enum {
 	{"append", required_argument, NULL, 'p'},                                                  \
 	{"hugepages", no_argument, NULL, CONFIG_OPT_HUGEPAGES},                                    \
 	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC},                                      \
-	{"cpu", required_argument, NULL, CONFIG_OPT_CPU}
+	{"cpu", required_argument, NULL, CONFIG_OPT_CPU},                                          \
+	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE}
 /* clang-format on */
 #define CONFIG_MACHINE_SHORT "m:c:p:"
 #define CONFIG_MACHINE_HELP                                                                        \
@@ -69,7 +71,8 @@ enum {
 	"  -p, --append WORDS      words for the kernel command line, after ours\n"                \
 	"      --hugepages         back guest memory with huge pages\n"                            \
 	"      --prealloc          touch all guest memory before the guest runs\n"                 \
-	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n"
+	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n" \
+	"      --test-device       a device for testing MMIO and port I/O, for guest/ kernels\n"
 
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);

@@ -33,6 +33,19 @@ static const struct machine_row x86_rows[] = {
 };
 
 /*
+ * `--test-device`. The memory ranges touch, and a page edge is inside the first: a straddling access
+ * then meets both kinds of border. Nothing else is near, so what is beside them reads as unclaimed.
+ */
+const struct machine_row machine_test_rows[MACHINE_TEST_ROWS] = {
+	{"scratch0",
+	 "test-memory",
+	 &scratch_class,
+	 {MMIO(LAYOUT_MMIO_GPA + 0x100fe0, 64), MMIO(LAYOUT_MMIO_GPA + 0x101020, 64)},
+	 MACHINE_GSI_NONE},
+	{"scratch1", "test-ports", &scratch_ports_class, {PORT(0xc00, 16)}, MACHINE_GSI_NONE},
+};
+
+/*
  * What KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR take: an
  * access to these never reaches our buses, so a row there would be dead. GSI 0 is the PIT's (the
  * IOAPIC sees it on pin 2), GSI 2 the cascade between the two PICs.

@@ -67,6 +67,10 @@ struct machine_row {
 	int gsi; /* 0 to 23, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
 };
 
+/* Rows for machine_spec.extra: a device to try a VMM's bus with (docs/devices/scratch.md). */
+enum { MACHINE_TEST_ROWS = 2 };
+extern const struct machine_row machine_test_rows[MACHINE_TEST_ROWS];
+
 /* What a row became. Every interrupt is edge-triggered and active high. */
 struct machine_device {
 	const char *name; /* as in its row */

@@ -45,6 +45,8 @@ static const struct target targets[] = {
 	{.cls = &pvpanic_class, .nr_ranges = 1, .len = {1}, .power = true},
 	{.cls = &reset_cf9_class, .nr_ranges = 1, .len = {4}, .power = true},
 	{.cls = &acpi_pm1_class, .nr_ranges = 1, .len = {6}, .power = true},
+	{.cls = &scratch_class, .nr_ranges = 2, .len = {64, 64}},
+	{.cls = &scratch_ports_class, .nr_ranges = 1, .len = {16}},
 };
 
 struct rig {

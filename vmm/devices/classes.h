@@ -4,15 +4,17 @@
 
 #include "device.h"
 
-extern const struct device_class serial_16550_class; /* irq, chr */
-extern const struct device_class rtc_mc146818_class; /* clock, irq, timer */
-extern const struct device_class i8042_class;        /* power; range 0: 0x60, range 1: 0x64 */
-extern const struct device_class port80_class;       /* nothing */
-extern const struct device_class debugcon_class;     /* chr */
-extern const struct device_class exit_port_class;    /* power */
-extern const struct device_class pvpanic_class;      /* power */
-extern const struct device_class reset_cf9_class;    /* power; range 0: 4 bytes from 0xcf8 */
-extern const struct device_class acpi_pm1_class;     /* power; range 0: PM1_STS, _EN, _CNT */
+extern const struct device_class serial_16550_class;  /* irq, chr */
+extern const struct device_class rtc_mc146818_class;  /* clock, irq, timer */
+extern const struct device_class i8042_class;         /* power; range 0: 0x60, range 1: 0x64 */
+extern const struct device_class port80_class;        /* nothing */
+extern const struct device_class debugcon_class;      /* chr */
+extern const struct device_class exit_port_class;     /* power */
+extern const struct device_class pvpanic_class;       /* power */
+extern const struct device_class reset_cf9_class;     /* power; range 0: 4 bytes from 0xcf8 */
+extern const struct device_class acpi_pm1_class;      /* power; range 0: PM1_STS, _EN, _CNT */
+extern const struct device_class scratch_class;       /* nothing; ranges 0 and 1: 64 bytes each */
+extern const struct device_class scratch_ports_class; /* nothing; range 0: up to 64 ports */
 
 /* For statistics and end messages; the caller holds device_lock(). Each takes its own class only. */
 uint8_t port80_last(struct device *dev);           /* the last POST code; 0 before the first */
