@@ -6,6 +6,7 @@ set -u
 kernel=$1
 shift
 failed=0
+cr=$(printf '\r')
 
 fail() {
 	echo "    $*"
@@ -31,12 +32,18 @@ check_clock() {
 	fi
 }
 
-# What the console said, as it came: the time of arrival counts for the clocks.
+# What the console said, as it came: the time of arrival counts for the clocks. Processes are dear here,
+# so only lines that are read again cost one.
 follow() {
 	while read -r line; do
-		line=$(printf '%s' "$line" | tr -d '\r')
-		printf '%s %s\n' "$(date -u +%s)" "$line" >>"$log"
-		case $line in *"tg: reading"*) echo "line for $name" >&3 ;; esac
+		line=${line%"$cr"}
+		case $line in
+		tg:*)
+			printf '%s %s\n' "$(date -u +%s)" "$line" >>"$log"
+			[ "$line" != "tg: reading" ] || echo "line for $name" >&3
+			;;
+		*) printf -- '- %s\n' "$line" >>"$log" ;;
+		esac
 	done
 }
 
