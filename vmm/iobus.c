@@ -99,22 +99,26 @@ static inline void reader_leave(struct iobus_reader *r)
 	atomic_store_explicit(&r->active, 0, memory_order_release);
 }
 
-static const struct iobus_snapshot *reader_enter_snapshot(struct iobus_reader *r)
+/*
+ * Enters, searches, and leaves what it found in last. Returns the snapshot, good until the reader
+ * leaves. seen follows the generations even when the range found does not claim addr: no writer
+ * waits for more than two accesses of a reader that never stops (docs/iobus.md).
+ */
+static inline const struct iobus_snapshot *reader_search(struct iobus_reader *r, uint64_t addr)
 {
-	if (r->bus->fenced)
+	bool fenced = r->bus->fenced;
+	const struct iobus_snapshot *s;
+
+	if (fenced)
 		atomic_store_explicit(&r->active, r->seen, memory_order_seq_cst);
 	else
 		reader_enter(r);
-	return atomic_load_explicit(&r->bus->snapshot, memory_order_seq_cst);
-}
-
-static void reader_remember(struct iobus_reader *r, const struct iobus_snapshot *s,
-			    const struct iobus_entry *e)
-{
+	s = atomic_load_explicit(&r->bus->snapshot, memory_order_seq_cst);
 	r->seen = s->generation;
-	r->last_generation = r->bus->fenced || s->timed ? 0 : s->generation;
-	r->last = e;
-	r->last_count = iobus_counter_at(&r->counters, e->slot);
+	r->last_generation = fenced || s->timed ? 0 : s->generation;
+	r->last = iobus_snapshot_find(s, addr);
+	r->last_count = iobus_counter_at(&r->counters, r->last->slot);
+	return s;
 }
 
 struct access {
@@ -158,9 +162,12 @@ static unsigned min_bytes(unsigned bytes, uint64_t limit)
 	return bytes < limit ? bytes : (unsigned)limit;
 }
 
-/* An access that is not one op: cut at the edges of ranges, in the order of addresses. */
-static void access_split(struct iobus_reader *r, const struct iobus_snapshot *s,
-			 const struct access *a)
+/*
+ * Any access whatever: cut at the edges of ranges, in the order of addresses, and timed if that is
+ * asked for. The reader has entered.
+ */
+__attribute__((noinline)) static void
+access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struct access *a)
 {
 	struct iobus_counters *c = &r->counters;
 	/* The access ends at the top of the space at the latest: nothing wraps to address 0. */
@@ -206,49 +213,29 @@ static void access_split(struct iobus_reader *r, const struct iobus_snapshot *s,
 			      memory_order_release);
 }
 
-/* An access to the range just found, as one op. */
-static void access_whole(struct iobus_reader *r, const struct iobus_snapshot *s,
-			 const struct access *a)
-{
-	const struct iobus_entry *e = r->last;
-	uint64_t t = s->timed ? now_ns() : 0;
-
-	iobus_count_add(&r->last_count->accesses[a->dir], 1);
-	entry_op(e, a->addr - e->range.first, a->size, a->dir, a->data);
-	if (s->timed)
-		iobus_count_add(&r->last_count->ns, now_ns() - t);
-}
-
-static bool entry_fits(const struct iobus_entry *e, const struct access *a)
-{
-	return (a->size & (a->size - 1)) == 0 &&
-	       a->addr - e->range.first < e->fit[fit_index(a->size)].off;
-}
-
 /* Every access that the last hit does not serve. */
 __attribute__((noinline)) static void access_search(struct iobus_reader *r, uint64_t addr,
 						    unsigned size, enum iobus_dir dir,
 						    union data data)
 {
-	const struct access a = {.addr = addr, .size = size, .dir = dir, .data = data};
 	const struct iobus_snapshot *s;
-	const struct iobus_entry *e;
+	uint64_t off;
 
 	assert(size >= 1 && size <= IOBUS_ACCESS_MAX);
-	s = reader_enter_snapshot(r);
-	e = iobus_snapshot_find(s, addr);
-	/* Also when e does not claim addr: seen has to follow the generations (docs/iobus.md). */
-	reader_remember(r, s, e);
-	if (entry_fits(e, &a))
-		access_whole(r, s, &a);
-	else
-		access_split(r, s, &a);
+	s = reader_search(r, addr);
+	off = addr - r->last->range.first;
+	if ((size & (size - 1)) == 0 && off < r->last->fit[fit_index(size)].off && !s->timed) {
+		iobus_count_add(&r->last_count->accesses[dir], 1);
+		entry_op(r->last, off, size, dir, data);
+	} else {
+		access_parts(r, s, &(struct access){addr, size, dir, data});
+	}
 	reader_leave(r);
 }
 
 /*
  * The way of most accesses: the range found last takes them as one op. Inlined once for each size
- * and direction, with these as constants.
+ * and direction, with these as constants; all else is a tail call, so that this needs no frame.
  */
 __attribute__((always_inline)) static inline void access_last(struct iobus_reader *r, uint64_t addr,
 							      unsigned size, enum iobus_dir dir,

@@ -18,20 +18,36 @@ static uint32_t chunk_first(unsigned k)
 	return chunk_slots(k) - IOBUS_CHUNK_SLOTS;
 }
 
+static int chunk_reserve(struct iobus_counters *c, unsigned k)
+{
+	size_t bytes = chunk_slots(k) * sizeof(*c->chunk[k]);
+
+	if (c->chunk[k])
+		return 0;
+	/* Lines of its own: another reader's counters in one of them would slow both. */
+	c->chunk[k] = aligned_alloc(IOBUS_CACHE_LINE, bytes);
+	if (!c->chunk[k])
+		return -ENOMEM;
+	memset(c->chunk[k], 0, bytes);
+	return 0;
+}
+
 int iobus_counters_reserve(struct iobus_counters *c, uint32_t slot)
 {
-	for (unsigned k = 0; k < IOBUS_CHUNKS && chunk_first(k) <= slot; k++) {
-		size_t bytes = chunk_slots(k) * sizeof(*c->chunk[k]);
+	int r = 0;
 
-		if (c->chunk[k])
-			continue;
-		/* Lines of its own: another reader's counters in one of them would slow both. */
-		c->chunk[k] = aligned_alloc(IOBUS_CACHE_LINE, bytes);
-		if (!c->chunk[k])
-			return -ENOMEM;
-		memset(c->chunk[k], 0, bytes);
-	}
-	return 0;
+	for (unsigned k = 0; k < IOBUS_CHUNKS && chunk_first(k) <= slot && r == 0; k++)
+		r = chunk_reserve(c, k);
+	return r;
+}
+
+int iobus_counters_reserve_like(struct iobus_counters *c, const struct iobus_counters *other)
+{
+	int r = 0;
+
+	for (unsigned k = 0; k < IOBUS_CHUNKS && other->chunk[k] && r == 0; k++)
+		r = chunk_reserve(c, k);
+	return r;
 }
 
 void iobus_counters_fini(struct iobus_counters *c)

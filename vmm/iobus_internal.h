@@ -171,6 +171,8 @@ static inline void iobus_count_add(_Atomic uint64_t *count, uint64_t n)
 
 /* Makes room for slots 0 to slot, zeroed. Returns 0 or -ENOMEM; what it got so far stays. */
 int iobus_counters_reserve(struct iobus_counters *c, uint32_t slot);
+/* The same, for all slots that other has room for. */
+int iobus_counters_reserve_like(struct iobus_counters *c, const struct iobus_counters *other);
 void iobus_counters_fini(struct iobus_counters *c);
 
 /* Adds the counts of a reader that is going to be destroyed to those of the bus. */

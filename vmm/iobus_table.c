@@ -185,16 +185,12 @@ struct iobus *iobus_destroy(struct iobus *bus)
 int iobus_reader_create(struct iobus *bus, struct iobus_reader **ret)
 {
 	struct iobus_reader *r = aligned_alloc(IOBUS_CACHE_LINE, sizeof(*r));
-	unsigned chunks = 0;
 
 	if (!r)
 		return -ENOMEM;
 	*r = (struct iobus_reader){.bus = bus};
 	pthread_mutex_lock(&bus->lock);
-	while (chunks < IOBUS_CHUNKS && bus->folded.chunk[chunks])
-		chunks++;
-	if (iobus_counters_reserve(&r->counters, ((uint32_t)IOBUS_CHUNK_SLOTS << (chunks - 1)) -
-							 IOBUS_CHUNK_SLOTS) < 0) {
+	if (iobus_counters_reserve_like(&r->counters, &bus->folded) < 0) {
 		pthread_mutex_unlock(&bus->lock);
 		iobus_counters_fini(&r->counters);
 		free(r);

@@ -583,12 +583,12 @@ static void there_is_room_for_65536_ranges_and_no_more(void **state)
 	assert_non_null(strstr(diag.what, "65536"));
 	assert_int_equal(iobus_add_many(bus, r, N, NULL), 0);
 	assert_int_equal(iobus_add(bus, &r[N], NULL), -ENOSPC);
-	wr(4 * (N - 1), 4, 1);
+	wr(UINT64_C(4) * (N - 1), 4, 1);
 	expect_op(0, 'w', 'a', 0, 4);
 	assert_int_equal(iobus_remove(bus, 0, NULL), 0);
 	assert_int_equal(iobus_add(bus, &r[N], NULL), 0);
 	assert_int_equal(iobus_add(bus, &r[0], NULL), -ENOSPC);
-	wr(4 * N, 4, 1);
+	wr(UINT64_C(4) * N, 4, 1);
 	expect_op(1, 'w', 'a', 0, 4);
 	assert_int_equal(totals().writes, 2);
 	free(r);

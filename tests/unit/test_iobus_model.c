@@ -68,7 +68,7 @@ static void seen_add(const struct op *op)
 /* What op nr of an access answers: all 64 bits are used, so that what is masked shows. */
 static uint64_t answer(uint64_t off, unsigned size, unsigned nr)
 {
-	uint64_t state = off * 64 + size * 8 + nr + 1;
+	uint64_t state = off * 64 + (uint64_t)size * 8 + nr + 1;
 
 	return random_next(&state);
 }

@@ -1,20 +1,24 @@
 /*
- * The bus when memory runs out, at each of its allocations in turn: what was asked for did not
- * happen, nothing else has changed, nothing leaks, and a range can still be removed. Linked so that
- * the bus's allocations come through here.
+ * The bus when the host refuses. Memory, at each of its allocations in turn: what was asked for did
+ * not happen, nothing else has changed, nothing leaks, and a range can still be removed. And
+ * membarrier(): missing, forbidden, or short of memory itself. Linked so that these calls of the bus
+ * come through here.
  */
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #include <cmocka.h>
 
 #include "device.h"
 #include "iobus.h"
+#include "iobus_internal.h"
 
 enum { MANY = 100 }; /* ranges: more than the first snapshot and the first chunk of counters hold */
 
@@ -24,6 +28,8 @@ void *__real_aligned_alloc(size_t align, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
 void *__real_reallocarray(void *p, size_t n, size_t size);
 void *__wrap_reallocarray(void *p, size_t n, size_t size);
+
+long __wrap_syscall(long number, ...);
 
 static bool fails(void)
 {
@@ -38,6 +44,39 @@ void *__wrap_aligned_alloc(size_t align, size_t size)
 void *__wrap_reallocarray(void *p, size_t n, size_t size)
 {
 	return fails() ? NULL : __real_reallocarray(p, n, size);
+}
+
+/* What this host has of membarrier(), and how often it was asked for a barrier. */
+static struct {
+	long cmds;   /* that the query reports; negative: -errno of the query itself */
+	int refused; /* this command fails with err so many times */
+	int err, times;
+	unsigned barriers;
+} host;
+
+/* Nothing here has a second thread, so that no barrier need be had for the bus to be right. */
+long __wrap_syscall(long number, ...)
+{
+	va_list ap;
+	int cmd;
+
+	assert_int_equal(number, SYS_membarrier);
+	va_start(ap, number);
+	cmd = va_arg(ap, int);
+	va_end(ap);
+	if (cmd == MEMBARRIER_CMD_QUERY && host.cmds >= 0)
+		return host.cmds;
+	if (cmd == MEMBARRIER_CMD_QUERY) {
+		errno = (int)-host.cmds;
+		return -1;
+	}
+	if (cmd == MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+		host.barriers++;
+	if (cmd == host.refused && host.times-- > 0) {
+		errno = host.err;
+		return -1;
+	}
+	return 0;
 }
 
 static uint64_t seven_read(struct device *dev, struct io_at at)
@@ -62,6 +101,9 @@ static int setup(void **state)
 {
 	(void)state;
 	allocations_left = -1;
+	host.cmds = MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+	host.times = 0;
+	host.barriers = 0;
 	return 0;
 }
 
@@ -174,6 +216,76 @@ static void removal_and_timing_need_no_memory(void **state)
 	iobus_destroy(bus);
 }
 
+/* Readers fence for themselves on such a host, and no writer asks for a barrier. */
+static void expect_fenced(void)
+{
+	struct iobus *bus;
+	unsigned barriers;
+
+	assert_int_equal(iobus_create(IOBUS_PIO, &bus), 0);
+	assert_true(bus->fenced);
+	barriers = host.barriers;
+	iobus_set_timing(bus, true);
+	assert_int_equal(host.barriers, barriers);
+	iobus_destroy(bus);
+}
+
+static void readers_fence_where_membarrier_is_missing_or_forbidden(void **state)
+{
+	(void)state;
+	host.cmds = -ENOSYS;
+	expect_fenced();
+	host.cmds = MEMBARRIER_CMD_GLOBAL; /* before Linux 4.14 */
+	expect_fenced();
+	setup(NULL);
+	host.err = EPERM; /* a sandbox that lets some commands through */
+	host.times = 1;
+	host.refused = MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+	expect_fenced();
+	host.times = 1;
+	host.refused = MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+	expect_fenced();
+	assert_int_equal(host.times, 0);
+}
+
+static void each_publication_asks_for_one_barrier(void **state)
+{
+	const unsigned one = IOBUS_TSAN ? 0 : 1;
+	struct iobus_range r[MANY];
+	struct iobus *bus;
+
+	(void)state;
+	make_ranges(r);
+	assert_int_equal(iobus_create(IOBUS_MMIO, &bus), 0);
+	assert_false(bus->fenced);
+	host.barriers = 0;
+	assert_int_equal(iobus_add_many(bus, r, MANY, NULL), 0);
+	assert_int_equal(host.barriers, one);
+	assert_int_equal(iobus_add(bus, &r[0], NULL), -EEXIST);
+	assert_int_equal(iobus_remove(bus, 0, NULL), -ENOENT);
+	assert_int_equal(host.barriers, one);
+	assert_int_equal(iobus_remove(bus, r[0].first, NULL), 0);
+	assert_int_equal(host.barriers, 2 * one);
+	iobus_set_timing(bus, true);
+	assert_int_equal(host.barriers, 3 * one);
+	iobus_destroy(bus);
+}
+
+static void a_barrier_that_lacks_memory_is_asked_for_again(void **state)
+{
+	struct iobus *bus;
+
+	(void)state;
+	assert_int_equal(iobus_create(IOBUS_MMIO, &bus), 0);
+	host.barriers = 0;
+	host.refused = MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+	host.err = ENOMEM;
+	host.times = 3;
+	iobus_set_timing(bus, true);
+	assert_int_equal(host.barriers, IOBUS_TSAN ? 0 : 4);
+	iobus_destroy(bus);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -182,6 +294,9 @@ int main(void)
 		TEST(creation_fails_whole),
 		TEST(addition_fails_whole_and_may_be_tried_again),
 		TEST(removal_and_timing_need_no_memory),
+		TEST(readers_fence_where_membarrier_is_missing_or_forbidden),
+		TEST(each_publication_asks_for_one_barrier),
+		TEST(a_barrier_that_lacks_memory_is_asked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
