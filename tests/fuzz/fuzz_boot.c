@@ -6,7 +6,7 @@
  * ends. What must hold, beside not crashing:
  * - a refused image is described, and leaves an empty plan;
  * - a plan's segments ascend, are disjoint, and every byte of their data can be read;
- * - its entry lies in data, and it fits a machine that has all the memory there is;
+ * - its entry lies in data (of code with a format), and it fits a machine that has all the memory there is;
  * - an initrd lies where a search over all pages would put it;
  * - a renderer writes what it says it wrote, and nothing past its room.
  */
@@ -42,6 +42,7 @@ static void check_segment(const struct boot_plan *plan, unsigned i)
 
 	assert(seg->mem_len > 0 && seg->data_len <= seg->mem_len);
 	assert(!seg->data == !seg->data_len);
+	assert(!seg->data || seg->data[seg->data_len - 1]);
 	assert(u64_add(seg->gpa, seg->mem_len, &end) && end <= plan->end_gpa);
 	assert(i == 0 || plan->segment[i - 1].gpa + plan->segment[i - 1].mem_len <= seg->gpa);
 	for (uint64_t b = 0; b < seg->data_len; b++)
@@ -67,7 +68,8 @@ static void check_plan(const struct boot_plan *plan)
 	assert(plan->setup_header_len <= BOOT_SETUP_HEADER_MAX);
 	for (unsigned i = 0; i < plan->nr_segments; i++)
 		check_segment(plan, i);
-	assert(has_data_at(plan, plan->entry_gpa));
+	assert(plan->protocol == BOOT_FLAT_LONG || plan->protocol == BOOT_FLAT_REAL ||
+	       has_data_at(plan, plan->entry_gpa));
 	assert(boot_plan_describe(plan, words, sizeof(words))[0]);
 	assert(boot_plan_check(plan, "k", &everything, 1, NULL, 0, NULL) == 0);
 	assert(boot_plan_check(plan, "k", &everything, 1, &everything, 1, NULL) < 0);

@@ -76,6 +76,28 @@ static void a_segment_without_file_bytes_is_all_zeros(void **state)
 	plan_free(&p);
 }
 
+/* Linux's payload carries its bss in the file; those zeros need not be copied. */
+static void zeros_at_the_end_of_a_segment_are_not_data(void **state)
+{
+	static const size_t left[] = {0, 1, 7, 8, 9, DATA_LEN - 1, DATA_LEN};
+	const struct elf_spec spec = elf_spec_plain();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		struct planned p;
+
+		image_make_kernel(&img, &spec);
+		memset(img.bytes + DATA_AT, 0, DATA_LEN);
+		if (left[i])
+			img.bytes[DATA_AT + left[i] - 1] = 1;
+		assert_planned(&p, &img, NULL);
+		assert_int_equal(p.plan.segment[1].data_len, left[i]);
+		assert_int_equal(p.plan.segment[1].mem_len, DATA_MEM);
+		assert_int_equal(!p.plan.segment[1].data, !p.plan.segment[1].data_len);
+		plan_free(&p);
+	}
+}
+
 static void an_empty_segment_is_left_out(void **state)
 {
 	struct elf_spec spec = elf_spec_plain();
@@ -520,6 +542,7 @@ int main(void)
 		cmocka_unit_test(segments_go_where_their_physical_addresses_say),
 		cmocka_unit_test(segments_are_put_in_order),
 		cmocka_unit_test(a_segment_without_file_bytes_is_all_zeros),
+		cmocka_unit_test(zeros_at_the_end_of_a_segment_are_not_data),
 		cmocka_unit_test(an_empty_segment_is_left_out),
 		cmocka_unit_test(the_note_may_have_4_or_8_bytes_at_either_alignment),
 		cmocka_unit_test(notes_laid_out_by_4_in_a_segment_aligned_to_8_are_found),

@@ -43,7 +43,7 @@ enum {
 	BOOT_SETUP_HEADER_MAX = 0x290 - 0x1f1, /* the room the zero page has for it */
 };
 
-/* mem_len bytes at gpa: data_len from data, zeros after. */
+/* mem_len bytes at gpa: data_len from data (which does not end with a zero), zeros after. */
 struct boot_segment {
 	uint64_t gpa;
 	const uint8_t *data;        /* NULL when data_len is 0 */

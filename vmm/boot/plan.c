@@ -68,9 +68,26 @@ int boot_refuse_packed(const struct boot_image *img, const struct unpack_codec *
 	}
 }
 
+/* The length without trailing zeros. */
+static uint64_t trimmed_len(const uint8_t *data, uint64_t len)
+{
+	uint64_t word;
+
+	while (len >= sizeof(word)) {
+		memcpy(&word, data + len - sizeof(word), sizeof(word));
+		if (word)
+			break;
+		len -= sizeof(word);
+	}
+	while (len && data[len - 1] == 0)
+		len--;
+	return len;
+}
+
 int boot_plan_add(struct boot_plan *plan, const struct boot_image *img,
 		  const struct boot_segment *seg, struct diag *diag)
 {
+	struct boot_segment *added;
 	uint64_t end;
 
 	if (seg->mem_len == 0)
@@ -83,13 +100,18 @@ int boot_plan_add(struct boot_plan *plan, const struct boot_image *img,
 				   seg->gpa);
 	if (plan->nr_segments == BOOT_SEGMENTS_MAX)
 		return boot_refuse(img, diag, NULL, "has more than %d segments", BOOT_SEGMENTS_MAX);
-	plan->segment[plan->nr_segments++] = *seg;
+	added = &plan->segment[plan->nr_segments++];
+	*added = *seg;
+	/* Linux's payload carries its bss: a quarter of the file that need not be copied. */
+	added->data_len = trimmed_len(seg->data, seg->data_len);
+	if (added->data_len == 0)
+		added->data = NULL;
 	if (end > plan->end_gpa)
 		plan->end_gpa = end;
 	return 0;
 }
 
-/* An entry outside the bytes the file gives would run whatever RAM holds there. */
+/* An entry outside the bytes the file gives would run zeros, or what else RAM holds there. */
 int boot_plan_set_entry(struct boot_plan *plan, const struct boot_image *img, uint64_t gpa,
 			struct diag *diag)
 {
