@@ -41,7 +41,7 @@ static inline size_t pack_gzip(const uint8_t *in, size_t in_len, uint8_t *out, s
 		      .avail_out = (uInt)cap};
 	int r;
 
-	if (deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateInit2(&z, 1, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		return 0;
 	r = deflate(&z, Z_FINISH);
 	deflateEnd(&z);
@@ -54,7 +54,7 @@ static inline size_t pack_bzip2(const uint8_t *in, size_t in_len, uint8_t *out, 
 {
 	unsigned n = (unsigned)cap;
 
-	return BZ2_bzBuffToBuffCompress((char *)out, &n, (char *)(uintptr_t)in, (unsigned)in_len, 9,
+	return BZ2_bzBuffToBuffCompress((char *)out, &n, (char *)(uintptr_t)in, (unsigned)in_len, 1,
 					0, 0) == BZ_OK
 		       ? n
 		       : 0;

@@ -13,6 +13,7 @@
 enum {
 	LEGACY_MAGIC = 0x184c2102,
 	LEGACY_BLOCK = 8 << 20, /* every block but the last one unpacks to this */
+	RATIO_MAX = 255,        /* a byte of a match length adds no more (lz4_Block_format.md) */
 };
 
 static uint32_t get_le32(const uint8_t *p)
@@ -25,15 +26,16 @@ static uint32_t get_le32(const uint8_t *p)
 
 static int legacy_block(struct unpack *u, const uint8_t *in, uint32_t in_len)
 {
-	int n, r;
+	int n, r, room = LEGACY_BLOCK;
 
 	if (in_len == 0 || in_len > LZ4_COMPRESSBOUND(LEGACY_BLOCK))
 		return -EBADMSG;
-	r = unpack_room(u, LEGACY_BLOCK);
+	if (in_len < LEGACY_BLOCK / RATIO_MAX)
+		room = (int)in_len * RATIO_MAX;
+	r = unpack_room(u, (size_t)room);
 	if (r < 0)
 		return r;
-	n = LZ4_decompress_safe((const char *)in, (char *)u->buf + u->len, (int)in_len,
-				LEGACY_BLOCK);
+	n = LZ4_decompress_safe((const char *)in, (char *)u->buf + u->len, (int)in_len, room);
 	if (n < 0)
 		return -EBADMSG;
 	u->len += (size_t)n;
