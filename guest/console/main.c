@@ -1,13 +1,14 @@
 /*
- * console - serial input and output as a driver does them, by interrupt through GSI 4.
+ * console - serial input and output as a driver does them, by interrupt through GSI 4 or by polling.
  *
  *   until=N          echoes what comes in until this byte did (default 4, Ctrl-D; it is echoed
  *                    too), then prints how many bytes that were
+ *   rx=irq|poll      how it listens: by the received-data interrupt (default), or by polling LSR
  *   flood=N          instead prints N bytes: byte i is '\n' for i % 64 == 63, else '!' + i % 94
  *   tx=poll|irq      how flood sends: by polling LSR (default), or by the THR-empty interrupt
  *
- * "console: ready" is printed before input is listened to. What came before that line may be lost:
- * like any driver, this one empties the FIFO when it sets the UART up.
+ * "console: ready" is printed before input is listened to. Like any driver, this one empties the FIFO
+ * when it sets the UART up: on a real line, what came before would be lost.
  */
 #include "boot.h"
 #include "cmdline.h"
@@ -119,20 +120,23 @@ static size_t ring_take(char *buf, uint8_t until, bool *ret_ended)
 	return n;
 }
 
-static void echo(uint8_t until)
+static void echo(uint8_t until, bool by_irq)
 {
 	bool ended = false;
 	uint64_t total = 0;
 
 	print("console: ready\n");
 	serial_flush();
-	listen(UART_IER_RX);
+	if (by_irq)
+		listen(UART_IER_RX);
 	while (!ended) {
 		char buf[CHUNK_BYTES];
 		bool was_full;
 		size_t n;
 
-		if (ring.tail == ring.head)
+		if (!by_irq)
+			take_input();
+		else if (ring.tail == ring.head)
 			irq_wait();
 		was_full = ring_is_full();
 		n = ring_take(buf, until, &ended);
@@ -180,13 +184,15 @@ static void flood_irq(void)
 
 void kernel_main(void)
 {
-	static const char *const ways[] = {"poll", "irq", NULL};
+	static const char *const ways_in[] = {"irq", "poll", NULL};
+	static const char *const ways_out[] = {"poll", "irq", NULL};
 
 	lapic_init();
 	flood.total = cmdline_u64("flood", 0, UINT64_MAX);
 	if (flood.total == 0)
-		echo((uint8_t)cmdline_u64("until", CTRL_D, UINT8_MAX));
-	else if (cmdline_choice("tx", ways) == 0)
+		echo((uint8_t)cmdline_u64("until", CTRL_D, UINT8_MAX),
+		     cmdline_choice("rx", ways_in) == 0);
+	else if (cmdline_choice("tx", ways_out) == 0)
 		flood_poll();
 	else
 		flood_irq();

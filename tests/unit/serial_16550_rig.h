@@ -80,6 +80,20 @@ static inline void looped(struct rig *rig, uint8_t mcr)
 	wr(rig, MCR, MCR_LOOP | mcr);
 }
 
+/* The guest shows that it receives, by interrupt or by polling. */
+
+static inline void receive_by_irq(struct rig *rig)
+{
+	wr(rig, MCR, MCR_OUT2);
+	wr(rig, IER, IER_ERBFI);
+}
+
+static inline void lsr_reads(struct rig *rig, unsigned n)
+{
+	while (n-- > 0)
+		rd(rig, LSR);
+}
+
 /* What the back end does, on the event thread. */
 
 static inline size_t rx_room(struct rig *rig)

@@ -1,7 +1,7 @@
 /*
  * Unit tests of the 16550A: registers, transmitter, receiver and interrupts, one behaviour a test.
- * test_serial_16550_loopback.c has loopback, test_serial_16550_flow.c the randomized tests. Section
- * numbers are the datasheet's, as in vmm/devices/serial_16550.c.
+ * test_serial_16550_receive.c has when host input comes in, test_serial_16550_loopback.c loopback,
+ * test_serial_16550_flow.c the randomized tests. Section numbers are the datasheet's, as in vmm/devices/serial_16550.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static void power_on_state_is_table_one(void **state)
 	assert_int_equal(rd(rig, MSR), MSR_IDLE);
 	assert_int_equal(rd(rig, SCR), 0x00);
 	assert_int_equal(rd(rig, RBR), 0x00);
-	assert_int_equal(rx_room(rig), 1);
+	assert_int_equal(rx_room(rig), 0); /* nobody receives yet */
 	assert_int_equal(rig->f.irq_sets, 0);
 }
 
@@ -116,7 +116,8 @@ static void reset_restores_the_power_on_state(void **state)
 
 	reset(rig);
 	assert_false(rig->f.irq_level);
-	assert_int_equal(rig->f.input_wanted, 1); /* loopback held it back */
+	assert_int_equal(rx_room(rig), 0);
+	assert_int_equal(rig->f.input_wanted, 0); /* and nobody receives */
 	rig->f.room = 9;
 	tx_room(rig);
 	assert_int_equal(rig->f.out_len, 0);
@@ -125,6 +126,10 @@ static void reset_restores_the_power_on_state(void **state)
 	wr(rig, LCR, LCR_DLAB);
 	assert_int_equal(rd(rig, DLL), 12);
 	assert_int_equal(rd(rig, DLM), 0);
+	wr(rig, LCR, 0);
+	receive_by_irq(rig);
+	assert_int_equal(rx_room(rig), 1);
+	assert_int_equal(rig->f.input_wanted, 1); /* loopback held it back, then the reset */
 }
 
 /* Transmitter. */
@@ -238,6 +243,7 @@ static void a_change_of_mode_clears_both_fifos(void **state)
 		rx(rig, "r");
 		wr(rig, FCR, mode);
 		assert_int_equal(rd(rig, LSR), LSR_IDLE);
+		lsr_reads(rig, 8);
 		assert_int_equal(rx_room(rig), mode ? 16 : 1);
 		rig->f.room = 9;
 		tx_room(rig);
@@ -425,19 +431,22 @@ static void character_mode_holds_one_byte_and_has_no_timeout(void **state)
 	assert_int_equal(rd(rig, LSR), LSR_IDLE | LSR_DR);
 	assert_int_equal(rd(rig, IIR), 0x04);
 	assert_true(rig->f.irq_level);
-	assert_int_equal(rig->f.input_wanted, 0);
+	assert_int_equal(rig->f.input_wanted, 1); /* since it receives */
 	assert_int_equal(rd(rig, RBR), 'a');
-	assert_int_equal(rig->f.input_wanted, 1);
+	assert_int_equal(rig->f.input_wanted, 2);
 	assert_false(rig->f.irq_level);
 	assert_int_equal(rd(rig, LSR), LSR_IDLE);
 	assert_int_equal(rd(rig, RBR), 0);
-	assert_int_equal(rig->f.input_wanted, 1); /* nothing was read */
+	assert_int_equal(rig->f.input_wanted, 2); /* nothing was read */
 }
 
 static void room_is_wanted_whenever_it_grows(void **state)
 {
 	struct rig *rig = *state;
 
+	receive_by_irq(rig); /* 0 -> 1 */
+	assert_int_equal(rig->f.input_wanted, 1);
+	rig->f.input_wanted = 0;
 	wr(rig, FCR, FCR_ENABLE); /* 1 -> 16 */
 	assert_int_equal(rig->f.input_wanted, 1);
 	rx(rig, "0123456789abcdef");
@@ -449,13 +458,13 @@ static void room_is_wanted_whenever_it_grows(void **state)
 	assert_int_equal(rx_room(rig), 16);
 	assert_int_equal(rig->f.input_wanted, 3);
 	wr(rig, FCR, FCR_ENABLE | FCR_RCVR_RESET);
-	looped(rig, 0);
+	looped(rig, MCR_OUT2);
 	assert_int_equal(rx_room(rig), 0);
 	wr(rig, FCR, FCR_ENABLE | FCR_RCVR_RESET);
 	send(rig, "x");
 	rd(rig, RBR);
 	assert_int_equal(rig->f.input_wanted, 3);
-	wr(rig, MCR, 0);
+	wr(rig, MCR, MCR_OUT2);
 	assert_int_equal(rx_room(rig), 16);
 	assert_int_equal(rig->f.input_wanted, 4);
 	wr(rig, FCR, 0); /* 16 -> 1 */

@@ -338,7 +338,8 @@ static void no_access_breaks_the_invariants(void **state)
 		is_looped = mcr & MCR_LOOP;
 		if (was_looped && is_looped) /* nothing leaves the chip */
 			assert_int_equal(rig->f.out_len, 0);
-		assert_true(rx_room(rig) <= (is_looped ? 0 : 16));
+		/* Having read MCR, the guest does not poll. */
+		assert_true(rx_room(rig) <= (is_looped || !(mcr & MCR_OUT2) ? 0 : 16));
 		if (pick(&fl, 4))
 			continue;
 		if (rig->f.irq_level) { /* before IIR, which may reset what it shows */

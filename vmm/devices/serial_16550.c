@@ -15,7 +15,8 @@
  *   on the line outside loopback, and hardware flow control: the modem inputs are idle.
  * - DMA mode (FCR3): a PC does not wire RXRDY and TXRDY. Factory test writes to LSR and MSR.
  *
- * Departures, each to keep the host's bytes or a guest's self-test whole: bytes that the back end
+ * Departures, each to keep the host's bytes or a guest's self-test whole: host input waits until the
+ * guest receives (uart_receives()) and then outlives the change to FIFO mode; bytes that the back end
  * refused before loopback was entered wait aside until it is left, rather than loop; OUT2 gates the
  * interrupt in loopback too, where the pin of a discrete chip would be inactive.
  *
@@ -83,6 +84,7 @@ enum {
 
 enum {
 	FIFO_BYTES = 16, /* a power of two */
+	RX_POLLS = 8,    /* looks for input on end that make a receiver; set-up code has fewer */
 
 	/*
 	 * 9600 Bd at 1.8432 MHz (Table III). The datasheet leaves the latches undefined at power-on
@@ -117,6 +119,7 @@ struct uart {
 	uint8_t ier, fcr, lcr, mcr, msr, scr, dll, dlm;
 	uint8_t lsr_err;   /* the bits of LSR that reading it clears */
 	uint8_t tx_burst;  /* THR writes since uart_burst_end(), modulo 256 */
+	uint8_t rx_polls;  /* looks for input on end, at most RX_POLLS */
 	bool thre_pending; /* THRE's interrupt asks: THRE rose and nothing has reset it since */
 	bool irq_level;    /* what irq was last told */
 };
@@ -188,10 +191,29 @@ static bool uart_tx_idle(const struct uart *uart)
 	return uart->tx.count == 0 || uart_looped(uart);
 }
 
-/* Host input is held back in loopback, where the serial input is disconnected (8.8). */
+/*
+ * Whether the guest shows that it takes input: by its interrupt, or by polling. Bytes that came before
+ * would not reach it: drivers that set the chip up reset the FIFOs and read RBR for nothing. ERBFI alone
+ * shows little, since probes set it for a moment to see whether IER is there (Linux's autoconfig()); on
+ * a PC nothing interrupts without OUT2.
+ */
+static bool uart_receives(const struct uart *uart)
+{
+	return ((uart->ier & IER_ERBFI) && (uart->mcr & MCR_OUT2)) || uart->rx_polls == RX_POLLS;
+}
+
+/* Host input is also held back in loopback, where the serial input is disconnected (8.8). */
 static size_t uart_rx_room(const struct uart *uart)
 {
-	return uart_looped(uart) ? 0 : uart_depth(uart) - uart->rx.count;
+	if (uart_looped(uart) || !uart_receives(uart))
+		return 0;
+	return uart_depth(uart) - uart->rx.count;
+}
+
+static void uart_rx_room_changed(struct uart *uart, size_t was)
+{
+	if (uart_rx_room(uart) > was)
+		uart->chr->input_wanted(uart->chr);
 }
 
 /* Interrupts: five causes, one line. */
@@ -273,8 +295,34 @@ static void uart_rx_push(struct uart *uart, uint8_t byte, uint8_t err)
 		uart_rx_reveal(uart);
 }
 
+/*
+ * What a read says of polling: LSR is a look for input, and so is IIR with ERBFI, where a driver without
+ * an interrupt looks; LSR without THRE may be a guest that waits to send; RBR belongs to looking; any
+ * other register shows a guest at something else.
+ */
+static void uart_rx_poll(struct uart *uart, uint64_t off, bool dlab)
+{
+	size_t room = uart_rx_room(uart);
+
+	if ((off == RBR_THR && !dlab) || (off == LSR && !uart_tx_idle(uart)))
+		return;
+	if (off != LSR && !(off == IIR_FCR && (uart->ier & IER_ERBFI)))
+		uart->rx_polls = 0;
+	else if (uart->rx_polls < RX_POLLS)
+		uart->rx_polls++;
+	uart_rx_room_changed(uart, room);
+}
+
+/* Who polls for input may also send, be it to echo; before that, sending looks at LSR too. */
+static void uart_rx_poll_sent(struct uart *uart)
+{
+	if (uart->rx_polls < RX_POLLS)
+		uart->rx_polls = 0;
+}
+
 static uint8_t uart_rbr_read(struct uart *uart)
 {
+	size_t room = uart_rx_room(uart);
 	uint8_t byte;
 
 	if (uart->rx.count == 0)
@@ -284,8 +332,7 @@ static uint8_t uart_rbr_read(struct uart *uart)
 		uart_rx_reveal(uart);
 	uart_irq_reset(uart, CAUSE_RX_TIMEOUT);
 	uart_irq_update(uart);
-	if (!uart_looped(uart))
-		uart->chr->input_wanted(uart->chr);
+	uart_rx_room_changed(uart, room);
 	return byte;
 }
 
@@ -407,6 +454,7 @@ static uint8_t uart_iir_read(struct uart *uart)
 static void uart_ier_write(struct uart *uart, uint8_t val)
 {
 	bool etbei_rose = (val & IER_ETBEI) && !(uart->ier & IER_ETBEI);
+	size_t room = uart_rx_room(uart);
 
 	uart->ier = val & IER_BITS;
 	if (etbei_rose) { /* also when IIR has shown this THRE before: drivers count on it */
@@ -414,6 +462,16 @@ static void uart_ier_write(struct uart *uart, uint8_t val)
 		uart_burst_end(uart);
 	}
 	uart_irq_update(uart);
+	uart_rx_room_changed(uart, room);
+}
+
+/*
+ * A change of mode clears (8.5), but Linux changes to FIFO mode a few accesses after it has set ERBFI
+ * (serial8250_do_set_termios()): too soon for a byte on a line, and not for ours.
+ */
+static bool uart_mode_change_clears_rx(const struct uart *uart)
+{
+	return !uart_fifo_mode(uart) || uart_looped(uart) || !uart_receives(uart);
 }
 
 static void uart_fcr_write(struct uart *uart, uint8_t val)
@@ -426,7 +484,7 @@ static void uart_fcr_write(struct uart *uart, uint8_t val)
 		val = 0;
 	mode_changed = (val ^ uart->fcr) & FCR_ENABLE;
 	uart->fcr = val & (FCR_ENABLE | FCR_TRIGGER);
-	if (mode_changed || (val & FCR_RCVR_RESET)) {
+	if ((mode_changed && uart_mode_change_clears_rx(uart)) || (val & FCR_RCVR_RESET)) {
 		fifo_clear(&uart->rx);
 		uart->lsr_err &= LSR_OE; /* the other errors belong to bytes */
 	}
@@ -434,8 +492,7 @@ static void uart_fcr_write(struct uart *uart, uint8_t val)
 		fifo_clear(&uart->tx);
 	uart_tx_idle_changed(uart, idle);
 	uart_irq_update(uart);
-	if (uart_rx_room(uart) > room)
-		uart->chr->input_wanted(uart->chr);
+	uart_rx_room_changed(uart, room);
 }
 
 static void uart_lcr_write(struct uart *uart, uint8_t val)
@@ -458,8 +515,7 @@ static void uart_mcr_write(struct uart *uart, uint8_t val)
 	uart_tx_flush(uart); /* loopback may just have been left */
 	uart_tx_idle_changed(uart, idle);
 	uart_irq_update(uart);
-	if (uart_rx_room(uart) > room)
-		uart->chr->input_wanted(uart->chr);
+	uart_rx_room_changed(uart, room);
 }
 
 static uint8_t uart_lsr_read(struct uart *uart)
@@ -498,6 +554,7 @@ static uint64_t uart_read(struct device *dev, struct io_at at)
 	struct uart *uart = uart_of(dev);
 	bool dlab = uart->lcr & LCR_DLAB;
 
+	uart_rx_poll(uart, at.off, dlab);
 	switch (at.off) {
 	case RBR_THR: return dlab ? uart->dll : uart_rbr_read(uart);
 	case IER: return dlab ? uart->dlm : uart->ier;
@@ -517,6 +574,10 @@ static void uart_write(struct device *dev, struct io_at at, uint64_t val)
 	bool dlab = uart->lcr & LCR_DLAB;
 	uint8_t byte = (uint8_t)val;
 
+	if (at.off == RBR_THR && !dlab)
+		uart_rx_poll_sent(uart);
+	else
+		uart->rx_polls = 0;
 	switch (at.off) {
 	case RBR_THR:
 		if (dlab)
@@ -583,6 +644,7 @@ static void uart_power_on(struct uart *uart)
 	fifo_clear(&uart->rx);
 	fifo_clear(&uart->tx);
 	uart->thre_pending = false;
+	uart->rx_polls = 0;
 	uart_burst_end(uart);
 }
 
@@ -600,12 +662,9 @@ static int uart_init(struct device *dev, const struct device_env *env)
 static void uart_reset(struct device *dev)
 {
 	struct uart *uart = uart_of(dev);
-	size_t room = uart_rx_room(uart);
 
 	uart_power_on(uart);
 	uart_irq_update(uart);
-	if (uart_rx_room(uart) > room)
-		uart->chr->input_wanted(uart->chr);
 }
 
 static const struct char_ops uart_char_ops = {
