@@ -138,11 +138,14 @@ static int parse_flat(struct config *config, const char *arg, struct diag *diag)
 
 static int parse_timeout(struct config *config, const char *arg, struct diag *diag)
 {
-	if (parse_seconds_ns(arg, &config->timeout_ns) < 0 || config->timeout_ns == 0) {
-		diag_set(diag, -EINVAL, "--timeout '%s' is not a number of seconds above 0", arg);
-		return -EINVAL;
-	}
-	return 0;
+	int r = parse_seconds_ns(arg, &config->timeout_ns);
+
+	if (r == 0 && config->timeout_ns > 0)
+		return 0;
+	diag_set(diag, -EINVAL, "--timeout '%s' is %s", arg,
+		 r == -ERANGE ? "too long" : "not a number of seconds above 0");
+	diag_remedy(diag, "seconds, as in --timeout 60 or --timeout 0.5; without it there is none");
+	return -EINVAL;
 }
 
 static int parse_stats(struct config *config, const char *arg, struct diag *diag)
