@@ -7,58 +7,51 @@
 #include <string.h>
 
 #include "arch/x86_64/layout.h"
+#include "base/words.h"
+#include "devices/classes.h"
 
-/* isspace() of the C locale, which is what Linux's next_arg() splits at. */
-static bool is_blank(char c)
+static unsigned count_serial_ports(const struct machine *m)
 {
-	return c != '\0' && strchr(" \t\n\v\f\r", c);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->nr_devices; i++)
+		n += m->device[i].cls == &serial_16550_class;
+	return n;
 }
 
-/* The first byte behind the word at s. Blanks between double quotes do not end a word. */
-static const char *word_end(const char *s)
+/* Each followed by a blank. */
+static void put_defaults(FILE *f, const struct machine *m, const char *user)
 {
-	bool quoted = false;
+	const unsigned serial_ports = count_serial_ports(m);
 
-	for (; *s && (quoted || !is_blank(*s)); s++)
-		if (*s == '"')
-			quoted = !quoted;
-	return s;
-}
-
-/* Whether a word before "--" begins with key, as in "console=". */
-static bool has_key(const char *words, const char *key)
-{
-	while (*words) {
-		const char *end = word_end(words);
-		/* Linux allows a quote around a whole word: "key=a value" */
-		const char *word = *words == '"' ? words + 1 : words;
-
-		if (end - words == 2 && strncmp(words, "--", 2) == 0)
-			return false;
-		if (strncmp(word, key, strlen(key)) == 0)
-			return true;
-		words = end;
-		while (is_blank(*words))
-			words++;
-	}
-	return false;
+	if (machine_find(m, "serial0") && !words_have(user, "console="))
+		fputs("console=ttyS0 ", f);
+	if (serial_ports && !words_have(user, "8250.nr_uarts="))
+		fprintf(f, "8250.nr_uarts=%u ", serial_ports);
+	if (!words_have(user, "pci="))
+		fputs("pci=off ", f);
+	if (!words_have(user, "panic="))
+		fputs("panic=-1 ", f);
 }
 
 int machine_cmdline_render(const struct machine *m, char **ret, struct diag *diag)
 {
 	const char *user = m->cmdline_user ? m->cmdline_user : "";
-	const bool console = machine_find(m, "serial0") && !has_key(user, "console=");
-	const bool panic = !has_key(user, "panic=");
-	char *line;
-	int len;
+	char *line = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&line, &len);
 
-	len = asprintf(&line, "%s%s%s", console ? "console=ttyS0 " : "", panic ? "panic=-1 " : "",
-		       user);
-	if (len < 0)
+	if (!f)
 		return diag_set(diag, -ENOMEM, "kernel command line");
-	if ((uint64_t)len >= LAYOUT_CMDLINE_MAX) {
+	put_defaults(f, m, user);
+	fputs(user, f);
+	if (fclose(f) != 0) {
 		free(line);
-		diag_set(diag, -EINVAL, "kernel command line of %d bytes: at most %d fit", len,
+		return diag_set(diag, -ENOMEM, "kernel command line");
+	}
+	if (len >= LAYOUT_CMDLINE_MAX) {
+		free(line);
+		diag_set(diag, -EINVAL, "kernel command line of %zu bytes: at most %d fit", len,
 			 (int)LAYOUT_CMDLINE_MAX - 1);
 		diag_remedy(diag, "shorten --append");
 		return -EINVAL;

@@ -7,6 +7,10 @@
  *
  *   console=ttyS0  the serial console, when the machine has serial0. Consoles add up instead of
  *                  replacing each other, so a user's console= must not find ours there before it.
+ *   8250.nr_uarts=N  as many serial ports as the machine has. Linux otherwise looks for a PC's four,
+ *                  or as many as it was built for.
+ *   pci=off        the machine has no PCI. Linux otherwise looks for it: on ports 0xcf8 and 0xcfc,
+ *                  early on one exit for each of 32 slots and one for its address.
  *   panic=-1       a kernel that panics resets at once, which ends the VM; Linux's own default is to
  *                  halt for ever, and nobody would be told.
  */

@@ -1,0 +1,20 @@
+/*
+ * words.h - lines of words as a kernel's command line has them: split at blanks, except between
+ * double quotes, and up to a word "--", behind which they belong to init (Linux,
+ * Documentation/admin-guide/kernel-parameters.rst).
+ */
+#ifndef BASE_WORDS_H
+#define BASE_WORDS_H
+
+#include <stdbool.h>
+
+/*
+ * Whether there is such a word: one that begins with key if that ends in '=', as in "console=", else
+ * one that equals it, as in "quiet".
+ */
+bool words_have(const char *words, const char *key);
+
+/* The "--" before init's words, or where words end. */
+const char *words_end(const char *words);
+
+#endif
