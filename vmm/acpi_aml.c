@@ -145,11 +145,13 @@ void aml_end(struct byte_writer *w, size_t mark)
 {
 	const size_t contents = w->len - mark;
 	uint8_t bytes[4];
-	size_t n = 1, len;
+	size_t n = 1;
 
 	if (contents + 1 < 1 << 6) {
 		bytes[0] = (uint8_t)(contents + 1);
 	} else {
+		size_t len;
+
 		do {
 			n++;
 			len = contents + n;

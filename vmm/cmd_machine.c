@@ -2,12 +2,16 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "arch/x86_64/layout.h"
 #include "base/cleanup.h"
 #include "cmds.h"
 #include "config.h"
 #include "machine.h"
+#include "machine_acpi.h"
 #include "machine_cmdline.h"
 #include "machine_fdt.h"
 #include "machine_print.h"
@@ -22,16 +26,17 @@ static const char help[] =
 	"Instead of the tables:\n"
 	"      --json              the machine as JSON (docs/machine.md)\n"
 	"      --dtb FILE          write its flattened device tree; '-' is standard output\n"
+	"      --acpi DIR          write its ACPI tables: RSDP.bin, DSDT.aml, FACP.aml, ...\n"
 	"      --cmdline           just the kernel command line\n"
 	"  -h, --help              this text\n";
 
-enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_DTB, OUTPUT_CMDLINE, OUTPUT_HELP };
+enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_DTB, OUTPUT_ACPI, OUTPUT_CMDLINE, OUTPUT_HELP };
 
 struct args {
 	struct config config;
 	enum output output;
 	const char *output_option; /* the option that chose the output */
-	const char *dtb_path;
+	const char *path;          /* OUTPUT_DTB: a file; OUTPUT_ACPI: a directory */
 };
 
 static int choose_output(struct args *args, enum output output, const char *option,
@@ -50,11 +55,12 @@ static int choose_output(struct args *args, enum output output, const char *opti
 
 static int parse(int argc, char **argv, struct args *ret, struct diag *diag)
 {
-	enum { JSON = CONFIG_OPT_OWN, DTB, CMDLINE };
+	enum { JSON = CONFIG_OPT_OWN, DTB, ACPI, CMDLINE };
 	static const struct option options[] = {
 		CONFIG_MACHINE_LONG,
 		{"json", no_argument, NULL, JSON},
 		{"dtb", required_argument, NULL, DTB},
+		{"acpi", required_argument, NULL, ACPI},
 		{"cmdline", no_argument, NULL, CMDLINE},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -69,7 +75,11 @@ static int parse(int argc, char **argv, struct args *ret, struct diag *diag)
 		case JSON: r = choose_output(ret, OUTPUT_JSON, "--json", diag); break;
 		case DTB:
 			r = choose_output(ret, OUTPUT_DTB, "--dtb", diag);
-			ret->dtb_path = optarg;
+			ret->path = optarg;
+			break;
+		case ACPI:
+			r = choose_output(ret, OUTPUT_ACPI, "--acpi", diag);
+			ret->path = optarg;
 			break;
 		case CMDLINE: r = choose_output(ret, OUTPUT_CMDLINE, "--cmdline", diag); break;
 		case 'h': ret->output = OUTPUT_HELP; return 0;
@@ -112,6 +122,37 @@ static int write_dtb(const struct machine *m, const char *path, struct diag *dia
 	return r < 0 ? r : cmd_write(path, blob, len, diag);
 }
 
+static int write_acpi_table(const char *dir, const uint8_t *tables,
+			    const struct machine_acpi_table *table, struct diag *diag)
+{
+	/* The RSDP is no table with a header, and iasl would not take it for one. */
+	const char *extension = strcmp(table->name, "RSDP") == 0 ? "bin" : "aml";
+	AUTO_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s/%s.%s", dir, table->name, extension) < 0) {
+		path = NULL; /* asprintf() leaves it undefined */
+		return diag_set(diag, -ENOMEM, "name a file");
+	}
+	return cmd_write(path, tables + table->offset, table->len, diag);
+}
+
+static int write_acpi(const struct machine *m, const char *dir, struct diag *diag)
+{
+	struct machine_acpi_table table = {0};
+	AUTO_FREE void *tables = NULL;
+	uint64_t rsdp_gpa;
+	size_t len;
+	int r = machine_acpi_render(m, LAYOUT_ACPI_GPA, &tables, &len, &rsdp_gpa, diag);
+
+	if (r < 0)
+		return r;
+	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
+		return diag_set(diag, -errno, "create '%s'", dir);
+	while (r == 0 && machine_acpi_next(tables, len, &table))
+		r = write_acpi_table(dir, tables, &table, diag);
+	return r;
+}
+
 static int show(const struct args *args, struct diag *diag)
 {
 	struct machine m;
@@ -123,7 +164,8 @@ static int show(const struct args *args, struct diag *diag)
 	if (r < 0)
 		return r;
 	switch (args->output) {
-	case OUTPUT_DTB: return write_dtb(&m, args->dtb_path, diag);
+	case OUTPUT_DTB: return write_dtb(&m, args->path, diag);
+	case OUTPUT_ACPI: return write_acpi(&m, args->path, diag);
 	case OUTPUT_CMDLINE: return write_cmdline(&m, diag);
 	default: return write_text(&m, args->output, diag);
 	}

@@ -81,7 +81,7 @@ static void no_byte_but_the_control_registers_high_one_powers_off(void **state)
 {
 	struct fixture *f = *state;
 
-	for (uint8_t off = 0; off < BYTES; off++) {
+	for (unsigned off = 0; off < BYTES; off++) {
 		if (off != CNT + 1)
 			fake_write(f->dev, 0, off, 1, S5 | SLP_EN);
 	}
@@ -103,9 +103,9 @@ static void what_is_defined_reads_back_and_nothing_else(void **state)
 	static const uint8_t want[BYTES] = {0, 0, 0x21, 0x07, 0x03, 0x1c};
 	struct fixture *f = *state;
 
-	for (uint8_t off = 0; off < BYTES; off++)
+	for (unsigned off = 0; off < BYTES; off++)
 		fake_write(f->dev, 0, off, 1, off == CNT + 1 ? 0xff & ~SLP_EN : 0xff);
-	for (uint8_t off = 0; off < BYTES; off++)
+	for (unsigned off = 0; off < BYTES; off++)
 		assert_int_equal(fake_read(f->dev, 0, off, 1), want[off]);
 	assert_int_equal(f->fake.ends, 0);
 }
@@ -114,10 +114,10 @@ static void reset_clears_what_was_written(void **state)
 {
 	struct fixture *f = *state;
 
-	for (uint8_t off = 0; off < BYTES; off++)
+	for (unsigned off = 0; off < BYTES; off++)
 		fake_write(f->dev, 0, off, 1, off == CNT + 1 ? S5 : 0xff);
 	f->dev->cls->reset(f->dev);
-	for (uint8_t off = 0; off < BYTES; off++)
+	for (unsigned off = 0; off < BYTES; off++)
 		assert_int_equal(fake_read(f->dev, 0, off, 1), off == CNT);
 }
 

@@ -18,6 +18,13 @@ static struct machine machine;
 static uint8_t *bytes;
 static size_t bytes_len;
 
+/* As fail_msg(), and the compiler knows that it does not come back. */
+static _Noreturn void stop(const char *why)
+{
+	fail_msg("%s", why);
+	abort();
+}
+
 static void render(unsigned cpus)
 {
 	const struct machine_spec spec = {.mem_bytes = MACHINE_MEM_MIN, .cpus = cpus};
@@ -26,7 +33,7 @@ static void render(unsigned cpus)
 
 	if (machine_resolve(&spec, &machine, &diag) < 0 ||
 	    machine_mptable_render(&machine, LAYOUT_MPTABLE_GPA, &ret, &bytes_len, &diag) < 0)
-		fail_msg("%s", diag.what);
+		stop(diag.what);
 	free(bytes);
 	bytes = ret;
 }
@@ -48,7 +55,7 @@ static uint32_t le(const uint8_t *at, unsigned n)
 	return v;
 }
 
-static uint8_t sum(const uint8_t *at, size_t n)
+static uint8_t byte_sum(const uint8_t *at, size_t n)
 {
 	uint8_t v = 0;
 
@@ -64,7 +71,7 @@ static const uint8_t *config_table(size_t *ret_len)
 	size_t offset;
 
 	assert_memory_equal(bytes, "_MP_", 4);
-	assert_int_equal(sum(bytes, 16), 0);
+	assert_int_equal(byte_sum(bytes, 16), 0);
 	assert_int_equal(bytes[8], 1); /* paragraphs */
 	assert_int_equal(bytes[9], 4); /* revision 1.4 */
 	assert_int_equal(bytes[11], 0);
@@ -74,7 +81,7 @@ static const uint8_t *config_table(size_t *ret_len)
 	assert_memory_equal(table, "PCMP", 4);
 	*ret_len = le(table + 4, 2);
 	assert_int_equal(offset + *ret_len, bytes_len);
-	assert_int_equal(sum(table, *ret_len), 0);
+	assert_int_equal(byte_sum(table, *ret_len), 0);
 	assert_int_equal(table[6], 4);
 	return table;
 }
