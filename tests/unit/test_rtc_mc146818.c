@@ -302,6 +302,27 @@ static void the_index_reads_back_with_the_nmi_mask(void **state)
 	assert_int_equal(fake_read(*state, 0, DATA, 1), 0x59);
 }
 
+/* What makes it right that KVM collects them: nothing but the next access to DATA shows one. */
+static void writing_the_index_does_nothing_by_itself(void **state)
+{
+	struct device *dev = *state;
+	unsigned arms, irq_sets;
+
+	assert_int_equal(dev->cls->coalesce_len, 1);
+	set_alarm(dev, 0x23, 0x59, 0x59);
+	wr(dev, B, PIE | AIE | UIE | H24);
+	pass_ns(dev, NS_PER_S);
+	assert_true(fake.irq_level);
+	arms = fake.arms;
+	irq_sets = fake.irq_sets;
+	for (unsigned i = 0; i < 256; i++)
+		fake_write(dev, 0, INDEX, 1, i);
+	assert_int_equal(fake.arms, arms);
+	assert_int_equal(fake.irq_sets, irq_sets);
+	assert_int_equal(dev->guest_errors, 0);
+	assert_int_equal(rd(dev, C), IRQF | PF | AF | UF);
+}
+
 static void guest_mistakes_are_counted_and_change_nothing(void **state)
 {
 	struct device *dev = *state;
@@ -354,6 +375,7 @@ int main(void)
 		TEST(what_is_read_after_uip_was_down_is_one_time),
 		TEST(everything_else_is_ram),
 		TEST(the_index_reads_back_with_the_nmi_mask),
+		TEST(writing_the_index_does_nothing_by_itself),
 		TEST(guest_mistakes_are_counted_and_change_nothing),
 		TEST(other_crystals_are_counted_and_the_clock_runs_on),
 	};

@@ -678,6 +678,7 @@ const struct device_class rtc_mc146818_class = {
 	.acpi_hid = "PNP0B00",
 	.state_size = sizeof(struct rtc),
 	.max_access = 1,
+	.coalesce_len = 1, /* the index: writing it does nothing until DATA is accessed */
 	.init = rtc_init,
 	.reset = rtc_reset,
 	.read = rtc_read,
