@@ -1,12 +1,13 @@
 /*
  * Fuzz target: kernel images into load plans, initrd placement, and what kernels are told.
  *
- * Input: one byte chooses the part. For images: a byte for the boot mode, one for a template (a kernel
- * of each format we boot, or the rest of the input as it is), then changes to the template until it
- * ends. What must hold, beside not crashing:
+ * Input: one byte chooses the part. For images: a byte for the boot mode, one for a template (a
+ * kernel of each format we boot, or the rest of the input as it is), then changes to the template
+ * until it ends. What must hold, beside not crashing:
  * - a refused image is described, and leaves an empty plan;
  * - a plan's segments ascend, are disjoint, and every byte of their data can be read;
- * - its entry lies in data (of code with a format), and it fits a machine that has all the memory there is;
+ * - its entry lies in data, unless the code is flat; it fits a machine that has all the memory
+ *   there is;
  * - an initrd lies where a search over all pages would put it;
  * - a renderer writes what it says it wrote, and nothing past its room.
  */

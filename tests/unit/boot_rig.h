@@ -17,7 +17,7 @@
 #include "boot/boot.h"
 #include "boot_images.h"
 
-/* A plan and what it was made from; the copy has exactly the image's length, so tools see overreads. */
+/* A plan and what it was made from; a copy of the image's exact length, so tools see overreads. */
 struct planned {
 	uint8_t *copy;
 	struct boot_plan plan;

@@ -1,4 +1,4 @@
-/* Unit tests of vmm/boot/initrd.c: where it goes, what it keeps clear of, and several files as one. */
+/* Unit tests of vmm/boot/initrd.c: where it goes, what it avoids, and several files as one. */
 #include "boot/initrd.h"
 #include "boot_rig.h"
 

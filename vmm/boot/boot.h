@@ -43,7 +43,7 @@ enum {
 	BOOT_SETUP_HEADER_MAX = 0x290 - 0x1f1, /* the room the zero page has for it */
 };
 
-/* mem_len bytes at gpa: data_len from data (which does not end with a zero), zeros after. */
+/* mem_len bytes at gpa: data_len from data, zeros after. */
 struct boot_segment {
 	uint64_t gpa;
 	const uint8_t *data;        /* NULL when data_len is 0 */
@@ -56,7 +56,8 @@ struct boot_plan {
 	const char *container; /* "bzImage" when the kernel was taken out of one; static or NULL */
 	const char *compression; /* "lz4": what was decompressed on the host; static or NULL */
 	uint64_t entry_gpa;
-	struct boot_segment segment[BOOT_SEGMENTS_MAX]; /* ascending, disjoint, at least one */
+	/* Ascending, disjoint, at least one; the data of none ends with a zero. */
+	struct boot_segment segment[BOOT_SEGMENTS_MAX];
 	unsigned nr_segments;
 	/*
 	 * First address past what the kernel needs when it starts: its segments, and behind them

@@ -19,8 +19,8 @@ int boot_refuse(const struct boot_image *img, struct diag *diag, const char *rem
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * Appends a segment, without the zeros its data ends with; mem_len 0 appends nothing. -ENOEXEC with diag when it wraps around the address
- * space or there are more than BOOT_SEGMENTS_MAX.
+ * Appends a segment, without the zeros its data ends with; mem_len 0 appends nothing. -ENOEXEC with
+ * diag when it wraps around the address space or there are more than BOOT_SEGMENTS_MAX.
  */
 int boot_plan_add(struct boot_plan *plan, const struct boot_image *img,
 		  const struct boot_segment *seg, struct diag *diag);

@@ -12,8 +12,8 @@
 #include "boot/unpack.h"
 
 /*
- * What every setup header of Linux x86-64 says; a vmlinux has none to ask, and its PVH entry keeps 32
- * bits of a module's address.
+ * What every setup header of Linux x86-64 says; a vmlinux has none to ask, and its PVH entry keeps
+ * 32 bits of a module's address.
  */
 static const uint64_t initrd_gpa_max_default = 0x7fffffff;
 

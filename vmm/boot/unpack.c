@@ -1,4 +1,4 @@
-/* unpack.c - what decompressors have in common: magic numbers, the bounded output, the stream loop. */
+/* unpack.c - what decompressors share: magic numbers, the bounded output, the stream loop. */
 #include "boot/unpack.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * zero_page.c - Linux's struct boot_params ("zero page") for the 64-bit entry (boot.rst, "64-bit Boot
- * Protocol" and "The Real-Mode Kernel Header"; zero-page.rst).
+ * zero_page.c - Linux's struct boot_params ("zero page") for the 64-bit entry (boot.rst, "64-bit
+ * Boot Protocol" and "The Real-Mode Kernel Header"; zero-page.rst).
  */
 #include "boot/zero_page.h"
 
