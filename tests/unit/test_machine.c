@@ -391,7 +391,8 @@ static void chosen_addresses_end_with_the_window(void **state)
 
 static void chosen_interrupts_skip_those_taken_by_any_row(void **state)
 {
-	static const int want[] = {5, 6, 7, 9, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22};
+	/* 8 is the RTC's, 9 the SCI; 10 and 23 are taken by rows that come later. */
+	static const int want[] = {5, 6, 7, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22};
 	static char name[ARRAY_SIZE(want) + 3][8];
 	struct machine_row rows[ARRAY_SIZE(name)];
 	struct machine m;
@@ -406,7 +407,7 @@ static void chosen_interrupts_skip_those_taken_by_any_row(void **state)
 	assert_takes(rows, ARRAY_SIZE(want) + 2, &m);
 	for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
 		assert_int_equal(machine_find(&m, name[i])->gsi, want[i]);
-	assert_refuses(rows, ARRAY_SIZE(rows), "no interrupt for x18: GSI 5 to 23 are taken");
+	assert_refuses(rows, ARRAY_SIZE(rows), "no interrupt for x17: GSI 5 to 23 are taken");
 }
 
 int main(void)
