@@ -27,64 +27,11 @@
 
 #include "device.h"
 #include "devices/classes.h"
+#include "devices/serial_16550_fifo.h"
+#include "devices/serial_16550_regs.h"
 
 enum {
-	RBR_THR = 0, /* read, write; DLL with DLAB */
-	IER = 1,     /* DLM with DLAB */
-	IIR_FCR = 2, /* read, write */
-	LCR = 3,
-	MCR = 4,
-	LSR = 5,
-	MSR = 6,
-	SCR = 7,
-};
-
-enum {
-	IER_ERBFI = 0x01, /* received data, and timeout */
-	IER_ETBEI = 0x02, /* transmitter holding register empty */
-	IER_ELSI = 0x04,  /* line status */
-	IER_EDSSI = 0x08, /* modem status */
-	IER_BITS = 0x0f,
-
-	IIR_NONE = 0x01,
-	IIR_FIFO = 0xc0,
-
-	FCR_ENABLE = 0x01,
-	FCR_RCVR_RESET = 0x02,
-	FCR_XMIT_RESET = 0x04,
-	FCR_TRIGGER = 0xc0,
-	FCR_TRIGGER_SHIFT = 6,
-
-	LCR_SET_BREAK = 0x40,
-	LCR_DLAB = 0x80,
-
-	MCR_DTR = 0x01,
-	MCR_RTS = 0x02,
-	MCR_OUT1 = 0x04,
-	MCR_OUT2 = 0x08,
-	MCR_LOOP = 0x10,
-	MCR_BITS = 0x1f,
-
-	LSR_DR = 0x01,
-	LSR_OE = 0x02,
-	LSR_FE = 0x08,
-	LSR_BI = 0x10,
-	LSR_THRE = 0x20,
-	LSR_TEMT = 0x40,
-	LSR_FIFO_ERROR = 0x80,
-
-	MSR_DELTAS = 0x0f,
-	MSR_TERI = 0x04, /* the other deltas sit four bits below their input, and so does this */
-	MSR_CTS = 0x10,
-	MSR_DSR = 0x20,
-	MSR_RI = 0x40,
-	MSR_DCD = 0x80,
-	MSR_IDLE = MSR_CTS | MSR_DSR | MSR_DCD, /* a terminal is attached and ready */
-};
-
-enum {
-	FIFO_BYTES = 16, /* a power of two */
-	RX_POLLS = 8,    /* looks for input on end that make a receiver; set-up code has fewer */
+	RX_POLLS = 8, /* looks for input on end that make a receiver; set-up code has fewer */
 
 	/*
 	 * 9600 Bd at 1.8432 MHz (Table III). The datasheet leaves the latches undefined at power-on
@@ -104,12 +51,6 @@ enum {
 
 static const uint8_t cause_iir[] = {0x06, 0x04, 0x0c, 0x02, 0x00}; /* by bit number */
 
-struct fifo {
-	uint8_t data[FIFO_BYTES];
-	uint8_t err[FIFO_BYTES]; /* receiver: LSR bits to show once the byte is at the top */
-	uint8_t first, count;
-};
-
 struct uart {
 	struct device dev; /* first: device_create() allocates state_size bytes */
 	struct irq_line *irq;
@@ -127,38 +68,6 @@ struct uart {
 static struct uart *uart_of(struct device *dev)
 {
 	return container_of(dev, struct uart, dev);
-}
-
-static void fifo_push(struct fifo *f, uint8_t byte, uint8_t err)
-{
-	unsigned slot = (f->first + f->count) % FIFO_BYTES;
-
-	assert(f->count < FIFO_BYTES);
-	f->data[slot] = byte;
-	f->err[slot] = err;
-	f->count++;
-}
-
-static uint8_t fifo_pop(struct fifo *f)
-{
-	uint8_t byte = f->data[f->first];
-
-	assert(f->count > 0);
-	f->first = (uint8_t)((f->first + 1) % FIFO_BYTES);
-	f->count--;
-	return byte;
-}
-
-/* The newest byte's place; the FIFO is not empty. */
-static uint8_t *fifo_last(struct fifo *f)
-{
-	return &f->data[(f->first + f->count - 1) % FIFO_BYTES];
-}
-
-static void fifo_clear(struct fifo *f)
-{
-	f->first = 0;
-	f->count = 0;
 }
 
 static bool uart_fifo_mode(const struct uart *uart)
