@@ -226,8 +226,8 @@ static bool note_find_in(const struct elf *elf, const Elf64_Phdr *ph, uint64_t a
 }
 
 /*
- * Linkers give a PT_NOTE the largest alignment of its sections, so one of alignment 8 may hold notes
- * that were laid out with 4: read it as its header says first, then as every older tool would.
+ * Linkers give a PT_NOTE the largest alignment of its sections, so one of alignment 8 may hold
+ * notes that were laid out with 4: read it as its header says first, then as every older tool would.
  */
 static bool note_find(const struct elf *elf, const char *name, uint32_t type, struct elf_note *ret)
 {
@@ -398,8 +398,8 @@ int elf_load(struct boot_plan *plan, const struct boot_image *img, unsigned allo
 }
 
 /*
- * The physical address of e_entry. Multiboot wants it physical, but kernels that run at high virtual
- * addresses leave what their linker wrote, and GRUB translates it.
+ * The physical address of e_entry. Multiboot wants it physical, but kernels that run at high
+ * virtual addresses leave what their linker wrote, and GRUB translates it.
  */
 static uint64_t entry_to_gpa(const struct elf *elf)
 {

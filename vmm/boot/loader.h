@@ -47,8 +47,8 @@ int elf_load(struct boot_plan *plan, const struct boot_image *img, unsigned allo
 	     struct diag *diag);
 
 /*
- * For Multiboot kernels without load addresses in their header: adds the segments of an ELF file and
- * sets the entry, which its header may give as a virtual address.
+ * For Multiboot kernels without load addresses in their header: adds the segments of an ELF file
+ * and sets the entry, which its header may give as a virtual address.
  */
 int elf_load_multiboot(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
 

@@ -151,7 +151,7 @@ int unpack_stream(struct unpack *u, int (*step)(void *state, struct unpack_io *i
 		u->len += out_given - io.out_len;
 		if (r == UNPACK_END)
 			return 0;
-		/* A decoder that neither eats nor yields never will: what it misses is not there. */
+		/* A decoder that neither eats nor yields never will again. */
 		if (io.in_len == in_given && io.out_len == out_given)
 			return in_given == 0 ? -ENODATA : -EBADMSG;
 	}

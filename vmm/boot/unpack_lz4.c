@@ -1,6 +1,6 @@
 /*
- * unpack_lz4.c - LZ4 through liblz4: the legacy frame Linux packs itself with, and the frame the lz4
- * tool writes by default (lz4_Frame_format.md).
+ * unpack_lz4.c - LZ4 through liblz4: the legacy frame Linux packs itself with, and the frame the
+ * lz4 tool writes by default (lz4_Frame_format.md).
  */
 #include <endian.h>
 #include <errno.h>
