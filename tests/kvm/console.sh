@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# The console loses and reorders nothing, whatever standard input and output are, and never holds up
+# the VM's end.
+# shellcheck disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+# converse BYTES: makes the file "sent", numbered blocks of all bytes but Ctrl-D, and Ctrl-D behind.
+converse() {
+	local i all
+	all=$(printf '\\x%02x' {0..3} {5..255})
+	# shellcheck disable=SC2059 # the format is made
+	for ((i = 0; i < $1; i += 255)); do printf "$i:$all"; done >blocks
+	head -c "$1" blocks >sent
+	printf '\x04' >>sent
+}
+
+# The file "received" is the echo of "sent", from its first byte on, between the console kernel's lines.
+echoed() {
+	{
+		echo 'console: ready'
+		cat sent
+		printf '\nconsole: %d bytes, 0 overruns\n' "$(stat -c %s sent)"
+	} | cmp - received || fail 'what came back is not what was sent'
+}
+
+# flood BYTES: what the console kernel prints for flood=BYTES.
+flood() {
+	LC_ALL=C awk -v n="$1" 'BEGIN {
+		for (i = 0; i < n; i++)
+			printf "%c", i % 64 == 63 ? 10 : 33 + i % 94
+	}'
+}
+
+# The writer is gone long before the guest has read what is in the pipe.
+case_input_by_pipe_comes_back_whole_through_a_slow_reader() {
+	converse 262144
+	cat sent |
+		timeout -k 10 "$limit_s" "$TOLLGATE" run "$(kernel console)" 2>"$case_dir/err" |
+		"$SLOWCAT" >received
+	echoed
+}
+
+case_input_by_file_comes_back_whole_in_a_file() {
+	converse 65536
+	timeout -k 10 "$limit_s" "$TOLLGATE" run "$(kernel console)" <sent >received 2>"$case_dir/err"
+	echoed
+}
+
+case_output_waits_for_a_slow_reader() {
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p flood=262144 "$(kernel console)" 2>"$case_dir/err" |
+		"$SLOWCAT" >received
+	flood 262144 | cmp - received || fail 'the output is another'
+}
+
+case_output_by_the_transmitter_interrupt_waits_too() {
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p 'flood=65536 tx=irq' "$(kernel console)" 2>"$case_dir/err" |
+		"$SLOWCAT" >received
+	flood 65536 | cmp - received || fail 'the output is another'
+}
+
+case_every_write_an_exit_prints_the_same() {
+	tollgate run --no-coalesce -p flood=10000 "$(kernel console)"
+	ended 0 'exit code 0 (exit port)'
+	flood 10000 | cmp - "$case_dir/out" || fail 'the output is another'
+}
+
+case_the_debug_console_prints_in_order() {
+	# mov dx, 0xe9; mov al, 'A'; out dx, al; inc al; cmp al, '['; jne out; then exit code 0
+	printf '\xba\xe9\x00\xb0\x41\xee\xfe\xc0\x3c\x5b\x75\xf9\xb0\x00\xe6\xf4\xf4' >code
+	tollgate run --flat 0x7c00,real code
+	ended 0 'exit code 0 (exit port)'
+	same output "$(cat "$case_dir/out")" ABCDEFGHIJKLMNOPQRSTUVWXYZ
+}
+
+case_output_is_appended_to_a_file() {
+	echo before >file
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p exit=0 "$(kernel exits)" >>file 2>"$case_dir/err"
+	same output "$(cat file)" "$(printf 'before\nexits: exit port')"
+}
+
+case_the_guest_goes_on_without_input() {
+	tollgate run -p exit=7 "$(kernel exits)" </dev/null
+	ended 7 'exit code 7 (exit port)'
+	tollgate run -p exit=7 "$(kernel exits)" <&-
+	ended 7 'exit code 7 (exit port)'
+	: | tollgate run -p exit=7 "$(kernel exits)"
+	tollgate run -p exit=7 "$(kernel exits)" <"$TOLLGATE" # nobody reads it
+	ended 7 'exit code 7 (exit port)'
+}
+
+# Descriptor by descriptor, for the next file opened takes the place of one that is closed.
+case_closed_descriptors_are_no_place_for_files() {
+	local how
+	for how in '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
+		status=0
+		eval "timeout -k 10 $limit_s \"$TOLLGATE\" run --stats $how" || status=$?
+		[ $status = 0 ] || fail "$how: status $status"
+	done >"$case_dir/out" 2>"$case_dir/err"
+}
+
+case_a_closed_output_is_not_the_guests_business() {
+	status=0
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p exit=7 "$(kernel exits)" >&- 2>"$case_dir/err" || status=$?
+	ended 7 'exit code 7 (exit port)'
+}
+
+case_an_output_nobody_will_ever_read_ends_the_vm() {
+	mkfifo pipe
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p flood=100000000 "$(kernel console)" >pipe 2>"$case_dir/err" &
+	head -c 1000 pipe >"$case_dir/out"
+	status=0
+	wait $! || status=$?
+	ended 116 'killed (stdout closed)'
+}
+
+case_an_output_that_takes_no_more_ends_the_vm() {
+	status=0
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p exit=0 "$(kernel exits)" >/dev/full 2>"$case_dir/err" || status=$?
+	ended 116 'killed (stdout takes no more)'
+}
+
+# full_pipe PID: starts a VM that has filled the pipe on descriptor 3, which nobody reads.
+start_with_full_pipe() {
+	mkfifo pipe
+	exec 3<>pipe
+	"$TOLLGATE" run -p flood=100000000 "$(kernel console)" >&3 2>"$case_dir/err" &
+	pid=$!
+	"$SLOWCAT" --until-full <&3
+}
+
+case_a_full_pipe_holds_up_no_signal() {
+	start_with_full_pipe
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+}
+
+case_a_full_pipe_holds_up_no_timeout() {
+	mkfifo pipe
+	exec 3<>pipe
+	status=0
+	timeout -k 10 "$limit_s" "$TOLLGATE" run --timeout 2 -p flood=100000000 "$(kernel console)" \
+		>&3 2>"$case_dir/err" || status=$?
+	ended 117 'timeout (--timeout)'
+}
+
+flags_of() {
+	sed -n 's/^flags:[ \t]*//p' "/proc/self/fdinfo/$1"
+}
+
+# Others have the same file descriptions, and expect them to block.
+case_inherited_descriptions_stay_blocking() {
+	local before line
+	mkfifo in out
+	exec 3<>in 4<>out
+	before=$(flags_of 3)$(flags_of 4)
+	"$TOLLGATE" run "$(kernel hang)" <&3 >&4 2>"$case_dir/err" &
+	pid=$!
+	read -r -t "$limit_s" line <&4
+	same 'what the guest said' "$line" 'hang: hlt'
+	same 'flags while it runs' "$(flags_of 3)$(flags_of 4)" "$before"
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+	same 'flags afterwards' "$(flags_of 3)$(flags_of 4)" "$before"
+}
+
+cpu_ticks() {
+	local utime stime
+	read -r _ _ _ _ _ _ _ _ _ _ _ _ _ utime stime _ <"/proc/$pid/task/$pid/stat"
+	echo $((utime + stime))
+}
+
+# The guest sleeps, its output's reader is gone and its input at an end: nothing is left to be done.
+case_hang_ups_do_not_make_the_event_thread_spin() {
+	local until_s
+	mkfifo pipe
+	"$TOLLGATE" run "$(kernel hang)" >pipe 2>"$case_dir/err" < <(:) &
+	pid=$!
+	head -n 1 pipe >"$case_dir/out"
+	until_s=$((SECONDS + 3))
+	while [ $SECONDS -lt $until_s ]; do
+		[ "$(cpu_ticks)" -lt 50 ] || fail "the event thread took $(cpu_ticks) ticks of CPU time to wait"
+		sleep 0.1
+	done
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+}
+
+run_cases

@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# Every way a VM ends has its exit status and says so in one line.
+# shellcheck disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+exits() {
+	tollgate run --append "$*" "$(kernel exits)"
+}
+
+case_guest_codes_are_the_exit_status() {
+	local code
+	for code in 0 1 7 255; do
+		exits "exit=$code"
+		ended $code "exit code $code (exit port)"
+		printed '^exits: exit port$'
+	done
+}
+
+case_guest_codes_past_255_keep_their_low_byte_but_never_become_success() {
+	exits exit=300
+	ended 44 'exit code 300 (exit port)'
+	exits exit=256
+	ended 255 'exit code 256 (exit port)'
+	exits exit=0xffffff00
+	ended 255 'exit code 4294967040 (exit port)'
+}
+
+case_the_other_exit_port_works_too() {
+	exits exit=3 via=0x501
+	ended 3 'exit code 3 (exit port)'
+}
+
+case_exit_code_qemu_is_isa_debug_exits() {
+	local code
+	for code in 0 1 16 200; do
+		tollgate run --exit-code qemu -p "exit=$code" "$(kernel exits)"
+		ended $(((code << 1 | 1) & 255)) "exit code $code (exit port)"
+	done
+}
+
+case_exit_code_qemu_changes_no_other_end() {
+	tollgate run --exit-code qemu -p panic "$(kernel exits)"
+	ended 112 'panic (pvpanic)'
+	tollgate run --exit-code qemu -p poweroff "$(kernel exits)"
+	ended 0 'power off (pvpanic)'
+}
+
+case_panic_is_told_from_power_off() {
+	exits panic
+	ended 112 'panic (pvpanic)'
+	printed '^exits: panic$'
+	exits poweroff
+	ended 0 'power off (pvpanic)'
+	printed '^exits: power off$'
+}
+
+case_acpi_s5_powers_off() {
+	local pm1a
+	pm1a=$("$TOLLGATE" machine --json | jq '.devices[] | select(.name == "pm0").ranges[0].first')
+	# mov dx, PM1a_CNT; mov ax, SLP_TYP 5 and SLP_EN; out dx, ax; hlt
+	{
+		printf '\xba' && le16 $((pm1a + 4))
+		printf '\xb8' && le16 $((5 << 10 | 1 << 13))
+		printf '\xef\xf4'
+	} >s5
+	tollgate run --flat 0x7c00,real s5
+	ended 0 'power off (ACPI S5)'
+}
+
+case_resets_end_the_vm() {
+	exits reset=cf9
+	ended 114 'reset (reset register 0xcf9)'
+	exits reset=i8042
+	ended 114 'reset (i8042 reset)'
+}
+
+case_triple_faults_are_told() {
+	local cause
+	for cause in ud pf; do
+		tollgate run -p "cause=$cause" "$(kernel triple)"
+		ended 113 'triple fault (KVM_EXIT_SHUTDOWN)'
+		printed '^triple: triple fault$'
+	done
+}
+
+case_what_kvm_cannot_emulate_is_a_kvm_error() {
+	# mov eax, 0xd0000000; jmp rax: no instruction can be fetched from where no memory is
+	printf '\xb8\x00\x00\x00\xd0\xff\xe0' >stray
+	tollgate run --flat 0x100000 stray
+	ended 115 'KVM error (KVM_EXIT_INTERNAL_ERROR)'
+}
+
+case_exceptions_in_a_test_kernel_are_its_own_failure() {
+	local trap name
+	while read -r trap name; do
+		exits "trap=$trap"
+		ended 70 'exit code 70 (exit port)'
+		printed "^EXCEPTION [0-9]+ \\($name\\)"
+	done <<-END
+		ud invalid opcode
+		de divide error
+		pf page fault
+		gp general protection
+	END
+}
+
+case_wrong_words_for_a_test_kernel_are_its_usage_error() {
+	exits
+	ended 64 'exit code 64 (exit port)'
+	printed '^command line: exits: '
+}
+
+# The vCPU sleeps in KVM, spins in the guest, or exits all the time.
+case_signals_kill_whatever_the_guest_does() {
+	local how signal
+	for how in hlt loop exits; do
+		for signal in INT TERM HUP; do
+			start run -p "how=$how" "$(kernel hang)"
+			wait_for_output "hang: $how"
+			kill -s $signal "$pid"
+			finish
+			ended 116 "killed (SIG$signal)"
+		done
+	done
+}
+
+case_signals_kill_many_cpus() {
+	start run --cpus 4 -p how=loop "$(kernel hang)"
+	wait_for_output 'hang: loop'
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+}
+
+# Before the handlers are there the signal kills as it does any program; between, nothing may hang.
+case_a_signal_during_set_up_is_never_lost() {
+	local i
+	for i in {1..30}; do
+		start run "$(kernel hang)"
+		[ $((i % 3)) != 0 ] || wait_for test -e "/proc/$pid/exe"
+		[ $((i % 3)) != 1 ] || wait_for grep -q kvm-vcpu "/proc/$pid/maps"
+		kill -s TERM "$pid"
+		finish
+		[ $status = 143 ] || ended 116 'killed (SIGTERM)'
+	done
+}
+
+case_timeout_ends_whatever_the_guest_does() {
+	local how
+	for how in hlt loop exits; do
+		tollgate run --timeout 0.5 -p "how=$how" "$(kernel hang)"
+		ended 117 'timeout (--timeout)'
+		printed "^hang: $how$"
+	done
+}
+
+case_a_timeout_that_is_not_reached_changes_nothing() {
+	tollgate run --timeout 290.5 -p exit=7 "$(kernel exits)"
+	ended 7 'exit code 7 (exit port)'
+}
+
+case_the_guests_last_words_come_before_ours() {
+	status=0
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p panic "$(kernel exits)" >both 2>&1 || status=$?
+	same 'first line' "$(head -n 1 both)" 'exits: panic'
+	same 'second line' "$(sed -n 2p both)" 'tollgate: panic (pvpanic), exit status 112'
+}
+
+run_cases

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Every test kernel passes on the real thing: what each finds is in its own output.
+# shellcheck disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+# passed N: that many PASS lines and no FAIL, and the kernel's own sum says so too.
+passed() {
+	ended 0 'exit code 0 (exit port)'
+	! grep '^FAIL ' "$case_dir/out" || fail "$ran: a check failed"
+	same 'PASS lines' "$(grep -c '^PASS ' "$case_dir/out")" "$1"
+	printed "^$1 passed, 0 failed\$"
+}
+
+case_the_built_in_self_test_passes() {
+	tollgate run
+	passed 15
+	printed '^Tollgate self-test$' '^ +command line .*panic=-1$' \
+		'^PASS apic-timer +interrupt after 1 ms$'
+}
+
+case_the_self_test_is_also_a_kernel_file() {
+	tollgate run --append 'some words' "$(kernel selftest)"
+	passed 15
+	printed ' command line .* some words$'
+}
+
+case_port_io_works() {
+	tollgate run "$(kernel pio)"
+	passed 10
+	printed '^pio: no scratch ports$'
+}
+
+case_port_io_works_on_the_test_device() {
+	tollgate run --test-device "$(kernel pio)"
+	passed 11
+	printed '^PASS pio-scratch$'
+}
+
+case_port_io_works_with_every_write_an_exit() {
+	tollgate run --test-device --no-coalesce "$(kernel pio)"
+	passed 11
+}
+
+case_mmio_works_on_the_test_device() {
+	tollgate run --test-device "$(kernel mmio)"
+	passed 14
+}
+
+case_mmio_says_what_it_lacks_without_the_test_device() {
+	tollgate run "$(kernel mmio)"
+	ended 64 'exit code 64 (exit port)'
+	printed '^command line: mmio: no scratch device'
+}
+
+case_the_clock_interrupts() {
+	tollgate run "$(kernel rtc)"
+	passed 6
+}
+
+case_a_hostile_guest_neither_ends_nor_breaks_the_vmm() {
+	local seed
+	for seed in 1 2 3 0xdeadbeef; do
+		tollgate run --test-device -p "seed=$seed" "$(kernel hostile)"
+		passed 5
+	done
+}
+
+case_what_a_hostile_guest_does_is_counted() {
+	tollgate run --stats=json:stats -p 'seed=7 count=1000' "$(kernel hostile)"
+	passed 5
+	holds stats '.pio.unclaimed_reads > 0 and .mmio.unclaimed_writes > 0 and .end.exit_status == 0'
+}
+
+case_the_hammer_kernel_runs_alone() {
+	tollgate run -p 'port=0xa00 count=1000' "$(kernel hammer)"
+	ended 0 'exit code 0 (exit port)'
+	printed '^hammer: CPU 0: 1000 accesses in '
+}
+
+run_cases

@@ -1,0 +1,199 @@
+# Sourced by the tests of this directory: cases, tollgate under a hang limit, and what it left behind.
+# shellcheck shell=bash
+#
+# A test defines functions case_NAME and ends with run_cases. Each case runs in a subshell, in an empty
+# directory, with standard input at its end. It fails by fail(), by a command that fails, or because
+# something was left behind: a process, or a file in the directory for temporary ones.
+#
+# From Meson: TOLLGATE, GUESTS (directory of the test kernels), PTY and SLOWCAT.
+
+: "${TOLLGATE:?}" "${GUESTS:?}" "${PTY:?}" "${SLOWCAT:?}"
+export LC_ALL=C
+ulimit -c 0 # some cases crash the VMM on purpose
+
+limit_s=300 # a hang, not slowness: sanitizers and loaded hosts are slow
+
+fail() {
+	printf 'FAILED: %s\n' "$*"
+	exit 1
+}
+
+# skip REASON: this case cannot be tried here.
+skip() {
+	printf '%s\n' "$*" >"$case_dir/skipped"
+	exit 0
+}
+
+need_kvm() {
+	local why
+	[ -r /dev/kvm ] && [ -w /dev/kvm ] && return
+	why='no access to /dev/kvm'
+	[ -e /dev/kvm ] || why='there is no /dev/kvm'
+	if [ "${CI:-}" = true ]; then
+		echo "FAILED: $why, and CI must have it"
+		exit 1
+	fi
+	echo "skipped: $why"
+	exit 77
+}
+
+# kernel NAME: the test kernel's file.
+kernel() {
+	printf '%s\n' "$GUESTS/guest-$1"
+}
+
+# le16 NUMBER: its two bytes, the lower one first.
+le16() {
+	# shellcheck disable=SC2059 # the format is made
+	printf "\\x$(printf %02x $(($1 & 255)))\\x$(printf %02x $(($1 >> 8 & 255)))"
+}
+
+# Runs tollgate; then $status has its exit status, $case_dir/out and err what it said.
+tollgate() {
+	status=0
+	timeout -k 10 "$limit_s" "$TOLLGATE" "$@" >"$case_dir/out" 2>"$case_dir/err" || status=$?
+	ran="tollgate $*"
+}
+
+# start ARGUMENT...: the same in the background, as $pid; finish waits for its end.
+start() {
+	: >"$case_dir/out" # the words of an earlier run are none of this one
+	: >"$case_dir/err"
+	"$TOLLGATE" "$@" >"$case_dir/out" 2>"$case_dir/err" &
+	pid=$!
+	ran="tollgate $*"
+	status=running
+}
+
+has_ended() {
+	local state
+	! read -r _ _ state _ 2>/dev/null <"/proc/$pid/stat" || [ "$state" = Z ]
+}
+
+finish() {
+	wait_for has_ended
+	status=0
+	wait "$pid" || status=$?
+}
+
+# wait_for COMMAND...: until it succeeds.
+wait_for() {
+	local until_s=$((SECONDS + limit_s))
+	until "$@"; do
+		[ $SECONDS -lt $until_s ] || fail "never came true: $*"
+		sleep 0.01
+	done
+}
+
+# Waits until the guest has printed TEXT.
+wait_for_output() {
+	wait_for grep -qF -- "$1" "$case_dir/out"
+}
+
+show() {
+	printf '%.500s: status %s\n-- standard output\n' "$ran" "$status"
+	tail -c 4000 "$case_dir/out" | cut -c 1-500
+	printf -- '\n-- standard error\n'
+	tail -c 4000 "$case_dir/err" | cut -c 1-500
+}
+
+# ended STATUS HOW: the exit status, and the one line that says how the VM ended.
+ended() {
+	local line
+	line=$(grep '^tollgate: ' "$case_dir/err") || true
+	if [ "$status" != "$1" ] || [ "$line" != "tollgate: $2, exit status $1" ]; then
+		show
+		fail "$ran: not '$2' with status $1"
+	fi
+}
+
+# printed REGEX...: each matches a line of the guest's output; complained: of standard error.
+printed() {
+	local re
+	for re; do
+		tr -d '\r' <"$case_dir/out" | grep -qE -- "$re" || { show && fail "no line of output like: $re"; }
+	done
+}
+
+complained() {
+	local re
+	for re; do
+		grep -qE -- "$re" "$case_dir/err" || { show && fail "no line of standard error like: $re"; }
+	done
+}
+
+# same WHAT GOT WANTED
+same() {
+	[ "$2" = "$3" ] || { show && fail "$1: $2, not $3"; }
+}
+
+# holds FILE FILTER: the jq filter is true of the statistics in FILE; pio(N) and mmio(N) are the ranges
+# that begin at N.
+holds() {
+	jq -e "
+		def pio(n): .pio.ranges[] | select(.first == n);
+		def mmio(n): .mmio.ranges[] | select(.first == n);
+		$2" "$1" >/dev/null || {
+		jq -c . "$1"
+		fail "not true of the statistics: $2"
+	}
+}
+
+# Processes of this case; each inherited its name. Not for the shells that run cases.
+left_running() {
+	local environ of
+	grep -lsazxF "TOLLGATE_TEST_CASE=$1" /proc/[0-9]*/environ | while read -r environ; do
+		of=${environ%/environ}
+		printf '%s: %s\n' "${of#/proc/}" "$(tr '\0' ' ' <"$of/cmdline")"
+	done 2>/dev/null
+}
+
+run_case() {
+	local name=$1 status=0 left tag=$$.$1
+	case_dir=$work/$name
+	mkdir -p "$case_dir/tmp" "$case_dir/here"
+	touch "$case_dir/out" "$case_dir/err"
+	(
+		set -euo pipefail
+		status=unknown ran=tollgate
+		export TOLLGATE_TEST_CASE=$tag TMPDIR=$case_dir/tmp
+		cd "$case_dir/here"
+		"case_$name" </dev/null
+	) >"$case_dir/log" 2>&1
+	status=$?
+	left=$(left_running "$tag")
+	if [ -n "$left" ]; then
+		printf 'FAILED: left running: %s\n' "$left" >>"$case_dir/log"
+		sed 's/:.*//' <<<"$left" | xargs kill -9 2>/dev/null
+	fi
+	[ -z "$(ls -A "$case_dir/tmp")" ] || {
+		ls -lA "$case_dir/tmp"
+		echo 'FAILED: temporary files were left behind'
+	} >>"$case_dir/log"
+	if [ $status != 0 ] || grep -q '^FAILED: ' "$case_dir/log"; then
+		printf 'FAIL %s (status %d)\n' "$name" $status
+		sed 's/^/    /' "$case_dir/log"
+		failed=$((failed + 1))
+	elif [ -e "$case_dir/skipped" ]; then
+		printf 'SKIP %s: %s\n' "$name" "$(cat "$case_dir/skipped")"
+	else
+		printf 'PASS %s (%d s)\n' "$name" $((SECONDS - case_start))
+	fi
+	rm -rf "$case_dir"
+}
+
+# Runs every case, or those named in CASES.
+run_cases() {
+	local name
+	failed=0
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	for name in ${CASES:-$(compgen -A function case_ | sed 's/^case_//')}; do
+		case_start=$SECONDS
+		run_case "$name"
+	done
+	[ $failed = 0 ] || {
+		echo "$failed failed"
+		exit 1
+	}
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# CPUs and memory: as many as asked for, where the guest looks for them, or a refusal.
+# shellcheck disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+case_all_cpus_start_and_share_the_bus() {
+	local cpus
+	for cpus in 1 2 4; do
+		tollgate run --test-device --cpus $cpus -p rounds=300 "$(kernel smp)"
+		ended 0 'exit code 0 (exit port)'
+		printed '^7 passed, 0 failed$' "^PASS smp-accesses $((cpus * 300 * 6)) by $cpus CPUs\$"
+	done
+}
+
+# Accesses of all CPUs to the same ranges: none is lost, none is counted twice.
+case_accesses_of_all_cpus_are_counted_exactly() {
+	tollgate run --test-device --cpus 4 -p rounds=250 --stats=json:stats "$(kernel smp)"
+	ended 0 'exit code 0 (exit port)'
+	holds stats "pio($((0xe9))) | .reads == 1000 and .writes == 0"
+	holds stats "pio($((0x80))) | .reads == 1000 and .writes == 1001" # one sets it to 0 at first
+	holds stats '.pio.unclaimed_reads == 1000 and .pio.unclaimed_writes == 0'
+	holds stats '.mmio.reads == 1000 and .mmio.writes == 1000 and .mmio.unclaimed_reads == 0'
+}
+
+case_the_self_test_starts_every_cpu() {
+	tollgate run --cpus 4
+	ended 0 'exit code 0 (exit port)'
+	printed '^PASS cpus +4 of 4 started$' '^PASS device-tree +4 CPUs, '
+}
+
+case_255_cpus_start() {
+	tollgate run --cpus 255
+	ended 0 'exit code 0 (exit port)'
+	printed '^PASS cpus +255 of 255 started$' '^PASS device-tree +255 CPUs, '
+}
+
+# usable SIZE MIB: what the self-test finds and reaches with --mem SIZE.
+usable() {
+	tollgate run --mem "$1"
+	ended 0 'exit code 0 (exit port)'
+	printed "^PASS memory +$2 MiB usable\$"
+}
+
+case_the_guest_finds_all_its_memory() {
+	usable 64M 63
+	usable 256M 255
+	usable 0x20000000 511
+	usable 1g 1023
+}
+
+case_memory_ends_at_the_hole() {
+	usable 3G 3071
+	! grep -q '0x100000000-' "$case_dir/out" || fail 'there is memory above 4 GiB'
+}
+
+case_memory_goes_on_behind_the_hole() {
+	usable 5G 5119
+	printed ' 0x000100000-0x0bfffffff +3071 MiB +usable$' ' 0x100000000-0x17fffffff +2048 MiB +usable$'
+	usable 3076M 3075
+	printed ' 0x100000000-0x1003fffff +4096 KiB +usable$'
+}
+
+# Kilobytes of guest memory that the VMM has touched while a guest sleeps.
+touched_kb() {
+	start run "$@" "$(kernel hang)"
+	wait_for_output 'hang: hlt'
+	sed -nE 's/^RssShmem:\s+([0-9]+) kB/\1/p' "/proc/$pid/status" >touched
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+}
+
+case_prealloc_touches_all_memory_and_nothing_else_does() {
+	touched_kb --mem 256M --prealloc
+	[ "$(cat touched)" -ge 262144 ] || fail "--prealloc touched $(cat touched) KiB of 256 MiB"
+	touched_kb --mem 256M
+	[ "$(cat touched)" -lt 16384 ] || fail "$(cat touched) KiB were touched without --prealloc"
+}
+
+free_huge_pages() {
+	cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages
+}
+
+case_huge_pages_are_used_where_they_are_reserved() {
+	[ "$(free_huge_pages)" -ge 32 ] || skip 'fewer than 32 huge pages of 2 MiB are reserved here'
+	tollgate run --mem 64M --hugepages --prealloc
+	ended 0 'exit code 0 (exit port)'
+}
+
+case_huge_pages_that_are_not_reserved_are_refused() {
+	[ "$(free_huge_pages)" -lt 32768 ] || skip '64 GiB of huge pages are reserved here'
+	local prealloc
+	for prealloc in '' --prealloc; do
+		# shellcheck disable=SC2086 # nothing or a word
+		tollgate run --mem 64G --hugepages $prealloc
+		same 'exit status' "$status" 2
+		complained '^tollgate: 64 GiB of guest memory: map huge pages: ' \
+			'^  remedy: reserve them first: sysctl vm.nr_hugepages=32768$'
+		same output "$(cat "$case_dir/out")" ''
+	done
+}
+
+run_cases

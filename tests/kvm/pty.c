@@ -1,0 +1,331 @@
+/*
+ * pty - runs a command on a terminal of its own, plays a dialogue with it, and looks at what it did to
+ * the terminal.
+ *
+ *   pty [STEP...] -- COMMAND...
+ *
+ *   expect TEXT   wait until the output, behind what was matched before, has TEXT
+ *   send TEXT     type TEXT; \xNN is a byte
+ *   raw, cooked   wait until the terminal is in that mode
+ *   restore       set the mode the terminal had at first, as a shell does for a stopped job
+ *   kill SIGNAL   number; to the command
+ *   crash-vcpu    SIGSEGV to the command's thread "vcpu0"
+ *   hangup        close the terminal's other end; the last step
+ *   background    first step: run the command in the terminal's background
+ *
+ * Prints the command's output. Exits with its status, or 128 and the number of the signal that ended
+ * it; with 97 when it left the inherited description non-blocking, 98 when it left the terminal in
+ * another mode, 99 when a step was not met in time or could not be done.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	OUTPUT_MAX = 1 << 20,
+	LIMIT_S = 120, /* a hang, not slowness */
+	LOOK_MS = 10,
+	EXIT_NONBLOCK = 97,
+	EXIT_MODE = 98,
+	EXIT_STEP = 99,
+};
+
+struct session {
+	int terminal, other; /* the command's end and ours; other is -1 after a hangup */
+	pid_t pid;
+	struct termios at_first;
+	char output[OUTPUT_MAX + 1];
+	size_t len, matched;
+};
+
+static int fail(const struct session *s, const char *what, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int fail(const struct session *s, const char *what, ...)
+{
+	va_list ap;
+
+	fwrite(s->output, 1, s->len, stdout);
+	fflush(stdout);
+	fputs("\npty: ", stderr);
+	va_start(ap, what);
+	vfprintf(stderr, what, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	if (s->pid > 0)
+		kill(s->pid, SIGKILL);
+	return EXIT_STEP;
+}
+
+static int64_t now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* Takes what output there is within LOOK_MS; false at its end. */
+static bool take_output(struct session *s)
+{
+	struct pollfd pfd = {.fd = s->other, .events = POLLIN};
+	ssize_t n;
+
+	if (poll(&pfd, 1, LOOK_MS) <= 0)
+		return true;
+	n = read(s->other, s->output + s->len, OUTPUT_MAX - s->len);
+	if (n <= 0)
+		return n < 0 && errno == EINTR; /* EIO: nobody has the terminal open any more */
+	s->len += (size_t)n;
+	s->output[s->len] = '\0';
+	return true;
+}
+
+static int step_expect(struct session *s, const char *text)
+{
+	const int64_t limit_s = now_s() + LIMIT_S;
+	bool more = true;
+	const char *found;
+
+	while (!(found = strstr(s->output + s->matched, text))) {
+		if (!more)
+			return fail(s, "the output ended without '%s'", text);
+		if (now_s() > limit_s || s->len == OUTPUT_MAX)
+			return fail(s, "no '%s' in the output", text);
+		more = take_output(s);
+	}
+	s->matched = (size_t)(found - s->output) + strlen(text);
+	return 0;
+}
+
+static int step_send(struct session *s, const char *text)
+{
+	while (*text) {
+		char byte = *text++;
+		unsigned code;
+
+		if (byte == '\\' && sscanf(text, "x%2x", &code) == 1) {
+			byte = (char)code;
+			text += 3;
+		}
+		if (write(s->other, &byte, 1) != 1)
+			return fail(s, "send: %s", strerror(errno));
+	}
+	return 0;
+}
+
+static int step_mode(struct session *s, bool raw)
+{
+	const int64_t limit_s = now_s() + LIMIT_S;
+	struct termios now;
+
+	for (;;) {
+		if (tcgetattr(s->terminal, &now) < 0)
+			return fail(s, "tcgetattr: %s", strerror(errno));
+		if (raw == !(now.c_lflag & (ICANON | ECHO | ISIG)))
+			return 0;
+		if (now_s() > limit_s)
+			return fail(s, "the terminal is not %s", raw ? "raw" : "cooked");
+		take_output(s);
+	}
+}
+
+static int step_restore(const struct session *s)
+{
+	if (tcsetattr(s->terminal, TCSANOW, &s->at_first) < 0)
+		return fail(s, "tcsetattr: %s", strerror(errno));
+	return 0;
+}
+
+/* The ID of the command's thread of that name, or -1. */
+static pid_t find_thread(pid_t pid, const char *name)
+{
+	char path[300], comm[32];
+	const struct dirent *e;
+	pid_t found = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	while (dir && found < 0 && (e = readdir(dir))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", (int)pid, e->d_name);
+		f = fopen(path, "re");
+		if (f && fgets(comm, sizeof(comm), f)) {
+			comm[strcspn(comm, "\n")] = '\0';
+			if (strcmp(comm, name) == 0)
+				found = (pid_t)strtol(e->d_name, NULL, 10);
+		}
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static int step_crash_vcpu(const struct session *s)
+{
+	pid_t thread = find_thread(s->pid, "vcpu0");
+
+	if (thread < 0)
+		return fail(s, "the command has no thread 'vcpu0'");
+	if (syscall(SYS_tgkill, s->pid, thread, SIGSEGV) < 0)
+		return fail(s, "tgkill: %s", strerror(errno));
+	return 0;
+}
+
+static int step_hangup(struct session *s)
+{
+	close(s->terminal);
+	close(s->other);
+	s->terminal = s->other = -1;
+	return 0;
+}
+
+/* Plays one step; *arg is at its name and ends at its last argument. */
+static int step_play(struct session *s, char ***arg)
+{
+	const char *name = **arg;
+
+	if (strcmp(name, "raw") == 0 || strcmp(name, "cooked") == 0)
+		return step_mode(s, name[0] == 'r');
+	if (strcmp(name, "restore") == 0)
+		return step_restore(s);
+	if (strcmp(name, "crash-vcpu") == 0)
+		return step_crash_vcpu(s);
+	if (strcmp(name, "hangup") == 0)
+		return step_hangup(s);
+	++*arg;
+	if (!**arg)
+		return fail(s, "step '%s' is unknown, or lacks its argument", name);
+	if (strcmp(name, "expect") == 0)
+		return step_expect(s, **arg);
+	if (strcmp(name, "send") == 0)
+		return step_send(s, **arg);
+	if (strcmp(name, "kill") == 0) {
+		kill(s->pid, (int)strtol(**arg, NULL, 10));
+		return 0;
+	}
+	return fail(s, "step '%s' is unknown", name);
+}
+
+static _Noreturn void run_command(const struct session *s, char **command, bool background)
+{
+	setsid();
+	ioctl(s->terminal, TIOCSCTTY, 0);
+	if (background) { /* the session's leader stays in front, as a shell does */
+		pid_t pid = fork();
+		int status;
+
+		if (pid > 0) {
+			waitpid(pid, &status, WUNTRACED);
+			if (WIFSTOPPED(status))
+				kill(pid, SIGKILL);
+			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+		}
+		setpgid(0, 0);
+	}
+	dup2(s->terminal, STDIN_FILENO);
+	dup2(s->terminal, STDOUT_FILENO);
+	dup2(s->terminal, STDERR_FILENO);
+	close(s->terminal);
+	close(s->other);
+	execv(command[0], command);
+	_exit(127);
+}
+
+/* Waits for the command's end; its status as this program's. */
+static int reap(struct session *s)
+{
+	const int64_t limit_s = now_s() + LIMIT_S;
+	int status;
+
+	while (waitpid(s->pid, &status, WNOHANG) == 0) {
+		if (now_s() > limit_s)
+			return fail(s, "the command does not end");
+		if (s->other >= 0)
+			take_output(s);
+		else
+			poll(NULL, 0, LOOK_MS);
+	}
+	s->pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int look_at_terminal(struct session *s, int status)
+{
+	struct termios at_last;
+	size_t before;
+
+	if (s->other < 0)
+		return status;
+	do {
+		before = s->len;
+		take_output(s);
+	} while (s->len != before);
+	fwrite(s->output, 1, s->len, stdout);
+	if (fcntl(s->terminal, F_GETFL) & O_NONBLOCK) {
+		fputs("pty: the command left its standard input non-blocking\n", stderr);
+		return EXIT_NONBLOCK;
+	}
+	if (tcgetattr(s->terminal, &at_last) < 0 ||
+	    memcmp(&at_last, &s->at_first, sizeof(at_last)) != 0) {
+		fputs("pty: the command left the terminal in another mode\n", stderr);
+		return EXIT_MODE;
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	bool background = false;
+	char **step = argv + 1, **command = argv + 1;
+	int r = 0;
+
+	(void)argc;
+	while (*command && strcmp(*command, "--") != 0)
+		command++;
+	if (!s || !*command || !command[1]) {
+		fputs("usage: pty [STEP...] -- COMMAND...\n", stderr);
+		free(s);
+		return EXIT_STEP;
+	}
+	*command++ = NULL; /* ends the steps */
+	if (*step && strcmp(*step, "background") == 0) {
+		background = true;
+		step++;
+	}
+	if (openpty(&s->other, &s->terminal, NULL, NULL, NULL) < 0 ||
+	    tcgetattr(s->terminal, &s->at_first) < 0 || (s->pid = fork()) < 0) {
+		perror("pty");
+		free(s);
+		return EXIT_STEP;
+	}
+	if (s->pid == 0)
+		run_command(s, command, background);
+	for (; r == 0 && *step; step++)
+		r = step_play(s, &step);
+	if (r == 0)
+		r = look_at_terminal(s, reap(s));
+	else
+		waitpid(s->pid, NULL, 0);
+	free(s);
+	return r;
+}

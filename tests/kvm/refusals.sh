@@ -1,0 +1,296 @@
+#!/usr/bin/env bash
+# What cannot be done is refused with exit status 2 before a guest runs: one line that names the thing
+# and the reason, one more for the remedy, and nothing left behind.
+# shellcheck disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+# refused_with COMMAND...: runs it, and checks all of the above but the words.
+refused_with() {
+	local before
+	before=$(ls -lA)
+	status=0
+	ran=$*
+	timeout -k 10 "$limit_s" "$@" >"$case_dir/out" 2>"$case_dir/err" || status=$?
+	same 'exit status' "$status" 2
+	same output "$(cat "$case_dir/out")" ''
+	[ "$(sed -nE '1{/^tollgate: ./p}; 2{/^  remedy: ./p}' "$case_dir/err")" = "$(cat "$case_dir/err")" ] ||
+		{ show && fail 'not one line and a remedy'; }
+	same 'files' "$(ls -lA)" "$before"
+}
+
+# says WHAT [REMEDY]: the line behind "tollgate: ", or its beginning, and the remedy's.
+says() {
+	local line remedy
+	line=$(sed -n '1s/^tollgate: //p' "$case_dir/err")
+	remedy=$(sed -n '2s/^  remedy: //p' "$case_dir/err")
+	[[ "$line" == "$1"* ]] || { show && fail "it does not say: $1"; }
+	[[ "$remedy" == "${2-}"* && ( -z "${2-}" || -n "$remedy" ) ]] || { show && fail "the remedy is not: $2"; }
+}
+
+# refused WHAT REMEDY ARGUMENT...
+refused() {
+	local what=$1 remedy=$2
+	shift 2
+	refused_with "$TOLLGATE" "$@"
+	says "$what" "$remedy"
+}
+
+case_commands() {
+	refused "unknown command 'boot'" '`tollgate --help` lists' boot
+	refused "unknown command '--kernel'" '`tollgate --help` lists' --kernel
+	status=0
+	"$TOLLGATE" >"$case_dir/out" 2>"$case_dir/err" || status=$?
+	same 'exit status without a command' "$status" 2
+	complained '^usage: tollgate COMMAND'
+}
+
+case_options() {
+	local command help
+	for command in run hammer machine; do
+		help="'tollgate $command --help' lists"
+		refused "option '--bogus' is unknown" "$help" $command --bogus
+		refused "option '--bogus' is unknown" "$help" $command --bogus=value
+		refused "option '-z' is unknown" "$help" $command -z
+		refused "option '-z' is unknown" "$help" $command --prealloc -zx # in a cluster
+		refused "option '--mem' needs a value" "$help" $command --mem
+		refused "option '-m' needs a value" "$help" $command -m
+		refused "option '--prealloc' takes no value" "$help" $command --prealloc=yes
+		refused "option '--help' takes no value" "$help" $command --help=me
+		refused "option '--' is unknown" "$help" $command --=x
+	done
+	refused "option '--time' is unknown or ambiguous" "'tollgate run" run --time 3 # --timeout, --time-exits
+	refused "option '--p' is unknown or ambiguous" "'tollgate hammer" hammer --p 3 # --port, --prealloc
+}
+
+case_operands() {
+	refused "'b': one kernel at a time" 'words for the kernel go into --append' run a b
+	refused "'kernel' is no option" "'tollgate hammer --help'" hammer kernel
+	refused "'kernel' is no option" "'tollgate machine --help'" machine kernel
+}
+
+case_memory_sizes() {
+	local size
+	for size in x '' 64.5M -1 1e9 '64 M' 64Q 0x 99999999999999999999 16777216T; do
+		refused "--mem '$size' is not a size" 'a number with M or G' run --mem "$size"
+	done
+	for size in 0 1 63M 67108863 68719476737 65G 1000T; do
+		refused "--mem $size is out of range" '64M to 64G' run --mem "$size"
+	done
+	refused '67108865 bytes of memory: no multiple of 4 KiB' '' run --mem 67108865
+}
+
+case_more_preallocated_memory_than_there_is() {
+	local available
+	available=$(sed -nE 's/^MemAvailable: +([0-9]+) kB/\1/p' /proc/meminfo)
+	[ "$available" -lt $((60 << 20)) ] || skip 'more than 60 GiB of memory are available here'
+	refused '--prealloc of 64 GiB of guest memory: the host has ' 'ask for less with --mem' run --mem 64G --prealloc
+	refused '--prealloc of 64 GiB of guest memory: the host has ' 'ask for less with --mem' hammer --mem 64G --prealloc
+}
+
+case_huge_pages_of_a_fraction() {
+	refused '--hugepages: 65 MiB of guest memory are not whole pages' 'give --mem as a multiple of 2M' \
+		run --mem 65M --hugepages
+}
+
+case_cpu_numbers() {
+	local cpus command
+	for command in run hammer machine; do
+		for cpus in 0 256 two '' 1.5 -1 0x100 99999999999999999999; do
+			refused "--cpus '$cpus' is not a number from 1 to 255" '' $command --cpus "$cpus"
+		done
+	done
+}
+
+case_values() {
+	local value
+	refused "--boot 'grub' is no boot mode" 'auto, pvh' run --boot grub "$(kernel exits)"
+	for value in x '' 0x 7c00h , ,real 0x7c00, 0x7c00,flat 0x7c00,real,long 18446744073709551616; do
+		refused "--flat '$value' is not ADDR" '' run --flat "$value" "$(kernel exits)"
+	done
+	for value in 0 0.0 x -1 1e3 1s '' .; do
+		refused "--timeout '$value' is not a number of seconds above 0" 'seconds' run --timeout "$value"
+	done
+	refused "--timeout '99999999999' is too long" 'seconds' run --timeout 99999999999
+	refused "--exit-code 'none' is neither guest nor qemu" '' run --exit-code none
+	for value in x json json: JSON:file; do
+		refused "--stats='$value' is not json:FILE" '' run --stats=$value
+	done
+	refused "--cpu 'pentium' is neither host nor baseline" '' run --cpu pentium
+}
+
+case_options_that_go_nowhere() {
+	: >initrd
+	refused '--initrd without a kernel' 'name one' run --initrd initrd
+	refused '--boot and --flat without a kernel' 'name one' run --boot pvh
+	refused '--boot and --flat without a kernel' 'name one' run --flat 0x7c00
+	refused '--time-exits measures nothing that is shown' 'add --stats' run --time-exits
+	refused "--append: the hammer kernel's words are ours" '' hammer --append quiet
+}
+
+case_files_that_are_no_kernel() {
+	mkdir dir
+	: >empty
+	mkfifo fifo
+	printf 'Dear kernel,\nplease boot.\n' >text
+	printf '#!/bin/sh\necho hello\n' >script
+	refused "open kernel 'missing': No such file or directory" '' run missing
+	refused "open kernel 'text/kernel': Not a directory" '' run text/kernel
+	refused "open kernel '': No such file or directory" '' run ''
+	refused "kernel 'dir' is a directory" 'name the file inside it' run dir
+	refused "kernel 'empty' is empty" '' run empty
+	refused "kernel 'fifo' is not a regular file" 'copy it to a file first' run fifo
+	refused "kernel '/dev/null' is not a regular file" 'copy it to a file first' run /dev/null
+	refused "kernel 'text' is a text file" 'name a bzImage' run text
+	refused "kernel 'script' is a script" 'name a kernel; a script goes into the initrd' run script
+	refused "open kernel 'odd??[31mname': No such" '' run $'odd\n\e[31mname' # one harmless line
+}
+
+case_elf_files_that_are_no_kernel() {
+	local len
+	for len in 40 100 2000 6000; do
+		head -c $len "$(kernel exits)" >truncated
+		refused "kernel 'truncated' is a truncated ELF file: " 'copy or build it again' run truncated
+	done
+	{ head -c 18 "$(kernel exits)" && printf '\xb7\0' && tail -c +21 "$(kernel exits)"; } >arm64 # e_machine
+	refused "kernel 'arm64' is an ELF file for arm64, not for x86" 'name a kernel built for x86-64' run arm64
+	objcopy -O elf32-i386 -R '.note*' "$(kernel exits)" elf32
+	refused "kernel 'elf32' is a 32-bit ELF file without PVH note and Multiboot header" 'name a 64-bit kernel' run elf32
+	refused "kernel '/bin/true' is a dynamically linked program" 'name a kernel; a program goes into the initrd' \
+		run /bin/true
+	refused "kernel '$(kernel exits)' is no bzImage" 'choose another boot mode' run --boot bzimage "$(kernel exits)"
+	refused "kernel '$(kernel exits)' has no Multiboot header" 'choose another boot mode' \
+		run --boot multiboot "$(kernel exits)"
+}
+
+case_an_efi_application() {
+	# MZ, the PE header's offset at 0x3c, and the header
+	{
+		printf 'MZ' && head -c 58 /dev/zero && printf '\x40\0\0\0PE\0\0\x64\x86'
+		head -c 4000 /dev/zero
+	} >efi
+	refused "kernel 'efi' is an EFI application" 'name a bzImage or an ELF kernel' run efi
+}
+
+case_initrds() {
+	mkdir dir
+	: >empty
+	truncate -s 80M large
+	refused "open initrd 'missing': No such file" '' run --initrd missing "$(kernel exits)"
+	refused "initrd 'dir' is a directory" '' run --initrd dir "$(kernel exits)"
+	refused "initrd 'empty' is empty" '' run --initrd empty "$(kernel exits)"
+	refused "initrd 'large'" '' run --mem 64M --initrd large "$(kernel exits)"
+	local many=() i
+	for i in {1..17}; do many+=(--initrd large); done
+	refused 'more than 16 times --initrd' '' run "${many[@]}" "$(kernel exits)"
+}
+
+case_kernels_that_do_not_fit() {
+	printf '\xf4' >code
+	refused "kernel 'code' needs memory from 0xfffff0000000 " '' run --flat 0xfffff0000000 code
+	refused "kernel 'code' needs memory from 0x1000 to 0x1001, where the GDT lies" '' run --flat 0x1000 code
+	refused 'kernel command line of 66047 bytes: at most 65535 fit' 'shorten --append' \
+		run --append "$(head -c 66000 /dev/zero | tr '\0' x)" "$(kernel exits)"
+}
+
+case_hammer_values() {
+	refused "--port '65536' is not a number from 0 to 65535" '' hammer --port 65536
+	refused "--mmio '0x100000000' is not a number from " '' hammer --mmio 0x100000000
+	refused '--width 3: ports take 1, 2 or 4 bytes' '' hammer --width 3
+	refused '--width 8: ports take 1, 2 or 4 bytes' '' hammer --width 8
+	refused '--width 3: 1, 2, 4 or 8 bytes' '' hammer --width 3 --mmio 0xd0000000
+	refused '--port 0xffff: 2 bytes pass the last port' '' hammer --port 0xffff --width 2
+	refused "--count '0' is not a number" '' hammer --count 0
+	refused "--seconds '0.05' is not a number from 0.1 up" '' hammer --seconds 0.05
+	refused "--ioeventfds '65536' is not a number" '' hammer --ioeventfds 65536
+	refused '--width 1 tells only 255 ioeventfds' 'use --width 2' hammer --ioeventfds 256 --same-byte --width 1
+	refused "--hit 'best' is not first, middle or last" '' hammer --hit=best
+	refused '--hit with --in: ioeventfds take writes only' '' hammer --hit --in
+	refused "--ranges '65001' is not a number" '' hammer --ranges 65001
+	refused "port range of 'extra range'" 'give fewer --ranges' hammer --ranges 8000
+}
+
+case_hammered_places_that_are_taken() {
+	refused "port ranges of 'serial0' (0x3f8 to 0x3ff) and 'hammer' (0x3fc to 0x3fc) overlap" \
+		'--port 0xa00 is free' hammer --port 0x3fc
+	refused "port ranges of 'hammer' (0x4ff to 0x502) and 'exit0'" '--port 0xa00 is free' hammer --port 0x4ff --width 4
+	refused "MMIO ranges of 'hammer' (0xd0100fdc to 0xd0100fe3) and 'scratch0'" '--mmio 0xd0000000 is free' \
+		hammer --test-device --mmio 0xd0100fdc --width 8
+	refused '--port 0x43 is taken by pit inside KVM' '--port 0xa00 is free' hammer --port 0x43
+	refused '--mmio 0xfee00000 is taken by lapic inside KVM' '--mmio 0xd0000000 is free' hammer --mmio 0xfee00000
+	refused '--mmio 0xfebffffc is taken by ioapic inside KVM' '' hammer --mmio 0xfebffffc --width 8
+	refused '--mmio 0x1000 is guest memory' '--mmio 0xd0000000 is free' hammer --mmio 0x1000
+	refused '--mmio 0x3fffffc is guest memory' '' hammer --mmio 0x3fffffc --width 8 # half of it
+}
+
+# Stacks of a terabyte: the host gives no thread one.
+case_threads_that_cannot_be_had() {
+	ulimit -S -s 1000000000 || skip 'the hard limit of stacks is too low here'
+	refused 'thread of vCPU 1: Resource temporarily unavailable' '' run --cpus 2 "$(kernel hang)"
+	refused 'thread of vCPU 0: Resource temporarily unavailable' '' hammer
+	refused 'thread of the hammer: Resource temporarily unavailable' '' hammer --hit
+}
+
+case_files_that_may_not_be_opened() {
+	local n
+	for n in 4 8 12; do
+		# shellcheck disable=SC2016 # for the inner shell
+		refused_with sh -c 'ulimit -S -n "$1" && shift && exec "$@"' sh $n "$TOLLGATE" run "$(kernel hang)"
+		complained '^tollgate: .*: Too many open files$'
+	done
+}
+
+# Runs a command as nobody in particular; the mode of files means nothing to root.
+unprivileged=()
+[ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
+
+need_unprivileged() {
+	"${unprivileged[@]}" test -x "$TOLLGATE" || skip 'an unprivileged user cannot run what was built here'
+	chmod 755 . "$work" "$case_dir"
+}
+
+case_a_kernel_that_may_not_be_read() {
+	need_unprivileged
+	install -m 0 "$(kernel exits)" secret
+	refused_with "${unprivileged[@]}" "$TOLLGATE" run secret
+	says "open kernel 'secret': Permission denied"
+}
+
+case_kvm_that_may_not_be_opened() {
+	need_unprivileged
+	! "${unprivileged[@]}" test -w /dev/kvm || skip 'every user may open /dev/kvm here'
+	refused_with "${unprivileged[@]}" "$TOLLGATE" run
+	says 'open /dev/kvm: Permission denied' 'run as root, or give your user access'
+}
+
+# mounted SOURCE TARGET: then "${there[@]}" COMMAND... runs where the one is mounted over the other.
+mounted() {
+	[ "$(id -u)" = 0 ] || skip 'only root can change what is mounted'
+	# shellcheck disable=SC2016 # for the inner shell
+	there=(unshare -m sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$1" "$2")
+	"${there[@]}" true 2>/dev/null || skip 'no mount namespaces here'
+}
+
+case_no_kvm_at_all() {
+	mkdir dev
+	mounted "$PWD/dev" /dev
+	refused_with "${there[@]}" "$TOLLGATE" run
+	says 'open /dev/kvm: No such file or directory' 'load the module (modprobe kvm_intel or kvm_amd)'
+}
+
+case_a_device_that_is_not_kvm() {
+	mounted /dev/zero /dev/kvm
+	refused_with "${there[@]}" "$TOLLGATE" run
+	says '/dev/kvm speaks KVM API version -1, and 12 is needed' 'check that /dev/kvm is the KVM device'
+}
+
+case_no_null_device_for_closed_descriptors() {
+	mkdir dev
+	mounted "$PWD/dev" /dev
+	status=0
+	"${there[@]}" "$TOLLGATE" run <&- >"$case_dir/out" 2>"$case_dir/err" || status=$?
+	same 'exit status' "$status" 2
+	says 'open /dev/null for closed descriptor 0: No such file or directory'
+}
+
+run_cases

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# What is told after an abnormal end is true: registers, instruction bytes, last exits and counts.
+# shellcheck disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+# reported NAME: the value of a register of the first vCPU, in hexadecimal.
+reported() {
+	sed -nE "s/.*\\b$1 +([0-9a-f]+).*/\\1/p" "$case_dir/err" | head -n 1
+}
+
+# RIP of the report is inside that function of that kernel, and the bytes there are the file's.
+rip_is_in() {
+	local rip addr size bytes
+	rip=$(reported rip)
+	read -r addr size _ < <(nm -S "$(kernel "$1")" | grep " [Tt] $2\$")
+	((0x$rip >= 0x$addr && 0x$rip < 0x$addr + 0x$size)) ||
+		{ show && fail "rip $rip is not in $2, $size bytes at $addr"; }
+	bytes=$(objdump -s --start-address="0x$rip" --stop-address=$((0x$rip + 16)) "$(kernel "$1")" |
+		sed -nE 's/^ [0-9a-f]+ (([0-9a-f]+ ){1,4}).*/\1/p' | tr -d ' \n' | sed -E 's/(..)/ \1/g')
+	complained "^  instruction bytes at 0x0*${rip##*(0)}:$bytes"
+}
+
+last_exits() {
+	sed -n '/^  last exits/,/^[^ ]/p' "$case_dir/err" | sed -n 's/^    //p'
+}
+
+case_a_loop_is_found_by_rip() {
+	tollgate run --timeout 0.5 -p how=loop "$(kernel hang)"
+	rip_is_in hang kernel_main
+	complained '^  long mode$' '^  instruction bytes at 0x[0-9a-f]+: eb fe ' '^  cs 0008 .* 64-bit$'
+}
+
+case_a_halted_vcpu_shows_where_it_sleeps() {
+	tollgate run --timeout 0.5 "$(kernel hang)"
+	rip_is_in hang kernel_main
+	complained '^  rip [0-9a-f]{16} rflags 0000004[246]$' # interrupts off
+}
+
+case_the_last_sixteen_exits_are_told() {
+	tollgate run --timeout 0.5 --no-coalesce -p how=exits "$(kernel hang)"
+	rip_is_in hang kernel_main
+	same 'lines' "$(last_exits | wc -l)" 16
+	same 'exits' "$(last_exits | uniq)" 'IO             read  0xe00 size 1 data 0xff'
+	complained '^exits to userspace: [0-9]+$' '^  IO  +[0-9]+$' '^       unclaimed  +[0-9]{2,}  +0$'
+}
+
+case_the_exit_that_ended_the_vm_is_the_last() {
+	tollgate run -p panic "$(kernel exits)"
+	same 'last exit' "$(last_exits | tail -n 1)" 'IO             write 0x505 size 1 data 0x1'
+	complained '^       0x505-0x505 +pvpanic0 +0 +1$'
+	tollgate run "$(kernel triple)"
+	same 'last exit' "$(last_exits | tail -n 1 | tr -d ' ')" SHUTDOWN
+	complained '^  SHUTDOWN +1$'
+}
+
+# Registers show the state behind the access, so that a debugger's next step is the guest's.
+case_rip_is_behind_the_access_that_ended_the_vm() {
+	# mov eax, 0x12345678; mov dx, 0x505; mov al, 1; out dx, al; then what RIP must point to
+	printf '\xb8\x78\x56\x34\x12\x66\xba\x05\x05\xb0\x01\xee\xde\xad\xbe\xef' >code
+	tollgate run --flat 0x100000 code
+	ended 112 'panic (pvpanic)'
+	same rip "$(reported rip)" 000000000010000c
+	same rax "$(reported rax)" 0000000012345601
+	complained '^  instruction bytes at 0x10000c: de ad be ef'
+}
+
+# Unless this host's KVM resets the vCPU before it says so, which the report then tells.
+case_a_triple_fault_is_found_by_rip() {
+	tollgate run "$(kernel triple)"
+	if grep -q 'these are the values after INIT' "$case_dir/err"; then
+		same rip "$(reported rip)" 000000000000fff0
+	else
+		rip_is_in triple kernel_main
+		complained ' idt base 0000000000000000 limit 0000$'
+	fi
+}
+
+case_a_kvm_error_says_what_kvm_said() {
+	printf '\xb8\x00\x00\x00\xd0\xff\xe0' >stray
+	tollgate run --flat 0x100000 stray
+	complained '^  KVM_EXIT_INTERNAL_ERROR, sub-error 1: EMULATION: ' '^  INTERNAL_ERROR +1$' \
+		'^  instruction bytes at 0xd0000000: not in guest RAM$'
+	same rip "$(reported rip)" 00000000d0000000
+}
+
+case_real_mode_is_named_and_its_bytes_found_by_cs() {
+	printf '\xea\x05\x00\xc0\x07\xeb\xfe' >code # jmp 07c0:0005; there: jmp to itself
+	tollgate run --timeout 0.5 --flat 0x7c00,real code
+	complained '^  real mode$' '^  cs 07c0 base 0000000000007c00 ' \
+		'^  instruction bytes at 0x7c05: eb fe 00'
+}
+
+case_eight_vcpus_are_told_and_the_rest_counted() {
+	tollgate run --cpus 10 --timeout 0.5 "$(kernel hang)"
+	same 'vCPUs' "$(grep -c '^vCPU [0-7]:$' "$case_dir/err")" 8
+	complained '^and 2 more vCPUs$'
+	! grep -q '^vCPU 8:' "$case_dir/err" || fail 'the ninth vCPU is told'
+}
+
+case_no_report_after_an_orderly_end() {
+	local words
+	for words in exit=0 exit=7 poweroff reset=cf9; do
+		tollgate run -p $words "$(kernel exits)"
+		same "lines about $words" "$(wc -l <"$case_dir/err")" 1
+	done
+	start run "$(kernel hang)"
+	wait_for_output 'hang: hlt'
+	kill -s TERM "$pid"
+	finish
+	same 'lines after SIGTERM' "$(wc -l <"$case_dir/err")" 1
+}
+
+shopt -s extglob
+run_cases

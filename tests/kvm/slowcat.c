@@ -1,0 +1,49 @@
+/*
+ * slowcat - copies a pipe on standard input to standard output, but holds its writer up first: makes
+ * the pipe as small as it gets, waits until it is full, then for STALL_S more, and reads in small
+ * pieces from then on.
+ *
+ *   --until-full   ends once the pipe is full, and reads nothing
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STALL_S = 2, PIECE_BYTES = 500, LOOK_MS = 5 };
+
+/* Whether a writer would have to wait. True as well when there is no writer any more. */
+static bool is_full_or_ended(void)
+{
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+	struct pollfd out = {.fd = open("/proc/self/fd/0", O_WRONLY | O_NONBLOCK | O_CLOEXEC),
+			     .events = POLLOUT};
+	bool full = poll(&out, 1, 0) == 0;
+
+	close(out.fd);
+	poll(&in, 1, 0);
+	return full || (in.revents & POLLHUP);
+}
+
+int main(int argc, char **argv)
+{
+	const bool reads = argc < 2 || strcmp(argv[1], "--until-full") != 0;
+	char buf[PIECE_BYTES];
+	ssize_t n;
+
+	if (fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1) < 0) {
+		perror("slowcat: standard input");
+		return 1;
+	}
+	while (!is_full_or_ended())
+		poll(NULL, 0, LOOK_MS);
+	if (!reads)
+		return 0;
+	sleep(STALL_S);
+	while ((n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
+		if (write(STDOUT_FILENO, buf, (size_t)n) != n)
+			return 1;
+	return n < 0;
+}

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# --stats and --stats=json: every number is what the guest did.
+# shellcheck disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+# A boot sector with a known number of accesses of each kind, and then exit code 0.
+known_accesses() {
+	# mov cx, 300; again: out 0x80, al; loop again
+	printf '\xb9' && le16 300 && printf '\xe6\x80\xe2\xfc'
+	# mov cx, 200; again: in al, 0xe9; loop again
+	printf '\xb9' && le16 200 && printf '\xe4\xe9\xe2\xfc'
+	# mov dx, 0xe00; mov cx, 100; again: in eax, dx; loop again: nobody's port
+	printf '\xba' && le16 3584 && printf '\xb9' && le16 100 && printf '\x66\xed\xe2\xfc'
+	# mov cx, 50; again: out dx, al; loop again
+	printf '\xb9' && le16 50 && printf '\xee\xe2\xfd'
+	# mov cx, 40; again: in ax, 0xe9; loop again: half of it nobody's
+	printf '\xb9' && le16 40 && printf '\xe5\xe9\xe2\xfc'
+	# mov di, 0x8000; mov dx, 0xe9; mov cx, 30; rep insb: one exit or more, 30 accesses
+	printf '\xbf\x00\x80\xba\xe9\x00\xb9' && le16 30 && printf '\xf3\x6c'
+	# mov al, 0; out 0xf4, al; hlt
+	printf '\xb0\x00\xe6\xf4\xf4'
+}
+
+case_counts_are_what_the_guest_did() {
+	known_accesses >code
+	tollgate run --flat 0x7c00,real --stats=json:stats --no-coalesce code
+	ended 0 'exit code 0 (exit port)'
+	holds stats "pio($((0x80))) | .device == \"port80\" and .reads == 0 and .writes == 300"
+	holds stats "pio($((0xe9))) | .device == \"debugcon0\" and .reads == 200 + 40 + 30 and .writes == 0"
+	holds stats "pio($((0xf4))) | .device == \"exit0\" and .reads == 0 and .writes == 1"
+	holds stats '.pio.unclaimed_reads == 100 + 40 and .pio.unclaimed_writes == 50'
+	holds stats '.pio.split == 40'
+	holds stats '.pio.reads == 200 + 100 + 40 + 30 and .pio.writes == 300 + 50 + 1'
+	holds stats '[.pio.ranges[] | .reads + .writes] | add == 300 + 270 + 1'
+	holds stats '.mmio.reads == 0 and .mmio.writes == 0 and .coalesced_writes == 0'
+	# One exit an access, but for the string, which KVM may hand over in one piece or in several.
+	holds stats '.exits.IO >= 300 + 200 + 100 + 50 + 40 + 1 + 1 and
+		.exits.IO <= 300 + 200 + 100 + 50 + 40 + 1 + 30'
+}
+
+case_writes_that_kvm_collects_are_counted_the_same() {
+	local own
+	known_accesses >code
+	tollgate run --flat 0x7c00,real --stats=json:stats code
+	holds stats "pio($((0x80))) | .writes == 300"
+	holds stats '.pio.writes == 300 + 50 + 1'
+	if jq -e '.coalesced_writes == 0' stats >/dev/null; then
+		skip "this host's KVM collects no port writes"
+	fi
+	own=$(jq .coalesced_writes stats)
+	holds stats ".exits.IO <= 300 + 200 + 100 + 50 + 40 + 1 + 30 - $own"
+}
+
+case_the_port_kernels_own_checks_are_counted() {
+	local long
+	tollgate run --stats=json:stats "$(kernel pio)"
+	# Strings of the same length in three widths and two directions go to both ports.
+	long=$(jq '.pio.ranges[] | select(.device == "debugcon0").reads - 1' stats)
+	holds stats "$long > 6 * 1000 and $long % 6 == 0"
+	# Beside them: 8 writes and 19 reads by the checks of edges and of empty strings.
+	holds stats "pio($((0x80))) | .reads == 19 and .writes == $long + 8"
+	holds stats "pio($((0xf4))) | .reads == 0 and .writes == 1"
+}
+
+case_exits_add_up() {
+	tollgate run --test-device --cpus 2 --stats=json:stats "$(kernel smp)"
+	holds stats '.exits.total == ([.exits | to_entries[] | select(.key != "total").value] | add)'
+	holds stats '.exits.MMIO == .mmio.reads + .mmio.writes'
+	holds stats '.exits.IO == .pio.reads + .pio.writes - .coalesced_writes'
+}
+
+case_json_says_how_the_vm_ended() {
+	tollgate run --stats=json:stats -p exit=300 "$(kernel exits)"
+	holds stats '.end == {kind: "exit code", by: "exit port", code: 300, exit_status: 44}'
+	tollgate run --stats=json:stats -p panic "$(kernel exits)"
+	holds stats '.end == {kind: "panic", by: "pvpanic", exit_status: 112}'
+	tollgate run --stats=json:stats --timeout 0.5 "$(kernel hang)"
+	holds stats '.end == {kind: "timeout", by: "--timeout", exit_status: 117}'
+}
+
+case_json_holds_nothing_else_and_goes_nowhere_else() {
+	tollgate run --stats=json:stats -p exit=0 "$(kernel exits)"
+	same 'lines of standard error' "$(wc -l <"$case_dir/err")" 1
+	same output "$(cat "$case_dir/out")" 'exits: exit port'
+	same 'documents' "$(jq -s length stats)" 1
+	same keys "$(jq -r 'keys | join(" ")' stats)" 'coalesced_writes end exits kvm_vcpus kvm_vm mmio pio'
+}
+
+case_time_exits_adds_the_time_in_each_device() {
+	known_accesses >code
+	tollgate run --flat 0x7c00,real --stats=json:stats --time-exits --stats code
+	holds stats "pio($((0xe9))) | .ns > 0"
+	holds stats "pio($((0x80))) | .ns > 0"
+	holds stats 'all(.pio.ranges[]; has("ns") and (.reads + .writes > 0 or .ns == 0))'
+	complained '^PIO    range +device +reads +writes +ns/access$' '^       0xe9-0xe9 +debugcon0 +270 +0 +[0-9]+$'
+	tollgate run --flat 0x7c00,real --stats=json:stats code
+	holds stats 'all(.pio.ranges[]; has("ns") | not)'
+}
+
+case_the_table_says_the_same() {
+	known_accesses >code
+	tollgate run --flat 0x7c00,real --stats --stats=json:stats --no-coalesce code
+	complained "^exits to userspace: $(jq .exits.total stats)\$" "^  IO +$(jq .exits.IO stats)\$" \
+		'^       0x80-0x80 +port80 +0 +300$' '^       0xe9-0xe9 +debugcon0 +270 +0$' \
+		'^       unclaimed +140 +50$' '^       split accesses: 40$'
+	! grep -q 'serial0' "$case_dir/err" || fail 'a range without accesses is in the table'
+}
+
+case_kvms_own_statistics_are_there() {
+	known_accesses >code
+	tollgate run --flat 0x7c00,real --stats --stats=json:stats code
+	if jq -e '.kvm_vm == null' stats >/dev/null; then
+		complained "^KVM's statistics of the VM: not available: "
+		skip "this host's KVM has no statistics descriptors"
+	fi
+	holds stats '.kvm_vcpus.exits >= .exits.IO'
+	holds stats '.kvm_vm | type == "object" and length > 5'
+	complained "^KVM's statistics of the VM:\$" "^KVM's statistics of the vCPUs, summed:\$" \
+		"^  exits +$(jq .kvm_vcpus.exits stats)\$"
+}
+
+case_a_file_that_cannot_be_written_is_told_before_the_guest_runs() {
+	local file
+	mkfifo pipe
+	for file in missing/stats /proc/stats . pipe; do
+		tollgate run --stats=json:$file "$(kernel hang)"
+		same 'exit status' "$status" 2
+		same output "$(cat "$case_dir/out")" ''
+		complained "^tollgate: create '$file': "
+	done
+}
+
+case_a_file_that_takes_no_more_is_an_error() {
+	tollgate run --stats=json:/dev/full -p exit=0 "$(kernel exits)"
+	same 'exit status' "$status" 2
+	complained '^tollgate: exit code 0' "^tollgate: write statistics to '/dev/full': No space left on device\$"
+}
+
+run_cases

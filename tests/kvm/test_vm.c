@@ -1,0 +1,279 @@
+/*
+ * VMs by way of vm.h, on the real KVM: what cannot be seen from outside the process. That one leaves
+ * nothing behind, wherever its set-up stops; sockets as standard input and output; more CPUs than the
+ * host takes.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <malloc.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "arch/x86_64/arch.h"
+#include "builtin.h"
+#include "vm.h"
+
+enum {
+	RUNS = 50,
+	WARM_UP_RUNS = 3, /* buffers and thread stacks that are kept for reuse */
+	EXIT_SKIPPED = 77,
+};
+
+/* A kernel that ends by itself after a few exits. */
+static struct vm_opts short_run(void)
+{
+	return (struct vm_opts){
+		.machine = {.mem_bytes = MACHINE_MEM_MIN,
+			    .cpus = 2,
+			    .cmdline = "port=0xa00 count=10"},
+		.kernel = builtin_hammer(),
+	};
+}
+
+static unsigned entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+struct usage {
+	unsigned files, threads;
+	size_t heap_bytes; /* always 0 with a sanitizer, which looks for leaks itself */
+};
+
+static struct usage usage_now(void)
+{
+	return (struct usage){
+		.files = entries("/proc/self/fd"),
+		.threads = entries("/proc/self/task"),
+		.heap_bytes = mallinfo2().uordblks,
+	};
+}
+
+static void assert_same_usage(const struct usage *a, const struct usage *b)
+{
+	assert_int_equal(a->files, b->files);
+	assert_int_equal(a->threads, b->threads);
+	assert_int_equal(a->heap_bytes, b->heap_bytes);
+}
+
+static void run_once(const struct vm_opts *opts)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct diag diag = {0};
+	struct vm_end end;
+
+	assert_non_null(vm);
+	if (vm_init(vm, opts, &diag) < 0 || vm_run(vm, &end, &diag) < 0)
+		fail_msg("%s", diag.what);
+	assert_int_equal(end.kind, VM_END_EXIT_CODE);
+	assert_int_equal(end.code, 0);
+	vm_fini(vm);
+	free(vm);
+}
+
+static void fifty_vms_leave_nothing_behind(void **state)
+{
+	const struct vm_opts opts = short_run();
+	struct usage before, after;
+
+	(void)state;
+	for (unsigned i = 0; i < WARM_UP_RUNS; i++)
+		run_once(&opts);
+	before = usage_now();
+	for (unsigned i = 0; i < RUNS; i++)
+		run_once(&opts);
+	after = usage_now();
+	assert_same_usage(&before, &after);
+}
+
+/* Sets a VM up and takes it down; 0 or what vm_init() said. */
+static int set_up_once(const struct vm_opts *opts, struct diag *diag)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
+
+	assert_non_null(vm);
+	r = vm_init(vm, opts, diag);
+	vm_fini(vm);
+	free(vm);
+	return r;
+}
+
+/* One file more each time, until there are enough: set-up stops at each place that opens one. */
+static void set_up_that_runs_out_of_files_leaves_nothing_behind(void **state)
+{
+	struct vm_opts opts = short_run();
+	struct rlimit limit, lower;
+	struct usage before, after;
+	unsigned failed = 0;
+	int r;
+
+	(void)state;
+	opts.stdio = true;
+	assert_int_equal(set_up_once(&opts, NULL), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = usage_now();
+	lower = limit;
+	lower.rlim_cur = 3;
+	do {
+		struct diag diag = {0};
+
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
+		r = set_up_once(&opts, &diag);
+		if (r < 0) {
+			assert_int_equal(diag.err, r);
+			assert_true(diag.what[0] != '\0');
+			failed++;
+		}
+		lower.rlim_cur++;
+	} while (r < 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	after = usage_now();
+	assert_true(failed > 8); /* KVM, VM, memory, two vCPUs, loop, signals, timers */
+	assert_same_usage(&before, &after);
+}
+
+static void set_up_with_a_bad_kernel_leaves_nothing_behind(void **state)
+{
+	struct vm_opts opts = short_run();
+	struct usage before, after;
+
+	(void)state;
+	opts.kernel.len = 200; /* its program headers only */
+	assert_true(set_up_once(&opts, NULL) < 0);
+	before = usage_now();
+	for (unsigned i = 0; i < RUNS; i++)
+		assert_true(set_up_once(&opts, NULL) < 0);
+	after = usage_now();
+	assert_same_usage(&before, &after);
+}
+
+static void more_cpus_than_the_host_takes_are_refused(void **state)
+{
+	struct diag diag = {0};
+	struct kvm kvm;
+	int max;
+
+	(void)state;
+	assert_int_equal(kvm_open(&kvm, &diag), 0);
+	max = kvm_cap(&kvm, KVM_CAP_MAX_VCPUS);
+	assert_int_equal(arch_host_check(&kvm, (unsigned)max, &diag), 0);
+	assert_int_equal(arch_host_check(&kvm, (unsigned)max + 1, &diag), -EINVAL);
+	assert_non_null(strstr(diag.what, "this host's KVM takes at most"));
+	assert_non_null(strstr(diag.remedy, "ask for fewer"));
+	kvm_close(&kvm);
+}
+
+/* Standard input and output while a VM has a socket in their place. */
+struct stdio_swap {
+	int in, out, peer;
+};
+
+static void stdio_take_socket(struct stdio_swap *swap)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	fflush(stdout);
+	swap->in = dup(STDIN_FILENO);
+	swap->out = dup(STDOUT_FILENO);
+	swap->peer = pair[0];
+	assert_int_equal(dup2(pair[1], STDIN_FILENO), STDIN_FILENO);
+	assert_int_equal(dup2(pair[1], STDOUT_FILENO), STDOUT_FILENO);
+	close(pair[1]);
+}
+
+static void stdio_give_back(const struct stdio_swap *swap)
+{
+	dup2(swap->in, STDIN_FILENO);
+	dup2(swap->out, STDOUT_FILENO);
+	close(swap->in);
+	close(swap->out);
+	close(swap->peer);
+}
+
+/*
+ * Real mode: until the receiver has the byte, read LSR; send it again, but after 'Q' exit with 0.
+ * "again" is at 0x7c00.
+ */
+static const uint8_t echo_code[] = {
+	0xba, 0xfd, 0x03, /* again: mov dx, 0x3fd */
+	0xec,             /* in al, dx */
+	0xa8, 0x01,       /* test al, 1 */
+	0x74, 0xfb,       /* jz -5 */
+	0xba, 0xf8, 0x03, /* mov dx, 0x3f8 */
+	0xec,             /* in al, dx */
+	0xee,             /* out dx, al */
+	0x3c, 'Q',        /* cmp al, 'Q' */
+	0x75, 0xef,       /* jne again */
+	0xb0, 0x00,       /* mov al, 0 */
+	0xe6, 0xf4,       /* out 0xf4, al */
+	0xf4,             /* hlt */
+};
+
+static void a_socket_serves_as_standard_input_and_output(void **state)
+{
+	static const char said[] = "over a socket and back, Q";
+	struct vm_opts opts = {
+		.machine = {.mem_bytes = MACHINE_MEM_MIN, .cpus = 1},
+		.boot = {.mode = BOOT_MODE_FLAT_REAL, .flat_gpa = 0x7c00},
+		.kernel = {.name = "echo", .data = echo_code, .len = sizeof(echo_code)},
+		.stdio = true,
+	};
+	struct stdio_swap swap;
+	char heard[sizeof(said)] = "";
+	size_t n = 0;
+	ssize_t got;
+	int flags;
+
+	(void)state;
+	stdio_take_socket(&swap);
+	assert_int_equal(write(swap.peer, said, sizeof(said) - 1), sizeof(said) - 1);
+	run_once(&opts);
+	flags = fcntl(STDOUT_FILENO, F_GETFL);
+	shutdown(STDOUT_FILENO, SHUT_WR);
+	while (n < sizeof(heard) - 1 &&
+	       (got = read(swap.peer, heard + n, sizeof(heard) - 1 - n)) > 0)
+		n += (size_t)got;
+	stdio_give_back(&swap);
+	assert_string_equal(heard, said);
+	assert_false(flags & O_NONBLOCK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fifty_vms_leave_nothing_behind),
+		cmocka_unit_test(set_up_that_runs_out_of_files_leaves_nothing_behind),
+		cmocka_unit_test(set_up_with_a_bad_kernel_leaves_nothing_behind),
+		cmocka_unit_test(more_cpus_than_the_host_takes_are_refused),
+		cmocka_unit_test(a_socket_serves_as_standard_input_and_output),
+	};
+	const char *ci = getenv("CI");
+
+	if (access(KVM_DEVICE_PATH, R_OK | W_OK) < 0 && !(ci && strcmp(ci, "true") == 0)) {
+		printf("skipped: no access to " KVM_DEVICE_PATH ": %s\n", strerror(errno));
+		return EXIT_SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
