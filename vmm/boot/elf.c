@@ -227,7 +227,7 @@ static bool note_find_in(const struct elf *elf, const Elf64_Phdr *ph, uint64_t a
 
 /*
  * Linkers give a PT_NOTE the largest alignment of its sections, so one of alignment 8 may hold
- * notes that were laid out with 4: read it as its header says first, then as every older tool would.
+ * notes that were laid out with 4: read it as its header says first, then as older tools would.
  */
 static bool note_find(const struct elf *elf, const char *name, uint32_t type, struct elf_note *ret)
 {

@@ -1,6 +1,6 @@
 /*
  * unpack_zstd.c - Zstandard (RFC 8878) through libzstd. In one piece, for the output is then its
- * own window: Linux packs with a window of 128 MiB, which a streaming decoder would allocate beside it.
+ * own window: Linux packs with one of 128 MiB, which a streaming decoder would allocate besides.
  */
 #include <errno.h>
 #include <zstd.h>
