@@ -15,8 +15,8 @@
 enum {
 	RATE_1024_HZ = 6,
 	PERIODS = 64,
-	LOOKS = 100, /* instructions in which a pending interrupt is surely taken */
-	PERIODS_US_MIN = 61500, /* 63 periods: the first one may have been under way */
+	LOOKS = 100,            /* instructions in which a pending interrupt is surely taken */
+	PERIODS_US_MIN = 60500, /* 62 periods: the first may have been under way, and late */
 	ALARM_AHEAD_S = 2,
 	TIMEOUT_MS = 4000,
 };
