@@ -35,6 +35,7 @@ flood() {
 # The writer is gone long before the guest has read what is in the pipe.
 case_input_by_pipe_comes_back_whole_through_a_slow_reader() {
 	converse 262144
+	# shellcheck disable=SC2002
 	cat sent |
 		timeout -k 10 "$limit_s" "$TOLLGATE" run "$(kernel console)" 2>"$case_dir/err" |
 		"$SLOWCAT" >received

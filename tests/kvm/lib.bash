@@ -164,7 +164,7 @@ run_case() {
 	left=$(left_running "$tag")
 	if [ -n "$left" ]; then
 		printf 'FAILED: left running: %s\n' "$left" >>"$case_dir/log"
-		sed 's/:.*//' <<<"$left" | xargs kill -9 2>/dev/null
+		cut -d: -f1 <<<"$left" | xargs kill -9 2>/dev/null
 	fi
 	[ -z "$(ls -A "$case_dir/tmp")" ] || {
 		ls -lA "$case_dir/tmp"

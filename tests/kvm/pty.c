@@ -268,6 +268,13 @@ static int reap(struct session *s)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Member by member, for there is padding between them. */
+static bool same_mode(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+	       a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
+}
+
 static int look_at_terminal(struct session *s, int status)
 {
 	struct termios at_last;
@@ -284,8 +291,7 @@ static int look_at_terminal(struct session *s, int status)
 		fputs("pty: the command left its standard input non-blocking\n", stderr);
 		return EXIT_NONBLOCK;
 	}
-	if (tcgetattr(s->terminal, &at_last) < 0 ||
-	    memcmp(&at_last, &s->at_first, sizeof(at_last)) != 0) {
+	if (tcgetattr(s->terminal, &at_last) < 0 || !same_mode(&at_last, &s->at_first)) {
 		fputs("pty: the command left the terminal in another mode\n", stderr);
 		return EXIT_MODE;
 	}

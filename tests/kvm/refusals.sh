@@ -37,8 +37,8 @@ refused() {
 }
 
 case_commands() {
-	refused "unknown command 'boot'" '`tollgate --help` lists' boot
-	refused "unknown command '--kernel'" '`tollgate --help` lists' --kernel
+	refused "unknown command 'boot'" "\`tollgate --help\` lists" boot
+	refused "unknown command '--kernel'" "\`tollgate --help\` lists" --kernel
 	status=0
 	"$TOLLGATE" >"$case_dir/out" 2>"$case_dir/err" || status=$?
 	same 'exit status without a command' "$status" 2
@@ -105,7 +105,7 @@ case_cpu_numbers() {
 case_values() {
 	local value
 	refused "--boot 'grub' is no boot mode" 'auto, pvh' run --boot grub "$(kernel exits)"
-	for value in x '' 0x 7c00h , ,real 0x7c00, 0x7c00,flat 0x7c00,real,long 18446744073709551616; do
+	for value in x '' 0x 7c00h ',' ,real '0x7c00,' 0x7c00,flat 0x7c00,real,long 18446744073709551616; do
 		refused "--flat '$value' is not ADDR" '' run --flat "$value" "$(kernel exits)"
 	done
 	for value in 0 0.0 x -1 1e3 1s '' .; do
@@ -180,8 +180,8 @@ case_initrds() {
 	refused "initrd 'dir' is a directory" '' run --initrd dir "$(kernel exits)"
 	refused "initrd 'empty' is empty" '' run --initrd empty "$(kernel exits)"
 	refused "initrd 'large'" '' run --mem 64M --initrd large "$(kernel exits)"
-	local many=() i
-	for i in {1..17}; do many+=(--initrd large); done
+	local many
+	read -r -a many < <(printf -- '--initrd large %.0s' {1..17} && echo)
 	refused 'more than 16 times --initrd' '' run "${many[@]}" "$(kernel exits)"
 }
 
