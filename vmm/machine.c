@@ -47,8 +47,8 @@ const struct machine_row machine_test_rows[MACHINE_TEST_ROWS] = {
 
 /*
  * What KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR take: an
- * access to these never reaches our buses, so a row there would be dead. GSI 0 is the PIT's (the
- * IOAPIC sees it on pin 2), GSI 2 the cascade between the two PICs.
+ * access to these never reaches our buses, so a row there would be dead. GSI 0 is the PIT's, GSI 2 the
+ * cascade between the two PICs.
  */
 static const struct machine_device x86_chips[] = {
 	{.name = "pic",

@@ -1,8 +1,8 @@
 /*
  * machine.h - THE machine description: one table of rows -> resolved addresses and interrupts.
  *
- * The bus, interrupt routing, device tree, memory map and command line all read a struct machine;
- * no address, port or GSI of a device is written down anywhere else.
+ * The bus, interrupt routing, device tree, ACPI and MP tables, memory map and command line all read a
+ * struct machine; no address, port or GSI of a device is written down anywhere else.
  */
 #ifndef VMM_MACHINE_H
 #define VMM_MACHINE_H
@@ -71,7 +71,7 @@ struct machine_row {
 enum { MACHINE_TEST_ROWS = 2 };
 extern const struct machine_row machine_test_rows[MACHINE_TEST_ROWS];
 
-/* What a row became. Every interrupt is edge-triggered and active high. */
+/* What a row became. Every interrupt is edge-triggered and active high (the SCI is never raised). */
 struct machine_device {
 	const char *name; /* as in its row */
 	const char *part; /* "16550A" */
