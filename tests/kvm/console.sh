@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The console loses and reorders nothing, whatever standard input and output are, and never holds up
 # the VM's end.
-# shellcheck disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 

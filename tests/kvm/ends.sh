@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every way a VM ends has its exit status and says so in one line.
-# shellcheck disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 
@@ -142,7 +142,7 @@ case_a_signal_during_set_up_is_never_lost() {
 		[ $((i % 3)) != 1 ] || wait_for grep -q kvm-vcpu "/proc/$pid/maps"
 		kill -s TERM "$pid"
 		finish
-		[ $status = 143 ] || ended 116 'killed (SIGTERM)'
+		[ "$status" = 143 ] || ended 116 'killed (SIGTERM)'
 	done
 }
 

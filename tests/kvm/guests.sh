@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Every test kernel passes on the real thing: what each finds is in its own output.
-# shellcheck disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 
-# passed N: that many PASS lines and no FAIL, and the kernel's own sum says so too.
+# passed N: that many PASS and no FAIL, and the kernel's own sum says so too. What the hostile kernel
+# sent to the debug console may stand before a PASS: the two devices' output is not put in order.
 passed() {
 	ended 0 'exit code 0 (exit port)'
-	! grep '^FAIL ' "$case_dir/out" || fail 'a check of the kernel failed'
-	same 'PASS lines' "$(grep -c '^PASS ' "$case_dir/out")" "$1"
+	! grep 'FAIL ' "$case_dir/out" || fail 'a check of the kernel failed'
+	same 'PASS lines' "$(grep -cE '^\.*PASS ' "$case_dir/out")" "$1"
 	printed "^$1 passed, 0 failed\$"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The hammer: each option does what it says, and every access is counted once. How many a second that
 # is, no test here asks.
-# shellcheck disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 

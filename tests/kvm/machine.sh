@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # CPUs and memory: as many as asked for, where the guest looks for them, or a refusal.
-# shellcheck disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # --stats and --stats=json: every number is what the guest did.
-# shellcheck disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 

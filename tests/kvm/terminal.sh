@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a terminal: raw while the VM runs, keys that end it, and the mode as before however it ends.
 # pty itself fails when the mode differs afterwards.
-# shellcheck disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 
