@@ -87,11 +87,11 @@ static inline bool fake_chr_put(struct char_backend *be, uint8_t byte)
 	return true;
 }
 
-static inline bool fake_chr_has_room(const struct char_backend *be)
+static inline size_t fake_chr_room(const struct char_backend *be)
 {
 	const char *base = (const char *)be - offsetof(struct fake_env, chr);
 
-	return ((const struct fake_env *)(const void *)base)->room > 0;
+	return ((const struct fake_env *)(const void *)base)->room;
 }
 
 static inline void fake_chr_input_wanted(struct char_backend *be)
@@ -115,7 +115,7 @@ static inline void fake_env_init(struct fake_env *f)
 		.timer = {.arm = fake_timer_arm},
 		.deadline_ns = INT64_MAX,
 		.chr = {.put = fake_chr_put,
-			.has_room = fake_chr_has_room,
+			.room = fake_chr_room,
 			.input_wanted = fake_chr_input_wanted},
 		.room = FAKE_OUT_MAX,
 		.power = {.end = fake_power_end},

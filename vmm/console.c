@@ -45,13 +45,13 @@ static bool port_put(struct char_backend *be, uint8_t byte)
 	return true;
 }
 
-static bool port_has_room(const struct char_backend *be)
+static size_t port_room(const struct char_backend *be)
 {
 	/* container_of() would drop the const */
 	const struct console_port *port =
 		(const void *)((const char *)be - offsetof(struct console_port, be));
 
-	return atomic_load(&port->head) - atomic_load(&port->tail) < CONSOLE_RING_BYTES;
+	return CONSOLE_RING_BYTES - (atomic_load(&port->head) - atomic_load(&port->tail));
 }
 
 static void port_input_wanted(struct char_backend *be)
@@ -73,7 +73,7 @@ struct console_port *console_port_add(struct console *con)
 		return NULL;
 	port->be = (struct char_backend){
 		.put = port_put,
-		.has_room = port_has_room,
+		.room = port_room,
 		.input_wanted = port_input_wanted,
 	};
 	port->console = con;

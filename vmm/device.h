@@ -44,7 +44,8 @@ struct timer_line {
 struct char_backend {
 	/* Takes one byte of output; false when there is no room (tx_room is called when there is). */
 	bool (*put)(struct char_backend *be, uint8_t byte);
-	bool (*has_room)(const struct char_backend *be);
+	/* Bytes that put takes for certain: only put makes it less. */
+	size_t (*room)(const struct char_backend *be);
 	/* The device's rx_room grew: input held back may be offered again. */
 	void (*input_wanted)(struct char_backend *be);
 };
@@ -86,8 +87,8 @@ struct device_class {
 	size_t state_size;
 	uint8_t max_access; /* bytes; the bus splits wider accesses. 0 means 8. */
 	/*
-	 * Writes to the first so many bytes of range 0 may come late, though before any other access by
-	 * the same vCPU: KVM may collect them without an exit.
+	 * Writes to the first so many bytes of each range may come late, though before any other access
+	 * of the same vCPU that exits: KVM may collect them.
 	 */
 	uint8_t coalesce_len;
 	bool self_locked; /* ops need no lock: the device synchronises itself */
@@ -96,6 +97,17 @@ struct device_class {
 	void (*fini)(struct device *dev);                              /* may be NULL */
 	uint64_t (*read)(struct device *dev, struct io_at at);
 	void (*write)(struct device *dev, struct io_at at, uint64_t val);
+	/*
+	 * The range as memory: true, with all its bytes in ret, when until the next op the guest can tell
+	 * no difference between reading the device and reading these bytes: reads have no effect that
+	 * shows. The guest may then be given a page with them, where reading costs no exit. late: so many
+	 * writes may have been collected (coalesce_len) from a guest that saw nothing but this page;
+	 * false unless all of them can be taken. May be NULL; changes nothing.
+	 *
+	 * The device does not see such reads. One that lets input in once the guest polls for it may say
+	 * true all the same: who shows the page sees to it that the guest is looked at again.
+	 */
+	bool (*shadow)(struct device *dev, uint8_t range, size_t late, uint8_t *ret);
 	void (*kick)(struct device *dev, unsigned queue);
 	void (*expire)(struct device *dev); /* the timer_line's deadline passed */
 	const struct char_ops *chr;         /* NULL unless a character device */

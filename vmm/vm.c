@@ -45,10 +45,10 @@ static bool null_put(struct char_backend *be, uint8_t byte)
 	return true;
 }
 
-static bool null_has_room(const struct char_backend *be)
+static size_t null_room(const struct char_backend *be)
 {
 	(void)be;
-	return true;
+	return SIZE_MAX;
 }
 
 static void null_input_wanted(struct char_backend *be)
@@ -164,9 +164,10 @@ static int build_device(struct vm *vm, unsigned i, bool stdio, struct diag *diag
 	if (port)
 		port->dev = vm->device[i];
 	/* A host that lacks it makes an exit of each write, which is slower and no error. */
-	if (row->cls->coalesce_len && vm->coalesced.ring)
-		coalesced_add(&vm->coalesced, row->range[0].space, row->range[0].first,
-			      row->cls->coalesce_len);
+	for (unsigned k = 0; k < row->nr_ranges; k++)
+		if (row->cls->coalesce_len && vm->coalesced.ring)
+			coalesced_add(&vm->coalesced, row->range[k].space, row->range[k].first,
+				      row->cls->coalesce_len);
 	return 0;
 }
 
@@ -388,7 +389,7 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->power.end = power_end;
 	vm->null_backend = (struct char_backend){
 		.put = null_put,
-		.has_room = null_has_room,
+		.room = null_room,
 		.input_wanted = null_input_wanted,
 	};
 	pthread_mutex_init(&vm->end_lock, NULL);

@@ -20,10 +20,14 @@
  * refused before loopback was entered wait aside until it is left, rather than loop; OUT2 gates the
  * interrupt in loopback too, where the pin of a discrete chip would be inactive.
  *
+ * The registers may be in several ranges, say ports and memory. The range that is used first has them
+ * until reset, and in the others nothing is there, so that a guest that looks in both finds one chip.
+ *
  * Uses of device_env: irq and chr, both required. Threads: any vCPU (read, write) and the event
  * thread (char_ops); the device's lock is held around each op.
  */
 #include <assert.h>
+#include <string.h>
 
 #include "device.h"
 #include "devices/classes.h"
@@ -38,6 +42,9 @@ enum {
 	 * and firmware sets them; 0 would have a guest that derives the rate divide by zero.
 	 */
 	DIVISOR_POWER_ON = 12,
+
+	REGISTERS = 8,
+	RANGE_NONE = UINT8_MAX, /* no range was used yet */
 };
 
 /* What asks for an interrupt, in order of priority (Table IV): the lowest set bit shows in IIR. */
@@ -63,6 +70,7 @@ struct uart {
 	uint8_t rx_polls;  /* looks for input on end, at most RX_POLLS */
 	bool thre_pending; /* THRE's interrupt asks: THRE rose and nothing has reset it since */
 	bool irq_level;    /* what irq was last told */
+	uint8_t range;     /* the one that has the registers, or RANGE_NONE */
 };
 
 static struct uart *uart_of(struct device *dev)
@@ -344,20 +352,23 @@ static void uart_modem_update(struct uart *uart)
 
 /* The other registers. */
 
+static uint8_t uart_iir(const struct uart *uart, unsigned causes)
+{
+	uint8_t fifo = uart_fifo_mode(uart) ? IIR_FIFO : 0;
+
+	return fifo | (causes ? cause_iir[__builtin_ctz(causes)] : IIR_NONE);
+}
+
 static uint8_t uart_iir_read(struct uart *uart)
 {
 	unsigned causes = uart_causes(uart);
-	unsigned top = causes & -causes;
-	uint8_t fifo = uart_fifo_mode(uart) ? IIR_FIFO : 0;
 
 	uart_burst_end(uart);
-	if (!causes)
-		return fifo | IIR_NONE;
-	if (top == CAUSE_THRE) { /* only when it is what the guest is shown */
+	if ((causes & -causes) == CAUSE_THRE) { /* only when it is what the guest is shown */
 		uart->thre_pending = false;
 		uart_irq_update(uart);
 	}
-	return fifo | cause_iir[__builtin_ctz(top)];
+	return uart_iir(uart, causes);
 }
 
 static void uart_ier_write(struct uart *uart, uint8_t val)
@@ -458,11 +469,21 @@ static uint8_t uart_msr_read(struct uart *uart)
 
 /* The device interface. */
 
+/* Whether the registers are in that range; the first to be used has them. */
+static bool uart_is_in(struct uart *uart, uint8_t range)
+{
+	if (uart->range == RANGE_NONE)
+		uart->range = range;
+	return uart->range == range;
+}
+
 static uint64_t uart_read(struct device *dev, struct io_at at)
 {
 	struct uart *uart = uart_of(dev);
 	bool dlab = uart->lcr & LCR_DLAB;
 
+	if (!uart_is_in(uart, at.range))
+		return UINT8_MAX;
 	uart_rx_poll(uart, at.off, dlab);
 	switch (at.off) {
 	case RBR_THR: return dlab ? uart->dll : uart_rbr_read(uart);
@@ -483,6 +504,8 @@ static void uart_write(struct device *dev, struct io_at at, uint64_t val)
 	bool dlab = uart->lcr & LCR_DLAB;
 	uint8_t byte = (uint8_t)val;
 
+	if (!uart_is_in(uart, at.range))
+		return;
 	if (at.off == RBR_THR && !dlab)
 		uart_rx_poll_sent(uart);
 	else
@@ -506,6 +529,37 @@ static void uart_write(struct device *dev, struct io_at at, uint64_t val)
 	case SCR: uart->scr = byte; break;
 	default: device_guest_error(dev, at); /* LSR and MSR are for reading (8.4) */
 	}
+}
+
+/*
+ * Whether reads have no effect that shows. What uart_burst_end() does in them, and whether THRE's
+ * interrupt is pending, shows only with ETBEI, and its rise starts both anew.
+ */
+static bool uart_reads_quiet(const struct uart *uart)
+{
+	return uart->ier == 0 && !(uart->lcr & LCR_DLAB) && !uart_looped(uart) &&
+	       uart->rx.count == 0 && uart->lsr_err == 0 && !(uart->msr & MSR_DELTAS);
+}
+
+static bool uart_shadow(struct device *dev, uint8_t range, size_t late, uint8_t *ret)
+{
+	const struct uart *uart = uart_of(dev);
+
+	if (uart->range != RANGE_NONE && uart->range != range) {
+		memset(ret, UINT8_MAX, REGISTERS);
+		return true;
+	}
+	if (!uart_reads_quiet(uart) || !uart_tx_idle(uart) || uart->chr->room(uart->chr) < late)
+		return false;
+	ret[RBR_THR] = 0;
+	ret[IER] = 0;
+	ret[IIR_FCR] = uart_iir(uart, 0);
+	ret[LCR] = uart->lcr;
+	ret[MCR] = uart->mcr;
+	ret[LSR] = LSR_THRE | LSR_TEMT;
+	ret[MSR] = uart->msr;
+	ret[SCR] = uart->scr;
+	return true;
 }
 
 static size_t uart_op_rx_room(struct device *dev)
@@ -555,6 +609,7 @@ static void uart_power_on(struct uart *uart)
 	uart->thre_pending = false;
 	uart->rx_polls = 0;
 	uart_burst_end(uart);
+	uart->range = RANGE_NONE;
 }
 
 static int uart_init(struct device *dev, const struct device_env *env)
@@ -593,5 +648,6 @@ const struct device_class serial_16550_class = {
 	.reset = uart_reset,
 	.read = uart_read,
 	.write = uart_write,
+	.shadow = uart_shadow,
 	.chr = &uart_char_ops,
 };
