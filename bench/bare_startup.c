@@ -30,25 +30,25 @@ static void set_cpuid_and_msrs(int kvm, int vcpu)
 	struct kvm_cpuid2 *cpuid =
 		calloc(1, sizeof(*cpuid) + CPUID_MAX * sizeof(cpuid->entries[0]));
 	struct kvm_msr_list *list = calloc(1, sizeof(*list) + MSR_MAX * sizeof(uint32_t));
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry[2];
-	} msrs = {.head.nmsrs = 2,
-		  .entry = {{.index = 0x1a0, .data = 1}, {.index = 0x2ff, .data = 0x806}}};
+	struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + 2 * sizeof(msrs->entries[0]));
 	struct kvm_lapic_state lapic;
 
-	if (!cpuid || !list)
+	if (!cpuid || !list || !msrs)
 		exit(2);
+	msrs->nmsrs = 2;
+	msrs->entries[0] = (struct kvm_msr_entry){.index = 0x1a0, .data = 1};
+	msrs->entries[1] = (struct kvm_msr_entry){.index = 0x2ff, .data = 0x806};
 	cpuid->nent = CPUID_MAX;
 	must(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid), "KVM_GET_SUPPORTED_CPUID");
 	list->nmsrs = MSR_MAX;
 	must(ioctl(kvm, KVM_GET_MSR_INDEX_LIST, list), "KVM_GET_MSR_INDEX_LIST");
 	must(ioctl(vcpu, KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2");
-	must(ioctl(vcpu, KVM_SET_MSRS, &msrs), "KVM_SET_MSRS");
+	must(ioctl(vcpu, KVM_SET_MSRS, msrs), "KVM_SET_MSRS");
 	must(ioctl(vcpu, KVM_GET_LAPIC, &lapic), "KVM_GET_LAPIC");
 	must(ioctl(vcpu, KVM_SET_LAPIC, &lapic), "KVM_SET_LAPIC");
 	free(cpuid);
 	free(list);
+	free(msrs);
 }
 
 static void set_registers(int vcpu, uint32_t entry)

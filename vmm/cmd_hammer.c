@@ -219,7 +219,7 @@ struct summary {
 
 static struct summary summarise(const struct hammer_result *res)
 {
-	double rate[HAMMER_PAIRS], other[HAMMER_PAIRS], ratio[HAMMER_PAIRS];
+	double rate[HAMMER_PAIRS] = {0}, other[HAMMER_PAIRS] = {0}, ratio[HAMMER_PAIRS] = {0};
 	const unsigned n = res->nr_pairs;
 
 	for (unsigned i = 0; i < n; i++) {

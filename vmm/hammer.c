@@ -271,7 +271,7 @@ static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 			chunks = 1;
 	} else if (h->opts->count > WARM_UP + HAMMER_CHUNK) {
 		/* Less the warm-up and a chunk, so that pairs end before the guest. */
-		chunks = (double)((h->opts->count - WARM_UP - HAMMER_CHUNK) / chunk_pairs);
+		chunks = (double)(h->opts->count - WARM_UP - HAMMER_CHUNK) / (double)chunk_pairs;
 	} else {
 		chunks = 0;
 	}

@@ -10,7 +10,7 @@
 
 #include "mem.h"
 
-enum { MIB = 1 << 20 };
+#define MIB  (UINT64_C(1) << 20)
 #define HIGH (UINT64_C(1) << 32)
 
 static struct guest_mem mem;

@@ -178,7 +178,8 @@ static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag
 		{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
 		{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_DEF_TYPE_ENABLE_WB},
 	};
-	AUTO_FREE struct kvm_msr_list *list = calloc(1, sizeof(*list) + MSR_INDEX_MAX * 4);
+	AUTO_FREE struct kvm_msr_list *list =
+		calloc(1, sizeof(*list) + MSR_INDEX_MAX * sizeof(list->indices[0]));
 	AUTO_FREE struct kvm_msrs *msrs =
 		calloc(1, sizeof(*msrs) + ARRAY_SIZE(wanted) * sizeof(msrs->entries[0]));
 
@@ -186,6 +187,7 @@ static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag
 		return diag_set(diag, -ENOMEM, "MSR list");
 	list->nmsrs = MSR_INDEX_MAX;
 	if (ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, list) < 0)
+		/* cppcheck-suppress memleak ; it does not know the cleanup attribute */
 		return diag_set(diag, -errno, "KVM_GET_MSR_INDEX_LIST");
 	for (size_t w = 0; w < ARRAY_SIZE(wanted); w++)
 		for (uint32_t i = 0; i < list->nmsrs; i++)
