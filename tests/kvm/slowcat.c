@@ -3,16 +3,18 @@
  * the pipe as small as it gets, waits until it is full, then for STALL_S more, and reads in small
  * pieces from then on.
  *
- *   --until-full   ends once the pipe is full, and reads nothing
+ *   --until-full   reads nothing, and ends once the pipe is full and has got no more for STILL_MS:
+ *                  its writer has tried and failed
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { STALL_S = 2, PIECE_BYTES = 500, LOOK_MS = 5 };
+enum { STALL_S = 2, PIECE_BYTES = 500, LOOK_MS = 5, STILL_MS = 500 };
 
 /* Whether a writer would have to wait. True as well when there is no writer any more. */
 static bool is_full_or_ended(void)
@@ -27,6 +29,16 @@ static bool is_full_or_ended(void)
 	return full || (in.revents & POLLHUP);
 }
 
+static void wait_until_still(void)
+{
+	int before = -1, bytes = 0;
+
+	while (ioctl(STDIN_FILENO, FIONREAD, &bytes) == 0 && bytes != before) {
+		before = bytes;
+		poll(NULL, 0, STILL_MS);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const bool reads = argc < 2 || strcmp(argv[1], "--until-full") != 0;
@@ -39,8 +51,10 @@ int main(int argc, char **argv)
 	}
 	while (!is_full_or_ended())
 		poll(NULL, 0, LOOK_MS);
-	if (!reads)
+	if (!reads) {
+		wait_until_still();
 		return 0;
+	}
 	sleep(STALL_S);
 	while ((n = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
 		if (write(STDOUT_FILENO, buf, (size_t)n) != n)
