@@ -187,7 +187,6 @@ static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag
 		return diag_set(diag, -ENOMEM, "MSR list");
 	list->nmsrs = MSR_INDEX_MAX;
 	if (ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, list) < 0)
-		/* cppcheck-suppress memleak ; it does not know the cleanup attribute */
 		return diag_set(diag, -errno, "KVM_GET_MSR_INDEX_LIST");
 	for (size_t w = 0; w < ARRAY_SIZE(wanted); w++)
 		for (uint32_t i = 0; i < list->nmsrs; i++)
