@@ -116,10 +116,11 @@ static int step_send(struct session *s, const char *text)
 {
 	while (*text) {
 		char byte = *text++;
-		unsigned code;
 
-		if (byte == '\\' && sscanf(text, "x%2x", &code) == 1) {
-			byte = (char)code;
+		if (byte == '\\' && text[0] == 'x' && text[1] && text[2]) {
+			const char hex[] = {text[1], text[2], '\0'};
+
+			byte = (char)strtoul(hex, NULL, 16);
 			text += 3;
 		}
 		if (write(s->other, &byte, 1) != 1)

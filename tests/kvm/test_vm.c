@@ -80,7 +80,7 @@ static void run_once(const struct vm_opts *opts)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	struct diag diag = {0};
-	struct vm_end end;
+	struct vm_end end = {0};
 
 	assert_non_null(vm);
 	if (vm_init(vm, opts, &diag) < 0 || vm_run(vm, &end, &diag) < 0)

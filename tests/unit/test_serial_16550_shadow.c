@@ -251,7 +251,7 @@ static void twins_step(struct twins *t)
 	case 3: both_write(t, FCR, byte); break;
 	case 4: both_write(t, LCR, byte); break;
 	case 5: both_write(t, MCR, byte); break;
-	case 6: both_get_room(t, pick(t, 3) * 10); break;
+	case 6: both_get_room(t, (size_t)pick(t, 3) * 10); break;
 	case 7:
 		rx_bytes(t->read, &byte, 1);
 		rx_bytes(t->left, &byte, 1);
@@ -308,8 +308,9 @@ static void reading_the_shown_registers_changes_nothing(void **state)
 	struct twins t = {.read = *state, .rng = 0x5eed0f16550a0001};
 	void *other = NULL;
 
-	assert_int_equal(rig_setup(&other), 0);
-	t.left = other;
+	if (rig_setup(&other) != 0)
+		fail_msg("no second rig");
+	t.left = other ? other : t.read;
 	for (unsigned i = 0; i < 300000; i++) {
 		twins_step(&t);
 		one_is_read(&t);
