@@ -117,7 +117,9 @@ case_an_output_nobody_will_ever_read_ends_the_vm() {
 
 case_an_output_that_takes_no_more_ends_the_vm() {
 	status=0
-	timeout -k 10 "$limit_s" "$TOLLGATE" run -p exit=0 "$(kernel exits)" >/dev/full 2>"$case_dir/err" || status=$?
+	# More than the ring holds, so that the guest cannot be through before the first write fails.
+	timeout -k 10 "$limit_s" "$TOLLGATE" run -p flood=100000000 "$(kernel console)" >/dev/full 2>"$case_dir/err" ||
+		status=$?
 	ended 116 'killed (stdout takes no more)'
 }
 
