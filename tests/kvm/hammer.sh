@@ -117,7 +117,7 @@ case_a_signal_ends_it_at_once() {
 		for how in --out --hit; do
 			start hammer $how --seconds 100000
 			wait_for grep -q kvm-vcpu "/proc/$pid/maps"
-			wait_for grep -qx vcpu0 /proc/"$pid"/task/*/comm
+			wait_for runs_a_vcpu
 			kill -s $signal "$pid"
 			finish
 			same 'exit status' "$status" 116

@@ -85,6 +85,12 @@ wait_for() {
 	done
 }
 
+# Whether what start() started has its first vCPU's thread. A function, because the threads that are
+# there must be looked for anew each time.
+runs_a_vcpu() {
+	grep -qx vcpu0 /proc/"$pid"/task/*/comm
+}
+
 # Waits until the guest has printed TEXT.
 wait_for_output() {
 	wait_for grep -qF -- "$1" "$case_dir/out"
