@@ -88,14 +88,14 @@ static void remedy_place(const struct hammer_opts *o, struct diag *diag)
 	if (o->space == IOBUS_PIO)
 		diag_remedy(diag, "--port 0xa00 is free");
 	else
-		diag_remedy(diag, "--mmio %#" PRIx64 " is free", LAYOUT_MMIO_GPA);
+		diag_remedy(diag, "--mmio %#" PRIx64 " is free", LAYOUT_MMIO_END);
 }
 
 static int add_ranges(struct hammer *h, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
 	AUTO_FREE struct iobus_range *range = calloc(o->ranges + 1, sizeof(*range));
-	uint64_t first = o->space == IOBUS_PIO ? PIO_RANGES_FIRST : LAYOUT_MMIO_GPA;
+	uint64_t first = o->space == IOBUS_PIO ? PIO_RANGES_FIRST : LAYOUT_MMIO_END;
 	int r;
 
 	if (!range)
