@@ -58,12 +58,13 @@ case_panic_is_told_from_power_off() {
 case_acpi_s5_powers_off() {
 	local pm1a
 	pm1a=$("$TOLLGATE" machine --json | jq '.devices[] | select(.name == "pm0").ranges[0].first')
-	# mov dx, PM1a_CNT; mov ax, SLP_TYP 5 and SLP_EN; out dx, ax; hlt
-	{
-		printf '\xba' && le16 $((pm1a + 4))
-		printf '\xb8' && le16 $((5 << 10 | 1 << 13))
-		printf '\xef\xf4'
-	} >s5
+	assemble s5 <<-END
+		.code16
+		mov \$$pm1a + 4, %dx # PM1a_CNT
+		mov \$5 << 10 | 1 << 13, %ax # SLP_TYP, SLP_EN
+		out %ax, %dx
+		hlt
+	END
 	tollgate run --flat 0x7c00,real s5
 	ended 0 'power off (ACPI S5)'
 }
@@ -85,8 +86,10 @@ case_triple_faults_are_told() {
 }
 
 case_what_kvm_cannot_emulate_is_a_kvm_error() {
-	# mov eax, 0xd0000000; jmp rax: no instruction can be fetched from where no memory is
-	printf '\xb8\x00\x00\x00\xd0\xff\xe0' >stray
+	assemble stray <<-'END'
+		mov $0xc8000000, %eax
+		jmp *%rax # no instruction can be fetched from where no memory is
+	END
 	tollgate run --flat 0x100000 stray
 	ended 115 'KVM error (KVM_EXIT_INTERNAL_ERROR)'
 }

@@ -61,11 +61,43 @@ case_memory_goes_on_behind_the_hole() {
 	printed ' 0x100000000-0x1003fffff +4096 KiB +usable$'
 }
 
+# The boot's page tables end at 4 GiB; the third of them, the PDPT, gets a page directory more.
+case_memory_behind_the_hole_is_memory_of_its_own() {
+	assemble code <<-'END'
+		.equ PDPT, 0xa000
+		.equ DIRECTORY, 0x10000
+		mov $0x100000083, %rax # 2 MiB at 4 GiB, writable, present
+		mov %rax, DIRECTORY
+		movq $DIRECTORY + 3, PDPT + 4 * 8
+		mov $0x100000000, %rbx
+		mov $0x5441ac6e1f6a7e05, %rax
+		mov %rax, (%rbx)
+		mov $1, %cl
+		cmp %rax, (%rbx)
+		jne 1f
+		mov $2, %cl
+		cmp %rax, 0 # at the bottom
+		je 1f
+		mov $3, %cl
+		mov $0xbffffff8, %ebx # before the hole
+		cmp %rax, (%rbx)
+		je 1f
+		mov $0, %cl
+		1: mov %cl, %al
+		out %al, $0xf4
+		hlt
+	END
+	tollgate run --mem 3076M --flat 0x100000 code
+	ended 0 'exit code 0 (exit port)'
+}
+
 # Kilobytes of guest memory that the VMM has touched while a guest sleeps.
 touched_kb() {
 	start run "$@" "$(kernel hang)"
 	wait_for_output 'hang: hlt'
-	sed -nE 's/^RssShmem:\s+([0-9]+) kB/\1/p' "/proc/$pid/status" >touched
+	# smaps walks the pages; the counters of /proc/PID/status lag behind by some dozens a CPU.
+	awk '/^[0-9a-f]+-/ { ram = /memfd:guest-ram/ } /^Rss:/ && ram { n += $2 } END { print n + 0 }' \
+		"/proc/$pid/smaps" >touched
 	kill -s TERM "$pid"
 	finish
 	ended 116 'killed (SIGTERM)'
@@ -78,12 +110,25 @@ case_prealloc_touches_all_memory_and_nothing_else_does() {
 	[ "$(cat touched)" -lt 16384 ] || fail "$(cat touched) KiB were touched without --prealloc"
 }
 
+huge_pages=/sys/kernel/mm/hugepages/hugepages-2048kB
+
 free_huge_pages() {
-	cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages
+	cat $huge_pages/free_hugepages
+}
+
+# Reserves 32 huge pages while a case runs, where that is allowed.
+reserve_huge_pages() {
+	local before
+	[ -w $huge_pages/nr_hugepages ] || return 0
+	before=$(cat $huge_pages/nr_hugepages)
+	# shellcheck disable=SC2064 # as it was before
+	trap "echo $before >$huge_pages/nr_hugepages" EXIT
+	echo $((before + 32)) >$huge_pages/nr_hugepages
 }
 
 case_huge_pages_are_used_where_they_are_reserved() {
-	[ "$(free_huge_pages)" -ge 32 ] || skip 'fewer than 32 huge pages of 2 MiB are reserved here'
+	reserve_huge_pages
+	[ "$(free_huge_pages)" -ge 32 ] || skip '32 huge pages of 2 MiB cannot be reserved here'
 	tollgate run --mem 64M --hugepages --prealloc
 	ended 0 'exit code 0 (exit port)'
 }

@@ -198,7 +198,7 @@ case_hammer_values() {
 	refused "--mmio '0x100000000' is not a number from " '' hammer --mmio 0x100000000
 	refused '--width 3: ports take 1, 2 or 4 bytes' '' hammer --width 3
 	refused '--width 8: ports take 1, 2 or 4 bytes' '' hammer --width 8
-	refused '--width 3: 1, 2, 4 or 8 bytes' '' hammer --width 3 --mmio 0xd0000000
+	refused '--width 3: 1, 2, 4 or 8 bytes' '' hammer --width 3 --mmio 0xe0000000
 	refused '--port 0xffff: 2 bytes pass the last port' '' hammer --port 0xffff --width 2
 	refused "--count '0' is not a number" '' hammer --count 0
 	refused "--seconds '0.05' is not a number from 0.1 up" '' hammer --seconds 0.05
@@ -214,12 +214,12 @@ case_hammered_places_that_are_taken() {
 	refused "port ranges of 'serial0' (0x3f8 to 0x3ff) and 'hammer' (0x3fc to 0x3fc) overlap" \
 		'--port 0xa00 is free' hammer --port 0x3fc
 	refused "port ranges of 'hammer' (0x4ff to 0x502) and 'exit0'" '--port 0xa00 is free' hammer --port 0x4ff --width 4
-	refused "MMIO ranges of 'hammer' (0xd0100fdc to 0xd0100fe3) and 'scratch0'" '--mmio 0xd0000000 is free' \
+	refused "MMIO ranges of 'hammer' (0xd0100fdc to 0xd0100fe3) and 'scratch0'" '--mmio 0xe0000000 is free' \
 		hammer --test-device --mmio 0xd0100fdc --width 8
 	refused '--port 0x43 is taken by pit inside KVM' '--port 0xa00 is free' hammer --port 0x43
-	refused '--mmio 0xfee00000 is taken by lapic inside KVM' '--mmio 0xd0000000 is free' hammer --mmio 0xfee00000
+	refused '--mmio 0xfee00000 is taken by lapic inside KVM' '--mmio 0xe0000000 is free' hammer --mmio 0xfee00000
 	refused '--mmio 0xfebffffc is taken by ioapic inside KVM' '' hammer --mmio 0xfebffffc --width 8
-	refused '--mmio 0x1000 is guest memory' '--mmio 0xd0000000 is free' hammer --mmio 0x1000
+	refused '--mmio 0x1000 is guest memory' '--mmio 0xe0000000 is free' hammer --mmio 0x1000
 	refused '--mmio 0x3fffffc is guest memory' '' hammer --mmio 0x3fffffc --width 8 # half of it
 }
 
@@ -244,20 +244,15 @@ case_files_that_may_not_be_opened() {
 unprivileged=()
 [ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 
-need_unprivileged() {
-	"${unprivileged[@]}" test -x "$TOLLGATE" || skip 'an unprivileged user cannot run what was built here'
-	chmod 755 . "$work" "$case_dir"
-}
-
 case_a_kernel_that_may_not_be_read() {
-	need_unprivileged
+	share_with "${unprivileged[@]}"
 	install -m 0 "$(kernel exits)" secret
 	refused_with "${unprivileged[@]}" "$TOLLGATE" run secret
 	says "open kernel 'secret': Permission denied"
 }
 
 case_kvm_that_may_not_be_opened() {
-	need_unprivileged
+	share_with "${unprivileged[@]}"
 	! "${unprivileged[@]}" test -w /dev/kvm || skip 'every user may open /dev/kvm here'
 	refused_with "${unprivileged[@]}" "$TOLLGATE" run
 	says 'open /dev/kvm: Permission denied' 'run as root, or give your user access'

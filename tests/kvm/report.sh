@@ -56,8 +56,13 @@ case_the_exit_that_ended_the_vm_is_the_last() {
 
 # Registers show the state behind the access, so that a debugger's next step is the guest's.
 case_rip_is_behind_the_access_that_ended_the_vm() {
-	# mov eax, 0x12345678; mov dx, 0x505; mov al, 1; out dx, al; then what RIP must point to
-	printf '\xb8\x78\x56\x34\x12\x66\xba\x05\x05\xb0\x01\xee\xde\xad\xbe\xef' >code
+	assemble code <<-'END'
+		mov $0x12345678, %eax
+		mov $0x505, %dx # pvpanic
+		mov $1, %al
+		out %al, %dx
+		.byte 0xde, 0xad, 0xbe, 0xef # what RIP must point to
+	END
 	tollgate run --flat 0x100000 code
 	ended 112 'panic (pvpanic)'
 	same rip "$(reported rip)" 000000000010000c
@@ -77,15 +82,22 @@ case_a_triple_fault_is_found_by_rip() {
 }
 
 case_a_kvm_error_says_what_kvm_said() {
-	printf '\xb8\x00\x00\x00\xd0\xff\xe0' >stray
+	assemble stray <<-'END'
+		mov $0xc8000000, %eax
+		jmp *%rax
+	END
 	tollgate run --flat 0x100000 stray
 	complained '^  KVM_EXIT_INTERNAL_ERROR, sub-error 1: EMULATION: ' '^  INTERNAL_ERROR +1$' \
-		'^  instruction bytes at 0xd0000000: not in guest RAM$'
-	same rip "$(reported rip)" 00000000d0000000
+		'^  instruction bytes at 0xc8000000: not in guest RAM$'
+	same rip "$(reported rip)" 00000000c8000000
 }
 
 case_real_mode_is_named_and_its_bytes_found_by_cs() {
-	printf '\xea\x05\x00\xc0\x07\xeb\xfe' >code # jmp 07c0:0005; there: jmp to itself
+	assemble code <<-'END'
+		.code16
+		ljmp $0x7c0, $5
+		jmp . # at 07c0:0005
+	END
 	tollgate run --timeout 0.5 --flat 0x7c00,real code
 	complained '^  real mode$' '^  cs 07c0 base 0000000000007c00 ' \
 		'^  instruction bytes at 0x7c05: eb fe 00'
