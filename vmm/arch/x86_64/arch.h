@@ -70,10 +70,4 @@ int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry 
  */
 void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
 
-/*
- * Linear address -> the bytes there, through KVM_TRANSLATE. Returns how many of len were read.
- */
-size_t arch_vcpu_read_linear(int vcpu_fd, const struct guest_mem *mem, uint64_t linear,
-			     uint8_t *buf, size_t len);
-
 #endif

@@ -10,8 +10,9 @@
 
 enum { INSN_BYTES = 16, PAGE_BYTES = 4096 };
 
-size_t arch_vcpu_read_linear(int vcpu_fd, const struct guest_mem *mem, uint64_t linear,
-			     uint8_t *buf, size_t len)
+/* Linear address -> the bytes there, through KVM_TRANSLATE. Returns how many of len were read. */
+static size_t read_linear(int vcpu_fd, const struct guest_mem *mem, uint64_t linear, uint8_t *buf,
+			  size_t len)
 {
 	size_t done = 0;
 
@@ -53,7 +54,7 @@ static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, cons
 {
 	char text[96];
 	uint8_t code[INSN_BYTES];
-	size_t n = arch_vcpu_read_linear(vcpu_fd, mem, linear, code, sizeof(code));
+	size_t n = read_linear(vcpu_fd, mem, linear, code, sizeof(code));
 
 	fprintf(out, "%sinstruction bytes at %#" PRIx64 ":", indent, linear);
 	for (size_t i = 0; i < n; i++)
