@@ -5,7 +5,8 @@
  *
  * Threads: iobus calls read and write on any vCPU thread, the event thread calls expire, rx and
  * tx_room. Each of these runs with the device's lock held (device_lock()), unless the class sets
- * self_locked; a device's op therefore never takes that lock itself. kick runs without the lock.
+ * self_locked; a device's op therefore never takes that lock itself. kick runs without the lock, on the
+ * device's I/O thread.
  * Everything in device_env may be called from any op.
  */
 #ifndef VMM_DEVICE_H
@@ -16,9 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/diag.h"
 #include "vm_end.h"
 
 struct device;
+struct event_loop;
 struct guest_mem;
 
 #define NS_PER_S  INT64_C(1000000000)
@@ -32,6 +35,15 @@ struct clock_src {
 /* One interrupt input of the interrupt controller. */
 struct irq_line {
 	void (*set)(struct irq_line *irq, bool level);
+	void (*pulse)(struct irq_line *irq); /* up and down: one edge */
+};
+
+/*
+ * Work for a device's I/O thread: ring() returns at once, and device_class.kick runs there soon after,
+ * once for one or more rings. A doorbell that KVM answers itself (KVM_IOEVENTFD) ends in the same place.
+ */
+struct doorbell {
+	void (*ring)(struct doorbell *bell, unsigned queue);
 };
 
 /* A one-shot timer; when it expires the event thread calls device_class.expire. */
@@ -77,7 +89,11 @@ struct device_env {
 	struct timer_line *timer;
 	struct char_backend *chr;
 	struct power *power;
-	const void *conf; /* class-specific; see the class's declaration in devices/classes.h */
+	struct doorbell *doorbell;
+	struct event_loop
+		*loop;     /* of the device's own I/O thread, which does not run yet in init */
+	struct diag *diag; /* for init: why it fails; NULL afterwards */
+	const void *conf;  /* class-specific; see the class's declaration in devices/classes.h */
 };
 
 struct device_class {

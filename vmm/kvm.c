@@ -132,9 +132,19 @@ static void irq_line_set(struct irq_line *line, bool level)
 	ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
 }
 
+static void irq_line_pulse(struct irq_line *line)
+{
+	irq_line_set(line, true);
+	irq_line_set(line, false);
+}
+
 void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi)
 {
-	*irq = (struct kvm_irq_line){.line.set = irq_line_set, .vm_fd = kvm->vm_fd, .gsi = gsi};
+	*irq = (struct kvm_irq_line){
+		.line = {.set = irq_line_set, .pulse = irq_line_pulse},
+		.vm_fd = kvm->vm_fd,
+		.gsi = gsi,
+	};
 }
 
 enum kvm_backing kvm_backing_detect(void)

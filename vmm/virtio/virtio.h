@@ -1,0 +1,106 @@
+/*
+ * virtio.h - what a virtio device offers (struct virtio_class) and what its transport does for it.
+ *
+ * The transport (mmio.c) keeps registers, features, status and interrupts; a device sees queues that
+ * are live and whole, and the bytes of its configuration space. Names are virtio 1.2's; numbers come
+ * from the kernel's <linux/virtio_*.h>.
+ *
+ * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, kick and
+ * whatever the device added to that loop run there, so a device needs no lock, and a back end that is
+ * slow holds up only its own device. A vCPU that resets the device waits until stop has returned, but
+ * not for ever: the status register reads non-zero until then. init and fini run while there is no
+ * such thread.
+ */
+#ifndef VIRTIO_VIRTIO_H
+#define VIRTIO_VIRTIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "device.h"
+#include "event.h"
+#include "virtio/queue.h"
+
+enum {
+	VIRTIO_QUEUES_MAX = 34, /* of one device: 16 pairs for net, its control queue, one spare */
+	VIRTIO_CONFIG_BYTES_MAX = 256, /* the configuration space of a device */
+};
+
+struct virtio_device;
+
+struct virtio_class {
+	const char *name;   /* "block": as in "virtio block" */
+	uint32_t device_id; /* virtio 1.2, 5: Device Types */
+	size_t state_size;  /* a struct that begins with a struct virtio_device */
+	/*
+	 * Fills in features, nr_queues, queue_size[], config and config_len, and opens what it needs.
+	 * conf is the class's own (virtio_mmio_conf.conf). -errno with diag.
+	 */
+	int (*init)(struct virtio_device *vd, const void *conf, struct diag *diag);
+	void (*fini)(struct virtio_device *vd); /* may be NULL; also after a failed init */
+	/* The driver said DRIVER_OK: vd->acked and the live queues are settled. */
+	void (*start)(struct virtio_device *vd); /* may be NULL */
+	/* Returns when no request is under way any more: no guest memory is touched until start. */
+	void (*stop)(struct virtio_device *vd); /* may be NULL */
+	/* The driver made buffers of this queue available, perhaps; also once for each queue after start. */
+	void (*kick)(struct virtio_device *vd, unsigned queue);
+	/* The driver wrote len bytes at off of config, where they are already. I/O thread. May be NULL. */
+	void (*config_written)(struct virtio_device *vd, unsigned off, unsigned len);
+};
+
+/* First member of every virtio device's state. */
+struct virtio_device {
+	const struct virtio_class *cls;
+	const struct device_env *env; /* clock, mem and chr; borrowed */
+	struct event_loop *loop;      /* of its I/O thread; borrowed */
+	const char *name;             /* of its row: "disk0" */
+
+	/* Set by init, constant then. VIRTIO_F_VERSION_1 and the ring features are the transport's. */
+	uint64_t features;
+	unsigned nr_queues;
+	uint16_t queue_size[VIRTIO_QUEUES_MAX]; /* largest; a power of two */
+	unsigned config_len;
+
+	uint8_t config
+		[VIRTIO_CONFIG_BYTES_MAX]; /* little-endian; after init: virtio_config_set() */
+	uint64_t acked;                    /* features both sides want; valid from start to stop */
+	struct virtq queue[VIRTIO_QUEUES_MAX];
+};
+
+/* Whether a feature bit was negotiated. From start to stop. */
+static inline bool virtio_has(const struct virtio_device *vd, unsigned feature)
+{
+	return vd->acked >> feature & 1;
+}
+
+/*
+ * All below: I/O thread only.
+ */
+
+/* Shows the driver what was pushed onto the queue, and interrupts it if it wants that. */
+void virtio_publish(struct virtio_device *vd, unsigned queue);
+
+/* Changes bytes of config, counts the configuration up and tells the driver. */
+void virtio_config_set(struct virtio_device *vd, unsigned off, const void *bytes, unsigned len);
+
+/*
+ * The driver broke the rules: DEVICE_NEEDS_RESET, with an interrupt (2.1.2). Kicks are ignored until
+ * it has reset the device. why is a literal, for --stats and the log's one line.
+ */
+void virtio_needs_reset(struct virtio_device *vd, const char *why);
+
+/*
+ * virtq_pop(), with a broken ring answered by virtio_needs_reset(): true with a chain, false when there
+ * is none to work on.
+ */
+bool virtio_pop(struct virtio_device *vd, unsigned queue, struct iovec *iov, unsigned iov_max,
+		struct virtq_chain *ret);
+
+/* Bytes between a chain's pieces and one buffer; both return how many were copied, from offset off. */
+size_t virtio_iov_read(const struct iovec *iov, unsigned nr, size_t off, void *buf, size_t len);
+size_t virtio_iov_write(const struct iovec *iov, unsigned nr, size_t off, const void *buf,
+			size_t len);
+
+#endif
