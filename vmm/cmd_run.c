@@ -5,85 +5,12 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
-#include "builtin.h"
 #include "cmds.h"
 #include "config.h"
+#include "config_vm.h"
 #include "report.h"
 #include "stats.h"
 #include "vm.h"
-
-/* The files a run reads; they are gone from our memory before the guest runs. */
-struct run_files {
-	struct file_map kernel;
-	struct file_map initrd[CONFIG_INITRDS_MAX];
-};
-
-static void files_close(struct run_files *files)
-{
-	file_map_close(&files->kernel);
-	for (unsigned i = 0; i < CONFIG_INITRDS_MAX; i++)
-		file_map_close(&files->initrd[i]);
-}
-
-static int open_initrds(struct run_files *files, const struct config *config, struct vm_opts *opts,
-			struct diag *diag)
-{
-	for (unsigned i = 0; i < config->nr_initrds; i++) {
-		int r = file_map_open(&files->initrd[i], "initrd", config->initrd[i], diag);
-
-		if (r < 0)
-			return r;
-		opts->initrd[i] = (struct vm_blob){
-			.name = config->initrd[i],
-			.data = files->initrd[i].data,
-			.len = files->initrd[i].len,
-		};
-	}
-	opts->nr_initrds = config->nr_initrds;
-	return 0;
-}
-
-static int open_files(struct run_files *files, const struct config *config, struct vm_opts *opts,
-		      struct diag *diag)
-{
-	int r;
-
-	if (!config->kernel) {
-		opts->kernel = builtin_selftest();
-		return 0;
-	}
-	r = file_map_open(&files->kernel, "kernel", config->kernel, diag);
-	if (r < 0)
-		return r;
-	opts->kernel = (struct vm_blob){
-		.name = config->kernel,
-		.data = files->kernel.data,
-		.len = files->kernel.len,
-	};
-	return open_initrds(files, config, opts, diag);
-}
-
-static int vm_prepare(struct vm *vm, const struct config *config, struct diag *diag)
-{
-	struct run_files files = {0};
-	struct vm_opts opts = {
-		.machine = config->machine,
-		.mem = config->mem,
-		.boot = config->boot,
-		.cpu = config->cpu,
-		.stdio = true,
-		.time_exits = config->time_exits,
-		.no_coalesce = config->no_coalesce,
-		.timeout_ns = config->timeout_ns,
-	};
-	int r = open_files(&files, config, &opts, diag);
-
-	if (r == 0)
-		r = vm_init(vm, &opts, diag);
-	files_close(&files);
-	return r;
-}
 
 static int exit_status(const struct config *config, const struct vm_end *end)
 {
@@ -150,7 +77,7 @@ int cmd_run(int argc, char **argv)
 		cmd_fail(&diag);
 		return EXIT_SETUP;
 	}
-	r = vm_prepare(vm, &config, &diag);
+	r = config_make_vm(&config, vm, &diag);
 	if (r == 0)
 		r = open_stats(&config, &stats_fd, &diag);
 	if (r == 0)
