@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "arch/x86_64/layout.h"
+#include "base/checked.h"
+#include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
 #include "hammer.h"
@@ -60,27 +62,19 @@ struct args {
 	bool json, help;
 };
 
-static int parse_number(const char *option, const char *arg, uint64_t min, uint64_t max,
-			uint64_t *ret, struct diag *diag)
-{
-	if (parse_u64_in(arg, min, max, ret) == 0)
-		return 0;
-	diag_set(diag, -EINVAL, "%s '%s' is not a number from %" PRIu64 " to %" PRIu64, option, arg,
-		 min, max);
-	return -EINVAL;
-}
-
 static int parse_hit(struct hammer_opts *o, const char *arg, struct diag *diag)
 {
-	if (!arg || strcmp(arg, "first") == 0)
-		o->hit = HAMMER_HIT_FIRST;
-	else if (strcmp(arg, "middle") == 0)
-		o->hit = HAMMER_HIT_MIDDLE;
-	else if (strcmp(arg, "last") == 0)
-		o->hit = HAMMER_HIT_LAST;
-	else
-		return diag_set(diag, -EINVAL, "--hit '%s' is not first, middle or last", arg);
-	return 0;
+	static const struct option_word words[] = {
+		{"first", HAMMER_HIT_FIRST},
+		{"middle", HAMMER_HIT_MIDDLE},
+		{"last", HAMMER_HIT_LAST},
+	};
+	int hit = HAMMER_HIT_FIRST;
+	int r = arg ? option_choice("--hit", arg, words, ARRAY_SIZE(words), &hit, diag) : 0;
+
+	if (r == 0)
+		o->hit = (unsigned)hit;
+	return r;
 }
 
 static int parse_seconds(struct hammer_opts *o, const char *arg, struct diag *diag)
@@ -100,26 +94,26 @@ static int option(struct args *args, int opt, const char *arg, struct diag *diag
 	switch (opt) {
 	case OPT_PORT:
 		o->space = IOBUS_PIO;
-		return parse_number("--port", arg, 0, UINT16_MAX, &o->addr, diag);
+		return option_u64("--port", arg, 0, UINT16_MAX, &o->addr, diag);
 	case OPT_MMIO:
 		o->space = IOBUS_MMIO;
-		return parse_number("--mmio", arg, 0, LAYOUT_HOLE_END - 8, &o->addr, diag);
+		return option_u64("--mmio", arg, 0, LAYOUT_HOLE_END - 8, &o->addr, diag);
 	case OPT_OUT: o->in = false; return 0;
 	case OPT_IN: o->in = true; return 0;
 	case OPT_WIDTH:
-		r = parse_number("--width", arg, 1, 8, &n, diag);
+		r = option_u64("--width", arg, 1, 8, &n, diag);
 		o->width = (unsigned)n;
 		return r;
-	case OPT_COUNT: return parse_number("--count", arg, 1, UINT64_MAX / 512, &o->count, diag);
+	case OPT_COUNT: return option_u64("--count", arg, 1, UINT64_MAX / 512, &o->count, diag);
 	case OPT_SECONDS: return parse_seconds(o, arg, diag);
 	case OPT_IOEVENTFDS:
-		r = parse_number("--ioeventfds", arg, 0, HAMMER_IOEVENTFDS_MAX, &n, diag);
+		r = option_u64("--ioeventfds", arg, 0, HAMMER_IOEVENTFDS_MAX, &n, diag);
 		o->ioeventfds = (unsigned)n;
 		return r;
 	case OPT_SAME_BYTE: o->same_byte = true; return 0;
 	case OPT_HIT: return parse_hit(o, arg, diag);
 	case OPT_RANGES:
-		r = parse_number("--ranges", arg, 0, 65000, &n, diag);
+		r = option_u64("--ranges", arg, 0, 65000, &n, diag);
 		o->ranges = (unsigned)n;
 		return r;
 	case OPT_JSON: args->json = true; return 0;

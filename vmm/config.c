@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
 
@@ -57,26 +58,26 @@ static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 
 static int parse_cpus(struct config *config, const char *arg, struct diag *diag)
 {
-	uint64_t n;
+	uint64_t n = 0;
+	int r = option_u64("--cpus", arg, 1, MACHINE_CPUS_MAX, &n, diag);
 
-	if (parse_u64_in(arg, 1, MACHINE_CPUS_MAX, &n) < 0) {
-		diag_set(diag, -EINVAL, "--cpus '%s' is not a number from 1 to %d", arg,
-			 MACHINE_CPUS_MAX);
-		return -EINVAL;
-	}
-	config->machine.cpus = (unsigned)n;
-	return 0;
+	if (r == 0)
+		config->machine.cpus = (unsigned)n;
+	return r;
 }
 
 static int parse_cpu(struct config *config, const char *arg, struct diag *diag)
 {
-	if (strcmp(arg, "host") == 0)
-		config->cpu = ARCH_CPU_HOST;
-	else if (strcmp(arg, "baseline") == 0)
-		config->cpu = ARCH_CPU_BASELINE;
-	else
-		return diag_set(diag, -EINVAL, "--cpu '%s' is neither host nor baseline", arg);
-	return 0;
+	static const struct option_word words[] = {
+		{"host", ARCH_CPU_HOST},
+		{"baseline", ARCH_CPU_BASELINE},
+	};
+	int cpu = 0;
+	int r = option_choice("--cpu", arg, words, ARRAY_SIZE(words), &cpu, diag);
+
+	if (r == 0)
+		config->cpu = (unsigned)cpu;
+	return r;
 }
 
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag)
@@ -98,24 +99,19 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 
 static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 {
-	static const struct {
-		const char *name;
-		enum boot_mode mode;
-	} modes[] = {
+	static const struct option_word words[] = {
 		{"auto", BOOT_MODE_AUTO},           {"pvh", BOOT_MODE_PVH},
 		{"linux64", BOOT_MODE_LINUX64},     {"bzimage", BOOT_MODE_BZIMAGE},
 		{"multiboot", BOOT_MODE_MULTIBOOT},
 	};
+	int mode = 0;
+	int r = option_choice("--boot", arg, words, ARRAY_SIZE(words), &mode, diag);
 
-	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		if (strcmp(arg, modes[i].name) == 0) {
-			config->boot.mode = modes[i].mode;
-			return 0;
-		}
-	}
-	diag_set(diag, -EINVAL, "--boot '%s' is no boot mode", arg);
-	diag_remedy(diag, "auto, pvh, linux64, bzimage or multiboot; --flat for a flat binary");
-	return -EINVAL;
+	if (r == 0)
+		config->boot.mode = (unsigned)mode;
+	else
+		diag_remedy(diag, "for a flat binary there is --flat ADDR");
+	return r;
 }
 
 static int parse_flat(struct config *config, const char *arg, struct diag *diag)
@@ -166,13 +162,16 @@ static int parse_stats(struct config *config, const char *arg, struct diag *diag
 
 static int parse_exit_code(struct config *config, const char *arg, struct diag *diag)
 {
-	if (strcmp(arg, "guest") == 0)
-		config->exit_code = CONFIG_EXIT_CODE_GUEST;
-	else if (strcmp(arg, "qemu") == 0)
-		config->exit_code = CONFIG_EXIT_CODE_QEMU;
-	else
-		return diag_set(diag, -EINVAL, "--exit-code '%s' is neither guest nor qemu", arg);
-	return 0;
+	static const struct option_word words[] = {
+		{"guest", CONFIG_EXIT_CODE_GUEST},
+		{"qemu", CONFIG_EXIT_CODE_QEMU},
+	};
+	int how = 0;
+	int r = option_choice("--exit-code", arg, words, ARRAY_SIZE(words), &how, diag);
+
+	if (r == 0)
+		config->exit_code = (unsigned)how;
+	return r;
 }
 
 static int add_initrd(struct config *config, const char *arg, struct diag *diag)

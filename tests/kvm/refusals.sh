@@ -104,7 +104,7 @@ case_cpu_numbers() {
 
 case_values() {
 	local value
-	refused "--boot 'grub' is no boot mode" 'auto, pvh' run --boot grub "$(kernel exits)"
+	refused "--boot 'grub' is not auto, pvh, linux64, bzimage or multiboot" '--flat' run --boot grub "$(kernel exits)"
 	for value in x '' 0x 7c00h ',' ,real '0x7c00,' 0x7c00,flat 0x7c00,real,long 18446744073709551616; do
 		refused "--flat '$value' is not ADDR" '' run --flat "$value" "$(kernel exits)"
 	done
@@ -112,11 +112,11 @@ case_values() {
 		refused "--timeout '$value' is not a number of seconds above 0" 'seconds' run --timeout "$value"
 	done
 	refused "--timeout '99999999999' is too long" 'seconds' run --timeout 99999999999
-	refused "--exit-code 'none' is neither guest nor qemu" '' run --exit-code none
+	refused "--exit-code 'none' is not guest or qemu" '' run --exit-code none
 	for value in x json json: JSON:file; do
 		refused "--stats='$value' is not json:FILE" '' run --stats=$value
 	done
-	refused "--cpu 'pentium' is neither host nor baseline" '' run --cpu pentium
+	refused "--cpu 'pentium' is not host or baseline" '' run --cpu pentium
 }
 
 case_options_that_go_nowhere() {

@@ -1,0 +1,79 @@
+#include "base/option.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, uint64_t *ret,
+	       struct diag *diag)
+{
+	if (parse_u64_in(arg, min, max, ret) == 0)
+		return 0;
+	diag_set(diag, -EINVAL, "%s '%s' is not a number from %" PRIu64 " to %" PRIu64, option, arg,
+		 min, max);
+	return -EINVAL;
+}
+
+/* "host, guest or none" */
+static void list_words(const struct option_word *words, size_t n, char *buf, size_t cap)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < cap; i++) {
+		const char *between = i == 0 ? "" : i + 1 == n ? " or " : ", ";
+
+		len += (size_t)snprintf(buf + len, cap - len, "%s%s", between, words[i].word);
+	}
+}
+
+int option_choice(const char *option, const char *arg, const struct option_word *words, size_t n,
+		  int *ret, struct diag *diag)
+{
+	char list[128] = "";
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(arg, words[i].word) == 0) {
+			*ret = words[i].value;
+			return 0;
+		}
+	}
+	list_words(words, n, list, sizeof(list));
+	diag_set(diag, -EINVAL, "%s '%s' is not %s", option, arg, list);
+	return -EINVAL;
+}
+
+int option_item_next(struct option_items *items, char *buf, size_t cap, struct diag *diag)
+{
+	const char *in = items->rest;
+	size_t len = 0;
+
+	assert(cap > 0);
+	if (!in)
+		return 0;
+	for (; *in; in++) {
+		if (*in == ',' && in[1] == ',')
+			in++;
+		else if (*in == ',')
+			break;
+		if (len + 1 == cap) {
+			diag_set(diag, -EINVAL, "%s '%s': longer than %zu bytes", items->option,
+				 items->rest, cap - 1);
+			return -EINVAL;
+		}
+		buf[len++] = *in;
+	}
+	buf[len] = '\0';
+	items->rest = *in ? in + 1 : NULL;
+	return 1;
+}
+
+const char *option_item_value(const char *item, const char *key)
+{
+	const size_t n = strlen(key);
+
+	return strncmp(item, key, n) == 0 && item[n] == '=' ? item + n + 1 : NULL;
+}

@@ -1,0 +1,51 @@
+/*
+ * option.h - the values of command-line options, with one wording for what is wrong with them.
+ *
+ * option is the name as the user typed it ("--width"); every failure is -EINVAL with diag, and *ret is
+ * then untouched.
+ */
+#ifndef BASE_OPTION_H
+#define BASE_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+/* A number from min to max, as parse_u64() reads it. */
+int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, uint64_t *ret,
+	       struct diag *diag);
+
+/* One of n words; the messages list them in this order. */
+struct option_word {
+	const char *word;
+	int value;
+};
+int option_choice(const char *option, const char *arg, const struct option_word *words, size_t n,
+		  int *ret, struct diag *diag);
+
+/*
+ * A list such as FILE,ro,id=root: items between commas, where two commas stand for one that belongs
+ * to the item.
+ */
+struct option_items {
+	const char *option; /* for messages */
+	const char *rest;   /* NULL at the end */
+};
+
+static inline struct option_items option_items(const char *option, const char *arg)
+{
+	return (struct option_items){.option = option, .rest = arg};
+}
+
+/*
+ * The next item into buf (cap bytes with the terminator): 1 with an item, which may be empty, 0 at
+ * the end, -EINVAL when it is too long.
+ */
+int option_item_next(struct option_items *items, char *buf, size_t cap, struct diag *diag);
+
+/* What follows "key=" in an item, or NULL when it is of another key. Borrowed from item. */
+const char *option_item_value(const char *item, const char *key);
+
+#endif
