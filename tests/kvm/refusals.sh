@@ -104,7 +104,7 @@ case_cpu_numbers() {
 
 case_values() {
 	local value
-	refused "--boot 'grub' is not auto, pvh, linux64, bzimage or multiboot" '--flat' run --boot grub "$(kernel exits)"
+	refused "--boot 'grub' is not auto, pvh, linux64, bzimage or multiboot" 'for a flat binary' run --boot grub "$(kernel exits)"
 	for value in x '' 0x 7c00h ',' ,real '0x7c00,' 0x7c00,flat 0x7c00,real,long 18446744073709551616; do
 		refused "--flat '$value' is not ADDR" '' run --flat "$value" "$(kernel exits)"
 	done
