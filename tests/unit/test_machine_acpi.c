@@ -15,6 +15,7 @@
 #include "devices/classes.h"
 #include "machine.h"
 #include "machine_acpi.h"
+#include "table_rig.h"
 
 static const struct device_class disk_class = {.name = "disk", .acpi_hid = "LNRO0005"};
 static const struct device_class hidden_class = {.name = "hidden"};
@@ -40,13 +41,6 @@ static uint8_t *bytes;
 static size_t bytes_len;
 static uint64_t rsdp_gpa;
 
-/* As fail_msg(), and the compiler knows that it does not come back. */
-static _Noreturn void stop(const char *why)
-{
-	fail_msg("%s", why);
-	abort();
-}
-
 static void render(const struct machine_spec *spec)
 {
 	struct diag diag = {0};
@@ -70,24 +64,6 @@ static int teardown(void **state)
 	free(bytes);
 	bytes = NULL;
 	return 0;
-}
-
-static uint64_t le(const uint8_t *at, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		v |= (uint64_t)at[i] << (8 * i);
-	return v;
-}
-
-static uint8_t byte_sum(const uint8_t *at, size_t n)
-{
-	uint8_t v = 0;
-
-	for (size_t i = 0; i < n; i++)
-		v = (uint8_t)(v + at[i]);
-	return v;
 }
 
 /* The table at gpa as a guest finds it: whole, with that signature and a right checksum. */

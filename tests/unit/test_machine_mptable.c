@@ -13,17 +13,11 @@
 #include "base/checked.h"
 #include "machine.h"
 #include "machine_mptable.h"
+#include "table_rig.h"
 
 static struct machine machine;
 static uint8_t *bytes;
 static size_t bytes_len;
-
-/* As fail_msg(), and the compiler knows that it does not come back. */
-static _Noreturn void stop(const char *why)
-{
-	fail_msg("%s", why);
-	abort();
-}
 
 static void render(unsigned cpus)
 {
@@ -44,24 +38,6 @@ static int teardown(void **state)
 	free(bytes);
 	bytes = NULL;
 	return 0;
-}
-
-static uint32_t le(const uint8_t *at, unsigned n)
-{
-	uint32_t v = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		v |= (uint32_t)at[i] << (8 * i);
-	return v;
-}
-
-static uint8_t byte_sum(const uint8_t *at, size_t n)
-{
-	uint8_t v = 0;
-
-	for (size_t i = 0; i < n; i++)
-		v = (uint8_t)(v + at[i]);
-	return v;
 }
 
 /* The configuration table, from the floating pointer at the start of the BIOS area. */
