@@ -63,24 +63,6 @@ static void port_input_wanted(struct char_backend *be)
 		event_loop_wake(con->loop);
 }
 
-struct console_port *console_port_add(struct console *con)
-{
-	struct console_port *port = &con->port[con->nr_ports];
-
-	assert(con->nr_ports < CONSOLE_PORTS_MAX);
-	port->ring = malloc(CONSOLE_RING_BYTES);
-	if (!port->ring)
-		return NULL;
-	port->be = (struct char_backend){
-		.put = port_put,
-		.room = port_room,
-		.input_wanted = port_input_wanted,
-	};
-	port->console = con;
-	con->nr_ports++;
-	return port;
-}
-
 /*
  * A write that blocks would keep signals and Ctrl-a x waiting. A pipe that could not be opened anew
  * blocks, but not for up to PIPE_BUF bytes while it polls writable (pipe(7)).
@@ -96,27 +78,31 @@ static ssize_t pipe_write(int fd, const uint8_t *buf, size_t n)
 	return write(fd, buf, n < PIPE_BUF ? n : PIPE_BUF);
 }
 
-static ssize_t out_write(const struct console *con, const uint8_t *buf, size_t n)
+static ssize_t out_write(const struct console_out *out, const uint8_t *buf, size_t n)
 {
-	switch (con->out_kind) {
-	case CONSOLE_OUT_SOCKET: return send(con->out.fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	case CONSOLE_OUT_BLOCKING_PIPE: return pipe_write(con->out.fd, buf, n);
-	default: return write(con->out.fd, buf, n);
+	switch (out->kind) {
+	case CONSOLE_OUT_SOCKET: return send(out->src.fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	case CONSOLE_OUT_BLOCKING_PIPE: return pipe_write(out->src.fd, buf, n);
+	default: return write(out->src.fd, buf, n);
 	}
 }
 
 /* Nobody will ever read what follows: end as a pipe's writer does. */
-static void out_failed(struct console *con, int err)
+static void out_failed(struct console_out *out, int err)
 {
-	const char *by = err == EPIPE ? "stdout closed" : "stdout takes no more";
+	struct power *power = out->console->power;
+	const char *by = out->given_fd == STDOUT_FILENO
+				 ? (err == EPIPE ? "stdout closed" : "stdout takes no more")
+				 : (err == EPIPE ? "output closed" : "output takes no more");
 
-	con->out_broken = true;
-	con->power->end(con->power, (struct vm_end){.kind = VM_END_KILLED, .by = by});
+	out->broken = true;
+	power->end(power, (struct vm_end){.kind = VM_END_KILLED, .by = by});
 }
 
-/* Writes one port's ring until it is empty (true) or stdout takes no more (false). */
-static bool port_drain(struct console *con, struct console_port *port)
+/* Writes one port's ring until it is empty (true) or its descriptor takes no more (false). */
+static bool port_drain(struct console_port *port)
 {
+	struct console_out *out = port->out;
 	unsigned tail = atomic_load_explicit(&port->tail, memory_order_relaxed);
 
 	for (;;) {
@@ -127,13 +113,13 @@ static bool port_drain(struct console *con, struct console_port *port)
 
 		if (n == 0)
 			return true;
-		done = con->out_broken ? (ssize_t)n : out_write(con, port->ring + at, n);
+		done = out->broken ? (ssize_t)n : out_write(out, port->ring + at, n);
 		if (done < 0) {
 			if (errno == EINTR)
 				continue;
 			if (errno == EAGAIN)
 				return false;
-			out_failed(con, errno);
+			out_failed(out, errno);
 			continue;
 		}
 		tail += (unsigned)done;
@@ -152,26 +138,40 @@ static void port_tell_room(struct console_port *port)
 	device_unlock(port->dev);
 }
 
-static bool all_empty(const struct console *con)
+/* blocked: also of the ports whose descriptor takes no more. */
+static bool all_empty(const struct console *con, bool blocked)
 {
-	for (unsigned i = 0; i < con->nr_ports; i++)
-		if (atomic_load(&con->port[i].head) != atomic_load(&con->port[i].tail))
+	for (unsigned i = 0; i < con->nr_ports; i++) {
+		const struct console_port *port = &con->port[i];
+
+		if ((blocked || !port->out->blocked) &&
+		    atomic_load(&port->head) != atomic_load(&port->tail))
 			return false;
+	}
 	return true;
 }
 
-/* False when stdout takes no more. A device that had held bytes back may have filled its ring anew. */
+/*
+ * Marks what takes no more; false when that is every descriptor. A device that had held bytes back may
+ * have filled its ring anew.
+ */
 static bool drain_all(struct console *con)
 {
-	bool takes_more = true;
+	unsigned blocked = 0;
 
 	for (unsigned i = 0; i < con->nr_ports; i++) {
-		if (port_drain(con, &con->port[i]))
-			port_tell_room(&con->port[i]);
+		struct console_port *port = &con->port[i];
+
+		if (port->out->blocked)
+			continue;
+		if (port_drain(port))
+			port_tell_room(port);
 		else
-			takes_more = false;
+			port->out->blocked = true;
 	}
-	return takes_more;
+	for (unsigned i = 0; i < con->nr_outs; i++)
+		blocked += con->out[i].blocked;
+	return blocked < con->nr_outs;
 }
 
 static void flush_later(const struct console *con)
@@ -184,24 +184,24 @@ static void flush_later(const struct console *con)
 /* Event thread, with active set: writes what is there, and sees to it that the rest follows. */
 static void flush(struct console *con)
 {
-	if (con->out_blocked)
-		return;
-	if (!drain_all(con)) {
-		con->out_blocked = true;
-		event_loop_want(con->loop, &con->out, EPOLLOUT);
-		return;
-	}
-	flush_later(con);
+	const bool takes_more = drain_all(con);
+
+	for (unsigned i = 0; i < con->nr_outs; i++)
+		if (con->out[i].blocked)
+			event_loop_want(con->loop, &con->out[i].src, EPOLLOUT);
+	if (takes_more)
+		flush_later(con);
 }
 
 static void out_ready(struct event_source *src, uint32_t epoll_events)
 {
-	struct console *con = container_of(src, struct console, out);
+	struct console_out *out = container_of(src, struct console_out, src);
 
 	(void)epoll_events;
-	event_loop_want(con->loop, src, 0);
-	con->out_blocked = false;
-	flush(con);
+	event_loop_want(out->console->loop, src, 0);
+	out->blocked = false;
+	atomic_store(&out->console->active, true);
+	flush(out->console);
 }
 
 static void timer_ready(struct event_source *src, uint32_t epoll_events)
@@ -212,10 +212,10 @@ static void timer_ready(struct event_source *src, uint32_t epoll_events)
 	(void)epoll_events;
 	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
 		return;
-	if (all_empty(con)) {
+	if (all_empty(con, false)) {
 		atomic_store(&con->active, false);
 		/* A byte put before that store saw active and did not wake us. */
-		if (all_empty(con) || atomic_exchange(&con->active, true))
+		if (all_empty(con, false) || atomic_exchange(&con->active, true))
 			return;
 	}
 	flush(con);
@@ -341,18 +341,61 @@ static int open_anew(int fd, int flags, const struct stat *st, bool *ret_own)
 	return own;
 }
 
-static int take_stdout(struct console *con, struct diag *diag)
+static int out_open(struct console *con, int fd, struct console_out **ret, struct diag *diag)
 {
+	struct console_out *out = &con->out[con->nr_outs];
 	struct stat st;
+	int r;
 
-	if (fstat(STDOUT_FILENO, &st) < 0)
-		return diag_set(diag, -errno, "standard output");
-	con->out = (struct event_source){.ready = out_ready};
-	con->out.fd = open_anew(STDOUT_FILENO, O_WRONLY, &st, &con->own_out);
+	assert(con->nr_outs < CONSOLE_OUTS_MAX);
+	if (fstat(fd, &st) < 0)
+		return diag_set(diag, -errno, "console output");
+	*out = (struct console_out){.console = con, .given_fd = fd, .src.ready = out_ready};
+	out->src.fd = open_anew(fd, O_WRONLY, &st, &out->own);
 	if (S_ISSOCK(st.st_mode))
-		con->out_kind = CONSOLE_OUT_SOCKET;
-	else if (S_ISFIFO(st.st_mode) && !con->own_out)
-		con->out_kind = CONSOLE_OUT_BLOCKING_PIPE;
+		out->kind = CONSOLE_OUT_SOCKET;
+	else if (S_ISFIFO(st.st_mode) && !out->own)
+		out->kind = CONSOLE_OUT_BLOCKING_PIPE;
+	r = event_loop_add(con->loop, &out->src);
+	if (r < 0) {
+		if (out->own)
+			close(out->src.fd);
+		return diag_set(diag, r, "console events");
+	}
+	con->nr_outs++;
+	*ret = out;
+	return 0;
+}
+
+static struct console_out *out_find(struct console *con, int fd)
+{
+	for (unsigned i = 0; i < con->nr_outs; i++)
+		if (con->out[i].given_fd == fd)
+			return &con->out[i];
+	return NULL;
+}
+
+int console_port_add(struct console *con, int fd, struct console_port **ret, struct diag *diag)
+{
+	struct console_port *port = &con->port[con->nr_ports];
+	struct console_out *out = out_find(con, fd);
+	int r = out ? 0 : out_open(con, fd, &out, diag);
+
+	assert(con->nr_ports < CONSOLE_PORTS_MAX);
+	if (r < 0)
+		return r;
+	port->ring = malloc(CONSOLE_RING_BYTES);
+	if (!port->ring)
+		return diag_set(diag, -ENOMEM, "console output");
+	port->be = (struct char_backend){
+		.put = port_put,
+		.room = port_room,
+		.input_wanted = port_input_wanted,
+	};
+	port->console = con;
+	port->out = out;
+	con->nr_ports++;
+	*ret = port;
 	return 0;
 }
 
@@ -368,7 +411,7 @@ static int take_stdin(struct console *con, struct diag *diag)
 	return 0;
 }
 
-int console_init(struct console *con, struct event_loop *loop, struct power *power,
+int console_init(struct console *con, struct event_loop *loop, struct power *power, bool input,
 		 struct diag *diag)
 {
 	int r;
@@ -376,6 +419,7 @@ int console_init(struct console *con, struct event_loop *loop, struct power *pow
 	memset(con, 0, sizeof(*con));
 	con->loop = loop;
 	con->power = power;
+	con->has_input = input;
 	con->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (con->timer_fd < 0) {
 		con->loop = NULL;
@@ -383,13 +427,9 @@ int console_init(struct console *con, struct event_loop *loop, struct power *pow
 	}
 	con->timer =
 		(struct event_source){.fd = con->timer_fd, .events = EPOLLIN, .ready = timer_ready};
-	r = take_stdout(con, diag);
-	if (r == 0)
-		r = take_stdin(con, diag);
+	r = input ? take_stdin(con, diag) : 0;
 	if (r == 0)
 		r = event_loop_add(loop, &con->timer);
-	if (r == 0)
-		r = event_loop_add(loop, &con->out);
 	if (r < 0) {
 		diag_set(diag, r, "console events");
 		console_fini(con);
@@ -402,7 +442,7 @@ int console_init(struct console *con, struct event_loop *loop, struct power *pow
 
 int console_start(struct console *con)
 {
-	return event_loop_add(con->loop, &con->in);
+	return con->has_input ? event_loop_add(con->loop, &con->in) : 0;
 }
 
 void console_resume(struct console *con)
@@ -419,24 +459,39 @@ static int64_t now_ns(void)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
+/* Until one of those that took no more does, or for 100 ms. */
+static void wait_for_readers(struct console *con)
+{
+	struct pollfd pfd[CONSOLE_OUTS_MAX];
+
+	for (unsigned i = 0; i < con->nr_outs; i++)
+		pfd[i] = (struct pollfd){.fd = con->out[i].blocked ? con->out[i].src.fd : -1,
+					 .events = POLLOUT};
+	poll(pfd, con->nr_outs, 100);
+	for (unsigned i = 0; i < con->nr_outs; i++)
+		if (pfd[i].revents)
+			con->out[i].blocked = false;
+}
+
 void console_fini(struct console *con)
 {
+	const int64_t until_ns = now_ns() + NS_PER_S;
+
 	if (!con->loop)
 		return;
-	if (con->nr_ports) {
-		int64_t until_ns = now_ns() + NS_PER_S;
-		struct pollfd pfd = {.fd = con->out.fd, .events = POLLOUT};
-
-		while (!all_empty(con) && now_ns() < until_ns)
-			if (!drain_all(con))
-				poll(&pfd, 1, 100);
+	while (!all_empty(con, true) && now_ns() < until_ns) {
+		if (all_empty(con, false))
+			wait_for_readers(con);
+		drain_all(con);
 	}
 	terminal_restore();
 	event_loop_remove(con->loop, &con->in);
-	event_loop_remove(con->loop, &con->out);
 	event_loop_remove(con->loop, &con->timer);
-	if (con->own_out)
-		close(con->out.fd);
+	for (unsigned i = 0; i < con->nr_outs; i++) {
+		event_loop_remove(con->loop, &con->out[i].src);
+		if (con->out[i].own)
+			close(con->out[i].src.fd);
+	}
 	if (con->own_in)
 		close(con->in.fd);
 	close(con->timer_fd);

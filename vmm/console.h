@@ -2,9 +2,10 @@
  * console.h - the host side of the character devices: standard input and output, the terminal.
  *
  * Output: each port (one a device) has a ring; the device's put() runs on a vCPU thread and only
- * stores the byte. The event thread writes the rings to stdout without ever blocking; a reader that
- * is slow or stuck fills the ring, and the device then shows the guest a transmitter that is not
- * empty. A burst of output costs one wake-up and at most one write in CONSOLE_FLUSH_NS.
+ * stores the byte. The event thread writes the rings to the ports' descriptors (standard output, or
+ * what console_port_add() was told) without ever blocking; a reader that is slow or stuck fills the
+ * ring, and the device then shows the guest a transmitter that is not empty; ports that write
+ * elsewhere go on. A burst of output costs one wake-up and at most one write in CONSOLE_FLUSH_NS.
  *
  * Input: read ahead into a small buffer (so that Ctrl-a x works with a guest that reads nothing)
  * and handed on as the device has room; when the buffer is full stdin is left alone.
@@ -27,21 +28,12 @@
 enum {
 	CONSOLE_RING_BYTES = 1 << 16,
 	CONSOLE_INPUT_BYTES = 1 << 12,
-	CONSOLE_PORTS_MAX = 2,
+	CONSOLE_PORTS_MAX = 8,
+	CONSOLE_OUTS_MAX = 4,
 };
 #define CONSOLE_FLUSH_NS INT64_C(4000000)
 
 struct console;
-
-/* Single producer (the device, under its lock), single consumer (the event thread). */
-struct console_port {
-	struct char_backend be;
-	struct console *console;
-	struct device *dev;
-	uint8_t *ring;          /* CONSOLE_RING_BYTES */
-	atomic_uint head, tail; /* free-running; head: next byte put, tail: next byte written */
-	atomic_bool refused;    /* put failed since tx_room was last called */
-};
 
 enum console_out_kind {
 	CONSOLE_OUT_PLAIN, /* a description of our own, without blocking; or a file */
@@ -49,21 +41,42 @@ enum console_out_kind {
 	CONSOLE_OUT_BLOCKING_PIPE, /* shared with others, who rely on its blocking */
 };
 
+/* A descriptor that one or more ports write to. Event thread only. */
+struct console_out {
+	struct event_source src;
+	struct console *console;
+	int given_fd; /* src.fd may be another description of the same file */
+	enum console_out_kind kind;
+	bool own;     /* src.fd is ours to close */
+	bool blocked; /* waiting for EPOLLOUT */
+	bool broken;  /* EPIPE and the like: output is dropped */
+};
+
+/* Single producer (the device, under its lock), single consumer (the event thread). */
+struct console_port {
+	struct char_backend be;
+	struct console *console;
+	struct console_out *out;
+	struct device *dev;
+	uint8_t *ring;          /* CONSOLE_RING_BYTES */
+	atomic_uint head, tail; /* free-running; head: next byte put, tail: next byte written */
+	atomic_bool refused;    /* put failed since tx_room was last called */
+};
+
 struct console {
 	struct event_loop *loop; /* borrowed */
 	struct power *power;     /* borrowed */
 	struct console_port port[CONSOLE_PORTS_MAX];
 	unsigned nr_ports;
+	struct console_out out[CONSOLE_OUTS_MAX];
+	unsigned nr_outs;
 
-	struct event_source out, in;
+	struct event_source in;
 	int timer_fd;
 	struct event_source timer;
 	atomic_bool active; /* a flush is due: no put needs to wake the loop */
 	atomic_bool input_wanted;
-	bool out_blocked; /* waiting for EPOLLOUT */
-	bool out_broken;  /* EPIPE and the like: output is dropped */
-	bool own_out, own_in;
-	enum console_out_kind out_kind;
+	bool has_input, own_in;
 
 	uint8_t input[CONSOLE_INPUT_BYTES];
 	unsigned input_head, input_tail; /* free-running */
@@ -71,17 +84,18 @@ struct console {
 };
 
 /*
- * Takes over stdin and stdout, which are open: a terminal on stdin becomes raw. loop and power are
+ * With input, takes over stdin, which is open; a terminal there becomes raw. loop and power are
  * borrowed until console_fini(). -errno with diag.
  */
-int console_init(struct console *con, struct event_loop *loop, struct power *power,
+int console_init(struct console *con, struct event_loop *loop, struct power *power, bool input,
 		 struct diag *diag);
 
 /*
- * A new port for one device, which has char_ops; the first one also gets the input. Hand &port->be
- * to device_create(), then set port->dev. NULL without memory.
+ * A new port for one device, which has char_ops; the first one also gets the input. Its output goes
+ * to fd, which stays the caller's and open until console_fini(). Hand &(*ret)->be to device_create(),
+ * then set (*ret)->dev. -errno with diag.
  */
-struct console_port *console_port_add(struct console *con);
+int console_port_add(struct console *con, int fd, struct console_port **ret, struct diag *diag);
 
 /* Starts reading input, for the first port. */
 int console_start(struct console *con);

@@ -32,6 +32,21 @@ static const struct machine_row x86_rows[] = {
 	{"pm0", "power-management", &acpi_pm1_class, {PORT(0x600, 6)}, 9},
 };
 
+/* machine_spec.command_ports. Eight ports each, in a place where PCs have nothing. */
+static const struct machine_row command_rows[] = {
+	{MACHINE_COMMAND_OUT,
+	 "output-port",
+	 &output_port_class,
+	 {PORT(0x640, 8)},
+	 MACHINE_GSI_NONE},
+	{MACHINE_COMMAND_ERR,
+	 "output-port",
+	 &output_port_class,
+	 {PORT(0x648, 8)},
+	 MACHINE_GSI_NONE},
+	{MACHINE_INIT_LOG, "output-port", &output_port_class, {PORT(0x650, 8)}, MACHINE_GSI_NONE},
+};
+
 /*
  * `--test-device`. The memory ranges touch, and a page edge is inside the first: a straddling access
  * then meets both kinds of border. Nothing else is near, so what is beside them reads as unclaimed.
@@ -351,6 +366,8 @@ int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct
 	place_ram(&m);
 	tell_map(&m);
 	r = add_rows(&m, x86_rows, ARRAY_SIZE(x86_rows), diag);
+	if (r == 0 && spec->command_ports)
+		r = add_rows(&m, command_rows, ARRAY_SIZE(command_rows), diag);
 	if (r == 0)
 		r = add_rows(&m, spec->extra, spec->nr_extra, diag);
 	if (r == 0)

@@ -67,6 +67,14 @@ struct machine_row {
 	int gsi; /* 0 to 23, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
 };
 
+/*
+ * Devices of machine_spec.command_ports, for guest/init: standard output and error of the command that
+ * it runs, and its own log, a line a step.
+ */
+#define MACHINE_COMMAND_OUT "command-out"
+#define MACHINE_COMMAND_ERR "command-err"
+#define MACHINE_INIT_LOG    "init-log"
+
 /* Rows for machine_spec.extra: a device to try a VMM's bus with (docs/devices/scratch.md). */
 enum { MACHINE_TEST_ROWS = 2 };
 extern const struct machine_row machine_test_rows[MACHINE_TEST_ROWS];
@@ -86,6 +94,7 @@ struct machine_spec {
 	uint64_t mem_bytes;
 	unsigned cpus;
 	const char *cmdline; /* the user's words, may be NULL; borrowed */
+	bool command_ports;  /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
 	/*
 	 * Rows beside the table's own, borrowed. Bus ranges that the guest is told nothing of (the
 	 * thousands that `tollgate hammer` adds) need no row: they go straight to the bus.

@@ -142,21 +142,29 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 	return 0;
 }
 
-static int build_device(struct vm *vm, unsigned i, bool stdio, struct diag *diag)
+/* The descriptor that a device writes to; -1: none. */
+static int output_fd(const struct vm_opts *opts, const char *device)
+{
+	for (unsigned i = 0; i < opts->nr_outputs; i++)
+		if (strcmp(opts->output[i].device, device) == 0)
+			return opts->output[i].fd;
+	return opts->to_stdout ? STDOUT_FILENO : -1;
+}
+
+static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct machine_device *row = &vm->machine.device[i];
 	struct console_port *port = NULL;
 	struct device_env env;
+	const int fd = row->cls->chr ? output_fd(opts, row->name) : -1;
 	int r = build_device_env(vm, i, &env, diag);
 
+	if (r == 0 && fd >= 0)
+		r = console_port_add(&vm->console, fd, &port, diag);
 	if (r < 0)
 		return r;
-	if (stdio && row->cls->chr) {
-		port = console_port_add(&vm->console);
-		if (!port)
-			return diag_set(diag, -ENOMEM, "console of device '%s'", row->name);
+	if (port)
 		env.chr = &port->be;
-	}
 	r = device_create(row->cls, &env, &vm->device[i]);
 	if (r < 0)
 		return diag_set(diag, r, "create device '%s'", row->name);
@@ -364,12 +372,12 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	}
 	if (r == 0)
 		r = build_signals(vm, diag);
-	if (r == 0 && opts->stdio)
-		r = console_init(&vm->console, &vm->loop, &vm->power, diag);
+	if (r == 0 && (opts->input || opts->to_stdout || opts->nr_outputs))
+		r = console_init(&vm->console, &vm->loop, &vm->power, opts->input, diag);
 	if (r == 0)
 		r = build_coalesced(vm, opts->no_coalesce, diag);
 	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
-		r = build_device(vm, i, opts->stdio, diag);
+		r = build_device(vm, i, opts, diag);
 	if (r == 0)
 		r = build_ranges(vm, IOBUS_PIO, diag);
 	if (r == 0)

@@ -25,13 +25,22 @@
 #include "mem.h"
 #include "vcpu.h"
 
-enum { VM_INITRDS_MAX = 16 };
+enum {
+	VM_INITRDS_MAX = 17, /* those of the user, and the one of --run */
+	VM_OUTPUTS_MAX = 4,
+};
 
 /* Bytes of a file or of something built in; borrowed. */
 struct vm_blob {
 	const char *name; /* for messages */
 	const uint8_t *data;
 	size_t len;
+};
+
+/* Where the output of a character device goes: a descriptor of the caller's, open until vm_fini(). */
+struct vm_output {
+	const char *device; /* its name in the machine; no error when there is none of it */
+	int fd;
 };
 
 struct vm_opts {
@@ -42,7 +51,10 @@ struct vm_opts {
 	struct vm_blob kernel;
 	struct vm_blob initrd[VM_INITRDS_MAX];
 	unsigned nr_initrds;
-	bool stdio; /* connect the console to stdin and stdout; else output is dropped */
+	bool input;     /* stdin is the console's input, and a terminal there becomes raw */
+	bool to_stdout; /* what the devices write that are not in output[]; else it is dropped */
+	struct vm_output output[VM_OUTPUTS_MAX];
+	unsigned nr_outputs;
 	bool time_exits;
 	bool no_coalesce;   /* an exit for every write */
 	int64_t timeout_ns; /* 0: none */
@@ -64,7 +76,7 @@ struct vm {
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct event_timer timer[MACHINE_DEVICES_MAX];
 	struct event_loop loop;
-	struct console console;
+	struct console console; /* its loop is NULL when nothing is connected */
 	struct char_backend null_backend;
 	struct event_source signals, timeout, drain;
 	pthread_mutex_t end_lock;

@@ -41,6 +41,7 @@ static const struct target targets[] = {
 	{.cls = &i8042_class, .nr_ranges = 2, .len = {1, 1}, .power = true},
 	{.cls = &port80_class, .nr_ranges = 1, .len = {1}},
 	{.cls = &debugcon_class, .nr_ranges = 1, .len = {1}, .chr = true},
+	{.cls = &output_port_class, .nr_ranges = 1, .len = {8}, .chr = true},
 	{.cls = &exit_port_class, .nr_ranges = 2, .len = {4, 2}, .power = true},
 	{.cls = &pvpanic_class, .nr_ranges = 1, .len = {1}, .power = true},
 	{.cls = &reset_cf9_class, .nr_ranges = 1, .len = {4}, .power = true},

@@ -136,7 +136,7 @@ static void set_up_that_runs_out_of_files_leaves_nothing_behind(void **state)
 	int r;
 
 	(void)state;
-	opts.stdio = true;
+	opts.input = opts.to_stdout = true;
 	assert_int_equal(set_up_once(&opts, NULL), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	before = usage_now();
@@ -253,7 +253,8 @@ static void a_socket_that_nobody_reads_holds_up_no_end(void **state)
 		.machine = {.mem_bytes = MACHINE_MEM_MIN, .cpus = 1},
 		.boot = {.mode = BOOT_MODE_FLAT_REAL, .flat_gpa = 0x7c00},
 		.kernel = {.name = "chatter", .data = chatter_code, .len = sizeof(chatter_code)},
-		.stdio = true,
+		.input = true,
+		.to_stdout = true,
 		.timeout_ns = 8 * NS_PER_S, /* the socket is full well before */
 	};
 	struct stdio_swap swap;
@@ -275,7 +276,8 @@ static void a_socket_serves_as_standard_input_and_output(void **state)
 		.machine = {.mem_bytes = MACHINE_MEM_MIN, .cpus = 1},
 		.boot = {.mode = BOOT_MODE_FLAT_REAL, .flat_gpa = 0x7c00},
 		.kernel = {.name = "echo", .data = echo_code, .len = sizeof(echo_code)},
-		.stdio = true,
+		.input = true,
+		.to_stdout = true,
 	};
 	struct stdio_swap swap;
 	char heard[sizeof(said)] = "";

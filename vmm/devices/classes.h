@@ -9,6 +9,7 @@ extern const struct device_class rtc_mc146818_class;  /* clock, irq, timer */
 extern const struct device_class i8042_class;         /* power; range 0: 0x60, range 1: 0x64 */
 extern const struct device_class port80_class;        /* nothing */
 extern const struct device_class debugcon_class;      /* chr */
+extern const struct device_class output_port_class;   /* chr */
 extern const struct device_class exit_port_class;     /* power */
 extern const struct device_class pvpanic_class;       /* power */
 extern const struct device_class reset_cf9_class;     /* power; range 0: 4 bytes from 0xcf8 */
@@ -20,14 +21,16 @@ extern const struct device_class scratch_ports_class; /* nothing; range 0: up to
 uint8_t port80_last(struct device *dev);           /* the last POST code; 0 before the first */
 uint64_t port80_count(struct device *dev);         /* POST codes written */
 uint64_t debugcon_dropped(struct device *dev);     /* bytes that the back end had no room for */
+uint64_t output_port_dropped(struct device *dev);  /* bytes written beyond the room */
 uint64_t pvpanic_crash_loaded(struct device *dev); /* panics that the guest's crash kernel took */
 
 /* What the machine's tables tell a guest: where what is, and what to write there. */
 enum {
-	RESET_CF9_OFF = 1,           /* of the register in range 0 of reset_cf9_class */
-	RESET_CF9_HARD = 0x06,       /* SYS_RST and RST_CPU */
-	ACPI_PM1_S5_TYPE = 5,        /* SLP_TYP of \_S5 in PM1_CNT of acpi_pm1_class */
-	RTC_MC146818_CENTURY = 0x32, /* index in the CMOS of rtc_mc146818_class */
+	OUTPUT_PORT_ROOM_MAX = 1 << 16, /* bytes, as the room register of output_port_class tells */
+	RESET_CF9_OFF = 1,              /* of the register in range 0 of reset_cf9_class */
+	RESET_CF9_HARD = 0x06,          /* SYS_RST and RST_CPU */
+	ACPI_PM1_S5_TYPE = 5,           /* SLP_TYP of \_S5 in PM1_CNT of acpi_pm1_class */
+	RTC_MC146818_CENTURY = 0x32,    /* index in the CMOS of rtc_mc146818_class */
 };
 
 #endif

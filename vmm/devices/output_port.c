@@ -1,0 +1,102 @@
+/*
+ * Output port: bytes from a guest program to the host, with flow control, for what must not be lost and
+ * must not mix with a console: the standard output of a command (guest/init).
+ * Range 0: 8 bytes. Offset 0, writes of 1, 2 or 4 bytes: that many bytes of output, the lowest first.
+ * Offset 4, read: how many bytes are taken now; what is written beyond them is dropped and counted.
+ * When nobody reads on the host this stays 0, and the guest waits, not the VMM. The room is at most
+ * OUTPUT_PORT_ROOM_MAX, and it is that again when all that was written has left.
+ * Writes may be collected by KVM; reading the room is an exit, and drains them first.
+ * Environment: chr. Threads: any vCPU, and the event thread for char_ops; under the device's lock.
+ */
+#include <assert.h>
+
+#include "device.h"
+#include "devices/classes.h"
+
+enum {
+	REG_DATA = 0,
+	REG_ROOM = 4,
+	REG_BYTES = 4, /* each */
+};
+
+struct output_port {
+	struct device dev;
+	struct char_backend *chr; /* borrowed */
+	uint64_t dropped;
+};
+
+static uint32_t room(const struct output_port *port)
+{
+	const size_t n = port->chr->room(port->chr);
+
+	return n < OUTPUT_PORT_ROOM_MAX ? (uint32_t)n : OUTPUT_PORT_ROOM_MAX;
+}
+
+static uint64_t output_port_read(struct device *dev, struct io_at at)
+{
+	const struct output_port *port = container_of(dev, struct output_port, dev);
+
+	if (at.off < REG_ROOM)
+		return device_guest_error(dev, at);
+	return room(port) >> 8 * (at.off - REG_ROOM);
+}
+
+static void output_port_write(struct device *dev, struct io_at at, uint64_t val)
+{
+	struct output_port *port = container_of(dev, struct output_port, dev);
+
+	if (at.off != REG_DATA) {
+		device_guest_error(dev, at);
+		return;
+	}
+	for (unsigned i = 0; i < at.size; i++)
+		if (!port->chr->put(port->chr, (uint8_t)(val >> 8 * i)))
+			port->dropped++;
+}
+
+static size_t output_port_rx_room(struct device *dev)
+{
+	(void)dev;
+	return 0; /* output only */
+}
+
+static void output_port_rx(struct device *dev, const uint8_t *buf, size_t n)
+{
+	(void)dev;
+	(void)buf;
+	assert(n == 0); /* never more than output_port_rx_room() */
+}
+
+static void output_port_tx_room(struct device *dev)
+{
+	(void)dev; /* the guest looks at the room itself */
+}
+
+static int output_port_init(struct device *dev, const struct device_env *env)
+{
+	container_of(dev, struct output_port, dev)->chr = env->chr;
+	return 0;
+}
+
+uint64_t output_port_dropped(struct device *dev)
+{
+	return container_of(dev, struct output_port, dev)->dropped;
+}
+
+static const struct char_ops output_port_chr = {
+	.rx_room = output_port_rx_room,
+	.rx = output_port_rx,
+	.tx_room = output_port_tx_room,
+};
+
+const struct device_class output_port_class = {
+	.name = "output port",
+	.fdt_compatible = "tollgate,output-port",
+	.state_size = sizeof(struct output_port),
+	.max_access = 4,
+	.coalesce_len = REG_BYTES,
+	.init = output_port_init,
+	.read = output_port_read,
+	.write = output_port_write,
+	.chr = &output_port_chr,
+};
