@@ -1,0 +1,81 @@
+/*
+ * judge.h - holds a console against the rules, as its bytes come: cleans it (text.h), cuts it into
+ * lines, and says what was found and in which line. Pure, and of constant size whatever the guest
+ * prints.
+ *
+ * How the bytes were split does not matter: on a line that has no end yet, only what its continuation
+ * cannot change is a match. A prompt stays such a line; smoke_judge_quiet() tells that nothing has
+ * followed for a while.
+ *
+ * A line of more than SMOKE_LINE_MAX bytes is cut. The cut hides nothing that is SMOKE_LINE_OVERLAP
+ * bytes long or shorter.
+ */
+#ifndef SMOKE_JUDGE_H
+#define SMOKE_JUDGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "smoke/outcome.h"
+#include "smoke/rules.h"
+#include "smoke/text.h"
+
+enum { SMOKE_LINE_MAX = 4096, SMOKE_LINE_OVERLAP = 1024 };
+
+/* A line as it is told to the sink; text is borrowed, clean, and not NUL-terminated. */
+struct smoke_line {
+	const char *text;
+	size_t len;
+	uint64_t nr;    /* from 1; a cut line's parts count one each */
+	int64_t at_ns;  /* when its first byte came */
+	bool marked;    /* a panic or a rejected pattern is in it, or the last expected one */
+	bool continued; /* the part of a cut line that is not the first */
+};
+
+/* Hears what the judge sees. The functions must not call back. */
+struct smoke_judge_sink {
+	void (*line)(struct smoke_judge_sink *sink, const struct smoke_line *line);
+	/* An EXPECT, PHASE or INIT rule was met, at the time of the bytes that met it. */
+	void (*met)(struct smoke_judge_sink *sink, const struct smoke_rule *rule, int64_t at_ns);
+};
+
+struct smoke_judge_opts {
+	const struct smoke_rules *rules; /* borrowed */
+	struct smoke_judge_sink *sink;   /* borrowed */
+	bool expects_decide; /* all expected seen is the end of it: nothing counts later */
+};
+
+struct smoke_judge {
+	struct smoke_judge_opts opts;
+	struct smoke_text text;
+	enum smoke_finding finding;
+	const struct smoke_rule *decided_by; /* the rule of the finding */
+	uint64_t decided_line;
+	unsigned met[SMOKE_RULE_KINDS]; /* EXPECT, PHASE, INIT: how many, in their order */
+	uint64_t too_dear;              /* matches given up */
+
+	uint64_t line_nr;
+	int64_t line_at_ns;
+	bool marked, continued;
+	size_t from[SMOKE_RULE_KINDS]; /* how far into the line each kind is done with */
+	size_t scanned;                /* bytes of the line looked at while unfinished */
+	size_t len;
+	char line[SMOKE_LINE_MAX];
+};
+
+void smoke_judge_init(struct smoke_judge *judge, const struct smoke_judge_opts *opts);
+
+/* Takes n bytes that came at now_ns. */
+void smoke_judge_feed(struct smoke_judge *judge, const uint8_t *buf, size_t n, int64_t now_ns);
+
+/* Whether a line without an end waits for smoke_judge_quiet(). */
+bool smoke_judge_waits(const struct smoke_judge *judge);
+
+/* Takes the line as far as it has come for a whole one, for matching; it may go on all the same. */
+void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns);
+
+/* The console has ended. */
+void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns);
+
+#endif
