@@ -15,10 +15,7 @@ const char config_run_help[] =
 	"\n"
 	"Boots KERNEL, or the built-in test kernel, with its serial console on this terminal.\n"
 	"Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends Ctrl-a.\n"
-	"\n" CONFIG_MACHINE_HELP
-	"  -i, --initrd FILE       initial RAM disk; may be given several times\n"
-	"      --boot MODE         auto, pvh, linux64, bzimage or multiboot (default auto)\n"
-	"      --flat ADDR[,MODE]  load KERNEL as it is at ADDR; MODE real or long (default long)\n"
+	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP
 	"      --timeout SECONDS   end the VM after so long\n"
 	"      --exit-code HOW     guest: the guest's code is the exit status (default);\n"
 	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
@@ -132,6 +129,24 @@ static int parse_flat(struct config *config, const char *arg, struct diag *diag)
 	return 0;
 }
 
+static int add_initrd(struct config *config, const char *arg, struct diag *diag)
+{
+	if (config->nr_initrds == CONFIG_INITRDS_MAX)
+		return diag_set(diag, -EINVAL, "more than %d times --initrd", CONFIG_INITRDS_MAX);
+	config->initrd[config->nr_initrds++] = arg;
+	return 0;
+}
+
+int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag)
+{
+	switch (opt) {
+	case 'i': return add_initrd(config, arg, diag);
+	case CONFIG_OPT_BOOT: return parse_boot(config, arg, diag);
+	case CONFIG_OPT_FLAT: return parse_flat(config, arg, diag);
+	default: return 1;
+	}
+}
+
 static int parse_timeout(struct config *config, const char *arg, struct diag *diag)
 {
 	int r = parse_seconds_ns(arg, &config->timeout_ns);
@@ -174,18 +189,8 @@ static int parse_exit_code(struct config *config, const char *arg, struct diag *
 	return r;
 }
 
-static int add_initrd(struct config *config, const char *arg, struct diag *diag)
-{
-	if (config->nr_initrds == CONFIG_INITRDS_MAX)
-		return diag_set(diag, -EINVAL, "more than %d times --initrd", CONFIG_INITRDS_MAX);
-	config->initrd[config->nr_initrds++] = arg;
-	return 0;
-}
-
 enum {
-	OPT_BOOT = CONFIG_OPT_OWN,
-	OPT_FLAT,
-	OPT_TIMEOUT,
+	OPT_TIMEOUT = CONFIG_OPT_OWN,
 	OPT_EXIT_CODE,
 	OPT_STATS,
 	OPT_TIME_EXITS,
@@ -194,10 +199,11 @@ enum {
 
 static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
+	int r = config_kernel_option(config, opt, arg, diag);
+
+	if (r <= 0)
+		return r;
 	switch (opt) {
-	case 'i': return add_initrd(config, arg, diag);
-	case OPT_BOOT: return parse_boot(config, arg, diag);
-	case OPT_FLAT: return parse_flat(config, arg, diag);
 	case OPT_TIMEOUT: return parse_timeout(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
@@ -230,9 +236,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 {
 	static const struct option options[] = {
 		CONFIG_MACHINE_LONG,
-		{"initrd", required_argument, NULL, 'i'},
-		{"boot", required_argument, NULL, OPT_BOOT},
-		{"flat", required_argument, NULL, OPT_FLAT},
+		CONFIG_KERNEL_LONG,
 		{"timeout", required_argument, NULL, OPT_TIMEOUT},
 		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
 		{"stats", optional_argument, NULL, OPT_STATS},
@@ -246,8 +250,8 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 	config_init(config);
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
-	while ((opt = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT "i:h", options, NULL)) !=
-	       -1) {
+	while ((opt = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT CONFIG_KERNEL_SHORT "h",
+				  options, NULL)) != -1) {
 		int r;
 
 		if (opt == 'h')

@@ -52,6 +52,8 @@ enum {
 	CONFIG_OPT_PREALLOC,
 	CONFIG_OPT_CPU,
 	CONFIG_OPT_TEST_DEVICE,
+	CONFIG_OPT_BOOT,
+	CONFIG_OPT_FLAT,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
 /* clang-format off */
@@ -76,6 +78,25 @@ enum {
 
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);
+
+/*
+ * Options that say what is booted, and how: -i/--initrd, --boot, --flat. Shared by run and smoke, as
+ * those above are.
+ */
+/* clang-format off */
+#define CONFIG_KERNEL_LONG                                                                         \
+	{"initrd", required_argument, NULL, 'i'},                                                  \
+	{"boot", required_argument, NULL, CONFIG_OPT_BOOT},                                        \
+	{"flat", required_argument, NULL, CONFIG_OPT_FLAT}
+/* clang-format on */
+#define CONFIG_KERNEL_SHORT "i:"
+#define CONFIG_KERNEL_HELP                                                                         \
+	"  -i, --initrd FILE       initial RAM disk; may be given several times\n"                 \
+	"      --boot MODE         auto, pvh, linux64, bzimage or multiboot (default auto)\n"      \
+	"      --flat ADDR[,MODE]  load KERNEL as it is at ADDR; MODE real or long (default "      \
+	"long)\n"
+
+int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
 /*
  * `tollgate run`: argv[0] is "run". Returns 0, -EINVAL with diag, or 1 when --help was asked for and
