@@ -31,7 +31,9 @@ const char config_run_help[] =
 void config_init(struct config *config)
 {
 	*config = (struct config){
-		.machine = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = MACHINE_DEFAULT_CPUS},
+		.machine = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
+			    .cpus = MACHINE_DEFAULT_CPUS,
+			    .windows = true},
 	};
 }
 
@@ -90,6 +92,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 		config->machine.extra = machine_test_rows;
 		config->machine.nr_extra = MACHINE_TEST_ROWS;
 		return 0;
+	case CONFIG_OPT_NO_SHADOW: config->machine.windows = false; return 0;
 	default: return 1;
 	}
 }

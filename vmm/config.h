@@ -52,6 +52,7 @@ enum {
 	CONFIG_OPT_PREALLOC,
 	CONFIG_OPT_CPU,
 	CONFIG_OPT_TEST_DEVICE,
+	CONFIG_OPT_NO_SHADOW,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
@@ -64,7 +65,8 @@ enum {
 	{"hugepages", no_argument, NULL, CONFIG_OPT_HUGEPAGES},                                    \
 	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC},                                      \
 	{"cpu", required_argument, NULL, CONFIG_OPT_CPU},                                          \
-	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE}
+	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE},                                \
+	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW}
 /* clang-format on */
 #define CONFIG_MACHINE_SHORT "m:c:p:"
 #define CONFIG_MACHINE_HELP                                                                        \
@@ -74,7 +76,8 @@ enum {
 	"      --hugepages         back guest memory with huge pages\n"                            \
 	"      --prealloc          touch all guest memory before the guest runs\n"                 \
 	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n" \
-	"      --test-device       a device for testing MMIO and port I/O, for guest/ kernels\n"
+	"      --test-device       a device for testing MMIO and port I/O, for guest/ kernels\n"   \
+	"      --no-shadow         an exit for every read: the console at its ports\n"
 
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);

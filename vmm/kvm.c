@@ -91,6 +91,7 @@ int kvm_cap(const struct kvm *kvm, int cap)
 
 int kvm_vm_create(struct kvm *kvm, struct diag *diag)
 {
+	kvm->nr_slots = 0;
 	do
 		kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
 	while (kvm->vm_fd < 0 &&
@@ -105,19 +106,34 @@ int kvm_vm_create(struct kvm *kvm, struct diag *diag)
 	return 0;
 }
 
-int kvm_mem_slots_set(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag)
+unsigned kvm_mem_slot_new(struct kvm *kvm)
+{
+	return kvm->nr_slots++;
+}
+
+int kvm_mem_slot_set(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint64_t len, void *host,
+		     bool readonly)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = readonly ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag *diag)
 {
 	for (unsigned i = 0; i < mem->nr_regions; i++) {
 		const struct guest_region *r = &mem->region[i];
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = r->gpa,
-			.memory_size = r->len,
-			.userspace_addr = (uintptr_t)r->host,
-		};
+		const unsigned slot = kvm_mem_slot_new(kvm);
+		int err = kvm_mem_slot_set(kvm, slot, r->gpa, r->len, r->host, false);
 
-		if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-			return diag_set(diag, -errno, "memory slot %u at %#llx, %#llx bytes", i,
+		if (err < 0)
+			return diag_set(diag, err, "memory slot %u at %#llx, %#llx bytes", slot,
 					(unsigned long long)r->gpa, (unsigned long long)r->len);
 	}
 	return 0;

@@ -18,9 +18,10 @@
 #define KVM_DEVICE_PATH "/dev/kvm"
 
 struct kvm {
-	int fd;           /* /dev/kvm; -1 when closed */
-	int vm_fd;        /* -1 before kvm_vm_create() */
-	size_t run_bytes; /* the mapping of a vCPU's struct kvm_run */
+	int fd;            /* /dev/kvm; -1 when closed */
+	int vm_fd;         /* -1 before kvm_vm_create() */
+	size_t run_bytes;  /* the mapping of a vCPU's struct kvm_run */
+	unsigned nr_slots; /* memory slots that have an owner */
 };
 
 /*
@@ -36,8 +37,22 @@ int kvm_cap(const struct kvm *kvm, int cap);
 /* KVM_CREATE_VM. */
 int kvm_vm_create(struct kvm *kvm, struct diag *diag);
 
-/* A memory slot for each region of mem. Before kvm_arch_irqchip_create(): later it costs 5 ms each. */
-int kvm_mem_slots_set(const struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);
+/*
+ * The id of a memory slot that nobody else has: RAM, pages of registers and whatever else is in guest
+ * memory share one numbering, which begins here. Not given back; building thread only.
+ */
+unsigned kvm_mem_slot_new(struct kvm *kvm);
+
+/*
+ * KVM_SET_USER_MEMORY_REGION: the guest finds host at [gpa, gpa + len). Its writes are MMIO exits where
+ * that is read-only (needs KVM_CAP_READONLY_MEM). len 0 takes the slot back. Returns 0 or -errno. Time:
+ * see kvm_mem_slots_set().
+ */
+int kvm_mem_slot_set(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint64_t len, void *host,
+		     bool readonly);
+
+/* A new memory slot for each region of mem. Before arch_irqchip_create(): later it costs 5 ms each. */
+int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);
 
 /* An interrupt line of the in-kernel irqchip (KVM_IRQ_LINE). */
 struct kvm_irq_line {

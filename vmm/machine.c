@@ -8,6 +8,7 @@
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "base/parse.h"
+#include "base/words.h"
 #include "devices/classes.h"
 
 #define PORT(port, n)                                                                              \
@@ -170,7 +171,7 @@ static int claim_fixed(struct claims *c, const struct machine_device *dev, struc
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < dev->nr_ranges; i++)
+	for (unsigned i = 0; r == 0 && i < dev->nr_ranges + dev->nr_untold; i++)
 		if (dev->range[i].first != MACHINE_FIRST_AUTO)
 			r = claim_range(c, dev->name, &dev->range[i], diag);
 	if (r == 0 && dev->gsi != MACHINE_GSI_AUTO)
@@ -275,6 +276,49 @@ static int add_row(struct machine *m, const struct machine_row *row, struct diag
 	return 0;
 }
 
+/* Whether the user's words need the ports, by naming a console there or by leaving nobody to name one. */
+static bool wants_ports(const char *cmdline)
+{
+	static const char *const word[] = {"console=",     "earlycon", "earlycon=",  "earlyprintk",
+					   "earlyprintk=", "acpi=off", "pnpacpi=off"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(word); i++)
+		if (words_have(cmdline, word[i]))
+			return true;
+	return false;
+}
+
+static bool has_window(const struct machine_device *dev)
+{
+	return dev->nr_ranges == 1 && dev->nr_untold == 1;
+}
+
+static void add_windows(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_devices; i++) {
+		struct machine_device *dev = &m->device[i];
+
+		if (!dev->cls->shadow || dev->nr_ranges != 1 || dev->range[0].space != IOBUS_PIO)
+			continue;
+		dev->range[1] = dev->range[0];
+		dev->nr_untold = 1;
+		dev->range[0] = (struct machine_range)MMIO(MACHINE_FIRST_AUTO, dev->range[1].len);
+	}
+}
+
+void machine_tell_ports(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_devices; i++) {
+		struct machine_device *dev = &m->device[i];
+		const struct machine_range told = dev->range[0];
+
+		if (has_window(dev) && told.space == IOBUS_MMIO) {
+			dev->range[0] = dev->range[1];
+			dev->range[1] = told;
+		}
+	}
+}
+
 static int add_rows(struct machine *m, const struct machine_row *rows, size_t n, struct diag *diag)
 {
 	int r = 0;
@@ -370,6 +414,8 @@ int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct
 		r = add_rows(&m, command_rows, ARRAY_SIZE(command_rows), diag);
 	if (r == 0)
 		r = add_rows(&m, spec->extra, spec->nr_extra, diag);
+	if (spec->windows && !wants_ports(spec->cmdline ? spec->cmdline : ""))
+		add_windows(&m);
 	if (r == 0)
 		r = assign(&m, diag);
 	if (r < 0)

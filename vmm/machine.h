@@ -86,8 +86,9 @@ struct machine_device {
 	const char *fdt_name;
 	const struct device_class *cls;                 /* NULL for a chip that KVM emulates */
 	struct machine_range range[MACHINE_RANGES_MAX]; /* region id is the index */
-	unsigned nr_ranges;
-	int gsi; /* MACHINE_GSI_NONE: no interrupt */
+	unsigned nr_ranges; /* those the guest is told of; they come first in range[] */
+	unsigned nr_untold; /* those behind them: on the bus, in no table */
+	int gsi;            /* MACHINE_GSI_NONE: no interrupt */
 };
 
 struct machine_spec {
@@ -95,6 +96,12 @@ struct machine_spec {
 	unsigned cpus;
 	const char *cmdline; /* the user's words, may be NULL; borrowed */
 	bool command_ports;  /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
+	/*
+	 * Tell of a device whose registers can be as good as memory (device_class.shadow) at a window in
+	 * memory, and keep its ports without telling. Not done when cmdline names a console of its own
+	 * or turns off ACPI, without which Linux finds no such window once it has drivers.
+	 */
+	bool windows;
 	/*
 	 * Rows beside the table's own, borrowed. Bus ranges that the guest is told nothing of (the
 	 * thousands that `tollgate hammer` adds) need no row: they go straight to the bus.
@@ -126,6 +133,12 @@ struct machine {
  * borrowed pointers; there is nothing to free.
  */
 int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct diag *diag);
+
+/*
+ * Tells ports again instead of windows, for a kernel that would not find those. Only what is told
+ * changes, but range[] changes its order with it: buses are built before.
+ */
+void machine_tell_ports(struct machine *m);
 
 /* The device or chip of that name, or NULL. */
 const struct machine_device *machine_find(const struct machine *m, const char *name);

@@ -1,6 +1,7 @@
 #include "machine_cmdline.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,12 +20,36 @@ static unsigned count_serial_ports(const struct machine *m)
 	return n;
 }
 
+/* What word for the console is ours to say. */
+enum console { CONSOLE_NONE, CONSOLE_PORTS, CONSOLE_WINDOW };
+
+static enum console choose_console(const struct machine *m, const char *user)
+{
+	const struct machine_device *serial = machine_find(m, "serial0");
+
+	if (!serial || words_have(user, "console="))
+		return CONSOLE_NONE;
+	return serial->range[0].space == IOBUS_PIO ? CONSOLE_PORTS : CONSOLE_WINDOW;
+}
+
+/* The user's words, with the console behind those that are the kernel's. */
+static void put_window_console(FILE *f, const struct machine_device *serial, const char *user)
+{
+	const char *end = words_end(user);
+	const char *rest = end ? end : user;
+	const int len = (int)(rest - user);
+
+	fprintf(f, "%.*s%sconsole=uart8250,mmio,%#" PRIx64 "%s%s", len, user,
+		len == 0 || user[len - 1] == ' ' ? "" : " ", serial->range[0].first,
+		*rest ? " " : "", rest);
+}
+
 /* Each followed by a blank. */
-static void put_defaults(FILE *f, const struct machine *m, const char *user)
+static void put_defaults(FILE *f, const struct machine *m, enum console console, const char *user)
 {
 	const unsigned serial_ports = count_serial_ports(m);
 
-	if (machine_find(m, "serial0") && !words_have(user, "console="))
+	if (console == CONSOLE_PORTS)
 		fputs("console=ttyS0 ", f);
 	if (serial_ports && !words_have(user, "8250.nr_uarts="))
 		fprintf(f, "8250.nr_uarts=%u ", serial_ports);
@@ -39,12 +64,16 @@ int machine_cmdline_render(const struct machine *m, char **ret, struct diag *dia
 	const char *user = m->cmdline_user ? m->cmdline_user : "";
 	char *line = NULL;
 	size_t len = 0;
+	const enum console console = choose_console(m, user);
 	FILE *f = open_memstream(&line, &len);
 
 	if (!f)
 		return diag_set(diag, -ENOMEM, "kernel command line");
-	put_defaults(f, m, user);
-	fputs(user, f);
+	put_defaults(f, m, console, user);
+	if (console == CONSOLE_WINDOW)
+		put_window_console(f, machine_find(m, "serial0"), user);
+	else
+		fputs(user, f);
 	if (fclose(f) != 0) {
 		free(line);
 		return diag_set(diag, -ENOMEM, "kernel command line");
@@ -56,7 +85,7 @@ int machine_cmdline_render(const struct machine *m, char **ret, struct diag *dia
 		diag_remedy(diag, "shorten --append");
 		return -EINVAL;
 	}
-	if (*user == '\0' && len > 0)
+	if (len > 0 && line[len - 1] == ' ' && *user == '\0')
 		line[len - 1] = '\0';
 	*ret = line;
 	return 0;

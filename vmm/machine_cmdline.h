@@ -7,6 +7,9 @@
  *
  *   console=ttyS0  the serial console, when the machine has serial0. Consoles add up instead of
  *                  replacing each other, so a user's console= must not find ours there before it.
+ *                  Where serial0 has a window in memory it is console=uart8250,mmio,ADDRESS, which
+ *                  Linux uses at once and hands over to its driver later. That word comes last, but
+ *                  before a "--": the console starts with it, and then quiet must have been read.
  *   8250.nr_uarts=N  as many serial ports as the machine has. Linux otherwise looks for a PC's four,
  *                  or as many as it was built for.
  *   pci=off        the machine has no PCI. Linux otherwise looks for it: on ports 0xcf8 and 0xcfc,

@@ -279,9 +279,10 @@ static void put_reserved(struct out *o, const struct machine *m)
 
 static void put_serial_alias(struct out *o, const struct machine_device *serial, const char *alias)
 {
+	const bool isa = serial->range[0].space == IOBUS_PIO;
 	char path[PATH_BYTES];
-	int n = snprintf(path, sizeof(path), "/soc/isa@0/%s@i%" PRIx64, serial->fdt_name,
-			 serial->range[0].first);
+	int n = snprintf(path, sizeof(path), "/soc/%s%s@%s%" PRIx64, isa ? "isa@0/" : "",
+			 serial->fdt_name, isa ? "i" : "", serial->range[0].first);
 
 	assert(n > 0 && (size_t)n < sizeof(path));
 	begin(o, "aliases");

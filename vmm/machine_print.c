@@ -47,18 +47,18 @@ static void text_cpus(FILE *f, const struct machine *m)
 		fprintf(f, "\nCPUs\n  %u, APIC IDs 0 to %u\n", m->cpus, m->cpus - 1);
 }
 
-static void text_ranges(FILE *f, const struct machine_device *dev)
+/* Ranges of one space. */
+static void text_ranges(FILE *f, const struct machine_range *range, unsigned n)
 {
-	if (dev->range[0].space == IOBUS_PIO)
-		fputs(dev->nr_ranges == 1 && dev->range[0].len == 1 ? "port " : "ports ", f);
-	for (unsigned i = 0; i < dev->nr_ranges; i++) {
-		const struct machine_range *r = &dev->range[i];
+	if (range[0].space == IOBUS_PIO)
+		fputs(n == 1 && range[0].len == 1 ? "port " : "ports ", f);
+	for (unsigned i = 0; i < n; i++) {
+		const struct machine_range *r = &range[i];
 
 		fprintf(f, "%s0x%" PRIx64, i ? ", " : "", r->first);
 		if (r->len > 1)
 			fprintf(f, "-0x%" PRIx64, r->first + r->len - 1);
 	}
-	fputc('\n', f);
 }
 
 static void text_devices(FILE *f, const char *title, const struct machine_device *dev, unsigned n)
@@ -76,7 +76,12 @@ static void text_devices(FILE *f, const char *title, const struct machine_device
 			fputs("  -  ", f);
 		else
 			fprintf(f, "%3d  ", dev[i].gsi);
-		text_ranges(f, &dev[i]);
+		text_ranges(f, dev[i].range, dev[i].nr_ranges);
+		if (dev[i].nr_untold) {
+			fputs("; not told: ", f);
+			text_ranges(f, dev[i].range + dev[i].nr_ranges, dev[i].nr_untold);
+		}
+		fputc('\n', f);
 	}
 }
 
@@ -175,12 +180,13 @@ static struct json_object *json_ranges(struct json *j, const struct machine_devi
 {
 	struct json_object *array = json_object_new_array();
 
-	for (unsigned i = 0; i < dev->nr_ranges; i++) {
+	for (unsigned i = 0; i < dev->nr_ranges + dev->nr_untold; i++) {
 		const struct machine_range *r = &dev->range[i];
 		struct json_object *range = json_span(j, r->first, r->len);
 
 		json_put(j, range, "space",
 			 json_object_new_string(r->space == IOBUS_PIO ? "pio" : "mmio"));
+		json_put(j, range, "told", json_object_new_boolean(i < dev->nr_ranges));
 		json_append(j, array, range);
 	}
 	return array;

@@ -86,6 +86,20 @@ static void print_bus(FILE *out, const struct bus_view *view, bool timed)
 		fprintf(out, "       split accesses: %" PRIu64 "\n", view->totals.split);
 }
 
+/* KVM counts no read of what is memory, so only the page's own comings and goings can be told. */
+static void print_shadows(FILE *out, const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct shadow_page *sp = &vm->shadow[i];
+
+		if (sp->page)
+			fprintf(out,
+				"registers of %s as memory: withdrawn %" PRIu64
+				" times, shown again %" PRIu64 " times\n",
+				vm->machine.device[i].name, sp->hides, sp->shows);
+	}
+}
+
 void stats_print(FILE *out, struct vm *vm)
 {
 	struct bus_view pio = bus_view_read(vm->pio, "PIO");
@@ -95,6 +109,7 @@ void stats_print(FILE *out, struct vm *vm)
 	if (vm->coalesced.ring)
 		fprintf(out, "writes collected by KVM without an exit: %" PRIu64 "\n",
 			atomic_load(&vm->coalesced.drained));
+	print_shadows(out, vm);
 	print_bus(out, &pio, vm->time_exits);
 	print_bus(out, &mmio, vm->time_exits);
 	free(pio.count);
@@ -197,6 +212,27 @@ static struct json_object *json_bus(struct iobus *bus, bool timed)
 	return obj;
 }
 
+static struct json_object *json_shadows(const struct vm *vm)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct shadow_page *sp = &vm->shadow[i];
+		struct json_object *obj;
+
+		if (!sp->page)
+			continue;
+		obj = json_object_new_object();
+		json_object_object_add(obj, "device",
+				       json_object_new_string(vm->machine.device[i].name));
+		json_add_u64(obj, "first", sp->gpa);
+		json_add_u64(obj, "withdrawn", sp->hides);
+		json_add_u64(obj, "shown_again", sp->shows);
+		json_object_array_add(array, obj);
+	}
+	return array;
+}
+
 static struct json_object *json_kvm_stats(const struct kvm_stat *stat, int n)
 {
 	struct json_object *obj = n < 0 ? NULL : json_object_new_object();
@@ -231,6 +267,7 @@ int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_en
 	json_add_u64(root, "coalesced_writes", atomic_load(&vm->coalesced.drained));
 	json_object_object_add(root, "pio", json_bus(vm->pio, vm->time_exits));
 	json_object_object_add(root, "mmio", json_bus(vm->mmio, vm->time_exits));
+	json_object_object_add(root, "shadow_pages", json_shadows(vm));
 	n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);
 	json_object_object_add(root, "kvm_vm", json_kvm_stats(of_vm, n));
 	n = read_vcpu_stats(vm, &of_vcpus);

@@ -81,6 +81,24 @@ static void loop_woken(void *arg)
 		console_woken(&vm->console);
 }
 
+/* A host that lacks read-only slots makes an exit of each read, which is slower and no error. */
+static void build_shadow_pages(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct machine_device *row = &vm->machine.device[i];
+
+		if (row->cls->shadow && row->range[0].space == IOBUS_MMIO)
+			shadow_page_init(&vm->shadow[i], &vm->kvm, kvm_mem_slot_new(&vm->kvm),
+					 row->range[0].first);
+	}
+}
+
+/* What bus, event loop and back end see in the place of device[i]. */
+static struct device *device_front(struct vm *vm, unsigned i)
+{
+	return vm->shadow[i].inner ? &vm->shadow[i].dev : vm->device[i];
+}
+
 static int build_memory(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	struct guest_region regions[MACHINE_RAM_MAX] = {0};
@@ -93,7 +111,10 @@ static int build_memory(struct vm *vm, const struct vm_opts *opts, struct diag *
 	r = guest_mem_init(&vm->mem, regions, vm->machine.nr_ram, &opts->mem, diag);
 	if (r < 0)
 		return r;
-	return kvm_mem_slots_set(&vm->kvm, &vm->mem, diag);
+	r = kvm_mem_slots_set(&vm->kvm, &vm->mem, diag);
+	if (r == 0)
+		build_shadow_pages(vm);
+	return r;
 }
 
 static int build_vcpus(struct vm *vm, enum arch_cpu_template cpu, struct diag *diag)
@@ -132,7 +153,7 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 		kvm_irq_line_init(&vm->irq[i], &vm->kvm, (unsigned)row->gsi);
 		env->irq = &vm->irq[i].line;
 	}
-	if (row->cls->expire) {
+	if (row->cls->expire || vm->shadow[i].page) {
 		int r = event_timer_init(&vm->timer[i], &vm->loop, NULL);
 
 		if (r < 0)
@@ -151,9 +172,20 @@ static int output_fd(const struct vm_opts *opts, const char *device)
 	return opts->to_stdout ? STDOUT_FILENO : -1;
 }
 
+/* A host that lacks it makes an exit of each write, which is slower and no error. */
+static void coalesce_writes(struct vm *vm, const struct machine_device *row)
+{
+	if (row->cls->coalesce_len == 0 || !vm->coalesced.ring)
+		return;
+	for (unsigned k = 0; k < row->nr_ranges + row->nr_untold; k++)
+		coalesced_add(&vm->coalesced, row->range[k].space, row->range[k].first,
+			      row->cls->coalesce_len);
+}
+
 static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct machine_device *row = &vm->machine.device[i];
+	struct shadow_page *shadow = &vm->shadow[i];
 	struct console_port *port = NULL;
 	struct device_env env;
 	const int fd = row->cls->chr ? output_fd(opts, row->name) : -1;
@@ -165,17 +197,18 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 		return r;
 	if (port)
 		env.chr = &port->be;
+	if (shadow->page)
+		shadow_page_env(shadow, &env);
 	r = device_create(row->cls, &env, &vm->device[i]);
 	if (r < 0)
 		return diag_set(diag, r, "create device '%s'", row->name);
-	vm->timer[i].dev = vm->device[i];
+	coalesce_writes(vm, row);
+	if (shadow->page)
+		shadow_page_attach(shadow, vm->device[i], 0, (uint8_t)row->range[0].len,
+				   vm->coalesced.capacity);
+	vm->timer[i].dev = device_front(vm, i);
 	if (port)
-		port->dev = vm->device[i];
-	/* A host that lacks it makes an exit of each write, which is slower and no error. */
-	for (unsigned k = 0; k < row->nr_ranges; k++)
-		if (row->cls->coalesce_len && vm->coalesced.ring)
-			coalesced_add(&vm->coalesced, row->range[k].space, row->range[k].first,
-				      row->cls->coalesce_len);
+		port->dev = device_front(vm, i);
 	return 0;
 }
 
@@ -188,13 +221,13 @@ static int build_ranges(struct vm *vm, enum iobus_space space, struct diag *diag
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		const struct machine_device *row = &vm->machine.device[i];
 
-		for (unsigned k = 0; k < row->nr_ranges; k++) {
+		for (unsigned k = 0; k < row->nr_ranges + row->nr_untold; k++) {
 			if (row->range[k].space != space)
 				continue;
 			range[n++] = (struct iobus_range){
 				.first = row->range[k].first,
 				.len = row->range[k].len,
-				.dev = vm->device[i],
+				.dev = device_front(vm, i),
 				.owner = row->name,
 				.region = (uint8_t)k,
 			};
@@ -468,6 +501,8 @@ void vm_fini(struct vm *vm)
 	event_loop_fini(&vm->loop);
 	arch_cpu_model_fini(&vm->cpu_model);
 	kvm_close(&vm->kvm);
+	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
+		shadow_page_fini(&vm->shadow[i]);
 	guest_mem_fini(&vm->mem);
 	pthread_mutex_destroy(&vm->end_lock);
 }

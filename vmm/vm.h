@@ -23,6 +23,7 @@
 #include "kvm.h"
 #include "machine.h"
 #include "mem.h"
+#include "shadow_page.h"
 #include "vcpu.h"
 
 enum {
@@ -75,6 +76,7 @@ struct vm {
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct event_timer timer[MACHINE_DEVICES_MAX];
+	struct shadow_page shadow[MACHINE_DEVICES_MAX]; /* in front of device[]; unused for most */
 	struct event_loop loop;
 	struct console console; /* its loop is NULL when nothing is connected */
 	struct char_backend null_backend;

@@ -225,10 +225,32 @@ static int load_zero_page(struct boot *b, struct diag *diag)
 	return r < 0 ? r : place(b, b->info_gpa, &params, sizeof(params), "the zero page", diag);
 }
 
+/* Whether the kernel's last segment has text: what Linux discards after boot is there. */
+static bool last_segment_has(const struct boot_plan *plan, const char *text)
+{
+	const struct boot_segment *last = &plan->segment[plan->nr_segments - 1];
+
+	return last->data_len && memmem(last->data, last->data_len, text, strlen(text));
+}
+
+/*
+ * Whether the kernel is a Linux that finds a UART in memory: first by the command line, which takes
+ * SERIAL_8250_CONSOLE and its early console "uart8250", and then by ACPI, which takes PNPACPI, whose
+ * parameter is "pnpacpi=". Any other kernel is told of the ports, which need no finding.
+ */
+static bool finds_windows(const struct boot_plan *plan)
+{
+	return last_segment_has(plan, "uart8250") && last_segment_has(plan, "pnpacpi=");
+}
+
 static int tell(struct boot *b, struct diag *diag)
 {
-	int r = load_cmdline(b, diag);
+	const struct machine_device *serial = machine_find(&b->vm->machine, "serial0");
+	int r;
 
+	if (serial && serial->nr_untold && !finds_windows(&b->plan))
+		machine_tell_ports(&b->vm->machine);
+	r = load_cmdline(b, diag);
 	if (r == 0)
 		r = load_acpi(b, diag);
 	if (r == 0)

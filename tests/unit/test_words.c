@@ -53,8 +53,12 @@ static void the_end_is_init_s_mark_or_the_terminator(void **state)
 	assert_ptr_equal(words_end(words), words + 4);
 	words = "--";
 	assert_ptr_equal(words_end(words), words);
-	words = "a --b x=\"open --";
+	words = "a --b x=\"c --\"";
 	assert_string_equal(words_end(words), "");
+	assert_null(words_end("a x=\"open --"));
+	assert_null(words_end("\""));
+	words = "a=\"b\" -- \"";
+	assert_ptr_equal(words_end(words), words + 6);
 	words = "a  ";
 	assert_string_equal(words_end(words), "");
 	assert_string_equal(words_end(""), "");

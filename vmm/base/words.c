@@ -57,10 +57,14 @@ bool words_have(const char *words, const char *key)
 
 const char *words_end(const char *words)
 {
-	const char *word;
+	const char *word = words, *end = words;
+	bool quoted = false;
 	size_t len;
 
-	while ((word = word_next(words, &len)))
-		words = word + len;
-	return skip_blanks(words);
+	while ((word = word_next(end, &len)))
+		end = word + len;
+	for (const char *s = words; s < end; s++)
+		if (*s == '"')
+			quoted = !quoted;
+	return quoted ? NULL : skip_blanks(end);
 }

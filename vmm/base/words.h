@@ -14,7 +14,10 @@
  */
 bool words_have(const char *words, const char *key);
 
-/* The "--" before init's words, or where words end. */
+/*
+ * Where a word of ours fits in behind the others: at the "--" before init's words, or at the end. NULL
+ * when a quote is open there, which would swallow it.
+ */
 const char *words_end(const char *words);
 
 #endif
