@@ -25,7 +25,7 @@ enum { VIRTQ_SIZE_MAX = 32768 }; /* 2.7: the largest Queue Size */
 /* Why a chain or a ring was refused; kept for statistics and messages. */
 enum virtq_fault {
 	VIRTQ_OK,
-	VIRTQ_FAULT_AVAIL_IDX, /* more available than the queue holds */
+	VIRTQ_FAULT_AVAIL_IDX, /* more available, and not yet used, than the queue holds */
 	VIRTQ_FAULT_HEAD,      /* a head that is no descriptor */
 	VIRTQ_FAULT_NEXT,      /* a next that is no descriptor */
 	VIRTQ_FAULT_LOOP,      /* a chain longer than the queue */
@@ -50,17 +50,19 @@ struct virtq {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	bool event_idx, indirect, in_order;
+	bool event_idx, indirect;
 
 	uint16_t avail_idx;      /* the next available element to take, free-running */
+	uint16_t avail_seen;     /* avail->idx when it was last looked at */
 	uint16_t used_idx;       /* the next used element to write */
 	uint16_t used_published; /* used->idx as the driver sees it */
-	uint16_t used_signalled; /* used_idx at the last interrupt */
-	bool signalled_valid;
-	enum virtq_fault fault; /* sticky until the next virtq_start() */
+	enum virtq_fault fault;  /* sticky until the next virtq_start() */
 
-	/* Written by the I/O thread, read by statistics: __ATOMIC_RELAXED. */
-	uint64_t chains, used_total, signals, suppressed;
+	/*
+	 * Since the VM started: chains taken, interrupts that the driver wanted and did not want. Written
+	 * by the I/O thread, read by statistics: __ATOMIC_RELAXED.
+	 */
+	uint64_t chains, signals, suppressed;
 };
 
 /* A request: a descriptor chain whose buffers are host memory. */
@@ -72,13 +74,15 @@ struct virtq_chain {
 	uint32_t out_bytes, in_bytes;
 };
 
-/* The state after a device reset; mem is borrowed. */
+/* A queue that no driver has set up yet. mem is borrowed. */
 void virtq_init(struct virtq *vq, const struct guest_mem *mem, uint32_t size_max);
+/* The state after a device reset; what was counted stays. */
 void virtq_reset(struct virtq *vq);
 
 /*
  * Makes the queue live: finds its three areas in RAM. features: as negotiated. -EINVAL when size is 0,
  * no power of two or above size_max, an area is misaligned (2.7: 16, 2 and 4 bytes) or not in RAM.
+ * Nothing is written to the areas: the driver has initialised them.
  */
 int virtq_start(struct virtq *vq, uint64_t features);
 static inline bool virtq_live(const struct virtq *vq)
@@ -88,9 +92,12 @@ static inline bool virtq_live(const struct virtq *vq)
 void virtq_stop(struct virtq *vq);
 
 /*
- * Takes the next available chain into iov, which has room for iov_max pieces (a buffer that crosses the
- * memory hole takes two). 1 with *ret filled in, 0 when there is none, -EPROTO when the ring is broken
- * (vq->fault says how): it then stays so until the device is reset.
+ * Takes the next available chain into iov, which has room for iov_max pieces, one a descriptor. 1 with
+ * *ret filled in, 0 when there is none, -EPROTO when the ring is broken (vq->fault says how): it then
+ * stays so until the device is reset.
+ *
+ * At most size chains are taken and not pushed at any time. A hostile driver can give two of them the
+ * same head, so a head may be handed back, but is no index of the device's own requests.
  */
 int virtq_pop(struct virtq *vq, struct iovec *iov, unsigned iov_max, struct virtq_chain *ret);
 
@@ -99,7 +106,7 @@ void virtq_unpop(struct virtq *vq, unsigned n);
 
 /*
  * Hands a chain back, with the bytes written to its device-writable part. The driver sees it after
- * virtq_publish(), in the order of the pushes.
+ * virtq_publish(), in the order of the pushes: with VIRTIO_F_IN_ORDER that is the order of the pops.
  */
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t written_bytes);
 
@@ -113,7 +120,7 @@ bool virtq_publish(struct virtq *vq);
 void virtq_kicks_suppress(struct virtq *vq);
 bool virtq_kicks_allow(struct virtq *vq);
 
-/* "avail.idx is more than the queue's size ahead" and the like, for messages. */
+/* "descriptor chain longer than the queue" and the like, for messages; a literal. */
 const char *virtq_fault_name(enum virtq_fault fault);
 
 #endif
