@@ -25,8 +25,8 @@ said() {
 }
 
 case_the_mode_is_as_before_after_a_normal_end() {
-	dialogue raw expect 'exits: exit port' -- run -p exit=3 "$(kernel exits)"
-	said 3 'exit code 3 \(exit port\)'
+	dialogue expect 'console: ready' raw send '\x04' -- run "$(kernel console)"
+	said 0 'exit code 0 \(exit port\)'
 }
 
 case_keys_go_to_the_guest_and_come_back() {
@@ -69,7 +69,7 @@ case_the_mode_is_as_before_after_signals() {
 }
 
 case_the_mode_is_as_before_after_a_timeout() {
-	dialogue raw -- run --timeout 0.5 "$(kernel hang)"
+	dialogue raw -- run --timeout 3 "$(kernel hang)" # long enough to be seen raw
 	said 117 'timeout \(--timeout\)'
 }
 
