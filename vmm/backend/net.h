@@ -1,0 +1,130 @@
+/*
+ * net.h - where a network device's frames go to and come from: the interface between virtio/net.c and
+ * its back ends, net_tap.c and net_slirp.c.
+ *
+ * A frame is an Ethernet frame without its checksum, behind a struct virtio_net_hdr_v1 (virtio 1.2,
+ * 5.1.6) in little-endian. To the back end that header is trusted: the device has checked it.
+ *
+ * Threads: open and destroy run while the device's I/O thread does not; all else, calls of the client
+ * included, runs on it. Nothing here blocks.
+ */
+#ifndef BACKEND_NET_H
+#define BACKEND_NET_H
+
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/diag.h"
+#include "device.h"
+#include "event.h"
+
+enum {
+	NET_PAIRS_MAX = 16, /* of receive and transmit queues */
+	NET_HDR_BYTES = sizeof(struct virtio_net_hdr_v1),
+	/* The longest IP packet there is behind an Ethernet header with two VLAN tags. */
+	NET_FRAME_BYTES_MAX = 14 + 2 * 4 + 65535,
+};
+
+/* What the other side may leave undone in a frame. */
+enum net_offload {
+	NET_OFFLOAD_CSUM = 1 << 0,
+	NET_OFFLOAD_TSO4 = 1 << 1,
+	NET_OFFLOAD_TSO6 = 1 << 2,
+	NET_OFFLOAD_TSO_ECN = 1 << 3,
+	NET_OFFLOAD_USO = 1 << 4, /* of both IP versions */
+};
+
+/* The device, as its back end sees it. */
+struct net_client {
+	void (*rx_ready)(struct net_client *client, unsigned pair); /* receive() has frames */
+	void (*tx_ready)(struct net_client *client,
+			 unsigned pair);                 /* send() said -EAGAIN; again now */
+	void (*link_changed)(struct net_client *client); /* see net_backend.link_up */
+};
+
+struct net_backend;
+
+struct net_backend_ops {
+	/*
+	 * Sends one frame, whose header is iov[0] alone. 0; -EAGAIN when there is no room (tx_ready
+	 * follows); any other error: the frame is lost.
+	 */
+	int (*send)(struct net_backend *be, unsigned pair, const struct iovec *iov, unsigned nr);
+	/* A batch of send() is over. May be NULL. */
+	void (*sent)(struct net_backend *be);
+	/*
+	 * Takes one frame, header first; what iov has no room for is lost. Bytes, -EAGAIN when there is
+	 * none, or another error.
+	 */
+	ssize_t (*receive)(struct net_backend *be, unsigned pair, const struct iovec *iov,
+			   unsigned nr);
+	/* Whether rx_ready is called while there are frames. At first it is not. */
+	void (*rx_want)(struct net_backend *be, unsigned pair, bool want);
+	/* A set of enum net_offload, within rx_offloads, that frames may come with; 0 at first. */
+	void (*rx_offloads_set)(struct net_backend *be, unsigned offloads);
+	/* How many pairs take part, 1 to pairs; 1 at first. -errno: as before. */
+	int (*pairs_set)(struct net_backend *be, unsigned pairs);
+	void (*destroy)(struct net_backend *be);
+};
+
+/* All but link_up is constant once open. */
+struct net_backend {
+	const struct net_backend_ops *ops;
+	struct net_client *client; /* borrowed */
+	char name[IFNAMSIZ];       /* the interface's, or "user" */
+	unsigned pairs;            /* that it can have */
+	unsigned tx_offloads;      /* sets of enum net_offload: that send() takes, */
+	unsigned rx_offloads;      /* and that can be switched on */
+	unsigned mtu;              /* of the network; 0: nothing to tell */
+	bool link_up;
+};
+
+struct net_backend_env {
+	struct event_loop *loop; /* of the I/O thread */
+	const struct clock_src *clock;
+	struct net_client *client;
+};
+
+/* Opens a back end; opts is the one's below. -errno with diag. The caller destroys *ret. */
+typedef int net_backend_open_fn(const void *opts, const struct net_backend_env *env,
+				struct net_backend **ret, struct diag *diag);
+
+static inline void net_backend_destroy(struct net_backend *be)
+{
+	if (be)
+		be->ops->destroy(be);
+}
+
+/* net_tap.c: a tap interface of the host (Linux, Documentation/networking/tuntap.rst). */
+struct net_tap_opts {
+	char ifname[IFNAMSIZ]; /* empty: one is made */
+	unsigned pairs;
+};
+net_backend_open_fn net_tap_open;
+
+/*
+ * net_slirp.c: user networking without privileges, by libslirp. The guest's network is 10.0.2.0/24:
+ * .2 is the gateway and the host's loopback, .3 the host's name server, .15 the guest's address.
+ */
+enum { NET_SLIRP_FORWARDS_MAX = 64 };
+
+struct net_slirp_forward {
+	bool udp;
+	struct in_addr host_addr, guest_addr; /* guest_addr 0: the one that DHCP gives */
+	uint16_t host_port, guest_port;       /* host order */
+};
+
+struct net_slirp_opts {
+	bool restricted;    /* no way out for the guest; forwarded ports work */
+	struct in_addr dns; /* told by DHCP; 0: 10.0.2.3, which is the host's own */
+	struct net_slirp_forward forward[NET_SLIRP_FORWARDS_MAX];
+	unsigned nr_forwards;
+};
+net_backend_open_fn net_slirp_open;
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * slirp_lib.h - libslirp, loaded when a user network is asked for: it and GLib would cost every other
+ * start time. libslirp's own names and rules (slirp/libslirp.h, 4.7) hold.
+ */
+#ifndef BACKEND_SLIRP_LIB_H
+#define BACKEND_SLIRP_LIB_H
+
+#include <slirp/libslirp.h>
+
+#include "base/diag.h"
+
+struct slirp_lib {
+	__typeof__(slirp_new) *new;
+	__typeof__(slirp_cleanup) *cleanup;
+	__typeof__(slirp_pollfds_fill) *pollfds_fill;
+	__typeof__(slirp_pollfds_poll) *pollfds_poll;
+	__typeof__(slirp_input) *input;
+	__typeof__(slirp_add_hostfwd) *add_hostfwd;
+	__typeof__(slirp_remove_hostfwd) *remove_hostfwd;
+};
+
+/* -ENOENT with diag when it is not installed. The library stays loaded. */
+int slirp_lib_load(struct slirp_lib *ret, struct diag *diag);
+
+/*
+ * libslirp keeps the time and the name server's address once for the whole process: hold this around
+ * every call, since each network has a thread.
+ */
+void slirp_lib_lock(void);
+void slirp_lib_unlock(void);
+
+#endif
