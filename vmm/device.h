@@ -12,6 +12,7 @@
 #ifndef VMM_DEVICE_H
 #define VMM_DEVICE_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,6 +46,9 @@ struct irq_line {
 struct doorbell {
 	void (*ring)(struct doorbell *bell, unsigned queue);
 };
+
+/* Rung not for a queue: something else waits for the I/O thread. */
+#define DOORBELL_CONTROL UINT_MAX
 
 /* A one-shot timer; when it expires the event thread calls device_class.expire. */
 struct timer_line {
@@ -91,7 +95,12 @@ struct device_env {
 	struct power *power;
 	struct doorbell *doorbell;
 	struct event_loop
-		*loop;     /* of the device's own I/O thread, which does not run yet in init */
+		*loop; /* of the device's own I/O thread, which does not run yet in init */
+	/*
+	 * For a class with shown_from: the page that the guest reads there, which the device keeps true;
+	 * no op sees those reads. NULL: none, they are ops like any other.
+	 */
+	uint8_t *shown;
 	struct diag *diag; /* for init: why it fails; NULL afterwards */
 	const void *conf;  /* class-specific; see the class's declaration in devices/classes.h */
 };
@@ -124,6 +133,12 @@ struct device_class {
 	 * true all the same: who shows the page sees to it that the guest is looked at again.
 	 */
 	bool (*shadow)(struct device *dev, uint8_t range, size_t late, uint8_t *ret);
+	/*
+	 * From this offset on, up to 4 KiB, reads have no effect and may be served from env.shown without
+	 * the device: that offset then is where a page begins. 0: no such part.
+	 */
+	uint32_t shown_from;
+	/* On the device's I/O thread, soon after a doorbell was rung; queue may be DOORBELL_CONTROL. */
 	void (*kick)(struct device *dev, unsigned queue);
 	void (*expire)(struct device *dev); /* the timer_line's deadline passed */
 	const struct char_ops *chr;         /* NULL unless a character device */

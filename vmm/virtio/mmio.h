@@ -2,6 +2,16 @@
  * mmio.h - the virtio over MMIO transport (virtio 1.2, 4.2), version 2, in front of any virtio_class.
  *
  * One device_class serves all: the row's conf says which virtio device is behind it.
+ *
+ * The registers from InterruptStatus on, and the configuration space, only hold what was last put
+ * there. They are kept in env.shown where there is one, so a guest's interrupt handler reads them
+ * without an exit; what lies before, QueueNotify above all, is on the page before, where KVM answers
+ * a doorbell the fast way.
+ *
+ * Threads: registers run on any vCPU's thread, under the device's lock, which is never held while
+ * something is waited for. The virtio device runs on the I/O thread alone: the vCPU leaves word
+ * what is wanted (start, reset, configuration written) and rings DOORBELL_CONTROL. A reset is waited for,
+ * VIRTIO_MMIO_RESET_WAIT_NS at most; status reads non-zero until it is done.
  */
 #ifndef VIRTIO_MMIO_H
 #define VIRTIO_MMIO_H
@@ -13,6 +23,8 @@ enum {
 	VIRTIO_MMIO_BYTES = 0x200, /* of the register range: 0x100 and the configuration space */
 };
 
+#define VIRTIO_MMIO_RESET_WAIT_NS (2 * NS_PER_S)
+
 /* device_env.conf of virtio_mmio_class; borrowed. */
 struct virtio_mmio_conf {
 	const struct virtio_class *cls;
@@ -20,7 +32,7 @@ struct virtio_mmio_conf {
 	const char *name; /* the row's */
 };
 
-/* env: clock, mem, irq, loop, doorbell, conf, and what the virtio class asks for. */
+/* env: mem, irq, loop, doorbell, conf, shown or none, and what the virtio class asks for. */
 extern const struct device_class virtio_mmio_class;
 
 /* The virtio device behind a device of virtio_mmio_class, for wiring and statistics. */

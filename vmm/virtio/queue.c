@@ -51,7 +51,6 @@ void virtq_reset(struct virtq *vq)
 	virtq_stop(vq);
 	vq->size = 0;
 	vq->desc_gpa = vq->driver_gpa = vq->device_gpa = 0;
-	vq->ready = false;
 }
 
 /* An area of the queue as memory, or NULL. The host's alignment follows the guest's: regions are pages. */

@@ -6,7 +6,7 @@
  * for a reset; nothing that a ring holds can make these functions loop for longer than its size, reach
  * outside guest RAM, or allocate.
  *
- * Threads: what sets a queue up runs while the queue is not live; everything below virtq_pop() belongs
+ * Threads: what sets a queue up runs while the device does not; everything from virtq_pop() on belongs
  * to the device's I/O thread. No function here makes a system call.
  */
 #ifndef VIRTIO_QUEUE_H
@@ -44,7 +44,6 @@ struct virtq {
 	uint32_t size; /* descriptors; a power of two, at most size_max */
 	uint32_t size_max;
 	uint64_t desc_gpa, driver_gpa, device_gpa;
-	bool ready;
 
 	/* Set by virtq_start(). */
 	struct vring_desc *desc;

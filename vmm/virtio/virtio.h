@@ -30,6 +30,13 @@ enum {
 
 struct virtio_device;
 
+/* What a device needs of its transport; virtio.c has the functions that devices call. */
+struct virtio_transport {
+	void (*interrupt)(struct virtio_device *vd); /* buffers were used */
+	void (*config_set)(struct virtio_device *vd, unsigned off, const void *bytes, unsigned len);
+	void (*needs_reset)(struct virtio_device *vd, const char *why);
+};
+
 struct virtio_class {
 	const char *name;   /* "block": as in "virtio block" */
 	uint32_t device_id; /* virtio 1.2, 5: Device Types */
@@ -44,20 +51,32 @@ struct virtio_class {
 	void (*start)(struct virtio_device *vd); /* may be NULL */
 	/* Returns when no request is under way any more: no guest memory is touched until start. */
 	void (*stop)(struct virtio_device *vd); /* may be NULL */
-	/* The driver made buffers of this queue available, perhaps; also once for each queue after start. */
+	/*
+	 * The driver made buffers of this queue available, perhaps; also once for each live queue after
+	 * start. Not called for a queue that is not live, nor once the device needs a reset.
+	 */
 	void (*kick)(struct virtio_device *vd, unsigned queue);
-	/* The driver wrote len bytes at off of config, where they are already. I/O thread. May be NULL. */
+	/*
+	 * The driver wrote len bytes at off of config, where they are already; several writes since the
+	 * last call are told as one span around them. Also while the device is stopped. NULL: config is
+	 * read-only.
+	 */
 	void (*config_written)(struct virtio_device *vd, unsigned off, unsigned len);
 };
 
 /* First member of every virtio device's state. */
 struct virtio_device {
 	const struct virtio_class *cls;
+	const struct virtio_transport *transport;
+	struct device *front;         /* the transport's, for its own use */
 	const struct device_env *env; /* clock, mem and chr; borrowed */
 	struct event_loop *loop;      /* of its I/O thread; borrowed */
 	const char *name;             /* of its row: "disk0" */
 
-	/* Set by init, constant then. VIRTIO_F_VERSION_1 and the ring features are the transport's. */
+	/*
+	 * Set by init, constant then. VIRTIO_F_VERSION_1, INDIRECT_DESC and EVENT_IDX are the
+	 * transport's; VIRTIO_F_IN_ORDER is for a device that pushes chains in the order it took them.
+	 */
 	uint64_t features;
 	unsigned nr_queues;
 	uint16_t queue_size[VIRTIO_QUEUES_MAX]; /* largest; a power of two */
@@ -66,7 +85,13 @@ struct virtio_device {
 	uint8_t config
 		[VIRTIO_CONFIG_BYTES_MAX]; /* little-endian; after init: virtio_config_set() */
 	uint64_t acked;                    /* features both sides want; valid from start to stop */
+	bool broken;                       /* needs a reset: I/O thread */
 	struct virtq queue[VIRTIO_QUEUES_MAX];
+
+	/* Since the VM started; written by the I/O thread, read by statistics: __ATOMIC_RELAXED. */
+	uint64_t kicks[VIRTIO_QUEUES_MAX]; /* calls of cls->kick for the driver */
+	uint64_t resets_needed;
+	const char *reset_why; /* the last one; NULL: none yet */
 };
 
 /* Whether a feature bit was negotiated. From start to stop. */
@@ -87,7 +112,7 @@ void virtio_config_set(struct virtio_device *vd, unsigned off, const void *bytes
 
 /*
  * The driver broke the rules: DEVICE_NEEDS_RESET, with an interrupt (2.1.2). Kicks are ignored until
- * it has reset the device. why is a literal, for --stats and the log's one line.
+ * it has reset the device; requests under way may still be pushed. why is a literal, for --stats.
  */
 void virtio_needs_reset(struct virtio_device *vd, const char *why);
 

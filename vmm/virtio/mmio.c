@@ -1,0 +1,662 @@
+#include "virtio/mmio.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/checked.h"
+
+enum {
+	MAGIC = 0x74726976,  /* "virt" */
+	VENDOR = 0x4c4c4f54, /* "TOLL"; any value will do */
+	VERSION = 2,
+
+	SHOWN_FROM = VIRTIO_MMIO_INTERRUPT_STATUS,
+	SHOWN_BYTES = VIRTIO_MMIO_BYTES - SHOWN_FROM,
+	PAGE_BYTES = 4096,
+
+	STATUS_DRIVER_BITS = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+			     VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK |
+			     VIRTIO_CONFIG_S_FAILED,
+	NO_SHM =
+		UINT32_MAX, /* 4.2.2.1: what the registers of a shared memory region read that is none */
+};
+
+/* Every device has these: the queue's and the transport's part. */
+#define FEATURES_OURS                                                                              \
+	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
+	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
+
+struct virtio_mmio {
+	struct device dev; /* its lock guards everything but vd, which is the I/O thread's */
+	struct device_env env;
+	struct virtio_device *vd;
+
+	/* Registers from SHOWN_FROM on, little-endian; the guest may read them at any time. */
+	uint32_t *shown;
+	uint32_t shown_own[SHOWN_BYTES / sizeof(uint32_t)]; /* where there is no page */
+
+	uint32_t device_features_sel, driver_features_sel, queue_sel;
+	uint64_t driver_features;
+
+	pthread_cond_t reset_done;
+	bool reset_wanted;               /* by a vCPU, until the I/O thread has done it */
+	bool start_wanted;               /* the same */
+	bool running;                    /* between start and stop; written by the I/O thread */
+	unsigned dirty_first, dirty_end; /* configuration that the driver wrote; empty: none */
+};
+
+/* What a register access asks for once the lock is released. */
+struct after {
+	bool ring; /* the doorbell, for: */
+	unsigned queue;
+	bool wait_reset;
+};
+
+static struct virtio_mmio *mmio_of(struct device *dev)
+{
+	return container_of(dev, struct virtio_mmio, dev);
+}
+
+static struct virtio_mmio *mmio_of_vd(struct virtio_device *vd)
+{
+	return mmio_of(vd->front);
+}
+
+/* The register at off, which is at least SHOWN_FROM. */
+static uint32_t *shown_at(const struct virtio_mmio *m, uint32_t off)
+{
+	return &m->shown[(off - SHOWN_FROM) / sizeof(uint32_t)];
+}
+
+static uint32_t shown_get(const struct virtio_mmio *m, uint32_t off)
+{
+	return le32toh(__atomic_load_n(shown_at(m, off), __ATOMIC_SEQ_CST));
+}
+
+static void shown_set(struct virtio_mmio *m, uint32_t off, uint32_t val)
+{
+	__atomic_store_n(shown_at(m, off), htole32(val), __ATOMIC_SEQ_CST);
+}
+
+/* Bytes beyond the configuration space read as ones, as unclaimed ones do. */
+static void shown_set_config(struct virtio_mmio *m, unsigned off, unsigned len)
+{
+	for (unsigned word = off & ~3U; word < off + len; word += sizeof(uint32_t)) {
+		uint8_t bytes[sizeof(uint32_t)];
+		uint32_t val;
+
+		memset(bytes, UINT8_MAX, sizeof(bytes));
+		for (unsigned i = 0; i < sizeof(bytes) && word + i < m->vd->config_len; i++)
+			bytes[i] = m->vd->config[word + i];
+		memcpy(&val, bytes, sizeof(val));
+		__atomic_store_n(shown_at(m, VIRTIO_MMIO_CONFIG + word), val, __ATOMIC_SEQ_CST);
+	}
+}
+
+static uint32_t status(const struct virtio_mmio *m)
+{
+	return shown_get(m, VIRTIO_MMIO_STATUS);
+}
+
+static uint64_t features_offered(const struct virtio_mmio *m)
+{
+	return m->vd->features | FEATURES_OURS;
+}
+
+/* Any thread, also without the lock. The bit is there before the edge is. */
+static void interrupt(struct virtio_mmio *m, uint32_t bit)
+{
+	__atomic_fetch_or(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(bit),
+			  __ATOMIC_SEQ_CST);
+	m->env.irq->pulse(m->env.irq);
+}
+
+static struct virtq *selected_queue(struct virtio_mmio *m)
+{
+	return m->queue_sel < m->vd->nr_queues ? &m->vd->queue[m->queue_sel] : NULL;
+}
+
+/*
+ * What the I/O thread does.
+ */
+
+/* The guest's writes to the configuration space become the device's. Under the lock. */
+static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
+{
+	const unsigned first = m->dirty_first, len = m->dirty_end - first;
+
+	for (unsigned i = first; i < m->dirty_end; i++) {
+		uint32_t word =
+			__atomic_load_n(shown_at(m, VIRTIO_MMIO_CONFIG + i), __ATOMIC_RELAXED);
+
+		m->vd->config[i] = ((const uint8_t *)&word)[i % sizeof(word)];
+	}
+	*ret_first = first;
+	return len;
+}
+
+/* The registers after a reset (2.4, 4.2.2.1). Under the lock, while the device does not run. */
+static void reset_registers(struct virtio_mmio *m)
+{
+	for (unsigned i = 0; i < m->vd->nr_queues; i++)
+		virtq_reset(&m->vd->queue[i]);
+	m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
+	m->driver_features = 0;
+	m->start_wanted = m->reset_wanted = false;
+	shown_set(m, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
+	shown_set(m, VIRTIO_MMIO_STATUS, 0);
+	pthread_cond_broadcast(&m->reset_done);
+}
+
+static void run_reset(struct virtio_mmio *m)
+{
+	if (m->running && m->vd->cls->stop) {
+		pthread_mutex_unlock(&m->dev.lock);
+		m->vd->cls->stop(m->vd);
+		pthread_mutex_lock(&m->dev.lock);
+	}
+	m->running = false;
+	reset_registers(m);
+}
+
+static void run_start(struct virtio_mmio *m)
+{
+	struct virtio_device *vd = m->vd;
+
+	m->start_wanted = false;
+	m->running = true;
+	vd->acked = m->driver_features;
+	vd->broken = false;
+	pthread_mutex_unlock(&m->dev.lock);
+	if (vd->cls->start)
+		vd->cls->start(vd);
+	for (unsigned i = 0; i < vd->nr_queues; i++)
+		if (virtq_live(&vd->queue[i]) && !vd->broken)
+			vd->cls->kick(vd, i);
+	pthread_mutex_lock(&m->dev.lock);
+}
+
+static void run_config_written(struct virtio_mmio *m)
+{
+	unsigned first, len = take_config(m, &first);
+
+	m->dirty_first = m->dirty_end = 0;
+	pthread_mutex_unlock(&m->dev.lock);
+	m->vd->cls->config_written(m->vd, first, len);
+	pthread_mutex_lock(&m->dev.lock);
+}
+
+/* All that vCPUs left word of; true when the device runs then. */
+static bool settle(struct virtio_mmio *m)
+{
+	bool running;
+
+	pthread_mutex_lock(&m->dev.lock);
+	for (;;) {
+		if (m->reset_wanted)
+			run_reset(m);
+		else if (m->dirty_first < m->dirty_end)
+			run_config_written(m);
+		else if (m->start_wanted)
+			run_start(m);
+		else
+			break;
+	}
+	running = m->running;
+	pthread_mutex_unlock(&m->dev.lock);
+	return running;
+}
+
+static void mmio_kick(struct device *dev, unsigned queue)
+{
+	struct virtio_mmio *m = mmio_of(dev);
+	struct virtio_device *vd = m->vd;
+
+	if (!settle(m) || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
+		return;
+	__atomic_store_n(&vd->kicks[queue], vd->kicks[queue] + 1, __ATOMIC_RELAXED);
+	vd->cls->kick(vd, queue);
+}
+
+static void transport_interrupt(struct virtio_device *vd)
+{
+	interrupt(mmio_of_vd(vd), VIRTIO_MMIO_INT_VRING);
+}
+
+/*
+ * Counts the generation up before and after. A driver that reads it in between twice, and part of what
+ * changes, does not notice; it then reads again upon the interrupt.
+ */
+static void transport_config_set(struct virtio_device *vd, unsigned off, const void *bytes,
+				 unsigned len)
+{
+	struct virtio_mmio *m = mmio_of_vd(vd);
+	bool tell;
+	unsigned first;
+
+	assert(off <= vd->config_len && len <= vd->config_len - off);
+	pthread_mutex_lock(&m->dev.lock);
+	take_config(m, &first); /* else the next lines would undo what the driver wrote */
+	memcpy(&vd->config[off], bytes, len);
+	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
+		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
+	shown_set_config(m, off, len);
+	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
+		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
+	tell = status(m) & VIRTIO_CONFIG_S_DRIVER_OK;
+	pthread_mutex_unlock(&m->dev.lock);
+	if (tell)
+		interrupt(m, VIRTIO_MMIO_INT_CONFIG);
+}
+
+static void transport_needs_reset(struct virtio_device *vd, const char *why)
+{
+	struct virtio_mmio *m = mmio_of_vd(vd);
+
+	(void)why; /* virtio.c keeps it */
+	pthread_mutex_lock(&m->dev.lock);
+	shown_set(m, VIRTIO_MMIO_STATUS, status(m) | VIRTIO_CONFIG_S_NEEDS_RESET);
+	pthread_mutex_unlock(&m->dev.lock);
+	interrupt(m, VIRTIO_MMIO_INT_CONFIG);
+}
+
+static const struct virtio_transport mmio_transport = {
+	.interrupt = transport_interrupt,
+	.config_set = transport_config_set,
+	.needs_reset = transport_needs_reset,
+};
+
+/*
+ * What vCPUs do.
+ */
+
+static uint64_t guest_error(struct virtio_mmio *m, struct io_at at)
+{
+	return device_guest_error(&m->dev, at);
+}
+
+static uint64_t read_register(struct virtio_mmio *m, struct io_at at)
+{
+	const struct virtq *vq = selected_queue(m);
+
+	switch (at.off) {
+	case VIRTIO_MMIO_MAGIC_VALUE: return MAGIC;
+	case VIRTIO_MMIO_VERSION: return VERSION;
+	case VIRTIO_MMIO_DEVICE_ID: return m->vd->cls->device_id;
+	case VIRTIO_MMIO_VENDOR_ID: return VENDOR;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		/* Bits above 63 are there to be asked for, and none of them is offered. */
+		return m->device_features_sel > 1
+			       ? 0
+			       : (uint32_t)(features_offered(m) >> (32 * m->device_features_sel));
+	case VIRTIO_MMIO_QUEUE_NUM_MAX: return vq ? vq->size_max : 0;
+	case VIRTIO_MMIO_QUEUE_READY: return vq && virtq_live(vq);
+	default: return guest_error(m, at);
+	}
+}
+
+/* What the page holds, of any width: the guest gets the same where it reads the page itself. */
+static uint64_t read_shown(struct virtio_mmio *m, struct io_at at)
+{
+	uint64_t val = 0;
+
+	for (unsigned i = 0; i < at.size; i++) {
+		const uint64_t off = at.off + i;
+		const uint32_t word = shown_get(m, (uint32_t)off);
+
+		val |= (uint64_t)(word >> (8 * (off % 4)) & UINT8_MAX) << (8 * i);
+	}
+	if (at.off < VIRTIO_MMIO_CONFIG && (at.size != sizeof(uint32_t) || at.off % 4 != 0))
+		guest_error(m, at);
+	return val;
+}
+
+static uint64_t mmio_read(struct device *dev, struct io_at at)
+{
+	struct virtio_mmio *m = mmio_of(dev);
+	uint64_t val;
+
+	pthread_mutex_lock(&dev->lock);
+	if (at.off >= SHOWN_FROM)
+		val = read_shown(m, at);
+	else if (at.size != sizeof(uint32_t) || at.off % 4 != 0)
+		val = guest_error(m, at); /* 4.2.2.2: 32 bits wide and aligned only */
+	else
+		val = read_register(m, at);
+	pthread_mutex_unlock(&dev->lock);
+	return val;
+}
+
+/* 3.1.1: features are the driver's to say after DRIVER and before FEATURES_OK. */
+static void write_driver_features(struct virtio_mmio *m, struct io_at at, uint32_t val)
+{
+	const unsigned shift = 32 * m->driver_features_sel;
+
+	if ((status(m) & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)) !=
+		    VIRTIO_CONFIG_S_DRIVER ||
+	    (m->driver_features_sel > 1 && val != 0)) {
+		guest_error(m, at);
+		return;
+	}
+	if (m->driver_features_sel > 1)
+		return;
+	m->driver_features &= ~((uint64_t)UINT32_MAX << shift);
+	m->driver_features |= (uint64_t)val << shift;
+}
+
+/* Half of an address. */
+static void set_half(uint64_t *gpa, bool high, uint32_t val)
+{
+	const unsigned shift = high ? 32 : 0;
+
+	*gpa = (*gpa & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)val << shift;
+}
+
+static void write_queue_ready(struct virtio_mmio *m, struct virtq *vq, struct io_at at,
+			      uint32_t val)
+{
+	if (val == 0)
+		virtq_stop(vq);
+	else if (val != 1 || virtq_live(vq) || virtq_start(vq, m->driver_features) < 0)
+		guest_error(m, at); /* reads 0 still if the areas are not such as 2.7 asks for */
+}
+
+/*
+ * Queues are set up between FEATURES_OK and DRIVER_OK (3.1.1), and one that is ready is left alone
+ * (4.2.3.2). None stops while the device runs: there is no VIRTIO_F_RING_RESET.
+ */
+static void write_queue(struct virtio_mmio *m, struct io_at at, uint32_t val)
+{
+	const uint32_t phase =
+		status(m) & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	struct virtq *vq = selected_queue(m);
+	/* Linux says so after a reset, of queues that are not ready then anyway. */
+	const bool stops = at.off == VIRTIO_MMIO_QUEUE_READY && val == 0;
+
+	if (stops && (!vq || !virtq_live(vq)))
+		return;
+	if (!vq || phase != VIRTIO_CONFIG_S_FEATURES_OK ||
+	    (at.off != VIRTIO_MMIO_QUEUE_READY && virtq_live(vq))) {
+		guest_error(m, at);
+		return;
+	}
+	switch (at.off) {
+	case VIRTIO_MMIO_QUEUE_NUM: vq->size = val; break; /* checked when it becomes ready */
+	case VIRTIO_MMIO_QUEUE_READY: write_queue_ready(m, vq, at, val); break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW: set_half(&vq->desc_gpa, false, val); break;
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH: set_half(&vq->desc_gpa, true, val); break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW: set_half(&vq->driver_gpa, false, val); break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH: set_half(&vq->driver_gpa, true, val); break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW: set_half(&vq->device_gpa, false, val); break;
+	default: set_half(&vq->device_gpa, true, val); break;
+	}
+}
+
+static void write_notify(struct virtio_mmio *m, struct io_at at, uint32_t val, struct after *after)
+{
+	if (val >= m->vd->nr_queues || !(status(m) & VIRTIO_CONFIG_S_DRIVER_OK)) {
+		guest_error(m, at);
+		return;
+	}
+	after->ring = true;
+	after->queue = val;
+}
+
+/* An interrupt that was sent since the driver looked has an edge of its own, so nothing is lost. */
+static void write_interrupt_ack(struct virtio_mmio *m, struct io_at at, uint32_t val)
+{
+	__atomic_fetch_and(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(~val),
+			   __ATOMIC_SEQ_CST);
+	if (val & ~(uint32_t)(VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG))
+		guest_error(m, at);
+}
+
+static void want_control(struct after *after)
+{
+	after->ring = true;
+	after->queue = DOORBELL_CONTROL;
+}
+
+/* Where the I/O thread has nothing to do with the device there is nothing to wait for. */
+static void want_reset(struct virtio_mmio *m, struct after *after)
+{
+	if (!m->running && !m->start_wanted) {
+		reset_registers(m);
+		return;
+	}
+	m->reset_wanted = true;
+	after->wait_reset = true;
+	want_control(after);
+}
+
+static bool features_acceptable(const struct virtio_mmio *m)
+{
+	return m->driver_features >> VIRTIO_F_VERSION_1 & 1 &&
+	       (m->driver_features & ~features_offered(m)) == 0;
+}
+
+/*
+ * 2.1.1: bits are set one after the other and never cleared but by a reset. FEATURES_OK stays clear when
+ * the features are not ours, and DRIVER_OK without FEATURES_OK.
+ */
+static void write_status(struct virtio_mmio *m, struct io_at at, uint32_t val, struct after *after)
+{
+	const uint32_t old = status(m);
+	uint32_t now = old;
+
+	if (val == 0) {
+		want_reset(m, after);
+		return;
+	}
+	if (old & STATUS_DRIVER_BITS & ~val ||
+	    val & ~(uint32_t)(STATUS_DRIVER_BITS | VIRTIO_CONFIG_S_NEEDS_RESET)) {
+		guest_error(m, at);
+		return;
+	}
+	now |= val & STATUS_DRIVER_BITS;
+	if (!(now & VIRTIO_CONFIG_S_DRIVER) || !features_acceptable(m))
+		now &= ~(uint32_t)VIRTIO_CONFIG_S_FEATURES_OK;
+	if (!(now & VIRTIO_CONFIG_S_FEATURES_OK))
+		now &= ~(uint32_t)VIRTIO_CONFIG_S_DRIVER_OK;
+	if ((now | VIRTIO_CONFIG_S_NEEDS_RESET) != (val | VIRTIO_CONFIG_S_NEEDS_RESET))
+		guest_error(m, at);
+	shown_set(m, VIRTIO_MMIO_STATUS, now);
+	if (now & ~old & VIRTIO_CONFIG_S_DRIVER_OK) {
+		m->start_wanted = true;
+		want_control(after);
+	}
+}
+
+static void write_register(struct virtio_mmio *m, struct io_at at, uint32_t val,
+			   struct after *after)
+{
+	switch (at.off) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL: m->device_features_sel = val; break;
+	case VIRTIO_MMIO_DRIVER_FEATURES: write_driver_features(m, at, val); break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL: m->driver_features_sel = val; break;
+	case VIRTIO_MMIO_QUEUE_SEL: m->queue_sel = val; break;
+	case VIRTIO_MMIO_QUEUE_NUM:
+	case VIRTIO_MMIO_QUEUE_READY:
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+	case VIRTIO_MMIO_QUEUE_USED_HIGH: write_queue(m, at, val); break;
+	case VIRTIO_MMIO_QUEUE_NOTIFY: write_notify(m, at, val, after); break;
+	case VIRTIO_MMIO_INTERRUPT_ACK: write_interrupt_ack(m, at, val); break;
+	case VIRTIO_MMIO_STATUS: write_status(m, at, val, after); break;
+	case VIRTIO_MMIO_SHM_SEL: break; /* there is no region, whichever is chosen */
+	default: guest_error(m, at); break;
+	}
+}
+
+static void write_config(struct virtio_mmio *m, struct io_at at, uint64_t val, struct after *after)
+{
+	const unsigned off = (unsigned)at.off - VIRTIO_MMIO_CONFIG;
+
+	if (!m->vd->cls->config_written || at.off % at.size != 0 ||
+	    !u64_range_within(off, at.size, m->vd->config_len)) {
+		guest_error(m, at);
+		return;
+	}
+	for (unsigned i = 0; i < at.size; i++) {
+		const unsigned shift = 8 * ((off + i) % 4);
+		uint32_t *at_word = shown_at(m, VIRTIO_MMIO_CONFIG + off + i);
+		const uint32_t word = le32toh(__atomic_load_n(at_word, __ATOMIC_RELAXED)) &
+				      ~(UINT32_C(0xff) << shift);
+
+		__atomic_store_n(at_word,
+				 htole32(word | (uint32_t)(val >> (8 * i) & UINT8_MAX) << shift),
+				 __ATOMIC_RELAXED);
+	}
+	if (m->dirty_first == m->dirty_end || off < m->dirty_first)
+		m->dirty_first = off;
+	if (off + at.size > m->dirty_end)
+		m->dirty_end = off + at.size;
+	want_control(after);
+}
+
+/* Under the lock, which the wait gives up. */
+static void wait_for_reset(struct virtio_mmio *m)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += VIRTIO_MMIO_RESET_WAIT_NS / NS_PER_S;
+	while (m->reset_wanted)
+		if (pthread_cond_timedwait(&m->reset_done, &m->dev.lock, &until) != 0)
+			return; /* the guest sees from the status that it goes on */
+}
+
+static void mmio_write(struct device *dev, struct io_at at, uint64_t val)
+{
+	struct virtio_mmio *m = mmio_of(dev);
+	struct after after = {0};
+
+	pthread_mutex_lock(&dev->lock);
+	if (m->reset_wanted && (at.off != VIRTIO_MMIO_STATUS || val != 0))
+		guest_error(m, at); /* 2.4.2: the driver waits until the status reads 0 */
+	else if (at.off >= VIRTIO_MMIO_CONFIG)
+		write_config(m, at, val, &after);
+	else if (at.size != sizeof(uint32_t) || at.off % 4 != 0)
+		guest_error(m, at);
+	else
+		write_register(m, at, (uint32_t)val, &after);
+	pthread_mutex_unlock(&dev->lock);
+	if (after.ring)
+		m->env.doorbell->ring(m->env.doorbell, after.queue);
+	if (after.wait_reset) {
+		pthread_mutex_lock(&dev->lock);
+		wait_for_reset(m);
+		pthread_mutex_unlock(&dev->lock);
+	}
+}
+
+/*
+ * Making and unmaking.
+ */
+
+static void init_shown(struct virtio_mmio *m)
+{
+	static const uint32_t no_shm[] = {VIRTIO_MMIO_SHM_LEN_LOW, VIRTIO_MMIO_SHM_LEN_HIGH,
+					  VIRTIO_MMIO_SHM_BASE_LOW, VIRTIO_MMIO_SHM_BASE_HIGH};
+
+	m->shown = m->shown_own;
+	if (m->env.shown) {
+		memset(m->env.shown, UINT8_MAX, PAGE_BYTES);
+		m->shown = (uint32_t *)(void *)m->env.shown;
+	}
+	memset(m->shown, 0, VIRTIO_MMIO_CONFIG - SHOWN_FROM);
+	for (unsigned i = 0; i < ARRAY_SIZE(no_shm); i++)
+		shown_set(m, no_shm[i], NO_SHM);
+	shown_set_config(m, 0, VIRTIO_CONFIG_BYTES_MAX);
+}
+
+static int init_reset_done(struct virtio_mmio *m)
+{
+	pthread_condattr_t attr;
+	int r = -pthread_condattr_init(&attr);
+
+	if (r < 0)
+		return r;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	r = -pthread_cond_init(&m->reset_done, &attr);
+	pthread_condattr_destroy(&attr);
+	return r;
+}
+
+static int mmio_init(struct device *dev, const struct device_env *env)
+{
+	const struct virtio_mmio_conf *conf = env->conf;
+	struct virtio_mmio *m = mmio_of(dev);
+	struct virtio_device *vd = calloc(1, conf->cls->state_size);
+	int r;
+
+	if (!vd)
+		return -ENOMEM;
+	m->env = *env;
+	m->env.diag = NULL;
+	m->vd = vd;
+	vd->cls = conf->cls;
+	vd->transport = &mmio_transport;
+	vd->front = dev;
+	vd->env = &m->env;
+	vd->loop = env->loop;
+	vd->name = conf->name;
+	r = conf->cls->init(vd, conf->conf, env->diag);
+	if (r == 0)
+		r = init_reset_done(m);
+	if (r < 0) {
+		if (conf->cls->fini)
+			conf->cls->fini(vd);
+		free(vd);
+		return r;
+	}
+	assert(vd->nr_queues <= VIRTIO_QUEUES_MAX && vd->config_len <= VIRTIO_CONFIG_BYTES_MAX);
+	for (unsigned i = 0; i < vd->nr_queues; i++)
+		virtq_init(&vd->queue[i], env->mem, vd->queue_size[i]);
+	init_shown(m);
+	return 0;
+}
+
+/* No thread runs the device any more. */
+static void mmio_fini(struct device *dev)
+{
+	struct virtio_mmio *m = mmio_of(dev);
+	const struct virtio_class *cls = m->vd->cls;
+
+	if (m->running && cls->stop)
+		cls->stop(m->vd);
+	if (cls->fini)
+		cls->fini(m->vd);
+	pthread_cond_destroy(&m->reset_done);
+	free(m->vd);
+}
+
+struct virtio_device *virtio_mmio_device(struct device *dev)
+{
+	assert(dev->cls == &virtio_mmio_class);
+	return mmio_of(dev)->vd;
+}
+
+const struct device_class virtio_mmio_class = {
+	.name = "virtio over MMIO",
+	.fdt_compatible = "virtio,mmio",
+	.acpi_hid = "LNRO0005",
+	.state_size = sizeof(struct virtio_mmio),
+	.max_access = 4,
+	.self_locked = true,
+	.shown_from = SHOWN_FROM,
+	.init = mmio_init,
+	.fini = mmio_fini,
+	.read = mmio_read,
+	.write = mmio_write,
+	.kick = mmio_kick,
+};
