@@ -7,6 +7,7 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
+#include "virtio/classes.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)
 
@@ -23,6 +24,8 @@ const char config_run_help[] =
 	"      --stats=json:FILE   write them to FILE\n"
 	"      --time-exits        with --stats: also the time spent in each device\n"
 	"      --no-coalesce       an exit for every write, also where KVM could collect them\n"
+	"      --no-ioeventfd      an exit for every virtio doorbell\n"
+	"      --no-irqfd          virtio interrupts by ioctl instead of eventfd\n"
 	"  -h, --help              this text\n"
 	"\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
@@ -79,6 +82,17 @@ static int parse_cpu(struct config *config, const char *arg, struct diag *diag)
 	return r;
 }
 
+/* Once, however often it is asked for. */
+static int add_test_device(struct config *config, struct diag *diag)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && !config->test_device && i < MACHINE_TEST_ROWS; i++)
+		r = config_row_add(config, &machine_test_rows[i], diag);
+	config->test_device = true;
+	return r;
+}
+
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
@@ -88,11 +102,9 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_HUGEPAGES: config->mem.hugepages = true; return 0;
 	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
-	case CONFIG_OPT_TEST_DEVICE:
-		config->machine.extra = machine_test_rows;
-		config->machine.nr_extra = MACHINE_TEST_ROWS;
-		return 0;
+	case CONFIG_OPT_TEST_DEVICE: return add_test_device(config, diag);
 	case CONFIG_OPT_NO_SHADOW: config->machine.windows = false; return 0;
+	case CONFIG_OPT_RNG: return config_virtio_add(config, "rng", &virtio_rng_class, NULL, diag);
 	default: return 1;
 	}
 }
@@ -198,6 +210,8 @@ enum {
 	OPT_STATS,
 	OPT_TIME_EXITS,
 	OPT_NO_COALESCE,
+	OPT_NO_IOEVENTFD,
+	OPT_NO_IRQFD,
 };
 
 static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
@@ -212,6 +226,8 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	case OPT_TIME_EXITS: config->time_exits = true; return 0;
 	case OPT_NO_COALESCE: config->no_coalesce = true; return 0;
+	case OPT_NO_IOEVENTFD: config->no_ioeventfd = true; return 0;
+	case OPT_NO_IRQFD: config->no_irqfd = true; return 0;
 	default: return config_machine_option(config, opt, arg, diag);
 	}
 }
@@ -245,6 +261,8 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		{"stats", optional_argument, NULL, OPT_STATS},
 		{"time-exits", no_argument, NULL, OPT_TIME_EXITS},
 		{"no-coalesce", no_argument, NULL, OPT_NO_COALESCE},
+		{"no-ioeventfd", no_argument, NULL, OPT_NO_IOEVENTFD},
+		{"no-irqfd", no_argument, NULL, OPT_NO_IRQFD},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};

@@ -14,17 +14,35 @@
 #include "boot/boot.h"
 #include "machine.h"
 #include "mem.h"
+#include "virtio/mmio.h"
 #include "vm.h"
 
-enum { CONFIG_INITRDS_MAX = VM_INITRDS_MAX };
+enum {
+	CONFIG_INITRDS_MAX = VM_INITRDS_MAX,
+	CONFIG_ROWS_MAX =
+		40, /* devices that options ask for; machine_resolve() knows how many fit */
+	CONFIG_VIRTIO_MAX = 32, /* of them, virtio */
+};
 
 enum config_exit_code {
 	CONFIG_EXIT_CODE_GUEST, /* the guest's code is our exit status */
 	CONFIG_EXIT_CODE_QEMU,  /* (code << 1) | 1, as isa-debug-exit makes QEMU end */
 };
 
+/* A virtio device that an option asked for. */
+struct config_virtio {
+	char name[16]; /* "rng0" */
+	char part[24]; /* "virtio entropy" */
+	struct virtio_mmio_conf mmio;
+};
+
+/* Points into itself: it stays where it is, and lives as long as what was made from it. */
 struct config {
 	struct machine_spec machine;
+	struct machine_row row[CONFIG_ROWS_MAX]; /* machine.extra, once there are any */
+	struct config_virtio virtio[CONFIG_VIRTIO_MAX];
+	unsigned nr_virtio;
+	bool test_device;
 	struct guest_mem_opts mem;
 	struct boot_opts boot;
 	enum arch_cpu_template cpu;
@@ -36,15 +54,26 @@ struct config {
 	const char *stats_json; /* file name, NULL: none */
 	bool time_exits;
 	bool no_coalesce;
+	bool no_ioeventfd, no_irqfd;
 	enum config_exit_code exit_code;
 };
 
 /* The defaults: what a config holds before any option. */
 void config_init(struct config *config);
 
+/* Adds a device to the machine. What row points to is borrowed. -EINVAL with diag. */
+int config_row_add(struct config *config, const struct machine_row *row, struct diag *diag);
+
+/*
+ * Adds a virtio device, called kind and a number: "disk0", "disk1". conf is the class's own, borrowed.
+ * -EINVAL with diag.
+ */
+int config_virtio_add(struct config *config, const char *kind, const struct virtio_class *cls,
+		      const void *conf, struct diag *diag);
+
 /*
  * Options that describe the machine, shared by run, hammer and machine: -m/--mem, -c/--cpus,
- * -p/--append, --hugepages, --prealloc, --cpu, --test-device. Put CONFIG_MACHINE_LONG into the table
+ * -p/--append, --hugepages, --prealloc, --cpu, --rng, --test-device, --no-shadow. Put CONFIG_MACHINE_LONG into the table
  * of long options and CONFIG_MACHINE_SHORT into the short ones.
  */
 enum {
@@ -53,6 +82,7 @@ enum {
 	CONFIG_OPT_CPU,
 	CONFIG_OPT_TEST_DEVICE,
 	CONFIG_OPT_NO_SHADOW,
+	CONFIG_OPT_RNG,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
@@ -66,7 +96,8 @@ enum {
 	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC},                                      \
 	{"cpu", required_argument, NULL, CONFIG_OPT_CPU},                                          \
 	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE},                                \
-	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW}
+	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW},                                    \
+	{"rng", no_argument, NULL, CONFIG_OPT_RNG}
 /* clang-format on */
 #define CONFIG_MACHINE_SHORT "m:c:p:"
 #define CONFIG_MACHINE_HELP                                                                        \
@@ -76,6 +107,7 @@ enum {
 	"      --hugepages         back guest memory with huge pages\n"                            \
 	"      --prealloc          touch all guest memory before the guest runs\n"                 \
 	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n" \
+	"      --rng               an entropy device (virtio), with the host's random numbers\n"   \
 	"      --test-device       a device for testing MMIO and port I/O, for guest/ kernels\n"   \
 	"      --no-shadow         an exit for every read: the console at its ports\n"
 

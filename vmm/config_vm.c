@@ -66,6 +66,9 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 		.to_stdout = true,
 		.time_exits = config->time_exits,
 		.no_coalesce = config->no_coalesce,
+		.virtio = {.no_ioeventfd = config->no_ioeventfd,
+			   .no_irqfd = config->no_irqfd,
+			   .no_shown = !config->machine.windows},
 		.timeout_ns = config->timeout_ns,
 	};
 	int r = open_files(&files, config, &opts, diag);

@@ -6,6 +6,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+bool ioeventfd_supported(const struct kvm *kvm)
+{
+	return kvm_cap(kvm, KVM_CAP_IOEVENTFD) > 0;
+}
+
+bool ioeventfd_takes_any_length(const struct kvm *kvm)
+{
+	return kvm_cap(kvm, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
+}
+
 int ioeventfd_init(struct ioeventfd *io, struct diag *diag)
 {
 	int r;

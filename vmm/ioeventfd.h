@@ -22,6 +22,10 @@ struct ioeventfd {
 	bool registered; /* with KVM */
 };
 
+/* Whether this host has them at all, and those of length 0. */
+bool ioeventfd_supported(const struct kvm *kvm);
+bool ioeventfd_takes_any_length(const struct kvm *kvm);
+
 /* Makes the eventfd, counting from 0; the other members are filled in. -errno with diag. */
 int ioeventfd_init(struct ioeventfd *io, struct diag *diag);
 /* Unregisters and closes; nothing for one that was not made or whose fd is -1. */

@@ -125,6 +125,11 @@ int kvm_mem_slot_set(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint64_
 	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
+bool kvm_has_readonly_mem(const struct kvm *kvm)
+{
+	return kvm_cap(kvm, KVM_CAP_READONLY_MEM) > 0;
+}
+
 int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag *diag)
 {
 	for (unsigned i = 0; i < mem->nr_regions; i++) {
@@ -137,30 +142,6 @@ int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag 
 					(unsigned long long)r->gpa, (unsigned long long)r->len);
 	}
 	return 0;
-}
-
-static void irq_line_set(struct irq_line *line, bool level)
-{
-	const struct kvm_irq_line *irq = container_of(line, struct kvm_irq_line, line);
-	struct kvm_irq_level arg = {.irq = irq->gsi, .level = level};
-
-	/* Fails only for a GSI without a route, which machine_resolve() excludes. */
-	ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
-}
-
-static void irq_line_pulse(struct irq_line *line)
-{
-	irq_line_set(line, true);
-	irq_line_set(line, false);
-}
-
-void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi)
-{
-	*irq = (struct kvm_irq_line){
-		.line = {.set = irq_line_set, .pulse = irq_line_pulse},
-		.vm_fd = kvm->vm_fd,
-		.gsi = gsi,
-	};
 }
 
 enum kvm_backing kvm_backing_detect(void)

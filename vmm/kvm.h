@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "device.h"
 #include "mem.h"
 
 #define KVM_DEVICE_PATH "/dev/kvm"
@@ -45,23 +44,17 @@ unsigned kvm_mem_slot_new(struct kvm *kvm);
 
 /*
  * KVM_SET_USER_MEMORY_REGION: the guest finds host at [gpa, gpa + len). Its writes are MMIO exits where
- * that is read-only (needs KVM_CAP_READONLY_MEM). len 0 takes the slot back. Returns 0 or -errno. Time:
+ * that is read-only (needs kvm_has_readonly_mem()). len 0 takes the slot back. Returns 0 or -errno. Time:
  * see kvm_mem_slots_set().
  */
 int kvm_mem_slot_set(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint64_t len, void *host,
 		     bool readonly);
 
+/* Whether memory slots can be read-only. */
+bool kvm_has_readonly_mem(const struct kvm *kvm);
+
 /* A new memory slot for each region of mem. Before arch_irqchip_create(): later it costs 5 ms each. */
 int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);
-
-/* An interrupt line of the in-kernel irqchip (KVM_IRQ_LINE). */
-struct kvm_irq_line {
-	struct irq_line line;
-	int vm_fd;
-	unsigned gsi;
-};
-
-void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi);
 
 /*
  * Which hardware virtualization backs this host's KVM.

@@ -22,15 +22,19 @@
 
 /* THE table. Ports are the PC's, or QEMU's where the device is QEMU's invention. */
 static const struct machine_row x86_rows[] = {
-	{"rtc0", "rtc", &rtc_mc146818_class, {PORT(0x70, 2)}, 8},
-	{"i8042", "8042", &i8042_class, {PORT(0x60, 1), PORT(0x64, 1)}, MACHINE_GSI_NONE},
-	{"serial0", "serial", &serial_16550_class, {PORT(0x3f8, 8)}, 4},
-	{"debugcon0", "debug-port", &debugcon_class, {PORT(0xe9, 1)}, MACHINE_GSI_NONE},
-	{"port80", "post-port", &port80_class, {PORT(0x80, 1)}, MACHINE_GSI_NONE},
-	{"exit0", "exit-port", &exit_port_class, {PORT(0xf4, 4), PORT(0x501, 2)}, MACHINE_GSI_NONE},
-	{"pvpanic0", "pvpanic", &pvpanic_class, {PORT(0x505, 1)}, MACHINE_GSI_NONE},
-	{"reset0", "reset-port", &reset_cf9_class, {PORT(0xcf8, 4)}, MACHINE_GSI_NONE},
-	{"pm0", "power-management", &acpi_pm1_class, {PORT(0x600, 6)}, 9},
+	{"rtc0", "rtc", &rtc_mc146818_class, {PORT(0x70, 2)}, .gsi = 8},
+	{"i8042", "8042", &i8042_class, {PORT(0x60, 1), PORT(0x64, 1)}, .gsi = MACHINE_GSI_NONE},
+	{"serial0", "serial", &serial_16550_class, {PORT(0x3f8, 8)}, .gsi = 4},
+	{"debugcon0", "debug-port", &debugcon_class, {PORT(0xe9, 1)}, .gsi = MACHINE_GSI_NONE},
+	{"port80", "post-port", &port80_class, {PORT(0x80, 1)}, .gsi = MACHINE_GSI_NONE},
+	{"exit0",
+	 "exit-port",
+	 &exit_port_class,
+	 {PORT(0xf4, 4), PORT(0x501, 2)},
+	 .gsi = MACHINE_GSI_NONE},
+	{"pvpanic0", "pvpanic", &pvpanic_class, {PORT(0x505, 1)}, .gsi = MACHINE_GSI_NONE},
+	{"reset0", "reset-port", &reset_cf9_class, {PORT(0xcf8, 4)}, .gsi = MACHINE_GSI_NONE},
+	{"pm0", "power-management", &acpi_pm1_class, {PORT(0x600, 6)}, .gsi = 9},
 };
 
 /* machine_spec.command_ports. Eight ports each, in a place where PCs have nothing. */
@@ -39,13 +43,17 @@ static const struct machine_row command_rows[] = {
 	 "output-port",
 	 &output_port_class,
 	 {PORT(0x640, 8)},
-	 MACHINE_GSI_NONE},
+	 .gsi = MACHINE_GSI_NONE},
 	{MACHINE_COMMAND_ERR,
 	 "output-port",
 	 &output_port_class,
 	 {PORT(0x648, 8)},
-	 MACHINE_GSI_NONE},
-	{MACHINE_INIT_LOG, "output-port", &output_port_class, {PORT(0x650, 8)}, MACHINE_GSI_NONE},
+	 .gsi = MACHINE_GSI_NONE},
+	{MACHINE_INIT_LOG,
+	 "output-port",
+	 &output_port_class,
+	 {PORT(0x650, 8)},
+	 .gsi = MACHINE_GSI_NONE},
 };
 
 /*
@@ -57,8 +65,12 @@ const struct machine_row machine_test_rows[MACHINE_TEST_ROWS] = {
 	 "test-memory",
 	 &scratch_class,
 	 {MMIO(LAYOUT_MMIO_GPA + 0x100fe0, 64), MMIO(LAYOUT_MMIO_GPA + 0x101020, 64)},
-	 MACHINE_GSI_NONE},
-	{"scratch1", "test-ports", &scratch_ports_class, {PORT(0xc00, 16)}, MACHINE_GSI_NONE},
+	 .gsi = MACHINE_GSI_NONE},
+	{"scratch1",
+	 "test-ports",
+	 &scratch_ports_class,
+	 {PORT(0xc00, 16)},
+	 .gsi = MACHINE_GSI_NONE},
 };
 
 /*
@@ -179,15 +191,20 @@ static int claim_fixed(struct claims *c, const struct machine_device *dev, struc
 	return r;
 }
 
-/* Whole pages, so that what is behind one device can be mapped or trapped without the next. */
-static int choose_first(struct claims *c, const char *owner, struct machine_range *range,
-			struct diag *diag)
+/*
+ * Whole pages, so that what is behind one device can be mapped or trapped without the next. A page
+ * begins at the byte shown_from, for what may be mapped is not what should be trapped.
+ */
+static int choose_first(struct claims *c, const struct machine_device *dev,
+			struct machine_range *range, struct diag *diag)
 {
+	const uint64_t lead = (PAGE_BYTES - dev->cls->shown_from % PAGE_BYTES) % PAGE_BYTES;
+	const char *owner = dev->name;
 	uint64_t first = LAYOUT_MMIO_GPA, pages;
 
 	if (range->space != IOBUS_MMIO)
 		return diag_set(diag, -EINVAL, "ports of %s: only addresses are chosen", owner);
-	if (!u64_align_up(range->len, PAGE_BYTES, &pages))
+	if (!u64_add(range->len, lead, &pages) || !u64_align_up(pages, PAGE_BYTES, &pages))
 		pages = UINT64_MAX;
 	for (;;) {
 		const struct claim *taken;
@@ -203,7 +220,7 @@ static int choose_first(struct claims *c, const char *owner, struct machine_rang
 		/* No overflow: a claim ends below 2^52. */
 		first = (taken->last + PAGE_BYTES) & ~(uint64_t)(PAGE_BYTES - 1);
 	}
-	range->first = first;
+	range->first = first + lead;
 	return claim_range(c, owner, range, diag);
 }
 
@@ -215,8 +232,10 @@ static int choose_gsi(struct claims *c, const char *owner, int *gsi, struct diag
 			return claim_gsi(c, owner, i, diag);
 		}
 	}
-	return diag_set(diag, -EINVAL, "no interrupt for %s: GSI %d to %d are taken", owner,
-			GSI_AUTO_FIRST, MACHINE_GSIS - 1);
+	diag_set(diag, -EINVAL, "no interrupt for %s: GSI %d to %d are taken", owner,
+		 GSI_AUTO_FIRST, MACHINE_GSIS - 1);
+	diag_remedy(diag, "leave out a device before it, such as a disk");
+	return -EINVAL;
 }
 
 static int choose_rest(struct claims *c, struct machine_device *dev, struct diag *diag)
@@ -225,7 +244,7 @@ static int choose_rest(struct claims *c, struct machine_device *dev, struct diag
 
 	for (unsigned i = 0; r == 0 && i < dev->nr_ranges; i++)
 		if (dev->range[i].first == MACHINE_FIRST_AUTO)
-			r = choose_first(c, dev->name, &dev->range[i], diag);
+			r = choose_first(c, dev, &dev->range[i], diag);
 	if (r == 0 && dev->gsi == MACHINE_GSI_AUTO)
 		r = choose_gsi(c, dev->name, &dev->gsi, diag);
 	return r;
@@ -252,9 +271,10 @@ static int add_row(struct machine *m, const struct machine_row *row, struct diag
 {
 	struct machine_device dev = {
 		.name = row->name,
-		.part = row->cls->name,
+		.part = row->part ? row->part : row->cls->name,
 		.fdt_name = row->fdt_name,
 		.cls = row->cls,
+		.conf = row->conf,
 		.gsi = row->gsi,
 	};
 

@@ -57,14 +57,17 @@ struct machine_range {
 
 /*
  * One line of the table: what is wanted. MACHINE_FIRST_AUTO is for MMIO alone and gives a range
- * whole pages of its own from LAYOUT_MMIO_GPA up; MACHINE_GSI_AUTO gives the lowest free GSI from 5.
+ * whole pages of its own from LAYOUT_MMIO_GPA up, and a page begins where its class says (shown_from);
+ * MACHINE_GSI_AUTO gives the lowest free GSI from 5.
  */
 struct machine_row {
 	const char *name;               /* unique: "serial0" */
 	const char *fdt_name;           /* generic node name, Devicetree Specification 2.2.2 */
 	const struct device_class *cls; /* its name and its compatible strings are used here */
 	struct machine_range range[MACHINE_RANGES_MAX]; /* all of one space; len 0 ends the list */
-	int gsi; /* 0 to 23, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
+	int gsi;          /* 0 to 23, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
+	const void *conf; /* for the device (device_env.conf), borrowed; NULL: none */
+	const char *part; /* to be shown; NULL: the class's name */
 };
 
 /*
@@ -85,6 +88,7 @@ struct machine_device {
 	const char *part; /* "16550A" */
 	const char *fdt_name;
 	const struct device_class *cls;                 /* NULL for a chip that KVM emulates */
+	const void *conf;                               /* as in its row */
 	struct machine_range range[MACHINE_RANGES_MAX]; /* region id is the index */
 	unsigned nr_ranges; /* those the guest is told of; they come first in range[] */
 	unsigned nr_untold; /* those behind them: on the bus, in no table */

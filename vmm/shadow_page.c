@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/kvm.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -218,7 +217,7 @@ int shadow_page_init(struct shadow_page *sp, const struct kvm *kvm, unsigned slo
 	int r;
 
 	assert(gpa % PAGE_BYTES == 0);
-	if (kvm_cap(kvm, KVM_CAP_READONLY_MEM) == 0)
+	if (!kvm_has_readonly_mem(kvm))
 		return -ENOTSUP;
 	page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);

@@ -112,9 +112,10 @@ static int build_memory(struct vm *vm, const struct vm_opts *opts, struct diag *
 	if (r < 0)
 		return r;
 	r = kvm_mem_slots_set(&vm->kvm, &vm->mem, diag);
-	if (r == 0)
-		build_shadow_pages(vm);
-	return r;
+	if (r < 0)
+		return r;
+	build_shadow_pages(vm);
+	return vm_virtio_build_pages(vm, &opts->virtio, diag);
 }
 
 static int build_vcpus(struct vm *vm, enum arch_cpu_template cpu, struct diag *diag)
@@ -148,6 +149,8 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 		.mem = &vm->mem,
 		.power = &vm->power,
 		.chr = &vm->null_backend,
+		.conf = row->conf,
+		.diag = diag,
 	};
 	if (row->gsi >= 0) {
 		kvm_irq_line_init(&vm->irq[i], &vm->kvm, (unsigned)row->gsi);
@@ -191,6 +194,8 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 	const int fd = row->cls->chr ? output_fd(opts, row->name) : -1;
 	int r = build_device_env(vm, i, &env, diag);
 
+	if (r == 0)
+		r = vm_virtio_build_env(vm, i, &opts->virtio, &env, diag);
 	if (r == 0 && fd >= 0)
 		r = console_port_add(&vm->console, fd, &port, diag);
 	if (r < 0)
@@ -209,7 +214,7 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 	vm->timer[i].dev = device_front(vm, i);
 	if (port)
 		port->dev = device_front(vm, i);
-	return 0;
+	return vm_virtio_build_doorbells(vm, i, &opts->virtio, diag);
 }
 
 /* All ranges of one space in one step: one sort and one publication. */
@@ -447,6 +452,11 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		return diag_set(diag, r, "read standard input");
 	if (vm->coalesced.ring)
 		arm_drain(vm);
+	r = vm_virtio_start(vm, diag);
+	if (r < 0) {
+		vm_virtio_stop(vm);
+		return r;
+	}
 	/*
 	 * The boot processor last: no guest code runs before every thread is there. Under the lock,
 	 * because a guest that ends at once looks at what vcpu_start() writes after the thread runs.
@@ -464,6 +474,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		vcpu_join(&vm->vcpu[i]);
 	/* What the guest wrote before its end; a port that ended it was an exit and came last. */
 	coalesced_drain(&vm->coalesced, vm->event_pio, vm->event_mmio);
+	vm_virtio_stop(vm);
 	*ret_end = vm->end;
 	return r;
 }
@@ -486,6 +497,7 @@ void vm_fini(struct vm *vm)
 	free(vm->vcpu);
 	vm->vcpu = NULL;
 	vm->nr_vcpus = 0;
+	vm_virtio_disconnect(vm);
 	vm->event_mmio = iobus_reader_destroy(vm->event_mmio);
 	vm->event_pio = iobus_reader_destroy(vm->event_pio);
 	vm->mmio = iobus_destroy(vm->mmio);
@@ -503,6 +515,7 @@ void vm_fini(struct vm *vm)
 	kvm_close(&vm->kvm);
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
 		shadow_page_fini(&vm->shadow[i]);
+	vm_virtio_fini(vm);
 	guest_mem_fini(&vm->mem);
 	pthread_mutex_destroy(&vm->end_lock);
 }

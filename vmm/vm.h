@@ -20,11 +20,13 @@
 #include "device.h"
 #include "event.h"
 #include "iobus.h"
+#include "irq_kvm.h"
 #include "kvm.h"
 #include "machine.h"
 #include "mem.h"
 #include "shadow_page.h"
 #include "vcpu.h"
+#include "vm_virtio.h"
 
 enum {
 	VM_INITRDS_MAX = 17, /* those of the user, and the one of --run */
@@ -57,7 +59,8 @@ struct vm_opts {
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
 	bool time_exits;
-	bool no_coalesce;   /* an exit for every write */
+	bool no_coalesce; /* an exit for every write */
+	struct vm_virtio_opts virtio;
 	int64_t timeout_ns; /* 0: none */
 };
 
@@ -77,6 +80,7 @@ struct vm {
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct event_timer timer[MACHINE_DEVICES_MAX];
 	struct shadow_page shadow[MACHINE_DEVICES_MAX]; /* in front of device[]; unused for most */
+	struct vm_virtio *virtio[MACHINE_DEVICES_MAX];  /* NULL: no I/O thread */
 	struct event_loop loop;
 	struct console console; /* its loop is NULL when nothing is connected */
 	struct char_backend null_backend;

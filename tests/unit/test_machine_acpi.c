@@ -26,14 +26,18 @@ static const struct machine_row disks[] = {
 	 "disk",
 	 &disk_class,
 	 {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 0x200}},
-	 MACHINE_GSI_AUTO},
-	{"virtio-disk1", "disk", &disk_class, {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 0x200}}, 23},
-	{"9hidden0", "x", &hidden_class, {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 4}}, MACHINE_GSI_NONE},
+	 .gsi = MACHINE_GSI_AUTO},
+	{"virtio-disk1", "disk", &disk_class, {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 0x200}}, .gsi = 23},
+	{"9hidden0",
+	 "x",
+	 &hidden_class,
+	 {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 4}},
+	 .gsi = MACHINE_GSI_NONE},
 	{"-two",
 	 "x",
 	 &wide_class,
 	 {{IOBUS_PIO, 0x700, 255}, {IOBUS_PIO, 0x900, 1}},
-	 MACHINE_GSI_NONE},
+	 .gsi = MACHINE_GSI_NONE},
 };
 
 static struct machine machine;
@@ -475,8 +479,12 @@ static void as_many_devices_as_a_machine_holds_fit(void **state)
 static void what_the_descriptors_cannot_tell_is_refused(void **state)
 {
 	static const struct machine_row bad[] = {
-		{"high0", "x", &wide_class, {{IOBUS_MMIO, UINT64_C(1) << 32, 4}}, MACHINE_GSI_NONE},
-		{"wide0", "x", &wide_class, {{IOBUS_PIO, 0x700, 256}}, MACHINE_GSI_NONE},
+		{"high0",
+		 "x",
+		 &wide_class,
+		 {{IOBUS_MMIO, UINT64_C(1) << 32, 4}},
+		 .gsi = MACHINE_GSI_NONE},
+		{"wide0", "x", &wide_class, {{IOBUS_PIO, 0x700, 256}}, .gsi = MACHINE_GSI_NONE},
 	};
 
 	(void)state;

@@ -26,13 +26,17 @@ static const struct device_class disk_class = {
 static const struct device_class hidden_class = {.name = "hidden"};
 
 static const struct machine_row extra[] = {
-	{"disk0", "disk", &disk_class, {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 0x200}}, MACHINE_GSI_AUTO},
-	{"disk1", "disk", &disk_class, {{IOBUS_MMIO, UINT64_C(1) << 40, 0x200}}, 23},
+	{"disk0",
+	 "disk",
+	 &disk_class,
+	 {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 0x200}},
+	 .gsi = MACHINE_GSI_AUTO},
+	{"disk1", "disk", &disk_class, {{IOBUS_MMIO, UINT64_C(1) << 40, 0x200}}, .gsi = 23},
 	{"hidden0",
 	 "hidden",
 	 &hidden_class,
 	 {{IOBUS_MMIO, MACHINE_FIRST_AUTO, 4}},
-	 MACHINE_GSI_NONE},
+	 .gsi = MACHINE_GSI_NONE},
 };
 
 static struct machine machine;

@@ -17,7 +17,11 @@ static const char hostile[] = "a=\"x\\y\" </script> \t\x01 \xc3\xa9";
 
 static const struct device_class widget_class = {.name = "wide \"widget\""};
 static const struct machine_row extra[] = {
-	{"x", "x", &widget_class, {{IOBUS_MMIO, (UINT64_C(1) << 52) - 8, 8}}, MACHINE_GSI_AUTO},
+	{"x",
+	 "x",
+	 &widget_class,
+	 {{IOBUS_MMIO, (UINT64_C(1) << 52) - 8, 8}},
+	 .gsi = MACHINE_GSI_AUTO},
 };
 
 static struct machine machine;

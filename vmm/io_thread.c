@@ -1,0 +1,146 @@
+#include "io_thread.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static void doorbell_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct io_doorbell *queue = container_of(src, struct io_doorbell, src);
+	const struct io_thread *io = queue->owner;
+	const uint64_t rings = ioeventfd_read(&queue->io);
+
+	(void)epoll_events;
+	__atomic_store_n(&queue->rings, queue->rings + rings, __ATOMIC_RELAXED);
+	io->dev->cls->kick(io->dev, (unsigned)(queue - io->queue));
+}
+
+static void control_ready(void *arg)
+{
+	const struct io_thread *io = arg;
+
+	io->dev->cls->kick(io->dev, DOORBELL_CONTROL);
+}
+
+static void bell_ring(struct doorbell *bell, unsigned queue)
+{
+	struct io_thread *io = container_of(bell, struct io_thread, bell);
+	const uint64_t one = 1;
+	ssize_t n;
+
+	if (queue == DOORBELL_CONTROL) {
+		event_loop_wake(&io->loop);
+		return;
+	}
+	assert(queue < io->nr_queues);
+	n = write(io->queue[queue].io.fd, &one, sizeof(one));
+	(void)n; /* EAGAIN: the counter is full, so the thread is about to look anyway */
+}
+
+int io_thread_init(struct io_thread *io, struct diag *diag)
+{
+	int r = event_loop_init(&io->loop, control_ready, io);
+
+	if (r < 0)
+		return diag_set(diag, r, "event loop of an I/O thread");
+	io->bell.ring = bell_ring;
+	return 0;
+}
+
+int io_thread_attach(struct io_thread *io, struct device *dev, unsigned nr_queues,
+		     struct diag *diag)
+{
+	int r = 0;
+
+	assert(dev->cls->kick && !io->queue);
+	io->dev = dev;
+	io->queue = calloc(nr_queues, sizeof(*io->queue));
+	if (!io->queue)
+		return diag_set(diag, -ENOMEM, "%u doorbells", nr_queues);
+	while (r == 0 && io->nr_queues < nr_queues) {
+		struct io_doorbell *queue = &io->queue[io->nr_queues];
+
+		queue->owner = io;
+		r = ioeventfd_init(&queue->io, diag);
+		if (r < 0)
+			break;
+		io->nr_queues++;
+		queue->src = (struct event_source){
+			.fd = queue->io.fd,
+			.events = EPOLLIN,
+			.ready = doorbell_ready,
+		};
+		r = event_loop_add(&io->loop, &queue->src);
+		if (r < 0)
+			diag_set(diag, r, "watch a doorbell");
+	}
+	return r;
+}
+
+int io_thread_listen(struct io_thread *io, const struct kvm *kvm, uint64_t addr, struct diag *diag)
+{
+	const bool wildcard = io->nr_queues == 1 && ioeventfd_takes_any_length(kvm);
+	int r = 0;
+
+	if (!ioeventfd_supported(kvm))
+		return 0;
+	for (unsigned i = 0; r == 0 && i < io->nr_queues; i++) {
+		struct ioeventfd *one = &io->queue[i].io;
+
+		one->space = IOBUS_MMIO;
+		one->addr = addr;
+		one->len = wildcard ? 0 : sizeof(uint32_t);
+		one->has_data = !wildcard;
+		one->data = wildcard ? 0 : i;
+		r = ioeventfd_register(one, kvm, diag);
+	}
+	return r;
+}
+
+void io_thread_deafen(struct io_thread *io, const struct kvm *kvm)
+{
+	for (unsigned i = 0; i < io->nr_queues; i++)
+		ioeventfd_unregister(&io->queue[i].io, kvm);
+}
+
+static void *thread_main(void *arg)
+{
+	struct io_thread *io = arg;
+
+	event_loop_run(&io->loop);
+	return NULL;
+}
+
+int io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
+{
+	int r = -pthread_create(&io->thread, NULL, thread_main, io);
+
+	if (r < 0)
+		return diag_set(diag, r, "start the I/O thread of '%s'", name);
+	io->started = true;
+	pthread_setname_np(io->thread, name);
+	return 0;
+}
+
+void io_thread_stop(struct io_thread *io)
+{
+	if (!io->started)
+		return;
+	event_loop_stop(&io->loop);
+	pthread_join(io->thread, NULL);
+	io->started = false;
+}
+
+void io_thread_fini(struct io_thread *io, const struct kvm *kvm)
+{
+	for (unsigned i = 0; i < io->nr_queues; i++) {
+		event_loop_remove(&io->loop, &io->queue[i].src);
+		ioeventfd_fini(&io->queue[i].io, kvm);
+	}
+	free(io->queue);
+	io->queue = NULL;
+	io->nr_queues = 0;
+	event_loop_fini(&io->loop);
+}

@@ -1,0 +1,127 @@
+#include "vm_virtio.h"
+
+#include <errno.h>
+#include <linux/virtio_mmio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "virtio/mmio.h"
+#include "vm.h"
+
+enum { PAGE_BYTES = 4096 };
+
+static bool has_io_thread(const struct machine_device *row)
+{
+	return row->cls->kick;
+}
+
+/* machine_resolve() has placed the range so that a page begins at shown_from. */
+static void show_page(struct vm *vm, const struct machine_device *row, struct vm_virtio *virtio)
+{
+	const uint64_t gpa = row->range[0].first + row->cls->shown_from;
+	void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	if (kvm_mem_slot_set(&vm->kvm, kvm_mem_slot_new(&vm->kvm), gpa, PAGE_BYTES, page, true) < 0)
+		munmap(page, PAGE_BYTES); /* slower, and no error */
+	else
+		virtio->shown = page;
+}
+
+int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct machine_device *row = &vm->machine.device[i];
+
+		if (!has_io_thread(row))
+			continue;
+		vm->virtio[i] = calloc(1, sizeof(*vm->virtio[i]));
+		if (!vm->virtio[i])
+			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
+		if (row->cls->shown_from && !opts->no_shown && kvm_has_readonly_mem(&vm->kvm))
+			show_page(vm, row, vm->virtio[i]);
+	}
+	return 0;
+}
+
+int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
+			struct device_env *env, struct diag *diag)
+{
+	const struct machine_device *row = &vm->machine.device[i];
+	struct vm_virtio *virtio = vm->virtio[i];
+	int r;
+
+	if (!virtio)
+		return 0;
+	r = io_thread_init(&virtio->io, diag);
+	if (r == 0 && row->gsi >= 0 && !opts->no_irqfd && irq_eventfd_supported(&vm->kvm)) {
+		r = irq_eventfd_init(&virtio->irq, &vm->kvm, (unsigned)row->gsi, diag);
+		env->irq = &virtio->irq.by_ioctl.line;
+	}
+	env->loop = &virtio->io.loop;
+	env->doorbell = &virtio->io.bell;
+	env->shown = virtio->shown;
+	return r;
+}
+
+int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
+			      struct diag *diag)
+{
+	struct vm_virtio *virtio = vm->virtio[i];
+	uint64_t notify;
+	int r;
+
+	if (!virtio)
+		return 0;
+	r = io_thread_attach(&virtio->io, vm->device[i],
+			     virtio_mmio_device(vm->device[i])->nr_queues, diag);
+	if (r < 0 || opts->no_ioeventfd)
+		return r;
+	notify = vm->machine.device[i].range[0].first + VIRTIO_MMIO_QUEUE_NOTIFY;
+	return io_thread_listen(&virtio->io, &vm->kvm, notify, diag);
+}
+
+int vm_virtio_start(struct vm *vm, struct diag *diag)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			r = io_thread_start(&vm->virtio[i]->io, vm->machine.device[i].name, diag);
+	return r;
+}
+
+void vm_virtio_stop(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			io_thread_stop(&vm->virtio[i]->io);
+}
+
+void vm_virtio_disconnect(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		if (!vm->virtio[i])
+			continue;
+		io_thread_deafen(&vm->virtio[i]->io, &vm->kvm);
+		irq_eventfd_fini(&vm->virtio[i]->irq);
+	}
+}
+
+void vm_virtio_fini(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		struct vm_virtio *virtio = vm->virtio[i];
+
+		if (!virtio)
+			continue;
+		io_thread_fini(&virtio->io, &vm->kvm);
+		if (virtio->shown)
+			munmap(virtio->shown, PAGE_BYTES);
+		free(virtio);
+		vm->virtio[i] = NULL;
+	}
+}
