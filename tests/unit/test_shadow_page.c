@@ -38,18 +38,18 @@ static struct {
 	struct rig *rig;
 	const uint8_t *page;
 	unsigned calls;
-	int cap, fail; /* KVM_CAP_READONLY_MEM; errno for the next calls */
+	bool cap; /* of read-only slots */
+	int fail; /* errno for the next calls */
 	int64_t cost_ns;
 } host;
 
-int __wrap_kvm_cap(const struct kvm *kvm, int cap);
+bool __wrap_kvm_has_readonly_mem(const struct kvm *kvm);
 int __wrap_kvm_mem_slot_set(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint64_t len,
 			    void *mem, bool readonly);
 
-int __wrap_kvm_cap(const struct kvm *kvm, int cap)
+bool __wrap_kvm_has_readonly_mem(const struct kvm *kvm)
 {
 	(void)kvm;
-	(void)cap;
 	return host.cap;
 }
 
