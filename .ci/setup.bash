@@ -22,7 +22,8 @@ as_root() {
 
 # What a build of tollgate itself needs.
 build_packages='gcc libc6-dev meson ninja-build pkg-config libfdt-dev libjson-c-dev libpcre2-dev
-	zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libzydis-dev libslirp-dev liburing-dev'
+	zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libzydis-dev libslirp-dev liburing-dev
+	libkmod-dev musl-tools'
 
 # Installs those of the named packages that are missing.
 need_packages() {

@@ -1,4 +1,4 @@
-/* The ELF files of the built-in kernels, as they are. The build gives their paths. */
+/* The ELF files of the built-in kernels and of the init program, as they are. The build gives their paths. */
 	.section .rodata
 
 	.balign 16
@@ -12,5 +12,11 @@ builtin_selftest_end:
 builtin_hammer_start:
 	.incbin BUILTIN_HAMMER
 builtin_hammer_end:
+
+	.balign 16
+	.globl builtin_init_start, builtin_init_end
+builtin_init_start:
+	.incbin BUILTIN_INIT
+builtin_init_end:
 
 	.section .note.GNU-stack, "", @progbits

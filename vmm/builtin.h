@@ -1,4 +1,4 @@
-/* builtin.h - the test kernels that are part of the binary (sources in guest/). */
+/* builtin.h - the guest programs that are part of the binary (sources in guest/). */
 #ifndef VMM_BUILTIN_H
 #define VMM_BUILTIN_H
 
@@ -9,5 +9,8 @@ struct vm_blob builtin_selftest(void);
 
 /* What `tollgate hammer` boots; guest/lib/hammer_abi.h is its interface. Static storage. */
 struct vm_blob builtin_hammer(void);
+
+/* The /init of an initramfs that runs a command (guest/init/): a static program. Static storage. */
+struct vm_blob builtin_init(void);
 
 #endif

@@ -16,7 +16,7 @@ const char config_run_help[] =
 	"\n"
 	"Boots KERNEL, or the built-in test kernel, with its serial console on this terminal.\n"
 	"Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends Ctrl-a.\n"
-	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP
+	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
 	"      --timeout SECONDS   end the VM after so long\n"
 	"      --exit-code HOW     guest: the guest's code is the exit status (default);\n"
 	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
@@ -214,12 +214,20 @@ enum {
 	OPT_NO_IRQFD,
 };
 
+/* Of the tables that other subcommands have, too. */
+static int shared_option(struct config *config, int opt, const char *arg, struct diag *diag)
+{
+	int r = config_machine_option(config, opt, arg, diag);
+
+	if (r == 1)
+		r = config_kernel_option(config, opt, arg, diag);
+	if (r == 1)
+		r = config_initramfs_option(&config->initramfs, opt, arg, diag);
+	return r;
+}
+
 static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
-	int r = config_kernel_option(config, opt, arg, diag);
-
-	if (r <= 0)
-		return r;
 	switch (opt) {
 	case OPT_TIMEOUT: return parse_timeout(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
@@ -228,15 +236,17 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_NO_COALESCE: config->no_coalesce = true; return 0;
 	case OPT_NO_IOEVENTFD: config->no_ioeventfd = true; return 0;
 	case OPT_NO_IRQFD: config->no_irqfd = true; return 0;
-	default: return config_machine_option(config, opt, arg, diag);
+	default: return shared_option(config, opt, arg, diag);
 	}
 }
 
 static int check_run(const struct config *config, struct diag *diag)
 {
+	const bool initramfs = config_initramfs_wanted(&config->initramfs);
 	const char *about_kernel = config->nr_initrds                    ? "--initrd"
 				   : config->boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
-									 : NULL;
+				   : initramfs ? "--run, --copy, --overlay or --root"
+					       : NULL;
 
 	if (!config->kernel && about_kernel) {
 		diag_set(diag, -EINVAL, "%s without a kernel", about_kernel);
@@ -248,7 +258,7 @@ static int check_run(const struct config *config, struct diag *diag)
 		diag_remedy(diag, "add --stats");
 		return -EINVAL;
 	}
-	return 0;
+	return config_initramfs_check(&config->initramfs, diag);
 }
 
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag)
@@ -256,6 +266,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 	static const struct option options[] = {
 		CONFIG_MACHINE_LONG,
 		CONFIG_KERNEL_LONG,
+		CONFIG_INITRAMFS_LONG,
 		{"timeout", required_argument, NULL, OPT_TIMEOUT},
 		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
 		{"stats", optional_argument, NULL, OPT_STATS},

@@ -12,13 +12,14 @@
 
 #include "base/diag.h"
 #include "boot/boot.h"
+#include "config_initramfs.h"
 #include "machine.h"
 #include "mem.h"
 #include "virtio/mmio.h"
 #include "vm.h"
 
 enum {
-	CONFIG_INITRDS_MAX = VM_INITRDS_MAX,
+	CONFIG_INITRDS_MAX = VM_INITRDS_MAX - 1, /* one place is for the one we make */
 	CONFIG_ROWS_MAX =
 		40, /* devices that options ask for; machine_resolve() knows how many fit */
 	CONFIG_VIRTIO_MAX = 32, /* of them, virtio */
@@ -49,6 +50,13 @@ struct config {
 	const char *kernel; /* NULL: the built-in test kernel */
 	const char *initrd[CONFIG_INITRDS_MAX];
 	unsigned nr_initrds;
+	struct config_initramfs initramfs;
+	/*
+	 * Where devices write that do not write to standard output. Without any, a command of --run has
+	 * standard output and error for itself, and the console goes to standard error.
+	 */
+	struct vm_output output[VM_OUTPUTS_MAX];
+	unsigned nr_outputs;
 	int64_t timeout_ns; /* 0: none */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */

@@ -1,5 +1,9 @@
 #include "config_vm.h"
 
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
 #include "base/file.h"
 #include "builtin.h"
 
@@ -54,9 +58,47 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 	return open_initrds(files, config, opts, diag);
 }
 
+/* A command has standard output for itself, and keys have no meaning: what Ctrl-C does is the host's. */
+static void connect_command(struct vm_opts *opts)
+{
+	static const struct vm_output output[] = {
+		{MACHINE_COMMAND_ERR, STDERR_FILENO},
+		{"serial0", STDERR_FILENO},
+		{"debugcon0", STDERR_FILENO},
+		{MACHINE_INIT_LOG, VM_OUTPUT_NONE},
+	};
+
+	memcpy(opts->output, output, sizeof(output));
+	opts->nr_outputs = ARRAY_SIZE(output);
+	opts->input = false;
+	opts->machine.quiet = true;
+}
+
+static int add_initramfs(const struct config *config, struct vm_opts *opts,
+			 struct initramfs *initramfs, struct diag *diag)
+{
+	struct machine machine;
+	int r = machine_resolve(&opts->machine, &machine, diag);
+
+	if (r == 0)
+		r = config_initramfs_make(&config->initramfs, &machine, &opts->kernel, initramfs,
+					  diag);
+	if (r < 0)
+		return r;
+	/* The last one: of two files with one name, the kernel keeps the later. */
+	opts->initrd[opts->nr_initrds++] = (struct vm_blob){
+		.name = "made by Tollgate",
+		.data = initramfs->data,
+		.len = initramfs->len,
+	};
+	return 0;
+}
+
 int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag)
 {
+	const bool has_command = config_initramfs_has_init(&config->initramfs);
 	struct vm_files files = {0};
+	struct initramfs initramfs = {0};
 	struct vm_opts opts = {
 		.machine = config->machine,
 		.mem = config->mem,
@@ -64,6 +106,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 		.cpu = config->cpu,
 		.input = true,
 		.to_stdout = true,
+		.nr_outputs = config->nr_outputs,
 		.time_exits = config->time_exits,
 		.no_coalesce = config->no_coalesce,
 		.virtio = {.no_ioeventfd = config->no_ioeventfd,
@@ -73,8 +116,15 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 	};
 	int r = open_files(&files, config, &opts, diag);
 
+	memcpy(opts.output, config->output, sizeof(opts.output));
+	opts.machine.command_ports = has_command;
+	if (config->initramfs.run && config->nr_outputs == 0)
+		connect_command(&opts);
+	if (r == 0 && config_initramfs_wanted(&config->initramfs))
+		r = add_initramfs(config, &opts, &initramfs, diag);
 	if (r == 0)
 		r = vm_init(vm, &opts, diag);
+	initramfs_fini(&initramfs);
 	files_close(&files);
 	return r;
 }

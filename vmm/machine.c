@@ -417,6 +417,7 @@ int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct
 		.mem_bytes = spec->mem_bytes,
 		.cpus = spec->cpus,
 		.cmdline_user = spec->cmdline,
+		.quiet = spec->quiet,
 		.chip = x86_chips,
 		.nr_chips = ARRAY_SIZE(x86_chips),
 	};

@@ -44,6 +44,12 @@ static void put_window_console(FILE *f, const struct machine_device *serial, con
 		*rest ? " " : "", rest);
 }
 
+static bool wants_messages(const char *user)
+{
+	return words_have(user, "loglevel=") || words_have(user, "debug") ||
+	       words_have(user, "ignore_loglevel");
+}
+
 /* Each followed by a blank. */
 static void put_defaults(FILE *f, const struct machine *m, enum console console, const char *user)
 {
@@ -57,6 +63,8 @@ static void put_defaults(FILE *f, const struct machine *m, enum console console,
 		fputs("pci=off ", f);
 	if (!words_have(user, "panic="))
 		fputs("panic=-1 ", f);
+	if (m->quiet && !wants_messages(user))
+		fputs("quiet ", f);
 }
 
 int machine_cmdline_render(const struct machine *m, char **ret, struct diag *diag)

@@ -166,13 +166,13 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 	return 0;
 }
 
-/* The descriptor that a device writes to; -1: none. */
+/* The descriptor that a device writes to, or VM_OUTPUT_NONE. */
 static int output_fd(const struct vm_opts *opts, const char *device)
 {
 	for (unsigned i = 0; i < opts->nr_outputs; i++)
 		if (strcmp(opts->output[i].device, device) == 0)
 			return opts->output[i].fd;
-	return opts->to_stdout ? STDOUT_FILENO : -1;
+	return opts->to_stdout ? STDOUT_FILENO : VM_OUTPUT_NONE;
 }
 
 /* A host that lacks it makes an exit of each write, which is slower and no error. */
@@ -191,7 +191,7 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 	struct shadow_page *shadow = &vm->shadow[i];
 	struct console_port *port = NULL;
 	struct device_env env;
-	const int fd = row->cls->chr ? output_fd(opts, row->name) : -1;
+	const int fd = row->cls->chr ? output_fd(opts, row->name) : VM_OUTPUT_NONE;
 	int r = build_device_env(vm, i, &env, diag);
 
 	if (r == 0)

@@ -30,7 +30,8 @@
 
 enum {
 	VM_INITRDS_MAX = 17, /* those of the user, and the one of --run */
-	VM_OUTPUTS_MAX = 4,
+	VM_OUTPUTS_MAX = 8,
+	VM_OUTPUT_NONE = -1, /* nowhere */
 };
 
 /* Bytes of a file or of something built in; borrowed. */
@@ -40,7 +41,8 @@ struct vm_blob {
 	size_t len;
 };
 
-/* Where the output of a character device goes: a descriptor of the caller's, open until vm_fini(). */
+/* Where the output of a character device goes: a descriptor of the caller's, open until vm_fini(), or
+ * VM_OUTPUT_NONE. */
 struct vm_output {
 	const char *device; /* its name in the machine; no error when there is none of it */
 	int fd;

@@ -1,0 +1,17 @@
+/* command.h - the one command that this /init is there for. */
+#ifndef INIT_COMMAND_H
+#define INIT_COMMAND_H
+
+#include "conf.h"
+
+/*
+ * Runs conf->run: by /bin/sh -c where there is a shell, else its words, split at blanks, by PATH. Its
+ * standard output and error go to the output ports, its input is empty. Orphans are reaped meanwhile;
+ * what the command left running is killed. Returns its exit status as a shell tells it.
+ */
+int command_run(const struct conf *conf);
+
+/* Becomes the root directory's own init. */
+_Noreturn void command_exec_init(const struct conf *conf);
+
+#endif

@@ -1,0 +1,118 @@
+#include "conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int set_port(uint16_t *port, const char *value)
+{
+	char *end;
+	const unsigned long n = strtoul(value, &end, 0);
+
+	if (*end || n == 0 || n > UINT16_MAX)
+		return -EINVAL;
+	*port = (uint16_t)n;
+	return 0;
+}
+
+static int add_module(struct conf *conf, const char *path, bool needed)
+{
+	if (conf->nr_modules == CONF_MODULES_MAX)
+		return -EINVAL;
+	conf->module[conf->nr_modules].path = path;
+	conf->module[conf->nr_modules].needed = needed;
+	conf->nr_modules++;
+	return 0;
+}
+
+static int add_env(struct conf *conf, char *value)
+{
+	if (conf->nr_env == CONF_ENV_MAX)
+		return -EINVAL;
+	conf->env[conf->nr_env++] = value;
+	return 0;
+}
+
+static int set_string(struct conf *conf, const char *key, const char *value)
+{
+	if (strcmp(key, "hostname") == 0)
+		conf->hostname = value;
+	else if (strcmp(key, "busybox") == 0)
+		conf->busybox = value;
+	else if (strcmp(key, "missing") == 0)
+		conf->missing = value;
+	else if (strcmp(key, "root") == 0)
+		conf->root = value;
+	else if (strcmp(key, "run") == 0)
+		conf->run = value;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int set(struct conf *conf, const char *key, char *value)
+{
+	if (strcmp(key, "out") == 0)
+		return set_port(&conf->out, value);
+	if (strcmp(key, "err") == 0)
+		return set_port(&conf->err, value);
+	if (strcmp(key, "log") == 0)
+		return set_port(&conf->log, value);
+	if (strcmp(key, "exit") == 0)
+		return set_port(&conf->exit, value);
+	if (strcmp(key, "module") == 0 || strcmp(key, "need") == 0)
+		return add_module(conf, value, *key == 'n');
+	if (strcmp(key, "env") == 0)
+		return add_env(conf, value);
+	return set_string(conf, key, value);
+}
+
+/* The whole file and a NUL behind it. */
+static char *read_file(const char *path, size_t *ret_len)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *buf = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) == 0)
+		buf = malloc((size_t)st.st_size + 1);
+	if (buf && read(fd, buf, (size_t)st.st_size) != st.st_size) {
+		free(buf);
+		buf = NULL;
+		errno = EIO;
+	}
+	close(fd);
+	if (buf) {
+		buf[st.st_size] = '\0';
+		*ret_len = (size_t)st.st_size;
+	}
+	return buf;
+}
+
+int conf_read(struct conf *conf)
+{
+	size_t len = 0;
+	char *at = read_file(CONF_PATH, &len), *end = at + len;
+
+	if (!at)
+		return -errno;
+	memset(conf, 0, sizeof(*conf));
+	while (at < end) {
+		char *value = strchr(at, '=');
+		int r;
+
+		if (!value)
+			return -EINVAL;
+		*value++ = '\0';
+		r = set(conf, at, value);
+		if (r < 0)
+			return r;
+		at = value + strlen(value) + 1;
+	}
+	return conf->exit ? 0 : -EINVAL;
+}

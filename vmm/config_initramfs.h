@@ -1,0 +1,78 @@
+/*
+ * config_initramfs.h - the options that make an initramfs: --run, --copy, --overlay, --modules,
+ * --module, --busybox. Shared by run and smoke, as those of config.h are: put CONFIG_INITRAMFS_LONG into
+ * the table of long options.
+ */
+#ifndef VMM_CONFIG_INITRAMFS_H
+#define VMM_CONFIG_INITRAMFS_H
+
+#include <getopt.h>
+
+#include "base/diag.h"
+#include "initramfs/initramfs.h"
+#include "machine.h"
+#include "vm.h"
+
+struct config_initramfs {
+	const char *run;     /* a command, or NULL */
+	const char *modules; /* a directory, "auto", or NULL */
+	const char *module[INITRAMFS_NAMES_MAX];
+	unsigned nr_modules;
+	const char *copy[INITRAMFS_COPIES_MAX]; /* FILE:PATH */
+	unsigned nr_copies;
+	const char *overlay[INITRAMFS_OVERLAYS_MAX];
+	unsigned nr_overlays;
+	enum initramfs_busybox busybox;
+	const char *busybox_file;
+	const char *root; /* a disk of the guest to become its root directory, or NULL */
+};
+
+enum {
+	CONFIG_OPT_RUN = 0x400, /* past all those of config.h */
+	CONFIG_OPT_COPY,
+	CONFIG_OPT_OVERLAY,
+	CONFIG_OPT_MODULES,
+	CONFIG_OPT_MODULE,
+	CONFIG_OPT_BUSYBOX,
+	CONFIG_OPT_ROOT,
+};
+/* clang-format off */
+#define CONFIG_INITRAMFS_LONG                                                                      \
+	{"run", required_argument, NULL, CONFIG_OPT_RUN},                                          \
+	{"copy", required_argument, NULL, CONFIG_OPT_COPY},                                        \
+	{"overlay", required_argument, NULL, CONFIG_OPT_OVERLAY},                                  \
+	{"modules", required_argument, NULL, CONFIG_OPT_MODULES},                                  \
+	{"module", required_argument, NULL, CONFIG_OPT_MODULE},                                    \
+	{"busybox", optional_argument, NULL, CONFIG_OPT_BUSYBOX},                                  \
+	{"root", required_argument, NULL, CONFIG_OPT_ROOT}
+/* clang-format on */
+#define CONFIG_INITRAMFS_HELP                                                                      \
+	"      --run CMD           run CMD in the guest; its exit status is ours\n"                \
+	"      --copy FILE:PATH    put a file or directory of this host into the guest\n"          \
+	"      --overlay DIR       put all that is in DIR into the guest's root directory\n"       \
+	"      --modules DIR       the kernel's modules (/lib/modules/VERSION; auto: find it): "   \
+	"the\n"                                                                                    \
+	"                          virtio ones and those of --module are loaded before CMD\n"      \
+	"      --module NAME       one more module; may be given several times\n"                  \
+	"      --busybox[=FILE]    a shell for CMD (default: this host's, if static); none: not\n" \
+	"      --root DEVICE       a disk of the guest, such as /dev/vda, is its root directory\n"
+
+/* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. arg is borrowed. */
+int config_initramfs_option(struct config_initramfs *config, int opt, const char *arg,
+			    struct diag *diag);
+
+/* What only the whole command line shows: -EINVAL with diag. */
+int config_initramfs_check(const struct config_initramfs *config, struct diag *diag);
+
+/* Whether there is one to be made, and whether our own /init is in it. */
+bool config_initramfs_wanted(const struct config_initramfs *config);
+bool config_initramfs_has_init(const struct config_initramfs *config);
+
+/*
+ * Makes it, for a kernel on a machine that was resolved with command_ports if it has our init;
+ * initramfs_fini() frees it. Errors as of initramfs_build(), and for modules that are not found.
+ */
+int config_initramfs_make(const struct config_initramfs *config, const struct machine *machine,
+			  const struct vm_blob *kernel, struct initramfs *ret, struct diag *diag);
+
+#endif

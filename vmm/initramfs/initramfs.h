@@ -1,0 +1,72 @@
+/*
+ * initramfs.h - the initramfs that Tollgate makes itself: files of the host, and with a command to run
+ * our own /init (guest/init), the kernel's modules and a shell. The same input gives the same bytes.
+ */
+#ifndef INITRAMFS_INITRAMFS_H
+#define INITRAMFS_INITRAMFS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+
+enum {
+	INITRAMFS_COPIES_MAX = 64,
+	INITRAMFS_OVERLAYS_MAX = 16,
+	INITRAMFS_NAMES_MAX = 64, /* of modules, and of environment variables */
+};
+
+struct initramfs_copy {
+	const char *file; /* of the host: a file or a directory */
+	const char *path; /* in the guest */
+};
+
+enum initramfs_busybox {
+	INITRAMFS_BUSYBOX_AUTO, /* a static one of the host's, if there is one and no overlay has sh */
+	INITRAMFS_BUSYBOX_FILE, /* busybox_file; NULL: a static one of the host's */
+	INITRAMFS_BUSYBOX_NONE,
+};
+
+/* All strings are borrowed. */
+struct initramfs_opts {
+	/* Our /init is in it when one of these is set. */
+	const char *run;  /* a command; NULL: the root's own init */
+	const char *root; /* a block device of the guest to become its root directory, or NULL */
+
+	struct initramfs_copy copy[INITRAMFS_COPIES_MAX];
+	unsigned nr_copies;
+	const char *overlay[INITRAMFS_OVERLAYS_MAX]; /* directories; the later wins */
+	unsigned nr_overlays;
+
+	/* With our /init only. */
+	const char *modules;                     /* the kernel's modules directory; NULL: none */
+	const char *module[INITRAMFS_NAMES_MAX]; /* beside the virtio ones */
+	unsigned nr_modules;
+	enum initramfs_busybox busybox;
+	const char *busybox_file;
+	const char *env[INITRAMFS_NAMES_MAX]; /* "NAME=VALUE", beside PATH, HOME and TERM */
+	unsigned nr_env;
+	const char *hostname; /* NULL: "tollgate" */
+
+	const void *init; /* the program */
+	size_t init_len;
+	uint16_t out_port, err_port, log_port, exit_port; /* 0: the machine has none */
+
+	uint64_t max_bytes; /* of files in it: the guest's memory */
+};
+
+struct initramfs {
+	uint8_t *data; /* a cpio archive */
+	size_t len;
+};
+
+/*
+ * Reads what opts names and makes the archive; initramfs_fini() frees it. -errno with diag, *ret is
+ * untouched then: files that cannot be read, a busybox that is not static, what modules_read() refuses,
+ * a file below another, more than max_bytes.
+ */
+int initramfs_build(const struct initramfs_opts *opts, struct initramfs *ret, struct diag *diag);
+
+void initramfs_fini(struct initramfs *initramfs); /* takes a zeroed one too */
+
+#endif
