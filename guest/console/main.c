@@ -4,6 +4,7 @@
  *   until=N          echoes what comes in until this byte did (default 4, Ctrl-D; it is echoed
  *                    too), then prints how many bytes that were
  *   rx=irq|poll      how it listens: by the received-data interrupt (default), or by polling LSR
+ *   idle=N           with rx=poll: prints '>' each time it has polled N times on end in vain
  *   flood=N          instead prints N bytes: byte i is '\n' for i % 64 == 63, else '!' + i % 94
  *   tx=poll|irq      how flood sends: by polling LSR (default), or by the THR-empty interrupt
  *
@@ -42,6 +43,11 @@ static struct {
 	unsigned column, symbol; /* sent % LINE_BYTES, sent % SYMBOLS: no division a byte */
 } flood;
 
+static struct {
+	uint64_t limit; /* 0: never asks */
+	uint64_t polls; /* in vain, on end */
+} idle;
+
 static bool ring_is_full(void)
 {
 	return ring.head - ring.tail == RING_BYTES;
@@ -51,11 +57,11 @@ static void take_input(void)
 {
 	uint8_t lsr;
 
-	while ((lsr = in8(PC_COM1_PORT + UART_LSR)) & UART_LSR_DR) {
+	while ((lsr = serial_in(UART_LSR)) & UART_LSR_DR) {
 		ring.overruns += !!(lsr & UART_LSR_OE);
 		if (ring_is_full())
 			break; /* the UART keeps the rest until there is room */
-		ring.byte[ring.head++ % RING_BYTES] = in8(PC_COM1_PORT + UART_RBR);
+		ring.byte[ring.head++ % RING_BYTES] = serial_in(UART_RBR);
 	}
 }
 
@@ -74,16 +80,16 @@ static uint8_t flood_next(void)
 static void give_output(void)
 {
 	for (unsigned i = 0; i < UART_FIFO_BYTES && flood.sent < flood.total; i++)
-		out8(PC_COM1_PORT + UART_THR, flood_next());
+		serial_out(UART_THR, flood_next());
 	if (flood.sent == flood.total)
-		out8(PC_COM1_PORT + UART_IER, 0);
+		serial_out(UART_IER, 0);
 }
 
 /* An edge-triggered input: only a UART that asks for nothing more may be left. */
 static void serial_interrupt(void)
 {
 	for (;;) {
-		switch (in8(PC_COM1_PORT + UART_IIR) & UART_IIR_ID) {
+		switch (serial_in(UART_IIR) & UART_IIR_ID) {
 		case UART_IIR_RX:
 		case UART_IIR_RX_LATE:
 			take_input();
@@ -100,8 +106,8 @@ static void listen(uint8_t interrupts)
 {
 	trap_set_handler(VECTOR_SERIAL, serial_interrupt);
 	ioapic_route(PC_COM1_GSI, VECTOR_SERIAL, lapic_id());
-	out8(PC_COM1_PORT + UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
-	out8(PC_COM1_PORT + UART_IER, interrupts);
+	serial_out(UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
+	serial_out(UART_IER, interrupts);
 }
 
 /*
@@ -118,6 +124,15 @@ static size_t ring_take(char *buf, uint8_t until, bool *ret_ended)
 		*ret_ended = byte == until;
 	}
 	return n;
+}
+
+/* Once a silence; n is how many bytes the last poll brought. */
+static void ask_when_idle(size_t n)
+{
+	if (n > 0)
+		idle.polls = 0;
+	else if (++idle.polls == idle.limit)
+		serial_write(">", 1);
 }
 
 static void echo(uint8_t until, bool by_irq)
@@ -144,6 +159,8 @@ static void echo(uint8_t until, bool by_irq)
 			take_input();
 		serial_write(buf, n);
 		total += n;
+		if (!by_irq)
+			ask_when_idle(n);
 	}
 	print("\nconsole: %lu bytes, %u overruns\n", total, ring.overruns);
 }
@@ -178,7 +195,7 @@ static void flood_irq(void)
 		if (lapic_wait(flood_ended, FLOOD_TIMEOUT_MS))
 			return;
 	} while (flood.sent != before);
-	out8(PC_COM1_PORT + UART_IER, 0);
+	serial_out(UART_IER, 0);
 	guest_panic("console: no transmitter interrupt after %lu bytes", flood.sent);
 }
 
@@ -189,6 +206,7 @@ void kernel_main(void)
 
 	lapic_init();
 	flood.total = cmdline_u64("flood", 0, UINT64_MAX);
+	idle.limit = cmdline_u64("idle", 0, UINT64_MAX);
 	if (flood.total == 0)
 		echo((uint8_t)cmdline_u64("until", CTRL_D, UINT8_MAX),
 		     cmdline_choice("rx", ways_in) == 0);

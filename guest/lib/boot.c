@@ -1,5 +1,6 @@
 #include "boot.h"
 
+#include "cmdline.h"
 #include "cpu.h"
 #include "power.h"
 #include "serial.h"
@@ -54,9 +55,10 @@ const struct boot_info *boot_info(void)
 
 void guest_start(const struct hvm_start_info *info)
 {
-	serial_init();
 	trap_init();
 	boot_init(info);
+	serial_locate(cmdline_u64("uart", 0, UINT32_MAX));
+	serial_init();
 	kernel_main();
 	guest_exit(GUEST_EXIT_OK);
 }

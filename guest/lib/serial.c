@@ -4,24 +4,46 @@
 #include "pc.h"
 
 static struct {
-	size_t tx_room; /* bytes the FIFO surely takes */
-} serial;
+	uint64_t window; /* guest physical address of the registers; 0: they are at COM1's ports */
+	size_t tx_fifo;  /* bytes that an empty transmitter takes */
+	size_t tx_room;  /* bytes it surely takes now */
+} serial = {.tx_fifo = 1}; /* at power-on the FIFOs are off */
+
+void serial_locate(uint64_t window)
+{
+	serial.window = window;
+}
+
+uint8_t serial_in(enum serial_reg reg)
+{
+	return serial.window ? mmio_read8(serial.window + reg)
+			     : in8((uint16_t)(PC_COM1_PORT + reg));
+}
+
+void serial_out(enum serial_reg reg, uint8_t val)
+{
+	if (serial.window)
+		mmio_write8(serial.window + reg, val);
+	else
+		out8((uint16_t)(PC_COM1_PORT + reg), val);
+}
 
 void serial_init(void)
 {
-	out8(PC_COM1_PORT + UART_IER, 0);
-	out8(PC_COM1_PORT + UART_LCR, UART_LCR_DLAB | UART_LCR_8N1);
-	out8(PC_COM1_PORT + UART_DLL, 1); /* 115200 baud */
-	out8(PC_COM1_PORT + UART_DLM, 0);
-	out8(PC_COM1_PORT + UART_LCR, UART_LCR_8N1);
-	out8(PC_COM1_PORT + UART_FCR, UART_FCR_ENABLE | UART_FCR_CLEAR_RX | UART_FCR_CLEAR_TX);
-	out8(PC_COM1_PORT + UART_MCR, UART_MCR_DTR | UART_MCR_RTS);
+	serial_out(UART_IER, 0);
+	serial_out(UART_LCR, UART_LCR_DLAB | UART_LCR_8N1);
+	serial_out(UART_DLL, 1); /* 115200 baud */
+	serial_out(UART_DLM, 0);
+	serial_out(UART_LCR, UART_LCR_8N1);
+	serial_out(UART_FCR, UART_FCR_ENABLE | UART_FCR_CLEAR_RX | UART_FCR_CLEAR_TX);
+	serial_out(UART_MCR, UART_MCR_DTR | UART_MCR_RTS);
+	serial.tx_fifo = UART_FIFO_BYTES;
 	serial.tx_room = 0;
 }
 
 static void serial_wait(uint8_t lsr_bits)
 {
-	while ((in8(PC_COM1_PORT + UART_LSR) & lsr_bits) != lsr_bits)
+	while ((serial_in(UART_LSR) & lsr_bits) != lsr_bits)
 		cpu_relax();
 }
 
@@ -31,15 +53,15 @@ void serial_write(const char *buf, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (serial.tx_room == 0) {
 			serial_wait(UART_LSR_THRE);
-			serial.tx_room = UART_FIFO_BYTES;
+			serial.tx_room = serial.tx_fifo;
 		}
 		serial.tx_room--;
-		out8(PC_COM1_PORT + UART_THR, (uint8_t)buf[i]);
+		serial_out(UART_THR, (uint8_t)buf[i]);
 	}
 }
 
 void serial_flush(void)
 {
 	serial_wait(UART_LSR_TEMT);
-	serial.tx_room = UART_FIFO_BYTES;
+	serial.tx_room = serial.tx_fifo;
 }

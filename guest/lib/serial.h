@@ -1,11 +1,13 @@
 /*
  * serial.h - 16550A UART on COM1 (National Semiconductor PC16550D data sheet): registers, and
- * polled output for everything that prints.
+ * polled output for everything that prints. With uart=GPA on the command line of any kernel its
+ * registers are looked for in memory instead, a byte each from there on.
  */
 #ifndef GUEST_SERIAL_H
 #define GUEST_SERIAL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Offsets from the port; DLAB of LCR chooses the second set for the first two. */
 enum serial_reg {
@@ -46,11 +48,19 @@ enum serial_reg {
 #define UART_LSR_THRE     0x20
 #define UART_LSR_TEMT     0x40
 
+/* Where the registers are; 0 for COM1's ports, which is so until it is called. */
+void serial_locate(uint64_t window);
+
+/* One access each, of one byte. */
+uint8_t serial_in(enum serial_reg reg);
+void serial_out(enum serial_reg reg, uint8_t val);
+
 /* 115200 8N1, FIFOs on and empty, no interrupts. */
 void serial_init(void);
 
 /*
- * Waits for room by polling LSR, once per FIFO-full: a THR that is empty takes 16 bytes. Callers
+ * Waits for room by polling LSR, once per FIFO-full: a THR that is empty takes 16 bytes, and one
+ * before serial_init(). Callers
  * hold the print lock (print.h) or are alone.
  */
 void serial_write(const char *buf, size_t n);
