@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "kvm_stats.h"
+#include "stats_virtio.h"
 
 /* The counters of one bus; the array is the caller's to free. */
 struct bus_view {
@@ -110,6 +111,7 @@ void stats_print(FILE *out, struct vm *vm)
 		fprintf(out, "writes collected by KVM without an exit: %" PRIu64 "\n",
 			atomic_load(&vm->coalesced.drained));
 	print_shadows(out, vm);
+	stats_virtio_print(out, vm);
 	print_bus(out, &pio, vm->time_exits);
 	print_bus(out, &mmio, vm->time_exits);
 	free(pio.count);
@@ -268,6 +270,7 @@ int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_en
 	json_object_object_add(root, "pio", json_bus(vm->pio, vm->time_exits));
 	json_object_object_add(root, "mmio", json_bus(vm->mmio, vm->time_exits));
 	json_object_object_add(root, "shadow_pages", json_shadows(vm));
+	json_object_object_add(root, "virtio", stats_virtio_json(vm));
 	n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);
 	json_object_object_add(root, "kvm_vm", json_kvm_stats(of_vm, n));
 	n = read_vcpu_stats(vm, &of_vcpus);

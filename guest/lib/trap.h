@@ -9,6 +9,7 @@ enum {
 	VECTOR_TIMER = 0x20,
 	VECTOR_SERIAL = 0x24,
 	VECTOR_RTC = 0x28,
+	VECTOR_VIRTIO = 0x30,
 };
 
 /* As trap_entry.S pushes it, last pushed first. */
