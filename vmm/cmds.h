@@ -16,6 +16,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_hammer(int argc, char **argv);
 int cmd_machine(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_smoke(int argc, char **argv);
 
 /* Prints "tollgate: WHAT" and, when there is one, "  remedy: REMEDY" on stderr. */
 void cmd_fail(const struct diag *diag);

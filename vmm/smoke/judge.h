@@ -1,7 +1,9 @@
 /*
- * judge.h - holds a console against the rules, as its bytes come: cleans it (text.h), cuts it into
- * lines, and says what was found and in which line. Pure, and of constant size whatever the guest
+ * judge.h - holds what a guest prints against the rules, as its bytes come: cleans it (text.h), cuts it
+ * into lines, and says what was found and in which line. Pure, and of constant size whatever the guest
  * prints.
+ *
+ * The console and the output of a command are streams of their own, whose lines do not mix.
  *
  * How the bytes were split does not matter: on a line that has no end yet, only what its continuation
  * cannot change is a match. A prompt stays such a line; smoke_judge_quiet() tells that nothing has
@@ -23,13 +25,15 @@
 
 enum { SMOKE_LINE_MAX = 4096, SMOKE_LINE_OVERLAP = 1024 };
 
+enum smoke_stream { SMOKE_CONSOLE, SMOKE_COMMAND_OUT, SMOKE_COMMAND_ERR, SMOKE_STREAMS };
+
 /* A line as it is told to the sink; text is borrowed, clean, and not NUL-terminated. */
 struct smoke_line {
 	const char *text;
 	size_t len;
-	uint64_t nr;    /* from 1; a cut line's parts count one each */
+	enum smoke_stream stream;
 	int64_t at_ns;  /* when its first byte came */
-	bool marked;    /* a panic or a rejected pattern is in it, or the last expected one */
+	bool marked;    /* a panic or a rejected pattern is in it */
 	bool continued; /* the part of a cut line that is not the first */
 };
 
@@ -46,36 +50,40 @@ struct smoke_judge_opts {
 	bool expects_decide; /* all expected seen is the end of it: nothing counts later */
 };
 
-struct smoke_judge {
-	struct smoke_judge_opts opts;
+/* The line that a stream is at. */
+struct smoke_lane {
+	enum smoke_stream stream;
 	struct smoke_text text;
-	enum smoke_finding finding;
-	const struct smoke_rule *decided_by; /* the rule of the finding */
-	uint64_t decided_line;
-	unsigned met[SMOKE_RULE_KINDS]; /* EXPECT, PHASE, INIT: how many, in their order */
-	uint64_t too_dear;              /* matches given up */
-
-	uint64_t line_nr;
-	int64_t line_at_ns;
+	int64_t at_ns; /* when its first byte came */
 	bool marked, continued;
 	size_t from[SMOKE_RULE_KINDS]; /* how far into the line each kind is done with */
-	size_t scanned;                /* bytes of the line looked at while unfinished */
+	size_t scanned;                /* bytes that have been looked at */
 	size_t len;
 	char line[SMOKE_LINE_MAX];
 };
 
+struct smoke_judge {
+	struct smoke_judge_opts opts;
+	enum smoke_finding finding;
+	const struct smoke_rule *decided_by; /* the rule of the finding */
+	unsigned met[SMOKE_RULE_KINDS];      /* EXPECT, PHASE, INIT: how many, in their order */
+	uint64_t too_dear;                   /* matches given up */
+	struct smoke_lane lane[SMOKE_STREAMS];
+};
+
 void smoke_judge_init(struct smoke_judge *judge, const struct smoke_judge_opts *opts);
 
-/* Takes n bytes that came at now_ns. */
-void smoke_judge_feed(struct smoke_judge *judge, const uint8_t *buf, size_t n, int64_t now_ns);
+/* Takes n bytes of a stream that came at now_ns. */
+void smoke_judge_feed(struct smoke_judge *judge, enum smoke_stream stream, const uint8_t *buf,
+		      size_t n, int64_t now_ns);
 
 /* Whether a line without an end waits for smoke_judge_quiet(). */
 bool smoke_judge_waits(const struct smoke_judge *judge);
 
-/* Takes the line as far as it has come for a whole one, for matching; it may go on all the same. */
+/* Takes lines as far as they have come for whole ones, for matching; they may go on all the same. */
 void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns);
 
-/* The console has ended. */
+/* All streams have ended. */
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns);
 
 #endif

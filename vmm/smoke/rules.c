@@ -112,6 +112,7 @@ int smoke_rules_add(struct smoke_rules *rules, const struct smoke_rule_opts *opt
 		.kind = opts->kind,
 		.name = strdup(opts->name ? opts->name : opts->pattern),
 		.pattern = strdup(opts->pattern),
+		.of_kernel = opts->of_kernel,
 		.limit_ns = opts->limit_ns,
 		.code = code,
 	};
@@ -138,6 +139,7 @@ int smoke_rules_add_defaults(struct smoke_rules *rules, bool warnings, struct di
 			.name = defaults[i].name,
 			.pattern = defaults[i].pattern,
 			.option = "default pattern",
+			.of_kernel = true,
 		};
 
 		if (warnings || !defaults[i].warning)

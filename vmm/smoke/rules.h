@@ -14,7 +14,7 @@
 
 #include "base/diag.h"
 
-enum { SMOKE_RULES_MAX = 256, SMOKE_MATCH_STEPS_MAX = 100000 };
+enum { SMOKE_RULES_MAX = 64, SMOKE_MATCH_STEPS_MAX = 100000 };
 
 enum smoke_rule_kind {
 	SMOKE_RULE_EXPECT, /* one after the other */
@@ -29,6 +29,7 @@ struct smoke_rule {
 	enum smoke_rule_kind kind;
 	char *name; /* of a phase or of one of ours; else the pattern */
 	char *pattern;
+	bool of_kernel;   /* means nothing in a command's output */
 	int64_t limit_ns; /* of a phase: since the one before was reached */
 	void *code;       /* pcre2_code */
 };
@@ -46,6 +47,7 @@ struct smoke_rule_opts {
 	const char *name; /* NULL: the pattern */
 	const char *pattern;
 	const char *option; /* what the user wrote it for, for messages: "--expect" */
+	bool of_kernel;
 	int64_t limit_ns;
 };
 

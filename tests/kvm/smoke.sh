@@ -1,0 +1,296 @@
+#!/usr/bin/env bash
+# Every outcome of a smoke boot, provoked for real: its exit status and the line that says so; what is
+# told beside it; and that nothing is left of it, whatever happens.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+# judged STATUS LINE: the exit status, and the one boot's line but for its time.
+judged() {
+	local line
+	line=$(grep -E '^(PASS|FAIL) ' "$case_dir/out" | sed -E 's/ \([0-9.]+ s\)$//') || true
+	if [ "$status" != "$1" ] || [ "$line" != "$2" ]; then
+		show
+		fail "not '$2' with status $1"
+	fi
+}
+
+# speak FILE END: a kernel that prints standard input on its console, and then ends: with "off" through
+# the exit port, with "hang" never, with "again" by printing it again.
+speak() {
+	cat >"$1.text"
+	# shellcheck disable=SC2016 # assembly
+	local -A end=([off]='xor %al, %al; out %al, $0xf4; hlt' [hang]='5: hlt; jmp 5b' [again]='jmp again')
+	assemble "$1" <<-END
+		.code16
+		again: call 1f
+		1: pop %si
+		add \$text - 1b, %si
+		mov \$$(stat -c %s "$1.text"), %cx
+		cld
+		2: mov \$0x3fd, %dx # LSR
+		3: in %dx, %al
+		test \$0x20, %al # THRE
+		jz 3b
+		mov \$0x3f8, %dx
+		lodsb
+		out %al, %dx
+		loop 2b
+		${end[$2]}
+		text: .incbin "$1.text"
+	END
+}
+
+# smoke_of FILE OPTION...: boots what speak made.
+smoke_of() {
+	local file=$1
+	shift
+	tollgate smoke --flat 0x7c00,real "$@" "$file"
+}
+
+case_success_by_code_and_by_power_off() {
+	tollgate smoke -p exit=0 "$(kernel exits)"
+	judged 0 'PASS guest-exits: exit code 0 (exit port)'
+	tollgate smoke -p poweroff "$(kernel exits)"
+	judged 0 'PASS guest-exits: power off (pvpanic)'
+	printed '^1 passed, 0 failed$'
+}
+
+case_the_built_in_kernel_is_booted_without_a_name() {
+	tollgate smoke
+	judged 0 'PASS self-test: exit code 0 (exit port)'
+}
+
+case_guest_codes_are_the_exit_status() {
+	tollgate smoke -p exit=7 "$(kernel exits)"
+	judged 7 'FAIL guest-exits: guest code, exit status 7: exit code 7 (exit port)'
+	tollgate smoke -p exit=256 "$(kernel exits)"
+	judged 255 'FAIL guest-exits: guest code, exit status 255: exit code 256 (exit port)'
+}
+
+case_panic_by_device() {
+	tollgate smoke -p panic "$(kernel exits)"
+	judged 112 'FAIL guest-exits: panic, exit status 112: panic (pvpanic)'
+	printed '^  \| exits: panic$' '^    rip [0-9a-f]{16}' '^  exits to userspace: [0-9]+$'
+}
+
+# What belongs to it follows its first line, and then nothing for ever.
+case_panic_by_words_with_its_backtrace() {
+	speak panic hang <<-'END'
+		[    0.1] all is well
+		[    1.5] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100
+		[    1.5] CPU: 0 PID: 1 Comm: init Not tainted
+		[    1.5] ---[ end Kernel panic - not syncing: Attempted to kill init! ]---
+	END
+	smoke_of panic --timeout 0 --stall 0
+	judged 112 'FAIL panic: panic, exit status 112: kernel panic: [    1.5] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100'
+	printed '^  \| \[    0.1\] all is well$' '^> \| \[    1.5\] Kernel panic - not syncing' '^> \| \[    1.5\] ---\[ end Kernel panic'
+}
+
+# A kernel that resets after a panic has panicked; one that prints for ever ends when the grace does.
+case_panic_by_words_comes_before_what_follows() {
+	printf 'Kernel panic - not syncing: gone\n' | speak off off
+	smoke_of off
+	judged 112 'FAIL off: panic, exit status 112: kernel panic: Kernel panic - not syncing: gone'
+	printf 'Kernel panic - not syncing: gone\nmore\n' | speak again again
+	smoke_of again --timeout 0 --stall 0 --grace 0.5
+	judged 112 'FAIL again: panic, exit status 112: kernel panic: Kernel panic - not syncing: gone'
+}
+
+case_oops_then_panic_is_a_panic() {
+	printf 'BUG: kernel NULL pointer dereference\nOops: 0002 [#1]\nKernel panic - not syncing: Fatal exception\n' | speak oops hang
+	smoke_of oops
+	judged 112 'FAIL oops: panic, exit status 112: kernel panic: Kernel panic - not syncing: Fatal exception'
+	printed '^> \| BUG: ' '^> \| Oops: '
+}
+
+case_rejected_patterns() {
+	printf 'BUG: something\n' | speak bug hang
+	smoke_of bug
+	judged 120 'FAIL bug: rejected pattern, exit status 120: BUG: BUG: something'
+	smoke_of bug --no-default-rejects --stall 0.5
+	judged 118 'FAIL bug: stall, exit status 118: silent for 0.500 s'
+	smoke_of bug --no-default-rejects --reject 'some(?=thing)'
+	judged 120 'FAIL bug: rejected pattern, exit status 120: some(?=thing): BUG: something'
+	printf '[    0.1] WARNING: CPU: 0 PID: 1 at a.c:1\n' | speak warning off
+	smoke_of warning
+	judged 0 'PASS warning: exit code 0 (exit port)'
+	smoke_of warning --reject-warnings
+	judged 120 'FAIL warning: rejected pattern, exit status 120: WARNING: [    0.1] WARNING: CPU: 0 PID: 1 at a.c:1'
+}
+
+# It never ends by itself, so that it passes only if it is stopped when all has been seen.
+case_expectations_met_are_a_pass_at_once() {
+	printf 'one\ntwo\nlogin: ' | speak prompt hang
+	smoke_of prompt --timeout 0 --stall 0 -e one --expect '^t.o$' -e 'login: '
+	judged 0 'PASS prompt: saw all 3 expected'
+	smoke_of prompt --timeout 0 --stall 0 -e 'login: $'
+	judged 0 'PASS prompt: saw all 1 expected'
+}
+
+case_expectations_missed() {
+	printf 'two\none\n' | speak order off
+	smoke_of order -e one -e two
+	judged 119 "FAIL order: expectation missed, exit status 119: no 'two' before exit code 0 (exit port)"
+	tollgate smoke -e 'something else' -p poweroff "$(kernel exits)"
+	judged 119 "FAIL guest-exits: expectation missed, exit status 119: no 'something else' before power off (pvpanic)"
+	tollgate smoke -e 'something else' -p exit=3 "$(kernel exits)"
+	judged 3 'FAIL guest-exits: guest code, exit status 3: exit code 3 (exit port)'
+}
+
+case_resets_and_triple_faults() {
+	tollgate smoke -p reset=cf9 "$(kernel exits)"
+	judged 114 'FAIL guest-exits: reset, exit status 114: reset (reset register 0xcf9)'
+	tollgate smoke -p cause=ud "$(kernel triple)"
+	judged 113 'FAIL guest-triple: triple fault, exit status 113: triple fault (KVM_EXIT_SHUTDOWN)'
+}
+
+case_kvm_errors() {
+	assemble stray <<-'END'
+		mov $0xc8000000, %eax
+		jmp *%rax # no instruction can be fetched from where no memory is
+	END
+	tollgate smoke --flat 0x100000 stray
+	judged 115 'FAIL stray: KVM error, exit status 115: KVM error (KVM_EXIT_INTERNAL_ERROR)'
+}
+
+case_timeouts_whatever_the_guest_does() {
+	local how
+	for how in hlt loop exits; do
+		tollgate smoke --timeout 0.5 -p "how=$how" "$(kernel hang)"
+		judged 117 'FAIL guest-hang: timeout, exit status 117: not over after 0.500 s'
+		printed "^  \\| hang: $how\$"
+	done
+	tollgate smoke --timeout 0.5 -e never -p how=hlt "$(kernel hang)"
+	judged 117 "FAIL guest-hang: timeout, exit status 117: not over after 0.500 s, waiting for 'never'"
+}
+
+# A guest that prints all the time does not stall.
+case_stalls() {
+	tollgate smoke --stall 0.5 --timeout 0 -p how=loop "$(kernel hang)"
+	judged 118 'FAIL guest-hang: stall, exit status 118: silent for 0.500 s'
+	printf 'still here\n' | speak chatter again
+	smoke_of chatter --stall 0.5 --timeout 2
+	judged 117 'FAIL chatter: timeout, exit status 117: not over after 2.000 s'
+}
+
+case_phase_timeouts() {
+	printf 'first\nsecond\n' | speak phases hang
+	smoke_of phases --phase-timeout a=first:60 --phase-timeout b=second:60 --phase-timeout 'c=third:0.5'
+	judged 121 "FAIL phases: phase timeout, exit status 121: phase 'c' did not come within 0.500 s"
+	smoke_of phases --phase-timeout a=first:60 --phase-timeout b=second:60 --timeout 0 --stall 0.5
+	judged 118 'FAIL phases: stall, exit status 118: silent for 0.500 s'
+}
+
+case_set_up_errors_are_told_with_their_remedy() {
+	tollgate smoke nowhere
+	judged 2 "FAIL nowhere: set-up error, exit status 2: open kernel 'nowhere': No such file or directory"
+	tollgate smoke --boot multiboot "$(kernel exits)"
+	same 'exit status' "$status" 2
+	printed '^FAIL guest-exits: set-up error, exit status 2: .*guest-exits'
+}
+
+# The children of what start() started, when there are so many.
+has_boots() {
+	[ "$(wc -w <"/proc/$pid/task/$pid/children")" = "$1" ]
+}
+
+case_a_vmm_that_dies_is_a_failure() {
+	local vmm
+	start smoke --timeout 0 --stall 0 -p how=loop "$(kernel hang)"
+	wait_for has_boots 1
+	vmm=$(<"/proc/$pid/task/$pid/children")
+	kill -9 "${vmm% }"
+	finish
+	judged 115 "FAIL guest-hang: KVM error, exit status 115: the VMM's process died (signal 9, Killed)"
+}
+
+case_signals_end_all_boots() {
+	local signal
+	cp "$(kernel hang)" a
+	cp "$(kernel hang)" b
+	cp "$(kernel hang)" c
+	for signal in INT TERM HUP; do
+		start smoke -j 2 --timeout 0 --stall 0 -p how=loop a b c
+		wait_for has_boots 2
+		kill -s $signal "$pid"
+		finish
+		same 'exit status' "$status" 116
+		printed '^FAIL a: killed, exit status 116: told to stop \(' '^FAIL b: killed, exit status 116: told to stop \(' \
+			'^FAIL c: killed, exit status 116: told to stop before its turn \(0 s\)$' '^0 passed, 3 failed$'
+	done
+}
+
+# run_case looks for what is left running.
+case_kill_9_leaves_nothing() {
+	local children
+	cp "$(kernel hang)" a
+	cp "$(kernel hang)" b
+	start smoke -j 2 --timeout 0 --stall 0 -p how=loop a b
+	wait_for has_boots 2
+	mapfile -d ' ' -t children <"/proc/$pid/task/$pid/children"
+	kill -9 "$pid"
+	finish
+	same 'exit status' "$status" 137
+	wait_for test ! -e "/proc/${children[0]}" -a ! -e "/proc/${children[1]}"
+}
+
+case_twenty_boots_at_once() {
+	local i
+	for i in {1..10}; do
+		cp "$(kernel exits)" "off$i"
+		cp "$(kernel smp)" "smp$i"
+	done
+	tollgate smoke -j 20 --mem 64M --test-device -p poweroff off* smp*
+	same 'exit status' "$status" 0
+	same 'boots that passed' "$(grep -c '^PASS ' "$case_dir/out")" 20
+	printed '^20 passed, 0 failed$'
+}
+
+case_the_first_failure_in_order_is_the_exit_status() {
+	printf 'BUG: x\n' | speak bad off
+	printf 'fine\n' | speak good off
+	printf 'Kernel panic - not syncing\n' | speak worse off
+	tollgate smoke --flat 0x7c00,real good bad worse
+	same 'exit status' "$status" 120
+	printed '^1 passed, 2 failed$'
+	tollgate smoke --flat 0x7c00,real good worse bad
+	same 'exit status' "$status" 112
+}
+
+# Nothing of it reaches a terminal: no control character but newline and tab, only valid UTF-8.
+harmless() {
+	! LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$1" || fail "control characters in $1"
+	iconv -f UTF-8 -t UTF-8 "$1" >/dev/null || fail "$1 is not UTF-8"
+}
+
+case_hostile_consoles_are_harmless() {
+	{
+		printf '\033]0;owned\007\033[2J\033[31mred\033[0m\rCR \0NUL \377\376 \033P'
+		printf 'hidden?\nBUG: \033[1mseen\033[0m\n\302\2335m \342\200\256rtl \001\002\003\b\b\177'
+	} | speak hostile hang
+	smoke_of hostile
+	judged 120 'FAIL hostile: rejected pattern, exit status 120: BUG: BUG: seen'
+	harmless "$case_dir/out"
+	printed '^  \| redCR .*NUL' '^> \| BUG: seen$'
+}
+
+case_lines_without_end_are_cut() {
+	head -c 30000 /dev/zero | tr '\0' x | speak long again
+	smoke_of long --timeout 2
+	judged 117 'FAIL long: timeout, exit status 117: not over after 2.000 s'
+	harmless "$case_dir/out"
+	[ "$(wc -L <"$case_dir/out")" -lt 1000 ] || fail 'a line of the report is too long'
+	[ "$(wc -l <"$case_dir/out")" -lt 200 ] || fail 'the report is too long'
+}
+
+case_two_kernels_of_one_name_are_told_apart() {
+	mkdir a b
+	cp "$(kernel exits)" a/k
+	cp "$(kernel exits)" b/k
+	tollgate smoke -p poweroff a/k b/k
+	same 'exit status' "$status" 0
+	printed '^PASS a/k: ' '^PASS b/k: '
+}
+
+run_cases

@@ -1,0 +1,324 @@
+#include "config_smoke.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/option.h"
+#include "base/parse.h"
+#include "cmds.h"
+#include "smoke/text.h"
+
+#define DEFAULT_TIMEOUT_NS (300 * NS_PER_S)
+#define DEFAULT_STALL_NS   (60 * NS_PER_S)
+#define DEFAULT_GRACE_NS   (2 * NS_PER_S)
+
+enum { JOBS_MAX = 1000 };
+
+const char config_smoke_help[] =
+	"usage: tollgate smoke [OPTIONS] [KERNEL...]\n"
+	"\n"
+	"Boots each KERNEL, or the built-in test kernel, and judges it: by what it prints, by how "
+	"it\n"
+	"ends, and by the clock.\n"
+	"\n"
+	"  -e, --expect REGEX      must be seen; given several times, in this order. The boot "
+	"passes\n"
+	"                          when the last one is; without any, when the guest ends well\n"
+	"  -r, --reject REGEX      must not be seen\n"
+	"      --no-default-rejects  allow panics, BUGs, oopses, lockups, RCU stalls, hung tasks\n"
+	"      --reject-warnings   refuse kernel WARNINGs too\n"
+	"      --timeout SECONDS   for the whole boot (default 300; 0: none)\n"
+	"      --stall SECONDS     of silence (default 60; 0: none)\n"
+	"      --phase-timeout NAME=REGEX:SECONDS\n"
+	"                          REGEX must be seen so soon after the phase before\n"
+	"      --grace SECONDS     at most so long for the rest of a panic (default 2)\n"
+	"  -j, --jobs N            boots side by side (default: as many as the CPUs hold)\n"
+	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP "  -h, --help              this text\n"
+	"\n"
+	"Exit status, of the first boot that did not pass: 0 all passed, the guest's own code, 2 "
+	"set-up\n"
+	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout,\n"
+	"118 stall, 119 expectation missed, 120 rejected pattern, 121 phase timeout.\n";
+
+enum {
+	OPT_NO_DEFAULT_REJECTS = CONFIG_OPT_OWN,
+	OPT_REJECT_WARNINGS,
+	OPT_TIMEOUT,
+	OPT_STALL,
+	OPT_PHASE_TIMEOUT,
+	OPT_GRACE,
+};
+
+static const struct option options[] = {
+	CONFIG_MACHINE_LONG,
+	CONFIG_KERNEL_LONG,
+	{"expect", required_argument, NULL, 'e'},
+	{"reject", required_argument, NULL, 'r'},
+	{"no-default-rejects", no_argument, NULL, OPT_NO_DEFAULT_REJECTS},
+	{"reject-warnings", no_argument, NULL, OPT_REJECT_WARNINGS},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"stall", required_argument, NULL, OPT_STALL},
+	{"phase-timeout", required_argument, NULL, OPT_PHASE_TIMEOUT},
+	{"grace", required_argument, NULL, OPT_GRACE},
+	{"jobs", required_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+/* A spec while its words are taken. */
+struct builder {
+	struct smoke_spec *spec;
+	bool no_defaults, warnings;
+};
+
+static int add_rule(struct smoke_spec *spec, enum smoke_rule_kind kind, const char *option,
+		    const char *pattern, struct diag *diag)
+{
+	const struct smoke_rule_opts opts = {.kind = kind, .pattern = pattern, .option = option};
+
+	return smoke_rules_add(&spec->rules, &opts, diag);
+}
+
+/* Seconds from 0, which means never. */
+static int parse_limit(const char *option, const char *arg, int64_t *ret, struct diag *diag)
+{
+	const int r = parse_seconds_ns(arg, ret);
+
+	if (r == 0)
+		return 0;
+	diag_set(diag, -EINVAL, "%s '%s' is %s", option, arg,
+		 r == -ERANGE ? "too long" : "not a number of seconds");
+	diag_remedy(diag, "seconds, as in %s 60 or %s 0.5; 0 for no limit", option, option);
+	return -EINVAL;
+}
+
+/* NAME=REGEX:SECONDS, where the first '=' and the last ':' count. */
+static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag)
+{
+	AUTO_FREE char *name = strdup(arg);
+	char *pattern = name ? strchr(name, '=') : NULL;
+	char *seconds = pattern ? strrchr(pattern, ':') : NULL;
+	struct smoke_rule_opts opts = {.kind = SMOKE_RULE_PHASE, .option = "--phase-timeout"};
+
+	if (!name)
+		return diag_set(diag, -ENOMEM, "--phase-timeout");
+	if (!pattern || !seconds || pattern == name) {
+		diag_set(diag, -EINVAL, "--phase-timeout '%s' is not NAME=REGEX:SECONDS", arg);
+		diag_remedy(diag, "as in --phase-timeout 'init=Run /init:10'");
+		return -EINVAL;
+	}
+	*pattern++ = *seconds++ = '\0';
+	if (parse_seconds_ns(seconds, &opts.limit_ns) < 0 || opts.limit_ns == 0)
+		return diag_set(diag, -EINVAL,
+				"--phase-timeout '%s': '%s' is not a number of seconds above 0",
+				arg, seconds);
+	opts.name = name;
+	opts.pattern = pattern;
+	return smoke_rules_add(&spec->rules, &opts, diag);
+}
+
+static int take_word(struct builder *b, const struct config_smoke_word *word, struct diag *diag)
+{
+	struct smoke_spec *spec = b->spec;
+	int r;
+
+	switch (word->opt) {
+	case 'e': return add_rule(spec, SMOKE_RULE_EXPECT, "--expect", word->arg, diag);
+	case 'r': return add_rule(spec, SMOKE_RULE_REJECT, "--reject", word->arg, diag);
+	case OPT_NO_DEFAULT_REJECTS: b->no_defaults = true; return 0;
+	case OPT_REJECT_WARNINGS: b->warnings = true; return 0;
+	case OPT_TIMEOUT: return parse_limit("--timeout", word->arg, &spec->timeout_ns, diag);
+	case OPT_STALL: return parse_limit("--stall", word->arg, &spec->stall_ns, diag);
+	case OPT_PHASE_TIMEOUT: return add_phase(spec, word->arg, diag);
+	case OPT_GRACE: return parse_limit("--grace", word->arg, &spec->grace_ns, diag);
+	default: break;
+	}
+	r = config_kernel_option(&spec->config, word->opt, word->arg, diag);
+	return r == 1 ? config_machine_option(&spec->config, word->opt, word->arg, diag) : r;
+}
+
+/* What every boot is held against beside its own words. */
+static int add_standing_rules(const struct builder *b, struct diag *diag)
+{
+	int r = add_rule(b->spec, SMOKE_RULE_INIT, "default pattern", "Run /\\S+ as init process",
+			 diag);
+
+	if (r == 0 && b->no_defaults && b->warnings) {
+		diag_set(diag, -EINVAL,
+			 "--reject-warnings adds to what --no-default-rejects takes");
+		diag_remedy(diag, "--reject 'WARNING: ' rejects warnings alone");
+		return -EINVAL;
+	}
+	if (r == 0 && !b->no_defaults)
+		r = smoke_rules_add_defaults(&b->spec->rules, b->warnings, diag);
+	return r;
+}
+
+/* Names go into reports, logs and terminals: only what is safe there (smoke/text.h), in one line. */
+static char *clean_name(const char *name)
+{
+	struct smoke_text text = {0};
+	char *clean = malloc((strlen(name) + 1) * SMOKE_TEXT_OUT_MAX);
+	size_t n = 0;
+
+	if (!clean)
+		return NULL;
+	for (; *name; name++)
+		n += smoke_text_feed(&text, (uint8_t)(*name < ' ' && *name > 0 ? '?' : *name),
+				     clean + n);
+	n += smoke_text_finish(&text, clean + n);
+	clean[n] = '\0';
+	return clean;
+}
+
+int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_word *word,
+		      size_t nr, struct smoke_spec *ret, struct diag *diag)
+{
+	struct builder b = {.spec = ret};
+	int r = 0;
+
+	*ret = (struct smoke_spec){
+		.name = clean_name(name),
+		.timeout_ns = DEFAULT_TIMEOUT_NS,
+		.stall_ns = DEFAULT_STALL_NS,
+		.grace_ns = DEFAULT_GRACE_NS,
+	};
+	if (!ret->name)
+		return diag_set(diag, -ENOMEM, "boot '%s'", name);
+	config_init(&ret->config);
+	ret->config.kernel = kernel;
+	for (size_t i = 0; r == 0 && i < nr; i++)
+		r = take_word(&b, &word[i], diag);
+	if (r == 0)
+		r = add_standing_rules(&b, diag);
+	if (r < 0)
+		config_smoke_spec_fini(ret);
+	return r;
+}
+
+void config_smoke_spec_fini(struct smoke_spec *spec)
+{
+	smoke_rules_fini(&spec->rules);
+	free(spec->name);
+	spec->name = NULL;
+}
+
+/* The command line's options that concern every boot, in their order. */
+struct words {
+	struct config_smoke_word *word; /* argc are room enough */
+	size_t nr;
+};
+
+static int take_option(struct smoke_plan *plan, struct words *words, int opt, const char *arg,
+		       struct diag *diag)
+{
+	uint64_t n = 0;
+	int r;
+
+	switch (opt) {
+	case 'j':
+		r = option_u64("--jobs", arg, 1, JOBS_MAX, &n, diag);
+		plan->run.jobs = (unsigned)n;
+		return r;
+	default:
+		words->word[words->nr++] = (struct config_smoke_word){.opt = opt, .arg = arg};
+		return 0;
+	}
+}
+
+static int parse_options(struct smoke_plan *plan, struct words *words, int argc, char *argv[],
+			 struct diag *diag)
+{
+	int opt, r = 0;
+
+	opterr = 0;
+	optind = 0; /* glibc: start afresh */
+	while (r == 0 && (opt = getopt_long(argc, argv,
+					    ":" CONFIG_MACHINE_SHORT CONFIG_KERNEL_SHORT "e:r:j:h",
+					    options, NULL)) != -1) {
+		if (opt == 'h')
+			return 1;
+		if (opt == '?' || opt == ':')
+			return cmd_bad_option(argv, opt, diag);
+		r = take_option(plan, words, opt, optarg, diag);
+	}
+	return r;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+/* The file's name, unless another kernel has the same; then the path as it was given. */
+static const char *kernel_name(char *const *kernel, unsigned nr, unsigned i)
+{
+	for (unsigned k = 0; k < nr; k++)
+		if (k != i && strcmp(base_name(kernel[k]), base_name(kernel[i])) == 0)
+			return kernel[i];
+	return base_name(kernel[i]);
+}
+
+static int check_different(char *const *kernel, unsigned nr, struct diag *diag)
+{
+	for (unsigned i = 0; i < nr; i++) {
+		for (unsigned k = 0; k < i; k++) {
+			if (strcmp(kernel[i], kernel[k]) != 0)
+				continue;
+			diag_set(diag, -EINVAL, "'%s' is given twice", kernel[i]);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int add_specs(struct smoke_plan *plan, const struct words *words, char *const *kernel,
+		     unsigned nr, struct diag *diag)
+{
+	const unsigned boots = nr ? nr : 1;
+	int r = check_different(kernel, nr, diag);
+
+	if (r < 0)
+		return r;
+	plan->spec = calloc(boots, sizeof(*plan->spec));
+	if (!plan->spec)
+		return diag_set(diag, -ENOMEM, "%u boots", boots);
+	for (unsigned i = 0; r == 0 && i < boots; i++) {
+		r = config_smoke_spec(nr ? kernel_name(kernel, nr, i) : "self-test",
+				      nr ? kernel[i] : NULL, words->word, words->nr, &plan->spec[i],
+				      diag);
+		if (r == 0)
+			plan->nr++;
+	}
+	return r;
+}
+
+int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag)
+{
+	struct words words = {.word = calloc((size_t)argc, sizeof(*words.word))};
+	int r;
+
+	*plan = (struct smoke_plan){0};
+	if (!words.word)
+		return diag_set(diag, -ENOMEM, "options");
+	r = parse_options(plan, &words, argc, argv, diag);
+	if (r == 0)
+		r = add_specs(plan, &words, argv + optind, (unsigned)(argc - optind), diag);
+	free(words.word);
+	if (r != 0)
+		config_smoke_fini(plan);
+	return r;
+}
+
+void config_smoke_fini(struct smoke_plan *plan)
+{
+	for (unsigned i = 0; i < plan->nr; i++)
+		config_smoke_spec_fini(&plan->spec[i]);
+	free(plan->spec);
+	*plan = (struct smoke_plan){0};
+}

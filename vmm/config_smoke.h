@@ -1,0 +1,37 @@
+/*
+ * config_smoke.h - the command line of `tollgate smoke` -> struct smoke_plan.
+ *
+ * A boot is made from a list of words, each an option with its value, whoever wrote them: the command
+ * line has one list for all its kernels.
+ */
+#ifndef VMM_CONFIG_SMOKE_H
+#define VMM_CONFIG_SMOKE_H
+
+#include <getopt.h>
+#include <stddef.h>
+
+#include "base/diag.h"
+#include "smoke/plan.h"
+
+/* An option as getopt_long() returns it, with its value; borrowed. */
+struct config_smoke_word {
+	int opt;
+	const char *arg;
+};
+
+/* The boot of kernel (NULL: the built-in test kernel) with these words. -errno with diag. */
+int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_word *word,
+		      size_t nr, struct smoke_spec *ret, struct diag *diag);
+void config_smoke_spec_fini(struct smoke_spec *spec); /* takes a zeroed one too */
+
+/*
+ * argv[0] is "smoke". Returns 0 with a plan that config_smoke_fini() frees, -errno with diag, or 1 when
+ * --help was asked for and nothing else is to be done. Values are borrowed from argv.
+ */
+int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag);
+void config_smoke_fini(struct smoke_plan *plan); /* takes a zeroed one too */
+
+/* The text of `tollgate smoke --help`. */
+extern const char config_smoke_help[];
+
+#endif

@@ -1,0 +1,527 @@
+#include "smoke/boot.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * QUIET: a line that nothing follows for so long is taken for a prompt. SILENCE: after a panic's last
+ * line. KILL: a VM that was told to end and has not is ended by force.
+ */
+#define QUIET_NS   (100 * NS_PER_MS)
+#define SILENCE_NS (300 * NS_PER_MS)
+#define KILL_NS    (5 * NS_PER_S)
+
+enum { READ_BYTES = 1 << 16 };
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static bool is_running(const struct smoke_boot *boot)
+{
+	return boot->state == SMOKE_BOOT_RUNNING;
+}
+
+static void enter(struct smoke_boot *boot, enum smoke_boot_state state)
+{
+	boot->state = state;
+	boot->state_since_ns = now_ns();
+}
+
+/* A process that is gone already is no error. */
+static void stop_vm(struct smoke_boot *boot)
+{
+	enter(boot, SMOKE_BOOT_STOPPING);
+	kill(boot->child.pid, SIGTERM);
+}
+
+static void kill_vm(struct smoke_boot *boot)
+{
+	enter(boot, SMOKE_BOOT_KILLED);
+	kill(boot->child.pid, SIGKILL);
+}
+
+static void stop_for(struct smoke_boot *boot, enum smoke_stop why)
+{
+	boot->result->facts.stop = why;
+	boot->result->times.decided_ns = now_ns();
+	stop_vm(boot);
+}
+
+void smoke_boot_stop(struct smoke_boot *boot)
+{
+	if (boot->state < SMOKE_BOOT_STOPPING)
+		stop_for(boot, SMOKE_STOP_SIGNAL);
+	else
+		kill_vm(boot);
+}
+
+static struct smoke_boot *boot_of(struct smoke_judge_sink *sink)
+{
+	return container_of(sink, struct smoke_boot, judge_sink);
+}
+
+static void hear_line(struct smoke_judge_sink *sink, const struct smoke_line *line)
+{
+	struct smoke_boot *boot = boot_of(sink);
+
+	smoke_tail_add(&boot->result->tail, line);
+	if (line->marked && boot->decided_by != boot->judge.decided_by) {
+		boot->decided_by = boot->judge.decided_by;
+		snprintf(boot->decided_text, sizeof(boot->decided_text), "%.*s", (int)line->len,
+			 line->text);
+	}
+	if (boot->sink)
+		boot->sink->line(boot->sink, line);
+}
+
+static void hear_met(struct smoke_judge_sink *sink, const struct smoke_rule *rule, int64_t at_ns)
+{
+	struct smoke_boot *boot = boot_of(sink);
+
+	boot->result->met_ns[rule - boot->spec->rules.rule] = at_ns;
+	if (rule->kind == SMOKE_RULE_PHASE)
+		boot->phase_since_ns = at_ns;
+	if (rule->kind == SMOKE_RULE_INIT && boot->result->times.init_ns == 0)
+		boot->result->times.init_ns = at_ns;
+}
+
+/* What the judge has found: enough to stop at once, or to wait for the rest of a panic. */
+static void look_at_finding(struct smoke_boot *boot)
+{
+	if (!is_running(boot))
+		return;
+	switch (boot->judge.finding) {
+	case SMOKE_FOUND_NOTHING: return;
+	case SMOKE_FOUND_ALL_EXPECTED:
+		if (boot->judge.opts.expects_decide) {
+			boot->result->times.decided_ns = now_ns();
+			stop_vm(boot);
+		}
+		return;
+	case SMOKE_FOUND_REJECT:
+	case SMOKE_FOUND_PANIC:
+		boot->result->times.decided_ns = now_ns();
+		enter(boot, SMOKE_BOOT_GRACE);
+	}
+}
+
+/* The phase that is to come and has a limit; NULL when none is. */
+static const struct smoke_rule *phase_awaited(const struct smoke_boot *boot)
+{
+	return smoke_rules_get(&boot->spec->rules, SMOKE_RULE_PHASE,
+			       boot->judge.met[SMOKE_RULE_PHASE]);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When a limit is reached; the three that only hold while nothing is decided. */
+static int64_t timeout_at(const struct smoke_boot *boot)
+{
+	return boot->spec->timeout_ns ? boot->result->times.start_ns + boot->spec->timeout_ns
+				      : INT64_MAX;
+}
+
+static int64_t stall_at(const struct smoke_boot *boot)
+{
+	return boot->spec->stall_ns ? boot->last_byte_ns + boot->spec->stall_ns : INT64_MAX;
+}
+
+static int64_t phase_at(const struct smoke_boot *boot)
+{
+	const struct smoke_rule *phase = phase_awaited(boot);
+
+	return phase ? boot->phase_since_ns + phase->limit_ns : INT64_MAX;
+}
+
+static int64_t grace_at(const struct smoke_boot *boot)
+{
+	return earlier(boot->last_byte_ns + SILENCE_NS,
+		       boot->state_since_ns + boot->spec->grace_ns);
+}
+
+static int64_t quiet_at(const struct smoke_boot *boot)
+{
+	return smoke_judge_waits(&boot->judge) && !boot->was_quiet ? boot->last_byte_ns + QUIET_NS
+								   : INT64_MAX;
+}
+
+static int64_t deadline(const struct smoke_boot *boot)
+{
+	switch (boot->state) {
+	case SMOKE_BOOT_RUNNING:
+		return earlier(earlier(timeout_at(boot), stall_at(boot)),
+			       earlier(phase_at(boot), quiet_at(boot)));
+	case SMOKE_BOOT_GRACE: return grace_at(boot);
+	case SMOKE_BOOT_STOPPING: return boot->state_since_ns + KILL_NS;
+	case SMOKE_BOOT_KILLED: break;
+	}
+	return INT64_MAX;
+}
+
+/* Only ever earlier: a timer that fires too early looks again. */
+static void arm(struct smoke_boot *boot)
+{
+	const int64_t at_ns = deadline(boot);
+	const struct itimerspec spec = {
+		.it_value = {.tv_sec = at_ns / NS_PER_S, .tv_nsec = at_ns % NS_PER_S}};
+
+	if (at_ns >= boot->armed_ns)
+		return;
+	boot->armed_ns = at_ns;
+	timerfd_settime(boot->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+static void look_at_limits(struct smoke_boot *boot, int64_t now)
+{
+	if (now >= quiet_at(boot)) {
+		boot->was_quiet = true;
+		smoke_judge_quiet(&boot->judge, now);
+		look_at_finding(boot);
+		if (!is_running(boot))
+			return;
+	}
+	if (now >= timeout_at(boot))
+		stop_for(boot, SMOKE_STOP_TIMEOUT);
+	else if (now >= phase_at(boot))
+		stop_for(boot, SMOKE_STOP_PHASE);
+	else if (now >= stall_at(boot))
+		stop_for(boot, SMOKE_STOP_STALL);
+}
+
+static void timer_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct smoke_boot *boot = container_of(src, struct smoke_boot, timer);
+	const int64_t now = now_ns();
+	uint64_t n;
+
+	(void)epoll_events;
+	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	boot->armed_ns = INT64_MAX;
+	switch (boot->state) {
+	case SMOKE_BOOT_RUNNING: look_at_limits(boot, now); break;
+	case SMOKE_BOOT_GRACE:
+		if (now >= grace_at(boot))
+			stop_vm(boot);
+		break;
+	case SMOKE_BOOT_STOPPING:
+		if (now >= boot->state_since_ns + KILL_NS)
+			kill_vm(boot);
+		break;
+	case SMOKE_BOOT_KILLED: break;
+	}
+	arm(boot);
+}
+
+/* One piece of the console; false when there is none now, or never more. */
+static bool read_console(struct smoke_boot *boot)
+{
+	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
+	const ssize_t n = read(boot->console.fd, buf, sizeof(buf));
+	const int64_t now = now_ns();
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n == 0)
+		event_loop_remove(boot->loop, &boot->console);
+	if (n <= 0)
+		return false;
+	if (boot->result->times.first_byte_ns == 0)
+		boot->result->times.first_byte_ns = now;
+	boot->last_byte_ns = now;
+	boot->was_quiet = false;
+	boot->result->console_bytes += (uint64_t)n;
+	smoke_judge_feed(&boot->judge, SMOKE_CONSOLE, buf, (size_t)n, now);
+	look_at_finding(boot);
+	return true;
+}
+
+static void console_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct smoke_boot *boot = container_of(src, struct smoke_boot, console);
+
+	(void)epoll_events;
+	read_console(boot);
+	arm(boot);
+}
+
+static void take_end(struct smoke_boot *boot)
+{
+	struct smoke_result *result = boot->result;
+	struct smoke_msg *msg = &boot->msg;
+
+	if (msg->ended.kind == VM_END_NONE || msg->ended.kind > VM_END_TIMEOUT)
+		return;
+	result->facts.end = (enum vm_end_kind)msg->ended.kind;
+	result->facts.code = msg->ended.code;
+	result->times.end_ns = msg->at_ns;
+	result->cpu_ns = msg->ended.cpu_ns;
+	result->guest_cpu_ns = msg->ended.guest_ns;
+	result->has_exits = true;
+	memcpy(result->exits, msg->ended.exits, sizeof(result->exits));
+	msg->ended.by[sizeof(msg->ended.by) - 1] = '\0';
+	snprintf(result->end_by, sizeof(result->end_by), "%s", msg->ended.by);
+}
+
+static void take_failure(struct smoke_boot *boot)
+{
+	struct diag *diag = &boot->result->diag;
+
+	*diag = boot->msg.failed;
+	diag->what[sizeof(diag->what) - 1] = '\0';
+	diag->remedy[sizeof(diag->remedy) - 1] = '\0';
+	boot->result->facts.setup_failed = true;
+}
+
+/* Silence and phases count from the guest's first instruction on. */
+static void take_start(struct smoke_boot *boot)
+{
+	boot->result->times.guest_ns = boot->msg.at_ns;
+	boot->last_byte_ns = boot->phase_since_ns = now_ns();
+}
+
+static void take_message(struct smoke_boot *boot)
+{
+	switch (boot->msg.type) {
+	case SMOKE_MSG_STARTED: take_start(boot); break;
+	case SMOKE_MSG_FAILED: take_failure(boot); break;
+	case SMOKE_MSG_ENDED: take_end(boot); break;
+	default: break;
+	}
+}
+
+/* Messages up to the one that says how it ended; the report behind it, as much as there is room for. */
+static void take_report(struct smoke_boot *boot, const char *buf, size_t n)
+{
+	while (n > 0 && !boot->result->has_exits) {
+		const size_t want = sizeof(boot->msg) - boot->msg_len;
+		const size_t part = n < want ? n : want;
+
+		memcpy((char *)&boot->msg + boot->msg_len, buf, part);
+		boot->msg_len += part;
+		buf += part;
+		n -= part;
+		if (boot->msg_len == sizeof(boot->msg)) {
+			boot->msg_len = 0;
+			take_message(boot);
+		}
+	}
+	if (n > SMOKE_WIRE_REPORT_MAX - boot->report_len)
+		n = SMOKE_WIRE_REPORT_MAX - boot->report_len;
+	memcpy(boot->report_text + boot->report_len, buf, n);
+	boot->report_len += n;
+}
+
+static bool read_report(struct smoke_boot *boot)
+{
+	char buf[sizeof(struct smoke_msg)];
+	const ssize_t n = read(boot->report.fd, buf, sizeof(buf));
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (n == 0)
+		event_loop_remove(boot->loop, &boot->report);
+	if (n <= 0)
+		return false;
+	take_report(boot, buf, (size_t)n);
+	return true;
+}
+
+static void report_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct smoke_boot *boot = container_of(src, struct smoke_boot, report);
+
+	(void)epoll_events;
+	read_report(boot);
+}
+
+/* Only what is safe to print: the process may not be what it was (wire.h). */
+static char *clean_report(const struct smoke_boot *boot)
+{
+	struct smoke_text text = {0};
+	char *clean = boot->report_len ? malloc(boot->report_len * SMOKE_TEXT_OUT_MAX + 1) : NULL;
+	size_t n = 0;
+
+	if (!clean)
+		return NULL;
+	for (size_t i = 0; i < boot->report_len; i++)
+		n += smoke_text_feed(&text, (uint8_t)boot->report_text[i], clean + n);
+	clean[n] = '\0';
+	return clean;
+}
+
+/* A process that ended without a word: who or what ended it. */
+static void note_death(struct smoke_boot *boot, int wait_status)
+{
+	struct smoke_result *result = boot->result;
+
+	if (result->facts.end != VM_END_NONE || result->facts.setup_failed)
+		return;
+	result->facts.vmm_died = true;
+	if (WIFSIGNALED(wait_status))
+		snprintf(result->end_by, sizeof(result->end_by), "signal %d, %s",
+			 WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+	else
+		snprintf(result->end_by, sizeof(result->end_by), "exit status %d",
+			 WEXITSTATUS(wait_status));
+}
+
+static void conclude(struct smoke_boot *boot, int wait_status)
+{
+	struct smoke_result *result = boot->result;
+	const int64_t now = now_ns();
+
+	smoke_judge_finish(&boot->judge, now);
+	note_death(boot, wait_status);
+	if (result->times.end_ns == 0)
+		result->times.end_ns = now;
+	result->facts.finding = boot->judge.finding;
+	result->too_dear = boot->judge.too_dear;
+	result->report = clean_report(boot);
+	smoke_result_conclude(result, boot->judge.decided_by, boot->decided_text);
+}
+
+static void remove_source(struct smoke_boot *boot, struct event_source *src, int *fd)
+{
+	event_loop_remove(boot->loop, src);
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* All but what events of the loop's current turn may still point to. */
+static void release(struct smoke_boot *boot)
+{
+	remove_source(boot, &boot->console, &boot->child.console_fd);
+	remove_source(boot, &boot->report, &boot->child.report_fd);
+	remove_source(boot, &boot->process, &boot->child.pid_fd);
+	remove_source(boot, &boot->timer, &boot->timer.fd);
+	free(boot->report_text);
+	boot->report_text = NULL;
+}
+
+/* The process is gone, and with it the pipes' other ends: what is in them is all there will be. */
+static void process_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct smoke_boot *boot = container_of(src, struct smoke_boot, process);
+	int wait_status = 0;
+
+	(void)epoll_events;
+	event_loop_remove(boot->loop, src);
+	while (read_console(boot))
+		;
+	while (read_report(boot))
+		;
+	waitpid(boot->child.pid, &wait_status, 0);
+	boot->child.pid = 0;
+	conclude(boot, wait_status);
+	release(boot);
+	boot->done(boot, boot->done_arg);
+}
+
+static int add_sources(struct smoke_boot *boot)
+{
+	int r;
+
+	boot->console = (struct event_source){
+		.fd = boot->child.console_fd, .events = EPOLLIN, .ready = console_ready};
+	boot->report = (struct event_source){
+		.fd = boot->child.report_fd, .events = EPOLLIN, .ready = report_ready};
+	boot->process = (struct event_source){
+		.fd = boot->child.pid_fd, .events = EPOLLIN, .ready = process_ready};
+	boot->timer = (struct event_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = timer_ready,
+	};
+	if (boot->timer.fd < 0)
+		return -errno;
+	r = event_loop_add(boot->loop, &boot->console);
+	if (r == 0)
+		r = event_loop_add(boot->loop, &boot->report);
+	if (r == 0)
+		r = event_loop_add(boot->loop, &boot->process);
+	return r < 0 ? r : event_loop_add(boot->loop, &boot->timer);
+}
+
+static struct smoke_boot *boot_alloc(const struct smoke_boot_opts *opts)
+{
+	struct smoke_boot *boot = calloc(1, sizeof(*boot));
+	struct smoke_judge_opts judge = {.rules = &opts->spec->rules};
+
+	if (!boot)
+		return NULL;
+	boot->spec = opts->spec;
+	boot->result = opts->result;
+	boot->result->spec = opts->spec;
+	boot->loop = opts->loop;
+	boot->sink = opts->sink;
+	boot->done = opts->done;
+	boot->done_arg = opts->done_arg;
+	boot->armed_ns = INT64_MAX;
+	boot->timer.fd = boot->child.console_fd = boot->child.report_fd = boot->child.pid_fd = -1;
+	boot->report_text = malloc(SMOKE_WIRE_REPORT_MAX);
+	boot->judge_sink = (struct smoke_judge_sink){.line = hear_line, .met = hear_met};
+	judge.sink = &boot->judge_sink;
+	judge.expects_decide = !opts->spec->wants_status;
+	smoke_judge_init(&boot->judge, &judge);
+	return boot->report_text ? boot : smoke_boot_destroy(boot);
+}
+
+int smoke_boot_create(const struct smoke_boot_opts *opts, struct smoke_boot **ret,
+		      struct diag *diag)
+{
+	struct smoke_boot *boot = boot_alloc(opts);
+	struct smoke_facts *facts = &opts->result->facts;
+	int r;
+
+	if (!boot)
+		return diag_set(diag, -ENOMEM, "boot '%s'", opts->spec->name);
+	facts->expects = opts->spec->rules.nr_of[SMOKE_RULE_EXPECT] > 0;
+	facts->wants_status = opts->spec->wants_status;
+	boot->result->was_started = true;
+	boot->result->times.start_ns = boot->last_byte_ns = boot->phase_since_ns = now_ns();
+	r = smoke_child_start(opts->spec, &boot->child, diag);
+	if (r == 0) {
+		r = add_sources(boot);
+		if (r < 0)
+			diag_set(diag, r, "watch boot '%s'", opts->spec->name);
+	}
+	if (r < 0) {
+		smoke_boot_destroy(boot);
+		return r;
+	}
+	arm(boot);
+	*ret = boot;
+	return 0;
+}
+
+struct smoke_boot *smoke_boot_destroy(struct smoke_boot *boot)
+{
+	if (!boot)
+		return NULL;
+	if (boot->child.pid > 0) {
+		kill(boot->child.pid, SIGKILL);
+		waitpid(boot->child.pid, NULL, 0);
+	}
+	release(boot);
+	free(boot);
+	return NULL;
+}

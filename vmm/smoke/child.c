@@ -1,0 +1,211 @@
+#include "smoke/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "config_vm.h"
+#include "report.h"
+#include "smoke/wire.h"
+#include "stats.h"
+
+enum { CHILD_REPORT_FD = STDERR_FILENO + 1 };
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+/* What is lost when the supervisor is gone is of no use to anybody. */
+static void send_bytes(const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	while (len > 0) {
+		const ssize_t n = write(CHILD_REPORT_FD, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return;
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+static void send_failure(const struct diag *diag)
+{
+	const struct smoke_msg msg = {
+		.type = SMOKE_MSG_FAILED, .at_ns = clock_ns(CLOCK_MONOTONIC), .failed = *diag};
+
+	send_bytes(&msg, sizeof(msg));
+}
+
+/* Time that this process's vCPUs were in the guest: field 43 of proc(5)'s stat, in clock ticks. */
+static int64_t guest_ns(void)
+{
+	enum { FIELD_GUEST_TIME = 43, FIELD_BEHIND_NAME = 3 };
+	FILE *f = fopen("/proc/self/stat", "re");
+	char line[1024] = "";
+	char *p;
+	uint64_t ticks = 0;
+
+	if (!f)
+		return 0;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	p = strrchr(line, ')'); /* the name before it may hold anything */
+	for (int field = FIELD_BEHIND_NAME; p && field <= FIELD_GUEST_TIME; field++)
+		p = strchr(p + 1, ' ');
+	if (p)
+		ticks = strtoull(p, NULL, 10);
+	return (int64_t)ticks * (NS_PER_S / sysconf(_SC_CLK_TCK));
+}
+
+static void send_end(const struct vm *vm, const struct vm_end *end)
+{
+	struct smoke_msg msg = {
+		.type = SMOKE_MSG_ENDED,
+		.at_ns = clock_ns(CLOCK_MONOTONIC),
+		.ended = {.kind = (uint32_t)end->kind,
+			  .code = end->code,
+			  .cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
+			  .guest_ns = guest_ns()},
+	};
+	struct stats_exits exits;
+
+	stats_exits_sum(vm, &exits);
+	memcpy(msg.ended.exits, exits.by_reason, sizeof(msg.ended.exits));
+	snprintf(msg.ended.by, sizeof(msg.ended.by), "%s", end->by ? end->by : "");
+	send_bytes(&msg, sizeof(msg));
+}
+
+static void send_report(struct vm *vm)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return;
+	report_print(f, vm);
+	stats_print(f, vm);
+	if (fclose(f) == 0)
+		send_bytes(text, len < SMOKE_WIRE_REPORT_MAX ? len : SMOKE_WIRE_REPORT_MAX);
+	free(text);
+}
+
+static void run(const struct config *config)
+{
+	const struct smoke_msg started = {.type = SMOKE_MSG_STARTED};
+	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
+	struct smoke_msg msg = started;
+	struct diag diag = {0};
+	struct vm_end end;
+	int r = vm ? config_make_vm(config, vm, &diag) : diag_set(&diag, -ENOMEM, "start");
+
+	if (r == 0) {
+		msg.at_ns = clock_ns(CLOCK_MONOTONIC);
+		send_bytes(&msg, sizeof(msg));
+		r = vm_run(vm, &end, &diag);
+	}
+	if (r < 0) {
+		send_failure(&diag);
+	} else {
+		vm_console_close(vm);
+		send_end(vm, &end);
+		send_report(vm);
+	}
+	if (vm)
+		vm_fini(vm);
+}
+
+/* Descriptors 0 to 3, and nothing else of the supervisor's, whose other boots wait for ends of files. */
+static int take_descriptors(int console_fd, int report_fd)
+{
+	AUTO_CLOSE int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(console_fd, STDOUT_FILENO) < 0 ||
+	    dup2(report_fd, CHILD_REPORT_FD) < 0)
+		return -errno;
+	null_fd = -1;
+	return close_range(CHILD_REPORT_FD + 1, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static _Noreturn void child(const struct smoke_spec *spec, pid_t parent, int console_fd,
+			    int report_fd)
+{
+	struct diag diag = {0};
+	int r;
+
+	/* Tied to the parent's life; it may have ended before the kernel knew. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(EXIT_KVM_ERROR);
+	r = take_descriptors(console_fd, report_fd);
+	if (r < 0) {
+		send_failure((diag_set(&diag, r, "descriptors of a boot"), &diag));
+		_exit(EXIT_SETUP);
+	}
+	run(&spec->config);
+	_exit(EXIT_OK);
+}
+
+/* Both ends past the descriptors that dup2() makes in the child. */
+static int make_pipe(int *ret_read, int *ret_write)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	*ret_read = fcntl(ends[0], F_DUPFD_CLOEXEC, CHILD_REPORT_FD + 1);
+	*ret_write = fcntl(ends[1], F_DUPFD_CLOEXEC, CHILD_REPORT_FD + 1);
+	close(ends[0]);
+	close(ends[1]);
+	if (*ret_read < 0 || *ret_write < 0 || fcntl(*ret_write, F_SETFL, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, struct diag *diag)
+{
+	AUTO_CLOSE int console_fd = -1;
+	AUTO_CLOSE int report_fd = -1;
+	AUTO_CLOSE int child_console_fd = -1;
+	AUTO_CLOSE int child_report_fd = -1;
+	const pid_t parent = getpid();
+	int r = make_pipe(&console_fd, &child_console_fd);
+
+	if (r == 0)
+		r = make_pipe(&report_fd, &child_report_fd);
+	if (r < 0)
+		return diag_set(diag, r, "pipes of boot '%s'", spec->name);
+	ret->pid = fork();
+	if (ret->pid < 0)
+		return diag_set(diag, -errno, "fork for boot '%s'", spec->name);
+	if (ret->pid == 0)
+		child(spec, parent, child_console_fd, child_report_fd);
+	ret->pid_fd = (int)syscall(SYS_pidfd_open, ret->pid, 0);
+	if (ret->pid_fd < 0) {
+		r = diag_set(diag, -errno, "watch boot '%s'", spec->name);
+		kill(ret->pid, SIGKILL);
+		waitpid(ret->pid, NULL, 0);
+		return r;
+	}
+	ret->console_fd = STEAL_FD(console_fd);
+	ret->report_fd = STEAL_FD(report_fd);
+	return 0;
+}

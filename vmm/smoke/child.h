@@ -1,0 +1,24 @@
+/* child.h - the process of one boot: makes the VM, runs it, tells the supervisor how it ended. */
+#ifndef SMOKE_CHILD_H
+#define SMOKE_CHILD_H
+
+#include <sys/types.h>
+
+#include "smoke/plan.h"
+
+/* The supervisor's ends of the pipes; the caller's to close. */
+struct smoke_child {
+	pid_t pid;
+	int pid_fd;
+	int console_fd; /* what the guest prints; non-blocking */
+	int report_fd;  /* wire.h; non-blocking */
+};
+
+/*
+ * Forks it, without another program: the kernel image is read and unpacked there, not here. The caller
+ * must have no other thread. SIGTERM ends the guest, with all that is to be told about it; the process
+ * never outlives the caller. -errno with diag.
+ */
+int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, struct diag *diag);
+
+#endif

@@ -1,0 +1,33 @@
+/* plan.h - what a run of `tollgate smoke` is to do: which boots, how they are judged, what is written. */
+#ifndef SMOKE_PLAN_H
+#define SMOKE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "smoke/rules.h"
+
+/* One boot. */
+struct smoke_spec {
+	char *name; /* of this boot alone, and the same in the next run; clean text */
+	struct config config;
+	struct smoke_rules rules;
+	int64_t timeout_ns; /* of the whole boot; 0: none */
+	int64_t stall_ns;   /* of silence; 0: none */
+	int64_t grace_ns;   /* at most so long for what follows the line that decided */
+	bool wants_status;  /* the guest runs a command, whose status is to come */
+};
+
+/* What concerns all boots. File names are borrowed; NULL: not wanted, "-": standard output. */
+struct smoke_run_opts {
+	unsigned jobs; /* boots side by side; 0: as many as their vCPUs fit the host's CPUs */
+};
+
+struct smoke_plan {
+	struct smoke_run_opts run;
+	struct smoke_spec *spec; /* nr of them */
+	unsigned nr;
+};
+
+#endif

@@ -1,0 +1,143 @@
+#include "smoke/result.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "device.h"
+
+void smoke_result_fini(struct smoke_result *result)
+{
+	free(result->report);
+	result->report = NULL;
+}
+
+static const struct smoke_rule *first_unmet(const struct smoke_result *result,
+					    enum smoke_rule_kind kind)
+{
+	const struct smoke_rules *rules = &result->spec->rules;
+
+	for (unsigned i = 0; i < rules->nr; i++)
+		if (rules->rule[i].kind == kind && result->met_ns[i] == 0)
+			return &rules->rule[i];
+	return NULL;
+}
+
+const struct smoke_rule *smoke_result_awaited(const struct smoke_result *result)
+{
+	return first_unmet(result, SMOKE_RULE_EXPECT);
+}
+
+static void put_seconds(FILE *f, int64_t ns)
+{
+	fprintf(f, "%" PRId64 ".%03" PRId64 " s", ns / NS_PER_S, ns % NS_PER_S / NS_PER_MS);
+}
+
+/* "power off (ACPI S5)" */
+static void put_end(FILE *f, const struct smoke_result *result)
+{
+	fputs(vm_end_name(result->facts.end), f);
+	if (result->facts.end == VM_END_EXIT_CODE)
+		fprintf(f, " %" PRIu32, result->facts.code);
+	if (result->end_by[0])
+		fprintf(f, " (%s)", result->end_by);
+}
+
+static void put_missed(FILE *f, const struct smoke_result *result)
+{
+	const struct smoke_rule *awaited = smoke_result_awaited(result);
+
+	if (awaited)
+		fprintf(f, "no '%s' before ", awaited->pattern);
+	else
+		fputs("the command's status never came: ", f);
+	put_end(f, result);
+}
+
+static void put_limit(FILE *f, const struct smoke_result *result, const char *what, int64_t ns)
+{
+	const struct smoke_rule *awaited = smoke_result_awaited(result);
+
+	fputs(what, f);
+	put_seconds(f, ns);
+	if (awaited)
+		fprintf(f, ", waiting for '%s'", awaited->pattern);
+}
+
+static void put_phase(FILE *f, const struct smoke_result *result)
+{
+	const struct smoke_rule *phase = first_unmet(result, SMOKE_RULE_PHASE);
+
+	if (!phase)
+		return;
+	fprintf(f, "phase '%s' did not come within ", phase->name);
+	put_seconds(f, phase->limit_ns);
+}
+
+static void put_pass(FILE *f, const struct smoke_result *result)
+{
+	const unsigned expected = result->spec->rules.nr_of[SMOKE_RULE_EXPECT];
+
+	if (expected)
+		fprintf(f, "saw all %u expected", expected);
+	if (expected && result->spec->wants_status)
+		fputs(", ", f);
+	if (!expected || result->spec->wants_status)
+		put_end(f, result);
+}
+
+static void put_words(FILE *f, const struct smoke_result *result, const struct smoke_rule *by,
+		      const char *text)
+{
+	if (!by || result->facts.finding < SMOKE_FOUND_REJECT) {
+		put_end(f, result);
+		return;
+	}
+	fprintf(f, "%s: %s", by->name, text);
+}
+
+static void put_kvm_error(FILE *f, const struct smoke_result *result)
+{
+	if (result->facts.vmm_died)
+		fprintf(f, "the VMM's process died (%s)", result->end_by);
+	else
+		put_end(f, result);
+}
+
+static void put_why(FILE *f, const struct smoke_result *result, const struct smoke_rule *by,
+		    const char *text)
+{
+	const struct smoke_spec *spec = result->spec;
+
+	switch (result->outcome) {
+	case SMOKE_PASS: put_pass(f, result); break;
+	case SMOKE_EXPECT_MISSED: put_missed(f, result); break;
+	case SMOKE_REJECTED:
+	case SMOKE_PANIC: put_words(f, result, by, text); break;
+	case SMOKE_TIMEOUT: put_limit(f, result, "not over after ", spec->timeout_ns); break;
+	case SMOKE_STALL: put_limit(f, result, "silent for ", spec->stall_ns); break;
+	case SMOKE_PHASE_TIMEOUT: put_phase(f, result); break;
+	case SMOKE_KVM_ERROR: put_kvm_error(f, result); break;
+	case SMOKE_SETUP_ERROR: fputs(result->diag.what, f); break;
+	case SMOKE_KILLED:
+		fputs(result->was_started ? "told to stop" : "told to stop before its turn", f);
+		break;
+	case SMOKE_TRIPLE_FAULT:
+	case SMOKE_RESET:
+	case SMOKE_GUEST_CODE: put_end(f, result); break;
+	case SMOKE_OUTCOMES: break;
+	}
+}
+
+void smoke_result_conclude(struct smoke_result *result, const struct smoke_rule *decided_by,
+			   const char *decided_text)
+{
+	FILE *f = fmemopen(result->why, sizeof(result->why), "w");
+
+	result->outcome = smoke_outcome_of(&result->facts);
+	result->status = smoke_outcome_status(result->outcome, result->facts.code);
+	if (!f)
+		return;
+	put_why(f, result, decided_by, decided_text);
+	fclose(f);
+}

@@ -1,0 +1,57 @@
+/* result.h - all that is known of one boot when it is over, for the reports. */
+#ifndef SMOKE_RESULT_H
+#define SMOKE_RESULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "smoke/outcome.h"
+#include "smoke/plan.h"
+#include "smoke/tail.h"
+#include "vcpu.h"
+
+enum { SMOKE_WHY_MAX = 640 };
+
+/* CLOCK_MONOTONIC; 0: never came so far. */
+struct smoke_times {
+	int64_t start_ns;      /* its process was made */
+	int64_t guest_ns;      /* set-up is over: the guest's first instruction */
+	int64_t first_byte_ns; /* on the console */
+	int64_t init_ns;       /* the kernel hands over to /init */
+	int64_t decided_ns;    /* a pattern or a limit decided, before the VM ended */
+	int64_t end_ns;        /* the VM has ended */
+};
+
+struct smoke_result {
+	const struct smoke_spec *spec; /* borrowed */
+	enum smoke_outcome outcome;
+	int status;       /* exit status that stands for it */
+	bool was_started; /* else we were told to stop before its turn */
+	struct smoke_facts facts;
+	char why[SMOKE_WHY_MAX]; /* one clean line: what decided */
+	char end_by[64];         /* who ended the VM; may be empty */
+	struct diag diag;        /* set-up failed */
+	struct smoke_times times;
+	int64_t met_ns[SMOKE_RULES_MAX]; /* by index of the rule: when it was met, 0: never */
+	int64_t cpu_ns, guest_cpu_ns;    /* of its process: all, and inside the guest */
+	uint64_t console_bytes, too_dear;
+	bool has_exits;
+	uint64_t exits[VCPU_EXIT_REASONS];
+	struct smoke_tail tail;
+	char *report; /* registers and exits; clean text, NULL: none */
+};
+
+void smoke_result_fini(struct smoke_result *result);
+
+/*
+ * Fills in outcome, status and why of what is known; decided_text is the line that decided, or empty,
+ * decided_by its rule, or NULL.
+ */
+void smoke_result_conclude(struct smoke_result *result, const struct smoke_rule *decided_by,
+			   const char *decided_text);
+
+/* The rule that the guest was still to meet; NULL when it met all. */
+const struct smoke_rule *smoke_result_awaited(const struct smoke_result *result);
+
+#endif

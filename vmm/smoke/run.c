@@ -1,0 +1,227 @@
+#include "smoke/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "event.h"
+#include "smoke/boot.h"
+#include "smoke/limits.h"
+
+#define TICK_NS (200 * NS_PER_MS)
+
+struct run;
+
+/* One boot's place. */
+struct slot {
+	struct smoke_boot_sink sink;
+	struct run *run;
+	unsigned i;
+	struct smoke_boot *boot; /* NULL before its turn */
+	bool is_done;
+};
+
+struct run {
+	const struct smoke_plan *plan;
+	struct smoke_run_sink *sink;
+	struct smoke_result *results;
+	struct slot *slot;
+	unsigned next, running;
+	bool stopping;
+	struct smoke_limits limits;
+	struct smoke_load load;
+	struct event_loop loop;
+	struct event_source signals, tick;
+	sigset_t old_mask;
+};
+
+static void hear_line(struct smoke_boot_sink *sink, const struct smoke_line *line)
+{
+	struct slot *slot = container_of(sink, struct slot, sink);
+
+	slot->run->sink->line(slot->run->sink, slot->i, line);
+}
+
+static void finish_slot(struct run *run, unsigned i)
+{
+	run->slot[i].is_done = true;
+	run->sink->finished(run->sink, i);
+}
+
+/* A boot that never ran: it could not be made, or we were told to stop. */
+static void finish_without(struct run *run, unsigned i)
+{
+	struct smoke_result *result = &run->results[i];
+
+	result->spec = &run->plan->spec[i];
+	smoke_result_conclude(result, NULL, "");
+	finish_slot(run, i);
+}
+
+static void start_more(struct run *run);
+
+static void boot_done(struct smoke_boot *boot, void *arg)
+{
+	struct slot *slot = arg;
+	struct run *run = slot->run;
+
+	(void)boot;
+	run->running--;
+	smoke_load_remove(&run->load, &run->plan->spec[slot->i]);
+	finish_slot(run, slot->i);
+	start_more(run);
+}
+
+static void start_one(struct run *run, unsigned i)
+{
+	struct slot *slot = &run->slot[i];
+	struct smoke_result *result = &run->results[i];
+	const struct smoke_boot_opts opts = {
+		.spec = &run->plan->spec[i],
+		.result = result,
+		.loop = &run->loop,
+		.sink = &slot->sink,
+		.done = boot_done,
+		.done_arg = slot,
+	};
+
+	run->sink->started(run->sink, i);
+	if (smoke_boot_create(&opts, &slot->boot, &result->diag) < 0) {
+		result->facts.setup_failed = true;
+		finish_without(run, i);
+		return;
+	}
+	run->running++;
+	smoke_load_add(&run->load, opts.spec);
+}
+
+static void start_more(struct run *run)
+{
+	while (run->next < run->plan->nr && !run->stopping &&
+	       smoke_limits_admit(&run->limits, &run->load, &run->plan->spec[run->next]))
+		start_one(run, run->next++);
+	while (run->next < run->plan->nr && run->stopping) {
+		run->results[run->next].facts.stop = SMOKE_STOP_SIGNAL;
+		finish_without(run, run->next++);
+	}
+	if (run->running == 0)
+		event_loop_stop(&run->loop);
+}
+
+static void signals_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct run *run = container_of(src, struct run, signals);
+	struct signalfd_siginfo si;
+
+	(void)epoll_events;
+	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	run->stopping = true;
+	for (unsigned i = 0; i < run->plan->nr; i++)
+		if (run->slot[i].boot && !run->slot[i].is_done)
+			smoke_boot_stop(run->slot[i].boot);
+	start_more(run);
+}
+
+static void tick_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct run *run = container_of(src, struct run, tick);
+	uint64_t n;
+
+	(void)epoll_events;
+	if (read(src->fd, &n, sizeof(n)) == sizeof(n))
+		run->sink->tick(run->sink);
+}
+
+static int take_signals(struct run *run)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, &run->old_mask);
+	run->signals = (struct event_source){
+		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = signals_ready,
+	};
+	return run->signals.fd < 0 ? -errno : event_loop_add(&run->loop, &run->signals);
+}
+
+static int start_tick(struct run *run)
+{
+	const struct itimerspec spec = {.it_value.tv_nsec = TICK_NS,
+					.it_interval.tv_nsec = TICK_NS};
+
+	if (!run->sink->tick)
+		return 0;
+	run->tick = (struct event_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = tick_ready,
+	};
+	if (run->tick.fd < 0 || timerfd_settime(run->tick.fd, 0, &spec, NULL) < 0)
+		return -errno;
+	return event_loop_add(&run->loop, &run->tick);
+}
+
+static int run_init(struct run *run)
+{
+	int r;
+
+	run->slot = calloc(run->plan->nr, sizeof(*run->slot));
+	if (!run->slot)
+		return -ENOMEM;
+	for (unsigned i = 0; i < run->plan->nr; i++)
+		run->slot[i] = (struct slot){.sink.line = hear_line, .run = run, .i = i};
+	smoke_limits_read("", run->plan->run.jobs, &run->limits);
+	r = event_loop_init(&run->loop, NULL, NULL);
+	if (r == 0)
+		r = take_signals(run);
+	return r < 0 ? r : start_tick(run);
+}
+
+static void run_fini(struct run *run)
+{
+	for (unsigned i = 0; run->slot && i < run->plan->nr; i++)
+		smoke_boot_destroy(run->slot[i].boot);
+	free(run->slot);
+	if (run->signals.fd > 0)
+		close(run->signals.fd);
+	if (run->tick.fd > 0)
+		close(run->tick.fd);
+	event_loop_fini(&run->loop);
+	sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
+}
+
+int smoke_run(const struct smoke_plan *plan, struct smoke_run_sink *sink,
+	      struct smoke_result *results, struct diag *diag)
+{
+	struct run run = {.plan = plan, .sink = sink, .results = results};
+	int r;
+
+	sigprocmask(SIG_BLOCK, NULL, &run.old_mask);
+	r = run_init(&run);
+	if (r == 0) {
+		start_more(&run);
+		event_loop_run(&run.loop);
+	} else {
+		diag_set(diag, r, "watch the boots");
+	}
+	run_fini(&run);
+	return r;
+}
+
+int smoke_run_status(const struct smoke_plan *plan, const struct smoke_result *results)
+{
+	for (unsigned i = 0; i < plan->nr; i++)
+		if (results[i].status != EXIT_OK)
+			return results[i].status;
+	return EXIT_OK;
+}

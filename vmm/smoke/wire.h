@@ -1,0 +1,36 @@
+/*
+ * wire.h - what the process that runs a VM tells the supervisor, through a pipe: one SMOKE_MSG_STARTED,
+ * then one SMOKE_MSG_ENDED and the text of a report up to the pipe's end; or one SMOKE_MSG_FAILED.
+ *
+ * Both ends are the same program. The supervisor checks what it reads all the same, because a guest may
+ * have taken over the other one.
+ */
+#ifndef SMOKE_WIRE_H
+#define SMOKE_WIRE_H
+
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "vcpu.h"
+#include "vm_end.h"
+
+enum { SMOKE_WIRE_REPORT_MAX = 64 << 10 };
+
+enum smoke_msg_type { SMOKE_MSG_STARTED = 1, SMOKE_MSG_FAILED, SMOKE_MSG_ENDED };
+
+struct smoke_msg {
+	uint32_t type;
+	int64_t at_ns; /* CLOCK_MONOTONIC */
+	union {
+		struct diag failed;
+		struct {
+			uint32_t kind, code; /* struct vm_end */
+			char by[64];
+			int64_t cpu_ns;   /* all CPU time of the process */
+			int64_t guest_ns; /* the part of it inside the guest, as the host counts it */
+			uint64_t exits[VCPU_EXIT_REASONS];
+		} ended;
+	};
+};
+
+#endif
