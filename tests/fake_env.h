@@ -31,6 +31,7 @@ struct fake_env {
 	uint8_t out[FAKE_OUT_MAX]; /* the first bytes taken */
 	size_t out_len;            /* all bytes taken, also past FAKE_OUT_MAX */
 	unsigned input_wanted;
+	uint16_t cols, rows; /* of the terminal; 0: there is none */
 
 	struct power power;
 	struct vm_end end; /* the last one */
@@ -87,6 +88,28 @@ static inline bool fake_chr_put(struct char_backend *be, uint8_t byte)
 	return true;
 }
 
+static inline size_t fake_chr_write(struct char_backend *be, const uint8_t *buf, size_t n)
+{
+	size_t taken = 0;
+
+	while (taken < n && fake_chr_put(be, buf[taken]))
+		taken++;
+	return taken;
+}
+
+static inline bool fake_chr_size(const struct char_backend *be, uint16_t *ret_cols,
+				 uint16_t *ret_rows)
+{
+	const char *base = (const char *)be - offsetof(struct fake_env, chr);
+	const struct fake_env *f = (const void *)base;
+
+	if (f->cols == 0)
+		return false;
+	*ret_cols = f->cols;
+	*ret_rows = f->rows;
+	return true;
+}
+
 static inline size_t fake_chr_room(const struct char_backend *be)
 {
 	const char *base = (const char *)be - offsetof(struct fake_env, chr);
@@ -115,6 +138,8 @@ static inline void fake_env_init(struct fake_env *f)
 		.timer = {.arm = fake_timer_arm},
 		.deadline_ns = INT64_MAX,
 		.chr = {.put = fake_chr_put,
+			.write = fake_chr_write,
+			.size = fake_chr_size,
 			.room = fake_chr_room,
 			.input_wanted = fake_chr_input_wanted},
 		.room = FAKE_OUT_MAX,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "cmds.h"
 #include "config.h"
@@ -58,6 +59,19 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 	return status;
 }
 
+/* Names that were not the user's to choose. */
+static void tell_places(const struct vm *vm)
+{
+	static const char *const console[] = {"serial0"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(console); i++) {
+		const char *place = vm_chars_name(&vm->chars, console[i]);
+
+		if (place)
+			fprintf(stderr, "tollgate: %s is at %s\n", console[i], place);
+	}
+}
+
 int cmd_run(int argc, char **argv)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
@@ -80,8 +94,10 @@ int cmd_run(int argc, char **argv)
 	r = config_make_vm(&config, vm, &diag);
 	if (r == 0)
 		r = open_stats(&config, &stats_fd, &diag);
-	if (r == 0)
+	if (r == 0) {
+		tell_places(vm);
 		r = vm_run(vm, &end, &diag);
+	}
 	if (r == 0) {
 		status = finish(vm, &config, &end, stats_fd);
 	} else {

@@ -7,6 +7,7 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
+#include "config_console.h"
 #include "virtio/classes.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)
@@ -17,6 +18,7 @@ const char config_run_help[] =
 	"Boots KERNEL, or the built-in test kernel, with its serial console on this terminal.\n"
 	"Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends Ctrl-a.\n"
 	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
+	"      --serial PLACE      where the serial port is (default stdio)\n"
 	"      --timeout SECONDS   end the VM after so long\n"
 	"      --exit-code HOW     guest: the guest's code is the exit status (default);\n"
 	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
@@ -27,7 +29,7 @@ const char config_run_help[] =
 	"      --no-ioeventfd      an exit for every virtio doorbell\n"
 	"      --no-irqfd          virtio interrupts by ioctl instead of eventfd\n"
 	"  -h, --help              this text\n"
-	"\n"
+	"\n" CONFIG_PLACE_HELP "\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
 	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout.\n";
 
@@ -205,7 +207,8 @@ static int parse_exit_code(struct config *config, const char *arg, struct diag *
 }
 
 enum {
-	OPT_TIMEOUT = CONFIG_OPT_OWN,
+	OPT_SERIAL = CONFIG_OPT_OWN,
+	OPT_TIMEOUT,
 	OPT_EXIT_CODE,
 	OPT_STATS,
 	OPT_TIME_EXITS,
@@ -229,6 +232,9 @@ static int shared_option(struct config *config, int opt, const char *arg, struct
 static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
+	case OPT_SERIAL:
+		config->has_serial = true;
+		return config_place("--serial", arg, &config->serial, diag);
 	case OPT_TIMEOUT: return parse_timeout(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
@@ -267,6 +273,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		CONFIG_MACHINE_LONG,
 		CONFIG_KERNEL_LONG,
 		CONFIG_INITRAMFS_LONG,
+		{"serial", required_argument, NULL, OPT_SERIAL},
 		{"timeout", required_argument, NULL, OPT_TIMEOUT},
 		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
 		{"stats", optional_argument, NULL, OPT_STATS},

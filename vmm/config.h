@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/char.h"
 #include "base/diag.h"
 #include "boot/boot.h"
 #include "config_initramfs.h"
@@ -57,6 +58,9 @@ struct config {
 	 */
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
+	struct char_spec
+		serial; /* where the serial port and the debug console are, if has_serial */
+	bool has_serial;
 	int64_t timeout_ns; /* 0: none */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */

@@ -62,10 +62,10 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 static void connect_command(struct vm_opts *opts)
 {
 	static const struct vm_output output[] = {
-		{MACHINE_COMMAND_ERR, STDERR_FILENO},
-		{"serial0", STDERR_FILENO},
-		{"debugcon0", STDERR_FILENO},
-		{MACHINE_INIT_LOG, VM_OUTPUT_NONE},
+		{.device = MACHINE_COMMAND_ERR, .fd = STDERR_FILENO},
+		{.device = "serial0", .fd = STDERR_FILENO},
+		{.device = "debugcon0", .fd = STDERR_FILENO},
+		{.device = MACHINE_INIT_LOG, .fd = VM_OUTPUT_NONE},
 	};
 
 	memcpy(opts->output, output, sizeof(output));
@@ -94,6 +94,16 @@ static int add_initramfs(const struct config *config, struct vm_opts *opts,
 	return 0;
 }
 
+/* What the user said of it counts more than what would be so. */
+static void connect_places(const struct config *config, struct vm_opts *opts)
+{
+	static const char *const serial[] = {"serial0", "debugcon0"};
+
+	for (size_t i = 0; config->has_serial && i < ARRAY_SIZE(serial); i++)
+		opts->output[opts->nr_outputs++] =
+			(struct vm_output){.device = serial[i], .place = &config->serial};
+}
+
 int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag)
 {
 	const bool has_command = config_initramfs_has_init(&config->initramfs);
@@ -120,6 +130,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 	opts.machine.command_ports = has_command;
 	if (config->initramfs.run && config->nr_outputs == 0)
 		connect_command(&opts);
+	connect_places(config, &opts);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
 		r = add_initramfs(config, &opts, &initramfs, diag);
 	if (r == 0)

@@ -60,17 +60,24 @@ struct timer_line {
 struct char_backend {
 	/* Takes one byte of output; false when there is no room (tx_room is called when there is). */
 	bool (*put)(struct char_backend *be, uint8_t byte);
+	/* Takes the first so many of n bytes; tx_room is called when that was less and there is room. */
+	size_t (*write)(struct char_backend *be, const uint8_t *buf, size_t n);
 	/* Bytes that put takes for certain: only put makes it less. */
 	size_t (*room)(const struct char_backend *be);
 	/* The device's rx_room grew: input held back may be offered again. */
 	void (*input_wanted)(struct char_backend *be);
+	/* Characters a line and lines; false, and nothing is stored, when there is no terminal. */
+	bool (*size)(const struct char_backend *be, uint16_t *ret_cols, uint16_t *ret_rows);
 };
 
 /* What a character device offers to its back end, called by the event thread under the lock. */
 struct char_ops {
+	/* Whether input is for this device at all, now; NULL: always. */
+	bool (*listens)(struct device *dev);
 	size_t (*rx_room)(struct device *dev); /* bytes that rx takes now without loss */
 	void (*rx)(struct device *dev, const uint8_t *buf, size_t n); /* n <= rx_room */
-	void (*tx_room)(struct device *dev); /* put failed before; there is room again */
+	void (*tx_room)(struct device *dev); /* put or write took less; there is room again */
+	void (*resized)(struct device *dev); /* size may have changed; may be NULL */
 };
 
 /* How a device ends the VM. The first end counts; returns at once, the VM stops soon after. */

@@ -37,25 +37,6 @@ static const struct clock_src host_clock = {
 	.monotonic_ns = host_monotonic_ns,
 };
 
-/* The back end of a character device that is connected to nothing. */
-static bool null_put(struct char_backend *be, uint8_t byte)
-{
-	(void)be;
-	(void)byte;
-	return true;
-}
-
-static size_t null_room(const struct char_backend *be)
-{
-	(void)be;
-	return SIZE_MAX;
-}
-
-static void null_input_wanted(struct char_backend *be)
-{
-	(void)be;
-}
-
 void vm_end(struct vm *vm, struct vm_end end)
 {
 	pthread_mutex_lock(&vm->end_lock);
@@ -77,8 +58,7 @@ static void loop_woken(void *arg)
 {
 	struct vm *vm = arg;
 
-	if (vm->console.loop)
-		console_woken(&vm->console);
+	vm_chars_woken(&vm->chars);
 }
 
 /* A host that lacks read-only slots makes an exit of each read, which is slower and no error. */
@@ -148,7 +128,6 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 		.clock = &host_clock,
 		.mem = &vm->mem,
 		.power = &vm->power,
-		.chr = &vm->null_backend,
 		.conf = row->conf,
 		.diag = diag,
 	};
@@ -166,15 +145,6 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 	return 0;
 }
 
-/* The descriptor that a device writes to, or VM_OUTPUT_NONE. */
-static int output_fd(const struct vm_opts *opts, const char *device)
-{
-	for (unsigned i = 0; i < opts->nr_outputs; i++)
-		if (strcmp(opts->output[i].device, device) == 0)
-			return opts->output[i].fd;
-	return opts->to_stdout ? STDOUT_FILENO : VM_OUTPUT_NONE;
-}
-
 /* A host that lacks it makes an exit of each write, which is slower and no error. */
 static void coalesce_writes(struct vm *vm, const struct machine_device *row)
 {
@@ -189,19 +159,16 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 {
 	const struct machine_device *row = &vm->machine.device[i];
 	struct shadow_page *shadow = &vm->shadow[i];
-	struct console_port *port = NULL;
+	struct char_port *port = NULL;
 	struct device_env env;
-	const int fd = row->cls->chr ? output_fd(opts, row->name) : VM_OUTPUT_NONE;
 	int r = build_device_env(vm, i, &env, diag);
 
 	if (r == 0)
 		r = vm_virtio_build_env(vm, i, &opts->virtio, &env, diag);
-	if (r == 0 && fd >= 0)
-		r = console_port_add(&vm->console, fd, &port, diag);
+	if (r == 0 && row->cls->chr)
+		r = vm_chars_backend(&vm->chars, row->name, &env.chr, &port, diag);
 	if (r < 0)
 		return r;
-	if (port)
-		env.chr = &port->be;
 	if (shadow->page)
 		shadow_page_env(shadow, &env);
 	r = device_create(row->cls, &env, &vm->device[i]);
@@ -213,7 +180,7 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 				   vm->coalesced.capacity);
 	vm->timer[i].dev = device_front(vm, i);
 	if (port)
-		port->dev = device_front(vm, i);
+		char_port_connect(port, device_front(vm, i), device_front(vm, i)->cls->chr);
 	return vm_virtio_build_doorbells(vm, i, &opts->virtio, diag);
 }
 
@@ -250,10 +217,8 @@ static void signals_ready(struct event_source *src, uint32_t epoll_events)
 	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	switch (si.ssi_signo) {
-	case SIGCONT:
-		if (vm->console.loop)
-			console_resume(&vm->console);
-		return;
+	case SIGCONT: vm_chars_resume(&vm->chars); return;
+	case SIGWINCH: vm_chars_resized(&vm->chars); return;
 	case SIGINT: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGINT"}); return;
 	case SIGHUP: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGHUP"}); return;
 	default: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGTERM"}); return;
@@ -279,6 +244,7 @@ static int build_signals(struct vm *vm, struct diag *diag)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCONT);
+	sigaddset(&set, SIGWINCH);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a write to a closed pipe says EPIPE */
 	r = vcpu_signal_setup();
@@ -387,6 +353,12 @@ static int build_coalesced(struct vm *vm, bool no_coalesce, struct diag *diag)
 /* The order matters: see docs/architecture.md, "Build order". */
 static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
+	const struct vm_chars_opts chars = {
+		.input = opts->input,
+		.to_stdout = opts->to_stdout,
+		.output = opts->output,
+		.nr_outputs = opts->nr_outputs,
+	};
 	int r = machine_resolve(&opts->machine, &vm->machine, diag);
 
 	if (r == 0)
@@ -410,8 +382,7 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	}
 	if (r == 0)
 		r = build_signals(vm, diag);
-	if (r == 0 && (opts->input || opts->to_stdout || opts->nr_outputs))
-		r = console_init(&vm->console, &vm->loop, &vm->power, opts->input, diag);
+	vm_chars_init(&vm->chars, &chars, &vm->loop, &vm->power);
 	if (r == 0)
 		r = build_coalesced(vm, opts->no_coalesce, diag);
 	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
@@ -433,11 +404,6 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->kvm.fd = vm->kvm.vm_fd = vm->mem.fd = -1;
 	vm->time_exits = opts->time_exits;
 	vm->power.end = power_end;
-	vm->null_backend = (struct char_backend){
-		.put = null_put,
-		.room = null_room,
-		.input_wanted = null_input_wanted,
-	};
 	pthread_mutex_init(&vm->end_lock, NULL);
 	return build(vm, opts, diag);
 }
@@ -446,10 +412,6 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 {
 	int r = 0;
 
-	if (vm->console.loop)
-		r = console_start(&vm->console);
-	if (r < 0)
-		return diag_set(diag, r, "read standard input");
 	if (vm->coalesced.ring)
 		arm_drain(vm);
 	r = vm_virtio_start(vm, diag);
@@ -481,7 +443,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 
 void vm_console_close(struct vm *vm)
 {
-	console_fini(&vm->console);
+	vm_chars_fini(&vm->chars);
 }
 
 void vm_fini(struct vm *vm)

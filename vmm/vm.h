@@ -16,7 +16,6 @@
 #include "base/diag.h"
 #include "boot/boot.h"
 #include "coalesced.h"
-#include "console.h"
 #include "device.h"
 #include "event.h"
 #include "iobus.h"
@@ -26,26 +25,16 @@
 #include "mem.h"
 #include "shadow_page.h"
 #include "vcpu.h"
+#include "vm_chars.h"
 #include "vm_virtio.h"
 
-enum {
-	VM_INITRDS_MAX = 17, /* those of the user, and the one of --run */
-	VM_OUTPUTS_MAX = 8,
-	VM_OUTPUT_NONE = -1, /* nowhere */
-};
+enum { VM_INITRDS_MAX = 17 }; /* those of the user, and the one of --run */
 
 /* Bytes of a file or of something built in; borrowed. */
 struct vm_blob {
 	const char *name; /* for messages */
 	const uint8_t *data;
 	size_t len;
-};
-
-/* Where the output of a character device goes: a descriptor of the caller's, open until vm_fini(), or
- * VM_OUTPUT_NONE. */
-struct vm_output {
-	const char *device; /* its name in the machine; no error when there is none of it */
-	int fd;
 };
 
 struct vm_opts {
@@ -84,8 +73,7 @@ struct vm {
 	struct shadow_page shadow[MACHINE_DEVICES_MAX]; /* in front of device[]; unused for most */
 	struct vm_virtio *virtio[MACHINE_DEVICES_MAX];  /* NULL: no I/O thread */
 	struct event_loop loop;
-	struct console console; /* its loop is NULL when nothing is connected */
-	struct char_backend null_backend;
+	struct vm_chars chars;
 	struct event_source signals, timeout, drain;
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */

@@ -34,6 +34,12 @@ static void debugcon_write(struct device *dev, struct io_at at, uint64_t val)
 		con->dropped++;
 }
 
+static bool debugcon_listens(struct device *dev)
+{
+	(void)dev;
+	return false;
+}
+
 static size_t debugcon_rx_room(struct device *dev)
 {
 	(void)dev;
@@ -64,6 +70,7 @@ uint64_t debugcon_dropped(struct device *dev)
 }
 
 static const struct char_ops debugcon_chr = {
+	.listens = debugcon_listens,
 	.rx_room = debugcon_rx_room,
 	.rx = debugcon_rx,
 	.tx_room = debugcon_tx_room,

@@ -54,6 +54,12 @@ static void output_port_write(struct device *dev, struct io_at at, uint64_t val)
 			port->dropped++;
 }
 
+static bool output_port_listens(struct device *dev)
+{
+	(void)dev;
+	return false;
+}
+
 static size_t output_port_rx_room(struct device *dev)
 {
 	(void)dev;
@@ -84,6 +90,7 @@ uint64_t output_port_dropped(struct device *dev)
 }
 
 static const struct char_ops output_port_chr = {
+	.listens = output_port_listens,
 	.rx_room = output_port_rx_room,
 	.rx = output_port_rx,
 	.tx_room = output_port_tx_room,

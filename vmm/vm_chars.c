@@ -1,0 +1,160 @@
+#include "vm_chars.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "console.h"
+
+void vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts,
+		   struct event_loop *loop, struct power *power)
+{
+	*chars = (struct vm_chars){
+		.input = opts->input,
+		.to_stdout = opts->to_stdout,
+		.nr_outputs = opts->nr_outputs,
+		.loop = loop,
+		.power = power,
+	};
+	assert(opts->nr_outputs <= VM_OUTPUTS_MAX);
+	for (unsigned i = 0; i < opts->nr_outputs; i++)
+		chars->output[i] = opts->output[i];
+	char_null_init(&chars->null_backend);
+}
+
+/* False when the device is connected to nothing. */
+static bool find_output(const struct vm_chars *chars, const char *device, struct vm_output *ret)
+{
+	*ret = (struct vm_output){
+		.device = device,
+		.fd = chars->to_stdout ? STDOUT_FILENO : VM_OUTPUT_NONE,
+	};
+	for (unsigned i = 0; i < chars->nr_outputs; i++)
+		if (strcmp(chars->output[i].device, device) == 0)
+			*ret = chars->output[i];
+	if (ret->place && ret->place->kind == CHAR_STDIO)
+		*ret = (struct vm_output){.device = device, .fd = STDOUT_FILENO};
+	return ret->place ? ret->place->kind != CHAR_NULL : ret->fd >= 0;
+}
+
+static struct char_host *find_host(const struct vm_chars *chars, const struct vm_output *out)
+{
+	for (unsigned i = 0; i < chars->nr_hosts; i++) {
+		const struct vm_char_host *at = &chars->host[i];
+
+		if (out->place ? at->place == out->place : !at->place && at->fd == out->fd)
+			return at->host;
+	}
+	return NULL;
+}
+
+static int open_host(struct vm_chars *chars, const struct vm_output *out, struct char_host **ret,
+		     struct diag *diag)
+{
+	const bool input = !out->place && chars->input && !chars->terminal;
+	struct char_host *host;
+	int r;
+
+	assert(chars->nr_hosts < VM_CHAR_HOSTS_MAX);
+	if (out->place)
+		r = char_host_open(out->place, chars->loop, chars->power, diag, &host);
+	else
+		r = console_open(out->fd, input, chars->loop, chars->power, diag, &host);
+	if (r < 0)
+		return r;
+	if (input)
+		chars->terminal = host;
+	chars->host[chars->nr_hosts++] = (struct vm_char_host){host, out->place, out->fd};
+	*ret = host;
+	return 0;
+}
+
+int vm_chars_backend(struct vm_chars *chars, const char *device, struct char_backend **ret,
+		     struct char_port **ret_port, struct diag *diag)
+{
+	struct char_port *port = NULL;
+	struct vm_output out;
+
+	if (find_output(chars, device, &out)) {
+		struct char_host *host = find_host(chars, &out);
+		int r = host ? 0 : open_host(chars, &out, &host, diag);
+
+		if (r < 0)
+			return r;
+		port = char_port_add(host);
+		if (!port)
+			return diag_set(diag, -ENOMEM, "console of device '%s'", device);
+	}
+	*ret = port ? &port->be : &chars->null_backend;
+	*ret_port = port;
+	return 0;
+}
+
+const char *vm_chars_name(const struct vm_chars *chars, const char *device)
+{
+	const struct char_host *host = NULL;
+	struct vm_output out;
+
+	if (find_output(chars, device, &out))
+		host = find_host(chars, &out);
+	return host && host->name[0] ? host->name : NULL;
+}
+
+void vm_chars_woken(struct vm_chars *chars)
+{
+	for (unsigned i = 0; i < chars->nr_hosts; i++)
+		char_host_woken(chars->host[i].host);
+}
+
+void vm_chars_resume(struct vm_chars *chars)
+{
+	if (chars->terminal)
+		console_resume(chars->terminal);
+}
+
+void vm_chars_resized(struct vm_chars *chars)
+{
+	for (unsigned i = 0; i < chars->nr_hosts; i++)
+		char_host_resized(chars->host[i].host);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+/* All at once, so that one whose reader is stuck takes no time from the others. */
+static void flush_all(struct vm_chars *chars, int64_t until_ns)
+{
+	struct pollfd pfd[VM_CHAR_HOSTS_MAX];
+	nfds_t left;
+
+	do {
+		left = 0;
+		for (unsigned i = 0; i < chars->nr_hosts; i++) {
+			struct char_host *host = chars->host[i].host;
+
+			if (!char_host_flush(host))
+				pfd[left++] =
+					(struct pollfd){.fd = host->out.fd, .events = POLLOUT};
+		}
+		if (left)
+			poll(pfd, left, 100);
+	} while (left && now_ns() < until_ns);
+}
+
+void vm_chars_fini(struct vm_chars *chars)
+{
+	const int64_t until_ns = now_ns() + NS_PER_S;
+
+	flush_all(chars, until_ns);
+	while (chars->nr_hosts)
+		char_host_destroy(chars->host[--chars->nr_hosts].host, until_ns);
+	chars->terminal = NULL;
+}
