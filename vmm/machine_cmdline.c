@@ -44,10 +44,10 @@ static void put_window_console(FILE *f, const struct machine_device *serial, con
 		*rest ? " " : "", rest);
 }
 
-static bool wants_messages(const char *user)
+static bool says_how_quiet(const char *user)
 {
-	return words_have(user, "loglevel=") || words_have(user, "debug") ||
-	       words_have(user, "ignore_loglevel");
+	return words_have(user, "quiet") || words_have(user, "loglevel=") ||
+	       words_have(user, "debug") || words_have(user, "ignore_loglevel");
 }
 
 /* Each followed by a blank. */
@@ -63,7 +63,7 @@ static void put_defaults(FILE *f, const struct machine *m, enum console console,
 		fputs("pci=off ", f);
 	if (!words_have(user, "panic="))
 		fputs("panic=-1 ", f);
-	if (m->quiet && !wants_messages(user))
+	if (m->quiet && !says_how_quiet(user))
 		fputs("quiet ", f);
 }
 

@@ -16,7 +16,8 @@
  *                  early on one exit for each of 32 slots and one for its address.
  *   panic=-1       a kernel that panics resets at once, which ends the VM; Linux's own default is to
  *                  halt for ever, and nobody would be told.
- *   quiet          when the machine is to be quiet, unless loglevel=, debug or ignore_loglevel is there
+ *   quiet          when the machine is to be quiet, unless quiet, loglevel=, debug or ignore_loglevel is
+ *                  there
  */
 #ifndef VMM_MACHINE_CMDLINE_H
 #define VMM_MACHINE_CMDLINE_H

@@ -251,6 +251,33 @@ case_a_kernel_that_may_not_be_read() {
 	says "open kernel 'secret': Permission denied"
 }
 
+# Of --run and what goes with it.
+case_commands_in_the_guest() {
+	local k remedy="it is for the /init that --run and --root bring"
+	k=$(kernel hang)
+	refused '--run, --copy, --overlay or --root without a kernel' 'name one' run --run true
+	refused '--run, --copy, --overlay or --root without a kernel' 'name one' run --overlay .
+	refused '--run twice' 'one command with both' run --run a --run b "$k"
+	refused "--copy 'file' is not FILE:PATH" 'PATH is absolute' run --copy file "$k"
+	refused "--copy 'file:path' is not FILE:PATH" 'PATH is absolute' run --copy file:path "$k"
+	refused "--copy ':/path' is not FILE:PATH" 'PATH is absolute' run --copy :/path "$k"
+	refused '--modules without --run' "$remedy" run --modules . "$k"
+	refused '--module without --run' "$remedy" run --module x "$k"
+	refused '--busybox without --run' "$remedy" run --busybox "$k"
+	refused '--module ext4 without --modules' 'add --modules DIR' run --run x --module ext4 "$k"
+	refused "read file 'nothing'" '' run --copy nothing:/x "$k"
+	refused "'/a/../x' is no path" '' run --copy "$k:/a/../x" "$k"
+	refused "read overlay 'nothing'" '' run --overlay nothing "$k"
+	refused "overlay '$k' is no directory" '' run --overlay "$k" "$k"
+	refused "open busybox 'nothing'" '' run --run x --busybox=nothing "$k"
+	refused "busybox '$TOLLGATE' is no static program" 'install a static one' \
+		run --run x "--busybox=$TOLLGATE" "$k"
+	refused "modules directory 'nothing'" '' run --run x --modules nothing "$k"
+	refused "'./modules.dep.bin'" "\`depmod -b ROOT VERSION\`" run --run x --modules . "$k"
+	refused "--modules auto: kernel '$k' does not tell its version" 'name the directory' \
+		run --run x --modules auto "$k"
+}
+
 case_kvm_that_may_not_be_opened() {
 	share_with "${unprivileged[@]}"
 	! "${unprivileged[@]}" test -w /dev/kvm || skip 'every user may open /dev/kvm here'

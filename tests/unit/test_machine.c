@@ -410,9 +410,34 @@ static void chosen_interrupts_skip_those_taken_by_any_row(void **state)
 	assert_refuses(rows, ARRAY_SIZE(rows), "no interrupt for x17: GSI 5 to 23 are taken");
 }
 
+static void ports_for_a_command_are_there_when_asked_for(void **state)
+{
+	static const char *const name[] = {MACHINE_COMMAND_OUT, MACHINE_COMMAND_ERR,
+					   MACHINE_INIT_LOG};
+	struct machine_spec spec = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = 1};
+	struct diag diag = {0};
+	struct machine m;
+
+	(void)state;
+	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(name); i++)
+		assert_null(machine_find(&m, name[i]));
+	spec.command_ports = true;
+	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(name); i++) {
+		const struct machine_device *dev = machine_find(&m, name[i]);
+
+		assert_non_null(dev);
+		assert_int_equal(dev->range[0].space, IOBUS_PIO);
+		assert_int_equal(dev->range[0].len, 8);
+		assert_int_equal(dev->gsi, MACHINE_GSI_NONE);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ports_for_a_command_are_there_when_asked_for),
 		cmocka_unit_test(memory_is_64_mib_to_52_bits_in_pages),
 		cmocka_unit_test(cpus_are_1_to_255),
 		cmocka_unit_test(ram_goes_on_behind_the_hole),

@@ -72,6 +72,35 @@ static void words_that_only_look_alike_change_nothing(void **state)
 	assert_line("x=\"open", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 x=\"open");
 }
 
+static void assert_quiet_line(const char *user, const char *want)
+{
+	const struct machine_spec spec = {
+		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = 1, .cmdline = user, .quiet = true};
+	struct diag diag = {0};
+	struct machine m;
+	char *line;
+
+	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	assert_int_equal(machine_cmdline_render(&m, &line, &diag), 0);
+	assert_string_equal(line, want);
+	free(line);
+}
+
+static void a_quiet_machine_is_quiet_unless_the_user_wants_messages(void **state)
+{
+	(void)state;
+	assert_quiet_line(NULL, "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet");
+	assert_quiet_line("x", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet x");
+	assert_quiet_line("quiet", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet");
+	assert_quiet_line("loglevel=7",
+			  "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 loglevel=7");
+	assert_quiet_line("debug", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 debug");
+	assert_quiet_line("ignore_loglevel",
+			  "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 ignore_loglevel");
+	assert_quiet_line("-- debug",
+			  "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet -- debug");
+}
+
 static char words[LAYOUT_CMDLINE_MAX + 1];
 
 static void the_longest_line_fits_with_its_nul(void **state)
@@ -102,6 +131,7 @@ int main(void)
 		cmocka_unit_test(the_users_words_come_last),
 		cmocka_unit_test(a_default_gives_way_to_a_word_of_its_kind),
 		cmocka_unit_test(words_that_only_look_alike_change_nothing),
+		cmocka_unit_test(a_quiet_machine_is_quiet_unless_the_user_wants_messages),
 		cmocka_unit_test(the_longest_line_fits_with_its_nul),
 	};
 

@@ -126,19 +126,29 @@ static int add_entry(const struct tree *t, const FTSENT *e, const char *path, st
 	}
 }
 
-/* The root of the archive is there already. */
+static bool is_failure(const FTSENT *e)
+{
+	return e->fts_info == FTS_NS || e->fts_info == FTS_ERR || e->fts_info == FTS_DNR;
+}
+
+/* For the root of the archive, which is there already: only a directory's content can go there. */
+static int check_root(const struct tree *t, const FTSENT *e, struct diag *diag)
+{
+	if (e->fts_info == FTS_D || e->fts_info == FTS_DP)
+		return 0;
+	return diag_set(diag, -EINVAL, "%s '%s' is no directory", t->what, e->fts_path);
+}
+
 static int add_below(const struct tree *t, const FTSENT *e, struct diag *diag)
 {
 	AUTO_FREE char *path = NULL;
 
-	if (asprintf(&path, "%s/%s", t->path, e->fts_path + t->file_len) < 0) {
+	if (asprintf(&path, "%s%s", t->path, e->fts_path + t->file_len) < 0) {
 		path = NULL;
 		return diag_set(diag, -ENOMEM, "%s '%s'", t->what, e->fts_path);
 	}
-	if (strspn(path, "/") == strlen(path))
-		return e->fts_info == FTS_F ? diag_set(diag, -EINVAL, "%s '%s' is no directory",
-						       t->what, e->fts_path)
-					    : 0;
+	if (strspn(path, "/") == strlen(path) && !is_failure(e))
+		return check_root(t, e, diag);
 	return add_entry(t, e, path, diag);
 }
 
