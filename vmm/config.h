@@ -13,6 +13,7 @@
 #include "backend/char.h"
 #include "base/diag.h"
 #include "boot/boot.h"
+#include "config_disk.h"
 #include "config_initramfs.h"
 #include "machine.h"
 #include "mem.h"
@@ -24,6 +25,7 @@ enum {
 	CONFIG_ROWS_MAX =
 		40, /* devices that options ask for; machine_resolve() knows how many fit */
 	CONFIG_VIRTIO_MAX = 32, /* of them, virtio */
+	CONFIG_DISKS_MAX = 20,  /* of these, disks */
 };
 
 enum config_exit_code {
@@ -45,6 +47,8 @@ struct config {
 	struct config_virtio virtio[CONFIG_VIRTIO_MAX];
 	unsigned nr_virtio;
 	bool test_device;
+	struct config_disk disk[CONFIG_DISKS_MAX];
+	unsigned nr_disks;
 	struct guest_mem_opts mem;
 	struct boot_opts boot;
 	enum arch_cpu_template cpu;
@@ -85,7 +89,7 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 
 /*
  * Options that describe the machine, shared by run, hammer and machine: -m/--mem, -c/--cpus,
- * -p/--append, --hugepages, --prealloc, --cpu, --rng, --test-device, --no-shadow. Put CONFIG_MACHINE_LONG into the table
+ * -p/--append, --hugepages, --prealloc, --cpu, --disk, --rng, --test-device, --no-shadow. Put CONFIG_MACHINE_LONG into the table
  * of long options and CONFIG_MACHINE_SHORT into the short ones.
  */
 enum {
@@ -94,6 +98,7 @@ enum {
 	CONFIG_OPT_CPU,
 	CONFIG_OPT_TEST_DEVICE,
 	CONFIG_OPT_NO_SHADOW,
+	CONFIG_OPT_DISK,
 	CONFIG_OPT_RNG,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
@@ -109,6 +114,7 @@ enum {
 	{"cpu", required_argument, NULL, CONFIG_OPT_CPU},                                          \
 	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE},                                \
 	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW},                                    \
+	{"disk", required_argument, NULL, CONFIG_OPT_DISK},                                        \
 	{"rng", no_argument, NULL, CONFIG_OPT_RNG}
 /* clang-format on */
 #define CONFIG_MACHINE_SHORT "m:c:p:"
@@ -119,6 +125,9 @@ enum {
 	"      --hugepages         back guest memory with huge pages\n"                            \
 	"      --prealloc          touch all guest memory before the guest runs\n"                 \
 	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n" \
+	"      --disk FILE[,HOW]   a block device (virtio) on an image or a device of the host;\n" \
+	"                          HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n" \
+	"                          id=NAME, queues=N; repeatable; ,, is a comma of the name\n"     \
 	"      --rng               an entropy device (virtio), with the host's random numbers\n"   \
 	"      --test-device       a device for testing MMIO and port I/O, for guest/ kernels\n"   \
 	"      --no-shadow         an exit for every read: the console at its ports\n"

@@ -247,6 +247,7 @@ static int build_signals(struct vm *vm, struct diag *diag)
 	sigaddset(&set, SIGWINCH);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a write to a closed pipe says EPIPE */
+	signal(SIGXFSZ, SIG_IGN); /* a write to a disk beyond RLIMIT_FSIZE says EFBIG */
 	r = vcpu_signal_setup();
 	vm->signals = (struct event_source){
 		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
