@@ -247,7 +247,7 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	}
 }
 
-static int check_run(const struct config *config, struct diag *diag)
+int config_check_kernel(const struct config *config, struct diag *diag)
 {
 	const bool initramfs = config_initramfs_wanted(&config->initramfs);
 	const char *about_kernel = config->nr_initrds                    ? "--initrd"
@@ -260,12 +260,17 @@ static int check_run(const struct config *config, struct diag *diag)
 		diag_remedy(diag, "name one; the built-in test kernel takes none of these");
 		return -EINVAL;
 	}
+	return config_initramfs_check(&config->initramfs, diag);
+}
+
+static int check_run(const struct config *config, struct diag *diag)
+{
 	if (config->time_exits && !config->stats && !config->stats_json) {
 		diag_set(diag, -EINVAL, "--time-exits measures nothing that is shown");
 		diag_remedy(diag, "add --stats");
 		return -EINVAL;
 	}
-	return config_initramfs_check(&config->initramfs, diag);
+	return config_check_kernel(config, diag);
 }
 
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag)

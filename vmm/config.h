@@ -154,6 +154,9 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
+/* What only all of the options of kernel and initramfs show: -EINVAL with diag. */
+int config_check_kernel(const struct config *config, struct diag *diag);
+
 /*
  * `tollgate run`: argv[0] is "run". Returns 0, -EINVAL with diag, or 1 when --help was asked for and
  * nothing else is to be done.

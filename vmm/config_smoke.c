@@ -9,6 +9,7 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
+#include "smoke/child.h"
 #include "smoke/text.h"
 
 #define DEFAULT_TIMEOUT_NS (300 * NS_PER_S)
@@ -31,12 +32,13 @@ const char config_smoke_help[] =
 	"      --no-default-rejects  allow panics, BUGs, oopses, lockups, RCU stalls, hung tasks\n"
 	"      --reject-warnings   refuse kernel WARNINGs too\n"
 	"      --timeout SECONDS   for the whole boot (default 300; 0: none)\n"
-	"      --stall SECONDS     of silence (default 60; 0: none)\n"
+	"      --stall SECONDS     of silence (default 60, with --run none; 0: none)\n"
 	"      --phase-timeout NAME=REGEX:SECONDS\n"
 	"                          REGEX must be seen so soon after the phase before\n"
 	"      --grace SECONDS     at most so long for the rest of a panic (default 2)\n"
 	"  -j, --jobs N            boots side by side (default: as many as the CPUs hold)\n"
-	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP "  -h, --help              this text\n"
+	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
+	"  -h, --help              this text\n"
 	"\n"
 	"Exit status, of the first boot that did not pass: 0 all passed, the guest's own code, 2 "
 	"set-up\n"
@@ -55,6 +57,7 @@ enum {
 static const struct option options[] = {
 	CONFIG_MACHINE_LONG,
 	CONFIG_KERNEL_LONG,
+	CONFIG_INITRAMFS_LONG,
 	{"expect", required_argument, NULL, 'e'},
 	{"reject", required_argument, NULL, 'r'},
 	{"no-default-rejects", no_argument, NULL, OPT_NO_DEFAULT_REJECTS},
@@ -137,6 +140,8 @@ static int take_word(struct builder *b, const struct config_smoke_word *word, st
 	default: break;
 	}
 	r = config_kernel_option(&spec->config, word->opt, word->arg, diag);
+	if (r == 1)
+		r = config_initramfs_option(&spec->config.initramfs, word->opt, word->arg, diag);
 	return r == 1 ? config_machine_option(&spec->config, word->opt, word->arg, diag) : r;
 }
 
@@ -174,6 +179,14 @@ static char *clean_name(const char *name)
 	return clean;
 }
 
+/* What depends on more than one word. A command may be busy for long without a word. */
+static void settle(struct smoke_spec *spec)
+{
+	spec->wants_status = spec->config.initramfs.run != NULL;
+	if (spec->stall_ns < 0)
+		spec->stall_ns = spec->wants_status ? 0 : DEFAULT_STALL_NS;
+}
+
 int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_word *word,
 		      size_t nr, struct smoke_spec *ret, struct diag *diag)
 {
@@ -183,17 +196,21 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 	*ret = (struct smoke_spec){
 		.name = clean_name(name),
 		.timeout_ns = DEFAULT_TIMEOUT_NS,
-		.stall_ns = DEFAULT_STALL_NS,
+		.stall_ns = -1,
 		.grace_ns = DEFAULT_GRACE_NS,
 	};
 	if (!ret->name)
 		return diag_set(diag, -ENOMEM, "boot '%s'", name);
 	config_init(&ret->config);
+	smoke_child_connect(&ret->config);
 	ret->config.kernel = kernel;
 	for (size_t i = 0; r == 0 && i < nr; i++)
 		r = take_word(&b, &word[i], diag);
 	if (r == 0)
+		r = config_check_kernel(&ret->config, diag);
+	if (r == 0)
 		r = add_standing_rules(&b, diag);
+	settle(ret);
 	if (r < 0)
 		config_smoke_spec_fini(ret);
 	return r;

@@ -74,11 +74,24 @@ static struct smoke_boot *boot_of(struct smoke_judge_sink *sink)
 	return container_of(sink, struct smoke_boot, judge_sink);
 }
 
+/* Our own /init runs (guest/init/main.c); the kernel's line about it may have been kept quiet. */
+static void note_init(struct smoke_boot *boot, const struct smoke_line *line)
+{
+	static const char started[] = "started";
+
+	if (boot->result->times.init_ns == 0 && line->len == sizeof(started) - 1 &&
+	    memcmp(line->text, started, line->len) == 0)
+		boot->result->times.init_ns = line->at_ns;
+}
+
 static void hear_line(struct smoke_judge_sink *sink, const struct smoke_line *line)
 {
 	struct smoke_boot *boot = boot_of(sink);
 
-	smoke_tail_add(&boot->result->tail, line);
+	if (line->stream == SMOKE_INIT_LOG)
+		note_init(boot, line);
+	else
+		smoke_tail_add(&boot->result->tail, line);
 	if (line->marked && boot->decided_by != boot->judge.decided_by) {
 		boot->decided_by = boot->judge.decided_by;
 		snprintf(boot->decided_text, sizeof(boot->decided_text), "%.*s", (int)line->len,
@@ -230,37 +243,64 @@ static void timer_ready(struct event_source *src, uint32_t epoll_events)
 	arm(boot);
 }
 
-/* One piece of the console; false when there is none now, or never more. */
-static bool read_console(struct smoke_boot *boot)
+/* A piece of a stream; false when there is none now, or never more. */
+static bool read_stream(struct smoke_boot *boot, enum smoke_stream i)
 {
 	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
-	const ssize_t n = read(boot->console.fd, buf, sizeof(buf));
+	struct event_source *src = &boot->stream[i];
+	const ssize_t n = read(src->fd, buf, sizeof(buf));
 	const int64_t now = now_ns();
 
 	if (n < 0 && errno == EINTR)
 		return true;
 	if (n == 0)
-		event_loop_remove(boot->loop, &boot->console);
+		event_loop_remove(boot->loop, src);
 	if (n <= 0)
 		return false;
-	if (boot->result->times.first_byte_ns == 0)
+	if (i == SMOKE_CONSOLE && boot->result->times.first_byte_ns == 0)
 		boot->result->times.first_byte_ns = now;
 	boot->last_byte_ns = now;
 	boot->was_quiet = false;
-	boot->result->console_bytes += (uint64_t)n;
-	smoke_judge_feed(&boot->judge, SMOKE_CONSOLE, buf, (size_t)n, now);
+	boot->result->bytes[i] += (uint64_t)n;
+	smoke_judge_feed(&boot->judge, i, buf, (size_t)n, now);
 	look_at_finding(boot);
+	arm(boot);
 	return true;
 }
 
+/* event_source's ready has no argument to tell streams apart, so each has its own. */
 static void console_ready(struct event_source *src, uint32_t epoll_events)
 {
-	struct smoke_boot *boot = container_of(src, struct smoke_boot, console);
-
 	(void)epoll_events;
-	read_console(boot);
-	arm(boot);
+	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_CONSOLE]), SMOKE_CONSOLE);
 }
+
+static void command_out_ready(struct event_source *src, uint32_t epoll_events)
+{
+	(void)epoll_events;
+	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_COMMAND_OUT]),
+		    SMOKE_COMMAND_OUT);
+}
+
+static void command_err_ready(struct event_source *src, uint32_t epoll_events)
+{
+	(void)epoll_events;
+	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_COMMAND_ERR]),
+		    SMOKE_COMMAND_ERR);
+}
+
+static void init_log_ready(struct event_source *src, uint32_t epoll_events)
+{
+	(void)epoll_events;
+	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_INIT_LOG]), SMOKE_INIT_LOG);
+}
+
+static void (*const stream_ready[SMOKE_STREAMS])(struct event_source *src, uint32_t events) = {
+	[SMOKE_CONSOLE] = console_ready,
+	[SMOKE_COMMAND_OUT] = command_out_ready,
+	[SMOKE_COMMAND_ERR] = command_err_ready,
+	[SMOKE_INIT_LOG] = init_log_ready,
+};
 
 static void take_end(struct smoke_boot *boot)
 {
@@ -409,7 +449,8 @@ static void remove_source(struct smoke_boot *boot, struct event_source *src, int
 /* All but what events of the loop's current turn may still point to. */
 static void release(struct smoke_boot *boot)
 {
-	remove_source(boot, &boot->console, &boot->child.console_fd);
+	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
+		remove_source(boot, &boot->stream[i], &boot->child.stream_fd[i]);
 	remove_source(boot, &boot->report, &boot->child.report_fd);
 	remove_source(boot, &boot->process, &boot->child.pid_fd);
 	remove_source(boot, &boot->timer, &boot->timer.fd);
@@ -425,8 +466,9 @@ static void process_ready(struct event_source *src, uint32_t epoll_events)
 
 	(void)epoll_events;
 	event_loop_remove(boot->loop, src);
-	while (read_console(boot))
-		;
+	for (enum smoke_stream i = 0; i < SMOKE_STREAMS; i++)
+		while (read_stream(boot, i))
+			;
 	while (read_report(boot))
 		;
 	waitpid(boot->child.pid, &wait_status, 0);
@@ -436,29 +478,26 @@ static void process_ready(struct event_source *src, uint32_t epoll_events)
 	boot->done(boot, boot->done_arg);
 }
 
+static int add_source(struct smoke_boot *boot, struct event_source *src, int fd,
+		      void (*ready)(struct event_source *src, uint32_t epoll_events))
+{
+	*src = (struct event_source){.fd = fd, .events = EPOLLIN, .ready = ready};
+	return fd < 0 ? -errno : event_loop_add(boot->loop, src);
+}
+
 static int add_sources(struct smoke_boot *boot)
 {
-	int r;
+	int r = add_source(boot, &boot->report, boot->child.report_fd, report_ready);
 
-	boot->console = (struct event_source){
-		.fd = boot->child.console_fd, .events = EPOLLIN, .ready = console_ready};
-	boot->report = (struct event_source){
-		.fd = boot->child.report_fd, .events = EPOLLIN, .ready = report_ready};
-	boot->process = (struct event_source){
-		.fd = boot->child.pid_fd, .events = EPOLLIN, .ready = process_ready};
-	boot->timer = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = timer_ready,
-	};
-	if (boot->timer.fd < 0)
-		return -errno;
-	r = event_loop_add(boot->loop, &boot->console);
+	for (unsigned i = 0; r == 0 && i < SMOKE_STREAMS; i++)
+		r = add_source(boot, &boot->stream[i], boot->child.stream_fd[i], stream_ready[i]);
 	if (r == 0)
-		r = event_loop_add(boot->loop, &boot->report);
+		r = add_source(boot, &boot->process, boot->child.pid_fd, process_ready);
 	if (r == 0)
-		r = event_loop_add(boot->loop, &boot->process);
-	return r < 0 ? r : event_loop_add(boot->loop, &boot->timer);
+		r = add_source(boot, &boot->timer,
+			       timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+			       timer_ready);
+	return r;
 }
 
 static struct smoke_boot *boot_alloc(const struct smoke_boot_opts *opts)
@@ -476,7 +515,9 @@ static struct smoke_boot *boot_alloc(const struct smoke_boot_opts *opts)
 	boot->done = opts->done;
 	boot->done_arg = opts->done_arg;
 	boot->armed_ns = INT64_MAX;
-	boot->timer.fd = boot->child.console_fd = boot->child.report_fd = boot->child.pid_fd = -1;
+	boot->timer.fd = boot->child.report_fd = boot->child.pid_fd = -1;
+	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
+		boot->child.stream_fd[i] = -1;
 	boot->report_text = malloc(SMOKE_WIRE_REPORT_MAX);
 	boot->judge_sink = (struct smoke_judge_sink){.line = hear_line, .met = hear_met};
 	judge.sink = &boot->judge_sink;

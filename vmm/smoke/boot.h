@@ -40,7 +40,7 @@ struct smoke_boot {
 
 	enum smoke_boot_state state;
 	struct smoke_child child;
-	struct event_source console, report, process, timer;
+	struct event_source stream[SMOKE_STREAMS], report, process, timer;
 	int64_t last_byte_ns, phase_since_ns, state_since_ns, armed_ns;
 	bool was_quiet; /* the judge knows that nothing follows for now */
 

@@ -13,13 +13,34 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "config_vm.h"
 #include "report.h"
 #include "smoke/wire.h"
 #include "stats.h"
 
-enum { CHILD_REPORT_FD = STDERR_FILENO + 1 };
+/* Descriptors of the child. */
+enum { CHILD_REPORT_FD = STDERR_FILENO + 1, CHILD_OUT_FD, CHILD_ERR_FD, CHILD_LOG_FD, CHILD_FDS };
+
+static const int stream_fd[SMOKE_STREAMS] = {
+	[SMOKE_CONSOLE] = STDOUT_FILENO,
+	[SMOKE_COMMAND_OUT] = CHILD_OUT_FD,
+	[SMOKE_COMMAND_ERR] = CHILD_ERR_FD,
+	[SMOKE_INIT_LOG] = CHILD_LOG_FD,
+};
+
+void smoke_child_connect(struct config *config)
+{
+	static const struct vm_output output[] = {
+		{.device = MACHINE_COMMAND_OUT, .fd = CHILD_OUT_FD},
+		{.device = MACHINE_COMMAND_ERR, .fd = CHILD_ERR_FD},
+		{.device = MACHINE_INIT_LOG, .fd = CHILD_LOG_FD},
+	};
+
+	memcpy(config->output, output, sizeof(output));
+	config->nr_outputs = ARRAY_SIZE(output);
+}
 
 static int64_t clock_ns(clockid_t id)
 {
@@ -134,30 +155,49 @@ static void run(const struct config *config)
 		vm_fini(vm);
 }
 
-/* Descriptors 0 to 3, and nothing else of the supervisor's, whose other boots wait for ends of files. */
-static int take_descriptors(int console_fd, int report_fd)
-{
-	AUTO_CLOSE int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+/* Both ends of each pipe. */
+struct pipes {
+	int stream[SMOKE_STREAMS], report;
+};
 
-	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(console_fd, STDOUT_FILENO) < 0 ||
-	    dup2(report_fd, CHILD_REPORT_FD) < 0)
-		return -errno;
-	null_fd = -1;
-	return close_range(CHILD_REPORT_FD + 1, ~0U, 0) < 0 ? -errno : 0;
+static const struct pipes no_pipes = {.stream = {-1, -1, -1, -1}, .report = -1};
+
+static void close_pipes(struct pipes *ends)
+{
+	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
+		if (ends->stream[i] >= 0)
+			close(ends->stream[i]);
+	if (ends->report >= 0)
+		close(ends->report);
+	*ends = no_pipes;
 }
 
-static _Noreturn void child(const struct smoke_spec *spec, pid_t parent, int console_fd,
-			    int report_fd)
+/* The child's own descriptors, and nothing else of the supervisor's, whose boots wait for ends of files. */
+static int take_descriptors(const struct pipes *ends)
+{
+	const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
+		return -errno;
+	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
+		if (dup2(ends->stream[i], stream_fd[i]) < 0)
+			return -errno;
+	return close_range(CHILD_FDS, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static _Noreturn void child(const struct smoke_spec *spec, pid_t parent, const struct pipes *ends)
 {
 	struct diag diag = {0};
 	int r;
 
 	/* Tied to the parent's life; it may have ended before the kernel knew. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
+	    dup2(ends->report, CHILD_REPORT_FD) < 0)
 		_exit(EXIT_KVM_ERROR);
-	r = take_descriptors(console_fd, report_fd);
+	r = take_descriptors(ends);
 	if (r < 0) {
-		send_failure((diag_set(&diag, r, "descriptors of a boot"), &diag));
+		diag_set(&diag, r, "descriptors of a boot");
+		send_failure(&diag);
 		_exit(EXIT_SETUP);
 	}
 	run(&spec->config);
@@ -171,8 +211,8 @@ static int make_pipe(int *ret_read, int *ret_write)
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	*ret_read = fcntl(ends[0], F_DUPFD_CLOEXEC, CHILD_REPORT_FD + 1);
-	*ret_write = fcntl(ends[1], F_DUPFD_CLOEXEC, CHILD_REPORT_FD + 1);
+	*ret_read = fcntl(ends[0], F_DUPFD_CLOEXEC, CHILD_FDS);
+	*ret_write = fcntl(ends[1], F_DUPFD_CLOEXEC, CHILD_FDS);
 	close(ends[0]);
 	close(ends[1]);
 	if (*ret_read < 0 || *ret_write < 0 || fcntl(*ret_write, F_SETFL, 0) < 0)
@@ -180,32 +220,51 @@ static int make_pipe(int *ret_read, int *ret_write)
 	return 0;
 }
 
-int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, struct diag *diag)
+static int make_pipes(struct pipes *ret_read, struct pipes *ret_write)
 {
-	AUTO_CLOSE int console_fd = -1;
-	AUTO_CLOSE int report_fd = -1;
-	AUTO_CLOSE int child_console_fd = -1;
-	AUTO_CLOSE int child_report_fd = -1;
-	const pid_t parent = getpid();
-	int r = make_pipe(&console_fd, &child_console_fd);
+	int r = make_pipe(&ret_read->report, &ret_write->report);
 
-	if (r == 0)
-		r = make_pipe(&report_fd, &child_report_fd);
-	if (r < 0)
-		return diag_set(diag, r, "pipes of boot '%s'", spec->name);
+	for (unsigned i = 0; r == 0 && i < SMOKE_STREAMS; i++)
+		r = make_pipe(&ret_read->stream[i], &ret_write->stream[i]);
+	return r;
+}
+
+static int fork_child(const struct smoke_spec *spec, const struct pipes *ends,
+		      struct smoke_child *ret, struct diag *diag)
+{
+	const pid_t parent = getpid();
+	int r;
+
 	ret->pid = fork();
 	if (ret->pid < 0)
 		return diag_set(diag, -errno, "fork for boot '%s'", spec->name);
 	if (ret->pid == 0)
-		child(spec, parent, child_console_fd, child_report_fd);
+		child(spec, parent, ends);
 	ret->pid_fd = (int)syscall(SYS_pidfd_open, ret->pid, 0);
-	if (ret->pid_fd < 0) {
-		r = diag_set(diag, -errno, "watch boot '%s'", spec->name);
-		kill(ret->pid, SIGKILL);
-		waitpid(ret->pid, NULL, 0);
+	if (ret->pid_fd >= 0)
+		return 0;
+	r = diag_set(diag, -errno, "watch boot '%s'", spec->name);
+	kill(ret->pid, SIGKILL);
+	waitpid(ret->pid, NULL, 0);
+	ret->pid = 0;
+	return r;
+}
+
+int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, struct diag *diag)
+{
+	struct pipes ours = no_pipes, childs = no_pipes;
+	int r = make_pipes(&ours, &childs);
+
+	if (r < 0)
+		diag_set(diag, r, "pipes of boot '%s'", spec->name);
+	else
+		r = fork_child(spec, &childs, ret, diag);
+	close_pipes(&childs);
+	if (r < 0) {
+		close_pipes(&ours);
 		return r;
 	}
-	ret->console_fd = STEAL_FD(console_fd);
-	ret->report_fd = STEAL_FD(report_fd);
+	memcpy(ret->stream_fd, ours.stream, sizeof(ret->stream_fd));
+	ret->report_fd = ours.report;
 	return 0;
 }

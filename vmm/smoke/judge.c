@@ -109,6 +109,8 @@ static void scan(struct smoke_judge *judge, struct smoke_lane *lane, bool unfini
 	size_t limit = SIZE_MAX;
 
 	lane->scanned = lane->len;
+	if (lane->stream == SMOKE_INIT_LOG)
+		return;
 	do {
 		if (is_decided(judge))
 			return;

@@ -25,7 +25,13 @@
 
 enum { SMOKE_LINE_MAX = 4096, SMOKE_LINE_OVERLAP = 1024 };
 
-enum smoke_stream { SMOKE_CONSOLE, SMOKE_COMMAND_OUT, SMOKE_COMMAND_ERR, SMOKE_STREAMS };
+enum smoke_stream {
+	SMOKE_CONSOLE,
+	SMOKE_COMMAND_OUT,
+	SMOKE_COMMAND_ERR,
+	SMOKE_INIT_LOG, /* our own /init says how far it is: no rule is for this */
+	SMOKE_STREAMS,
+};
 
 /* A line as it is told to the sink; text is borrowed, clean, and not NUL-terminated. */
 struct smoke_line {

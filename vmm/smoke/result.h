@@ -35,7 +35,8 @@ struct smoke_result {
 	struct smoke_times times;
 	int64_t met_ns[SMOKE_RULES_MAX]; /* by index of the rule: when it was met, 0: never */
 	int64_t cpu_ns, guest_cpu_ns;    /* of its process: all, and inside the guest */
-	uint64_t console_bytes, too_dear;
+	uint64_t bytes[SMOKE_STREAMS];   /* that the guest printed */
+	uint64_t too_dear;
 	bool has_exits;
 	uint64_t exits[VCPU_EXIT_REASONS];
 	struct smoke_tail tail;
