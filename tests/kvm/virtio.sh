@@ -79,8 +79,8 @@ case_statistics_say_why_a_reset_was_needed() {
 }
 
 case_there_are_interrupts_for_17_devices() {
-	local rngs=() i
-	for i in {1..17}; do rngs+=(--rng); done
+	local rngs=()
+	for _ in {1..17}; do rngs+=(--rng); done
 	tollgate run "${rngs[@]}" "$(kernel virtio)"
 	ended 0 'exit code 0 (exit port)'
 	tollgate run "${rngs[@]}" --rng "$(kernel virtio)"

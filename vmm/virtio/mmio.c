@@ -23,9 +23,10 @@ enum {
 	STATUS_DRIVER_BITS = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
 			     VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FEATURES_OK |
 			     VIRTIO_CONFIG_S_FAILED,
-	NO_SHM =
-		UINT32_MAX, /* 4.2.2.1: what the registers of a shared memory region read that is none */
 };
+
+/* 4.2.2.1: what the registers of a shared memory region read that is none. */
+#define NO_SHM UINT32_MAX
 
 /* Every device has these: the queue's and the transport's part. */
 #define FEATURES_OURS                                                                              \

@@ -1,0 +1,656 @@
+/* Unit tests of virtio/mmio.c and virtio.c: the registers, with a device behind them that is a fake. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/checked.h"
+#include "virtio_rig.h"
+
+enum {
+	FEATURE = 3,
+	TYPE = 42,
+	CONFIG_LEN = 10,
+	QUEUES = 2,
+	QUEUE_MAX = 64,
+	SIZE = 8,
+	DATA_GPA = 0x80000,
+	SHOWN_FROM = 0x60,
+};
+
+#define BIT(n) (UINT64_C(1) << (n))
+#define RING_FEATURES                                                                              \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX))
+
+/* Uses whatever it gets, and notes what was asked of it. */
+struct fake_device {
+	struct virtio_device vd;
+	unsigned starts, stops, kicks[QUEUES], writes;
+	unsigned write_off, write_len;
+	bool started;
+};
+
+static struct virtio_rig rig;
+static struct fake_device *fake;
+static struct virtq_driver drv;
+static _Alignas(4096) uint8_t page[4096];
+static unsigned finis;
+
+static int fake_init(struct virtio_device *vd, const void *conf, struct diag *diag)
+{
+	(void)diag;
+	if (conf)
+		return *(const int *)conf;
+	vd->features = BIT(FEATURE);
+	vd->nr_queues = QUEUES;
+	vd->queue_size[0] = vd->queue_size[1] = QUEUE_MAX;
+	vd->config_len = CONFIG_LEN;
+	for (unsigned i = 0; i < CONFIG_LEN; i++)
+		vd->config[i] = (uint8_t)(0xa0 + i);
+	return 0;
+}
+
+static struct fake_device *fake_of(struct virtio_device *vd)
+{
+	return container_of(vd, struct fake_device, vd);
+}
+
+static void fake_fini(struct virtio_device *vd)
+{
+	(void)vd;
+	finis++;
+}
+
+static void fake_start(struct virtio_device *vd)
+{
+	assert_false(fake_of(vd)->started);
+	fake_of(vd)->started = true;
+	fake_of(vd)->starts++;
+}
+
+static void fake_stop(struct virtio_device *vd)
+{
+	assert_true(fake_of(vd)->started);
+	fake_of(vd)->started = false;
+	fake_of(vd)->stops++;
+}
+
+static void fake_kick(struct virtio_device *vd, unsigned queue)
+{
+	struct virtq_chain chain;
+	struct iovec iov[4];
+
+	assert_true(fake_of(vd)->started);
+	fake_of(vd)->kicks[queue]++;
+	while (virtio_pop(vd, queue, iov, 4, &chain))
+		virtq_push(&vd->queue[queue], chain.head, chain.in_bytes);
+	virtio_publish(vd, queue);
+}
+
+static void fake_config_written(struct virtio_device *vd, unsigned off, unsigned len)
+{
+	struct fake_device *dev = fake_of(vd);
+
+	dev->writes++;
+	dev->write_off = off;
+	dev->write_len = len;
+}
+
+static const struct virtio_class fake_class = {
+	.name = "fake",
+	.device_id = TYPE,
+	.state_size = sizeof(struct fake_device),
+	.init = fake_init,
+	.fini = fake_fini,
+	.start = fake_start,
+	.stop = fake_stop,
+	.kick = fake_kick,
+	.config_written = fake_config_written,
+};
+
+static int setup(void **state)
+{
+	int r = virtio_rig_init(&rig, &fake_class, NULL);
+
+	(void)state;
+	finis = 0;
+	if (r == 0)
+		fake = fake_of(rig.vd);
+	return r;
+}
+
+static int setup_shown(void **state)
+{
+	int r = virtio_rig_init_shown(&rig, &fake_class, NULL, page);
+
+	(void)state;
+	finis = 0;
+	if (r == 0)
+		fake = fake_of(rig.vd);
+	return r;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	virtio_rig_fini(&rig);
+	assert_int_equal(finis, 1);
+	return 0;
+}
+
+static uint32_t rd(uint32_t reg)
+{
+	return virtio_rig_read(&rig, reg);
+}
+
+static void wr(uint32_t reg, uint32_t val)
+{
+	virtio_rig_write(&rig, reg, val);
+}
+
+/* What the guest does is wrong, and counted as such, once. */
+#define ASSERT_ERROR(what)                                                                         \
+	do {                                                                                       \
+		const uint64_t before_ = rig.dev->guest_errors;                                    \
+		what;                                                                              \
+		assert_int_equal(rig.dev->guest_errors, before_ + 1);                              \
+	} while (0)
+
+static void start(uint64_t features)
+{
+	const uint64_t errors = rig.dev->guest_errors;
+
+	assert_true(virtio_rig_start(&rig, &drv, SIZE, features));
+	assert_int_equal(rig.dev->guest_errors, errors);
+}
+
+static void offer_one(void)
+{
+	virtq_driver_add(&drv, &(struct virtq_buf){DATA_GPA, 16, true}, 1);
+}
+
+static void it_says_what_it_is(void **state)
+{
+	(void)state;
+	assert_int_equal(rd(VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
+	assert_int_equal(rd(VIRTIO_MMIO_VERSION), 2);
+	assert_int_equal(rd(VIRTIO_MMIO_DEVICE_ID), TYPE);
+	assert_int_equal(rd(VIRTIO_MMIO_STATUS), 0);
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_true(virtio_rig_features(&rig) == (RING_FEATURES | BIT(FEATURE)));
+	wr(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 2);
+	assert_int_equal(rd(VIRTIO_MMIO_DEVICE_FEATURES), 0);
+	for (uint32_t reg = VIRTIO_MMIO_SHM_LEN_LOW; reg <= VIRTIO_MMIO_SHM_BASE_HIGH; reg += 4)
+		assert_int_equal(rd(reg), UINT32_MAX);
+	for (uint32_t i = 0; i < 3; i++) {
+		wr(VIRTIO_MMIO_QUEUE_SEL, i);
+		assert_int_equal(rd(VIRTIO_MMIO_QUEUE_NUM_MAX), i < QUEUES ? QUEUE_MAX : 0);
+		assert_int_equal(rd(VIRTIO_MMIO_QUEUE_READY), 0);
+	}
+	assert_int_equal(rig.dev->guest_errors, 0);
+}
+
+static void control_registers_are_32_bits_wide(void **state)
+{
+	const uint8_t widths[] = {1, 2};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(widths); i++) {
+		const uint8_t w = widths[i];
+
+		ASSERT_ERROR(assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_VERSION, w), 0));
+		ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_STATUS, w, 1));
+		/* Memory would say what it holds, so it does where it is none, too. */
+		ASSERT_ERROR(assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_SHM_LEN_LOW, w),
+					      w == 1 ? 0xff : 0xffff));
+	}
+	ASSERT_ERROR(assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_VERSION + 2, 4), 0));
+	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_STATUS - 2, 4, 1));
+	assert_int_equal(rd(VIRTIO_MMIO_STATUS), 0);
+}
+
+static void registers_that_are_none_are_errors(void **state)
+{
+	static const uint32_t none[] = {0x028, 0x03c, 0x040, 0x01c, 0x05c};
+	static const uint32_t read_only[] = {
+		VIRTIO_MMIO_MAGIC_VALUE,      VIRTIO_MMIO_VERSION,
+		VIRTIO_MMIO_DEVICE_FEATURES,  VIRTIO_MMIO_QUEUE_NUM_MAX,
+		VIRTIO_MMIO_INTERRUPT_STATUS, VIRTIO_MMIO_CONFIG_GENERATION,
+		VIRTIO_MMIO_SHM_LEN_LOW,      0x0c0};
+	static const uint32_t write_only[] = {VIRTIO_MMIO_DEVICE_FEATURES_SEL,
+					      VIRTIO_MMIO_QUEUE_SEL, VIRTIO_MMIO_QUEUE_NUM,
+					      VIRTIO_MMIO_QUEUE_NOTIFY};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(none); i++) {
+		ASSERT_ERROR(assert_int_equal(rd(none[i]), 0));
+		ASSERT_ERROR(wr(none[i], 1));
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(read_only); i++)
+		ASSERT_ERROR(wr(read_only[i], 1));
+	for (unsigned i = 0; i < ARRAY_SIZE(write_only); i++)
+		ASSERT_ERROR(assert_int_equal(rd(write_only[i]), 0));
+	/* Writing there is what the driver does; reading finds no more than memory would. */
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_ACK), 0);
+	assert_int_equal(rd(VIRTIO_MMIO_QUEUE_DESC_LOW), 0);
+}
+
+static void features_are_what_both_sides_have(void **state)
+{
+	(void)state;
+	assert_false(virtio_rig_negotiate(&rig, BIT(FEATURE + 1)));
+	assert_int_equal(virtio_rig_status(&rig),
+			 VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	assert_false(virtio_rig_negotiate(&rig, BIT(40)));
+	assert_true(virtio_rig_negotiate(&rig, BIT(FEATURE)));
+	start(BIT(FEATURE));
+	assert_true(virtio_has(rig.vd, FEATURE));
+	assert_true(virtio_has(rig.vd, VIRTIO_F_VERSION_1));
+	assert_false(virtio_has(rig.vd, VIRTIO_RING_F_EVENT_IDX));
+	start(BIT(VIRTIO_RING_F_EVENT_IDX));
+	assert_false(virtio_has(rig.vd, FEATURE));
+	assert_true(rig.vd->queue[0].event_idx);
+}
+
+static void a_legacy_driver_is_refused(void **state)
+{
+	(void)state;
+	wr(VIRTIO_MMIO_STATUS, 1);
+	wr(VIRTIO_MMIO_STATUS, 3);
+	wr(VIRTIO_MMIO_DRIVER_FEATURES, BIT(FEATURE));
+	ASSERT_ERROR(wr(VIRTIO_MMIO_STATUS, 11));
+	assert_int_equal(virtio_rig_status(&rig), 3);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_STATUS, 7)); /* DRIVER_OK all the same */
+	assert_int_equal(virtio_rig_status(&rig), 3);
+	assert_int_equal(fake->starts, 0);
+}
+
+static void features_are_said_when_it_is_time(void **state)
+{
+	(void)state;
+	ASSERT_ERROR(wr(VIRTIO_MMIO_DRIVER_FEATURES, 1)); /* before DRIVER */
+	assert_true(virtio_rig_negotiate(&rig, 0));
+	wr(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_DRIVER_FEATURES, BIT(FEATURE))); /* after FEATURES_OK */
+	virtio_rig_driver_ok(&rig);
+	assert_false(virtio_has(rig.vd, FEATURE));
+	wr(VIRTIO_MMIO_STATUS, 0);
+	wr(VIRTIO_MMIO_STATUS, 3);
+	wr(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 2);
+	wr(VIRTIO_MMIO_DRIVER_FEATURES, 0); /* none of them is ours */
+	ASSERT_ERROR(wr(VIRTIO_MMIO_DRIVER_FEATURES, 1));
+}
+
+static void status_bits_are_not_taken_back(void **state)
+{
+	(void)state;
+	wr(VIRTIO_MMIO_STATUS, 3);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_STATUS, 1));
+	assert_int_equal(virtio_rig_status(&rig), 3);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_STATUS, 0x13)); /* no such bit */
+	wr(VIRTIO_MMIO_STATUS, 0x83);               /* FAILED */
+	assert_int_equal(virtio_rig_status(&rig), 0x83);
+	wr(VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(virtio_rig_status(&rig), 0);
+}
+
+static void queues_become_ready_when_they_are_whole(void **state)
+{
+	struct virtq_driver bad;
+
+	(void)state;
+	virtq_driver_init(&drv, &rig.mem, VIRTIO_RIG_QUEUE_GPA, SIZE);
+	assert_false(virtio_rig_queue(&rig, 0, &drv)); /* before FEATURES_OK */
+	assert_true(virtio_rig_negotiate(&rig, 0));
+	bad = drv;
+	bad.size = 7;
+	assert_false(virtio_rig_queue(&rig, 0, &bad));
+	bad.size = 2 * QUEUE_MAX;
+	assert_false(virtio_rig_queue(&rig, 0, &bad));
+	bad = drv;
+	bad.used_gpa = VIRTIO_RIG_RAM_BYTES - 4;
+	assert_false(virtio_rig_queue(&rig, 0, &bad));
+	bad = drv;
+	bad.desc_gpa = BIT(40) + 16;
+	assert_false(virtio_rig_queue(&rig, 0, &bad));
+	assert_false(virtio_rig_queue(&rig, QUEUES, &drv));
+	assert_true(virtio_rig_queue(&rig, 0, &drv));
+	/* 4.2.3.2: a ready queue is left alone; it can be put away again while nothing runs. */
+	ASSERT_ERROR(wr(VIRTIO_MMIO_QUEUE_NUM, 16));
+	ASSERT_ERROR(wr(VIRTIO_MMIO_QUEUE_DESC_LOW, 0));
+	ASSERT_ERROR(wr(VIRTIO_MMIO_QUEUE_READY, 1));
+	wr(VIRTIO_MMIO_QUEUE_READY, 0);
+	assert_int_equal(rd(VIRTIO_MMIO_QUEUE_READY), 0);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_QUEUE_READY, 2));
+	assert_true(virtio_rig_queue(&rig, 0, &drv));
+}
+
+static void queues_stay_as_they_are_while_the_device_runs(void **state)
+{
+	(void)state;
+	start(0);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_QUEUE_READY, 0));
+	assert_int_equal(rd(VIRTIO_MMIO_QUEUE_READY), 1);
+	wr(VIRTIO_MMIO_QUEUE_SEL, 1);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_QUEUE_NUM, SIZE));
+	wr(VIRTIO_MMIO_QUEUE_READY, 0); /* it is not */
+	assert_false(virtq_live(&rig.vd->queue[1]));
+}
+
+static void a_request_goes_round(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	start(0);
+	assert_int_equal(fake->starts, 1);
+	assert_int_equal(fake->kicks[0], 1); /* once after the start */
+	assert_int_equal(fake->kicks[1], 0); /* that queue is not ready */
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	assert_int_equal(fake->kicks[0], 2);
+	assert_true(virtq_driver_used(&drv, &id, &len));
+	assert_int_equal(len, 16);
+	assert_int_equal(rig.pulses, 1);
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	wr(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(rig.vd->kicks[0], 1);
+	assert_int_equal(rig.vd->queue[0].signals, 1);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_INTERRUPT_ACK, 4));
+}
+
+static void what_was_offered_before_the_start_is_found(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	virtq_driver_init(&drv, &rig.mem, VIRTIO_RIG_QUEUE_GPA, SIZE);
+	assert_true(virtio_rig_negotiate(&rig, 0));
+	assert_true(virtio_rig_queue(&rig, 0, &drv));
+	offer_one();
+	virtio_rig_driver_ok(&rig);
+	assert_true(virtq_driver_used(&drv, &id, &len));
+}
+
+static void doorbells_that_ring_for_nobody_are_errors(void **state)
+{
+	(void)state;
+	ASSERT_ERROR(virtio_rig_kick(&rig, 0)); /* before DRIVER_OK */
+	start(0);
+	ASSERT_ERROR(virtio_rig_kick(&rig, QUEUES));
+	ASSERT_ERROR(virtio_rig_kick(&rig, UINT32_MAX)); /* which is DOORBELL_CONTROL */
+	virtio_rig_kick(&rig, 1);                        /* not ready: nothing to do */
+	assert_int_equal(fake->kicks[1], 0);
+	assert_int_equal(fake->kicks[0], 1);
+}
+
+static void a_broken_ring_needs_a_reset(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	start(0);
+	virtq_driver_offer(&drv, SIZE);
+	virtio_rig_kick(&rig, 0);
+	assert_int_equal(virtio_rig_status(&rig), 15 | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(rig.pulses, 1);
+	assert_int_equal(rig.vd->resets_needed, 1);
+	assert_string_equal(rig.vd->reset_why, virtq_fault_name(VIRTQ_FAULT_HEAD));
+	virtio_rig_kick(&rig, 0);
+	assert_int_equal(fake->kicks[0], 2); /* not for that one */
+	virtio_needs_reset(rig.vd, "again"); /* says nothing new */
+	assert_int_equal(rig.pulses, 1);
+	/* The bit is the device's: a driver that writes the status without it takes back nothing. */
+	wr(VIRTIO_MMIO_STATUS, 15 | VIRTIO_CONFIG_S_FAILED);
+	assert_int_equal(virtio_rig_status(&rig),
+			 15 | VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET);
+	start(0);
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	assert_true(virtq_driver_used(&drv, &id, &len));
+}
+
+static void a_reset_forgets_all_but_what_it_is(void **state)
+{
+	(void)state;
+	start(BIT(FEATURE));
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	wr(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+	wr(VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(fake->stops, 1);
+	assert_int_equal(virtio_rig_status(&rig), 0);
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(rd(VIRTIO_MMIO_QUEUE_READY), 0);
+	assert_int_equal(rd(VIRTIO_MMIO_DEVICE_FEATURES),
+			 (uint32_t)(RING_FEATURES | BIT(FEATURE))); /* selector 0 */
+	assert_int_equal(fake->kicks[0], 2);
+	ASSERT_ERROR(virtio_rig_kick(&rig, 0));
+	wr(VIRTIO_MMIO_STATUS, 0); /* a reset of what does not run is over at once */
+	assert_int_equal(fake->stops, 1);
+}
+
+static void a_reset_that_takes_long_shows(void **state)
+{
+	(void)state;
+	start(0);
+	rig.deaf = true; /* the I/O thread is busy */
+	wr(VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(virtio_rig_status(&rig), 15);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_QUEUE_SEL, 1)); /* 2.4.2: the driver is to wait */
+	virtio_rig_answer(&rig);
+	assert_int_equal(virtio_rig_status(&rig), 0);
+	assert_int_equal(fake->stops, 1);
+}
+
+static void a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless(void **state)
+{
+	(void)state;
+	start(0);
+	/* A late ring of an eventfd, from before the reset. */
+	wr(VIRTIO_MMIO_STATUS, 0);
+	rig.dev->cls->kick(rig.dev, 0);
+	assert_int_equal(fake->kicks[0], 1);
+	/* A ring that comes before the word of the start: it is settled first. */
+	virtq_driver_init(&drv, &rig.mem, VIRTIO_RIG_QUEUE_GPA, SIZE);
+	assert_true(virtio_rig_negotiate(&rig, 0));
+	assert_true(virtio_rig_queue(&rig, 0, &drv));
+	rig.deaf = true;
+	virtio_rig_driver_ok(&rig);
+	assert_int_equal(fake->starts, 1);
+	rig.dev->cls->kick(rig.dev, 0);
+	assert_int_equal(fake->starts, 2);
+	assert_int_equal(fake->kicks[0], 3);
+	/* A wildcard doorbell has no queue that is checked. */
+	rig.dev->cls->kick(rig.dev, QUEUES);
+	rig.dev->cls->kick(rig.dev, 1);
+	assert_int_equal(fake->kicks[1], 0);
+}
+
+static void the_configuration_can_be_read_in_every_width(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_CONFIG, 4), 0xa3a2a1a0);
+	assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_CONFIG + 6, 2), 0xa7a6);
+	assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_CONFIG + 9, 1), 0xa9);
+	assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_CONFIG + 8, 4), 0xffffa9a8);
+	assert_int_equal(fake_read(rig.dev, 0, VIRTIO_MMIO_BYTES - 4, 4), UINT32_MAX);
+	assert_int_equal(rig.dev->guest_errors, 0);
+}
+
+static void the_device_hears_of_writes_to_its_configuration(void **state)
+{
+	(void)state;
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 4, 2, 0x1234);
+	assert_int_equal(fake->writes, 1);
+	assert_int_equal(fake->write_off, 4);
+	assert_int_equal(fake->write_len, 2);
+	assert_int_equal(rig.vd->config[4], 0x34);
+	assert_int_equal(rig.vd->config[5], 0x12);
+	assert_int_equal(rd(VIRTIO_MMIO_CONFIG + 4), 0xa7a61234);
+	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 8, 4, 0));  /* past its end */
+	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 1, 2, 0));  /* not aligned */
+	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 10, 1, 0)); /* behind it */
+	/* Several before the device looks are one span. */
+	rig.deaf = true;
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 8, 1, 1);
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 2, 1, 2);
+	virtio_rig_answer(&rig);
+	assert_int_equal(fake->writes, 2);
+	assert_int_equal(fake->write_off, 2);
+	assert_int_equal(fake->write_len, 7);
+	assert_int_equal(rig.vd->config[2], 2);
+	assert_int_equal(rig.vd->config[8], 1);
+}
+
+static void a_change_of_the_configuration_is_told(void **state)
+{
+	const uint8_t bytes[] = {1, 2, 3, 4, 5};
+	const uint32_t generation = rd(VIRTIO_MMIO_CONFIG_GENERATION);
+	uint32_t later;
+
+	(void)state;
+	virtio_config_set(rig.vd, 3, bytes, sizeof(bytes));
+	assert_int_equal(rig.pulses, 0); /* there is no driver to tell */
+	assert_int_equal(rd(VIRTIO_MMIO_CONFIG), 0x01a2a1a0);
+	assert_int_equal(rd(VIRTIO_MMIO_CONFIG + 4), 0x05040302);
+	later = rd(VIRTIO_MMIO_CONFIG_GENERATION);
+	assert_int_not_equal(later, generation);
+	start(0);
+	virtio_config_set(rig.vd, 9, bytes, 1);
+	assert_int_equal(rig.pulses, 1);
+	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(rd(VIRTIO_MMIO_CONFIG + 8), 0xffff01a8);
+	assert_int_not_equal(rd(VIRTIO_MMIO_CONFIG_GENERATION), later);
+	/* What the driver wrote and the device has not seen yet is not undone. */
+	rig.deaf = true;
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG, 1, 0x77);
+	virtio_config_set(rig.vd, 1, bytes, 1);
+	assert_int_equal(rd(VIRTIO_MMIO_CONFIG) & 0xffff, 0x0177);
+	virtio_rig_answer(&rig);
+	assert_int_equal(fake->writes, 1);
+	assert_int_equal(rig.vd->config[0], 0x77);
+}
+
+static uint32_t shown(uint32_t reg)
+{
+	uint32_t val;
+
+	memcpy(&val, &page[reg - SHOWN_FROM], sizeof(val));
+	return val;
+}
+
+/* Every register the page has is what an exit would have read. */
+static void assert_page_is_true(void)
+{
+	for (uint32_t reg = SHOWN_FROM; reg < VIRTIO_MMIO_BYTES; reg += 4)
+		assert_int_equal(shown(reg), rd(reg));
+	for (size_t i = VIRTIO_MMIO_BYTES - SHOWN_FROM; i < sizeof(page); i++)
+		assert_int_equal(page[i], 0xff);
+}
+
+static void the_page_shows_what_reads_would(void **state)
+{
+	(void)state;
+	assert_page_is_true();
+	start(0);
+	assert_int_equal(shown(VIRTIO_MMIO_STATUS), 15);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 4, 4, 0x12345678);
+	assert_int_equal(shown(VIRTIO_MMIO_CONFIG + 4), 0x12345678);
+	virtio_config_set(rig.vd, 0, "x", 1);
+	assert_page_is_true();
+	virtq_driver_offer(&drv, SIZE);
+	virtio_rig_kick(&rig, 0);
+	assert_true(shown(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	wr(VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(shown(VIRTIO_MMIO_STATUS), 0);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_page_is_true();
+}
+
+static void a_device_that_cannot_be_made_leaves_nothing(void **state)
+{
+	static const int err = -EACCES;
+
+	(void)state;
+	finis = 0;
+	assert_int_equal(virtio_rig_init(&rig, &fake_class, &err), -EACCES);
+	assert_int_equal(finis, 1);
+	virtio_rig_fini(&rig);
+}
+
+static void a_device_that_runs_is_stopped_at_its_end(void **state)
+{
+	(void)state;
+	assert_int_equal(setup(NULL), 0);
+	start(0);
+	virtio_rig_fini(
+		&rig); /* fake_stop() asserts that it runs; the leak checker that all is freed */
+	assert_int_equal(finis, 1);
+}
+
+static void bytes_go_through_scatter_lists(void **state)
+{
+	char a[3] = "abc", b[1] = "d", c[4] = "efgh", buf[9] = "";
+	const struct iovec iov[] = {{a, 3}, {b, 1}, {NULL, 0}, {c, 4}};
+
+	(void)state;
+	assert_int_equal(virtio_iov_read(iov, 4, 0, buf, sizeof(buf)), 8);
+	assert_string_equal(buf, "abcdefgh");
+	memset(buf, 0, sizeof(buf));
+	assert_int_equal(virtio_iov_read(iov, 4, 2, buf, 3), 3);
+	assert_string_equal(buf, "cde");
+	assert_int_equal(virtio_iov_read(iov, 4, 8, buf, 1), 0);
+	assert_int_equal(virtio_iov_read(iov, 4, SIZE_MAX, buf, 1), 0);
+	assert_int_equal(virtio_iov_read(iov, 0, 0, buf, 1), 0);
+	assert_int_equal(virtio_iov_write(iov, 4, 3, "XYZ", 3), 3);
+	assert_memory_equal(a, "abc", 3);
+	assert_memory_equal(b, "X", 1);
+	assert_memory_equal(c, "YZgh", 4);
+	assert_int_equal(virtio_iov_write(iov, 4, 6, "12345", 5), 2);
+	assert_memory_equal(c, "YZ12", 4);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(it_says_what_it_is),
+		TEST(control_registers_are_32_bits_wide),
+		TEST(registers_that_are_none_are_errors),
+		TEST(features_are_what_both_sides_have),
+		TEST(a_legacy_driver_is_refused),
+		TEST(features_are_said_when_it_is_time),
+		TEST(status_bits_are_not_taken_back),
+		TEST(queues_become_ready_when_they_are_whole),
+		TEST(queues_stay_as_they_are_while_the_device_runs),
+		TEST(a_request_goes_round),
+		TEST(what_was_offered_before_the_start_is_found),
+		TEST(doorbells_that_ring_for_nobody_are_errors),
+		TEST(a_broken_ring_needs_a_reset),
+		TEST(a_reset_forgets_all_but_what_it_is),
+		TEST(a_reset_that_takes_long_shows),
+		TEST(a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless),
+		TEST(the_configuration_can_be_read_in_every_width),
+		TEST(the_device_hears_of_writes_to_its_configuration),
+		TEST(a_change_of_the_configuration_is_told),
+		cmocka_unit_test_setup_teardown(the_page_shows_what_reads_would, setup_shown,
+						teardown),
+		cmocka_unit_test(a_device_that_cannot_be_made_leaves_nothing),
+		cmocka_unit_test(a_device_that_runs_is_stopped_at_its_end),
+		cmocka_unit_test(bytes_go_through_scatter_lists),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
