@@ -5,24 +5,34 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-void coalesced_init(struct coalesced *co, const struct kvm *kvm, void *mapping)
+int coalesced_init(struct coalesced *co, const struct kvm *kvm, void *mapping, struct iobus *pio,
+		   struct iobus *mmio)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	const size_t at = (size_t)kvm_cap(kvm, KVM_CAP_COALESCED_MMIO) * page;
+	int r;
 
 	*co = (struct coalesced){.kvm = kvm};
 	pthread_mutex_init(&co->lock, NULL);
 	if (at == 0 || at + page > kvm->run_bytes)
-		return;
+		return 0;
+	r = iobus_reader_create(pio, &co->pio);
+	if (r == 0)
+		r = iobus_reader_create(mmio, &co->mmio);
+	if (r < 0)
+		return r;
 	co->ring = (char *)mapping + at;
 	co->capacity = (unsigned)((page - sizeof(struct kvm_coalesced_mmio_ring)) /
 				  sizeof(struct kvm_coalesced_mmio));
+	return 0;
 }
 
 void coalesced_fini(struct coalesced *co)
 {
 	if (!co->kvm)
 		return;
+	co->mmio = iobus_reader_destroy(co->mmio);
+	co->pio = iobus_reader_destroy(co->pio);
 	pthread_mutex_destroy(&co->lock);
 	co->kvm = NULL;
 	co->ring = NULL;
@@ -46,7 +56,7 @@ bool coalesced_pending(const struct coalesced *co)
 			       __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE);
 }
 
-void coalesced_drain(struct coalesced *co, struct iobus_reader *pio, struct iobus_reader *mmio)
+void coalesced_drain(struct coalesced *co)
 {
 	struct kvm_coalesced_mmio_ring *ring = co->ring;
 	uint32_t first, last;
@@ -61,7 +71,8 @@ void coalesced_drain(struct coalesced *co, struct iobus_reader *pio, struct iobu
 	for (; first != last; n++) {
 		const struct kvm_coalesced_mmio *e = &ring->coalesced_mmio[first];
 
-		iobus_write(e->pio ? pio : mmio, e->phys_addr, e->len <= 8 ? e->len : 8, e->data);
+		iobus_write(e->pio ? co->pio : co->mmio, e->phys_addr, e->len <= 8 ? e->len : 8,
+			    e->data);
 		first = (first + 1) % co->capacity;
 		__atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
 	}

@@ -20,15 +20,20 @@
 #include "kvm.h"
 
 struct coalesced {
-	const struct kvm *kvm; /* borrowed */
+	const struct kvm *kvm;           /* borrowed */
+	struct iobus_reader *pio, *mmio; /* under the lock; what they counted made no exit */
 	void *ring;        /* struct kvm_coalesced_mmio_ring, in vCPU 0's mapping; NULL: unused */
 	unsigned capacity; /* entries */
 	pthread_mutex_t lock;
 	atomic_uint_fast64_t drained; /* entries so far */
 };
 
-/* mapping: of vCPU 0, kvm->run_bytes long. Where the host lacks it the ring stays unused. */
-void coalesced_init(struct coalesced *co, const struct kvm *kvm, void *mapping);
+/*
+ * mapping: of vCPU 0, kvm->run_bytes long. Where the host lacks it the ring stays unused. Returns 0 or
+ * -ENOMEM; co is safe for coalesced_fini() either way.
+ */
+int coalesced_init(struct coalesced *co, const struct kvm *kvm, void *mapping, struct iobus *pio,
+		   struct iobus *mmio);
 void coalesced_fini(struct coalesced *co); /* takes a zeroed one too */
 
 /* Lets KVM collect writes to [first, first + len). -errno; -ENOTSUP where the host lacks it. */
@@ -37,7 +42,7 @@ int coalesced_add(struct coalesced *co, enum iobus_space space, uint64_t first, 
 /* Whether entries wait. */
 bool coalesced_pending(const struct coalesced *co);
 
-/* Dispatches what waits, through the caller's readers. Any thread, no device lock held. */
-void coalesced_drain(struct coalesced *co, struct iobus_reader *pio, struct iobus_reader *mmio);
+/* Dispatches what waits. Any thread, no device lock held. */
+void coalesced_drain(struct coalesced *co);
 
 #endif

@@ -122,4 +122,7 @@ struct iobus_totals {
 size_t iobus_counts(struct iobus *bus, struct iobus_count *buf, size_t cap,
 		    struct iobus_totals *ret_totals);
 
+/* The same of one reader alone, in the same order as long as no range comes or goes. */
+size_t iobus_reader_counts(const struct iobus_reader *reader, struct iobus_count *buf, size_t cap);
+
 #endif

@@ -124,11 +124,18 @@ static void count_add(struct iobus_count *count, const struct iobus_counter *cou
 	count->ns += count_get(&counter->ns);
 }
 
-static struct iobus_count entry_count(const struct iobus *bus, const struct iobus_entry *e)
+static struct iobus_count entry_uncounted(const struct iobus_entry *e)
 {
 	struct iobus_count count = {.first = e->range.first, .len = e->range.len};
 
 	snprintf(count.owner, sizeof(count.owner), "%s", e->range.owner);
+	return count;
+}
+
+static struct iobus_count entry_count(const struct iobus *bus, const struct iobus_entry *e)
+{
+	struct iobus_count count = entry_uncounted(e);
+
 	count_add(&count, iobus_counter_at(&bus->folded, e->slot));
 	for (const struct iobus_reader *r = bus->readers; r; r = r->next)
 		count_add(&count, iobus_counter_at(&r->counters, e->slot));
@@ -159,5 +166,22 @@ size_t iobus_counts(struct iobus *bus, struct iobus_count *buf, size_t cap,
 	pthread_mutex_unlock(&bus->lock);
 	if (ret_totals)
 		*ret_totals = totals;
+	return nr;
+}
+
+size_t iobus_reader_counts(const struct iobus_reader *reader, struct iobus_count *buf, size_t cap)
+{
+	struct iobus *bus = reader->bus;
+	const struct iobus_snapshot *s;
+	size_t nr;
+
+	pthread_mutex_lock(&bus->lock);
+	s = atomic_load_explicit(&bus->snapshot, memory_order_relaxed);
+	nr = s->nr;
+	for (size_t i = 0; i < nr && i < cap; i++) {
+		buf[i] = entry_uncounted(&s->entry[i]);
+		count_add(&buf[i], iobus_counter_at(&reader->counters, s->entry[i].slot));
+	}
+	pthread_mutex_unlock(&bus->lock);
 	return nr;
 }

@@ -100,17 +100,23 @@ static void fill(struct shadow_page *sp, const uint8_t *bytes)
 		__atomic_store_n(&sp->page[i], bytes[i], __ATOMIC_RELAXED);
 }
 
-/* After every op: the page follows the device. */
-static void update(struct shadow_page *sp)
+/* The page shows what the device has, or goes; true for the former. */
+static bool follow(struct shadow_page *sp)
 {
 	uint8_t bytes[SHADOW_PAGE_REGISTERS_MAX];
 
 	if (!sp->inner->cls->shadow(sp->inner, sp->range, sp->late, bytes)) {
 		hide(sp);
-		return;
+		return false;
 	}
 	fill(sp, bytes);
-	if (!sp->shown && is_worth_showing(sp))
+	return true;
+}
+
+/* After every op. */
+static void update(struct shadow_page *sp)
+{
+	if (follow(sp) && !sp->shown && is_worth_showing(sp))
 		show(sp);
 }
 
@@ -201,7 +207,8 @@ static void shadow_irq_set(struct irq_line *irq, bool level)
 {
 	struct shadow_page *sp = container_of(irq, struct shadow_page, irq);
 
-	hide(sp);
+	if (sp->inner)
+		follow(sp); /* in the middle of an op, after which it is asked again */
 	sp->theirs.irq->set(sp->theirs.irq, level);
 }
 

@@ -12,7 +12,8 @@
  * the guest from seeing what hardware would not show:
  * - an access changes the device, then the page, and then its vCPU goes on; another CPU that reads the
  *   old bytes meanwhile has read before that access;
- * - an interrupt is raised once the slot is gone, so no handler finds the bytes from before it;
+ * - an interrupt is raised once the slot is gone or has the bytes that go with it, so no handler finds
+ *   those from before it;
  * - the device does not see the guest poll. When input waits for which it has no room, as it may not
  *   know that the guest is polling for it, the slot goes once the guest has written nothing for a
  *   while, and from time to time in any case.

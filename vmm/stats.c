@@ -10,10 +10,12 @@
 #include "kvm_stats.h"
 #include "stats_virtio.h"
 
-/* The counters of one bus; the array is the caller's to free. */
+/* The counters of one bus; the arrays are the caller's to free. */
 struct bus_view {
 	const char *name;
 	struct iobus_count *count;
+	struct iobus_count
+		*collected; /* of them, what KVM collected; NULL when it collects nothing */
 	size_t n;
 	struct iobus_totals totals;
 };
@@ -32,7 +34,9 @@ void stats_exits_sum(const struct vm *vm, struct stats_exits *ret)
 	}
 }
 
-static struct bus_view bus_view_read(struct iobus *bus, const char *name)
+/* No range comes or goes any more. collecting may be NULL. */
+static struct bus_view bus_view_read(struct iobus *bus, const struct iobus_reader *collecting,
+				     const char *name)
 {
 	struct bus_view view = {.name = name};
 
@@ -42,7 +46,22 @@ static struct bus_view bus_view_read(struct iobus *bus, const char *name)
 		view.n = 0;
 	else
 		iobus_counts(bus, view.count, view.n, &view.totals);
+	if (collecting && view.n)
+		view.collected = calloc(view.n, sizeof(*view.collected));
+	if (view.collected)
+		iobus_reader_counts(collecting, view.collected, view.n);
 	return view;
+}
+
+static void bus_view_free(struct bus_view *view)
+{
+	free(view->collected);
+	free(view->count);
+}
+
+static uint64_t bus_view_collected(const struct bus_view *view, size_t i)
+{
+	return view->collected ? view->collected[i].writes : 0;
 }
 
 static void print_exits(FILE *out, const struct vm *vm)
@@ -69,13 +88,14 @@ static void print_bus(FILE *out, const struct bus_view *view, bool timed)
 		if (c->reads + c->writes == 0)
 			continue;
 		if (!any)
-			fprintf(out, "%-6s %-23s %-12s %12s %12s%s\n", view->name, "range",
-				"device", "reads", "writes", timed ? "    ns/access" : "");
+			fprintf(out, "%-6s %-23s %-12s %12s %12s %12s%s\n", view->name, "range",
+				"device", "reads", "writes", "collected",
+				timed ? "    ns/access" : "");
 		any = true;
 		snprintf(range, sizeof(range), "%#" PRIx64 "-%#" PRIx64, c->first,
 			 c->first + c->len - 1);
-		fprintf(out, "       %-23s %-12s %12" PRIu64 " %12" PRIu64, range, c->owner,
-			c->reads, c->writes);
+		fprintf(out, "       %-23s %-12s %12" PRIu64 " %12" PRIu64 " %12" PRIu64, range,
+			c->owner, c->reads, c->writes, bus_view_collected(view, i));
 		if (timed)
 			fprintf(out, " %12" PRIu64, c->ns / (c->reads + c->writes));
 		fputc('\n', out);
@@ -103,8 +123,8 @@ static void print_shadows(FILE *out, const struct vm *vm)
 
 void stats_print(FILE *out, struct vm *vm)
 {
-	struct bus_view pio = bus_view_read(vm->pio, "PIO");
-	struct bus_view mmio = bus_view_read(vm->mmio, "MMIO");
+	struct bus_view pio = bus_view_read(vm->pio, vm->coalesced.pio, "PIO");
+	struct bus_view mmio = bus_view_read(vm->mmio, vm->coalesced.mmio, "MMIO");
 
 	print_exits(out, vm);
 	if (vm->coalesced.ring)
@@ -114,8 +134,8 @@ void stats_print(FILE *out, struct vm *vm)
 	stats_virtio_print(out, vm);
 	print_bus(out, &pio, vm->time_exits);
 	print_bus(out, &mmio, vm->time_exits);
-	free(pio.count);
-	free(mmio.count);
+	bus_view_free(&pio);
+	bus_view_free(&mmio);
 }
 
 /* Adds every vCPU's counters up by name; KVM gives each vCPU the same list. */
@@ -186,9 +206,10 @@ static struct json_object *json_exits(const struct vm *vm)
 	return obj;
 }
 
-static struct json_object *json_bus(struct iobus *bus, bool timed)
+static struct json_object *json_bus(struct iobus *bus, const struct iobus_reader *collecting,
+				    bool timed)
 {
-	struct bus_view view = bus_view_read(bus, "");
+	struct bus_view view = bus_view_read(bus, collecting, "");
 	struct json_object *obj = json_object_new_object(), *ranges = json_object_new_array();
 
 	json_add_u64(obj, "reads", view.totals.reads);
@@ -205,12 +226,13 @@ static struct json_object *json_bus(struct iobus *bus, bool timed)
 		json_add_u64(range, "len", view.count[i].len);
 		json_add_u64(range, "reads", view.count[i].reads);
 		json_add_u64(range, "writes", view.count[i].writes);
+		json_add_u64(range, "collected", bus_view_collected(&view, i));
 		if (timed)
 			json_add_u64(range, "ns", view.count[i].ns);
 		json_object_array_add(ranges, range);
 	}
 	json_object_object_add(obj, "ranges", ranges);
-	free(view.count);
+	bus_view_free(&view);
 	return obj;
 }
 
@@ -267,8 +289,9 @@ int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_en
 	json_object_object_add(root, "end", json_end(end, exit_status));
 	json_object_object_add(root, "exits", json_exits(vm));
 	json_add_u64(root, "coalesced_writes", atomic_load(&vm->coalesced.drained));
-	json_object_object_add(root, "pio", json_bus(vm->pio, vm->time_exits));
-	json_object_object_add(root, "mmio", json_bus(vm->mmio, vm->time_exits));
+	json_object_object_add(root, "pio", json_bus(vm->pio, vm->coalesced.pio, vm->time_exits));
+	json_object_object_add(root, "mmio",
+			       json_bus(vm->mmio, vm->coalesced.mmio, vm->time_exits));
 	json_object_object_add(root, "shadow_pages", json_shadows(vm));
 	json_object_object_add(root, "virtio", stats_virtio_json(vm));
 	n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);

@@ -271,7 +271,7 @@ bool vcpu_dispatch(struct vcpu *vcpu)
 
 	count_exit(vcpu, reason);
 	if (vcpu->coalesced && coalesced_pending(vcpu->coalesced))
-		coalesced_drain(vcpu->coalesced, vcpu->pio, vcpu->mmio);
+		coalesced_drain(vcpu->coalesced);
 	if (__builtin_expect(reason == KVM_EXIT_IO, 1)) {
 		dispatch_io(vcpu);
 		return true;

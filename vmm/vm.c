@@ -319,7 +319,7 @@ static void drain_ready(struct event_source *src, uint32_t epoll_events)
 	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
 		return;
 	if (coalesced_pending(&vm->coalesced)) {
-		coalesced_drain(&vm->coalesced, vm->event_pio, vm->event_mmio);
+		coalesced_drain(&vm->coalesced);
 		vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
 	} else if (vm->drain_ns < DRAIN_MAX_MS * NS_PER_MS) {
 		vm->drain_ns *= 2;
@@ -330,15 +330,13 @@ static void drain_ready(struct event_source *src, uint32_t epoll_events)
 /* Before the devices, which register their zones. */
 static int build_coalesced(struct vm *vm, bool no_coalesce, struct diag *diag)
 {
-	int r = iobus_reader_create(vm->pio, &vm->event_pio);
+	int r;
 
-	if (r == 0)
-		r = iobus_reader_create(vm->mmio, &vm->event_mmio);
-	if (r < 0)
-		return diag_set(diag, r, "bus readers of the event thread");
 	if (no_coalesce)
 		return 0;
-	coalesced_init(&vm->coalesced, &vm->kvm, vm->vcpu[0].run);
+	r = coalesced_init(&vm->coalesced, &vm->kvm, vm->vcpu[0].run, vm->pio, vm->mmio);
+	if (r < 0)
+		return diag_set(diag, r, "bus readers for collected writes");
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vm->vcpu[i].coalesced = &vm->coalesced;
 	vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
@@ -436,7 +434,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vcpu_join(&vm->vcpu[i]);
 	/* What the guest wrote before its end; a port that ended it was an exit and came last. */
-	coalesced_drain(&vm->coalesced, vm->event_pio, vm->event_mmio);
+	coalesced_drain(&vm->coalesced);
 	vm_virtio_stop(vm);
 	*ret_end = vm->end;
 	return r;
@@ -461,8 +459,6 @@ void vm_fini(struct vm *vm)
 	vm->vcpu = NULL;
 	vm->nr_vcpus = 0;
 	vm_virtio_disconnect(vm);
-	vm->event_mmio = iobus_reader_destroy(vm->event_mmio);
-	vm->event_pio = iobus_reader_destroy(vm->event_pio);
 	vm->mmio = iobus_destroy(vm->mmio);
 	vm->pio = iobus_destroy(vm->pio);
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)

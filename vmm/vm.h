@@ -62,7 +62,6 @@ struct vm {
 	struct guest_mem mem;
 	struct arch_cpu_model cpu_model;
 	struct iobus *pio, *mmio;
-	struct iobus_reader *event_pio, *event_mmio; /* of the event thread */
 	struct coalesced coalesced;
 	int64_t drain_ns;  /* until the event thread looks at the ring again */
 	struct vcpu *vcpu; /* machine.cpus of them */

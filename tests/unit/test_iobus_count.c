@@ -144,6 +144,30 @@ static void counts_fill_what_the_buffer_holds(void **state)
 	assert_int_equal(c[2].first, 1);
 }
 
+static void a_readers_own_counts_leave_out_the_others(void **state)
+{
+	struct iobus_reader *second;
+	struct iobus_count c[3] = {{.first = 1}, {.first = 1}, {.first = 1}};
+
+	(void)state;
+	assert_int_equal(add(&quiet, 0x100, 4, "first"), 0);
+	assert_int_equal(add(&quiet, 0x200, 4, "second"), 0);
+	assert_int_equal(iobus_reader_create(bus, &second), 0);
+	rd(reader, 0x100, 1);
+	wr(reader, 0x200, 1);
+	wr(second, 0x200, 1);
+	wr(second, 0x200, 1);
+	assert_int_equal(iobus_reader_counts(second, c, 1), 2);
+	expect_count(&c[0], 0x100, 0, 0);
+	assert_int_equal(c[1].first, 1);
+	assert_int_equal(iobus_reader_counts(second, c, 3), 2);
+	expect_count(&c[1], 0x200, 0, 2);
+	assert_int_equal(c[1].len, 4);
+	assert_string_equal(c[1].owner, "second");
+	assert_int_equal(c[2].first, 1);
+	iobus_reader_destroy(second);
+}
+
 static void counts_of_a_destroyed_reader_stay(void **state)
 {
 	struct iobus_reader *second;
@@ -451,6 +475,7 @@ static int run(const char *group)
 	const struct CMUnitTest tests[] = {
 		TEST(every_access_counts_once_in_each_range_it_touches),
 		TEST(counts_fill_what_the_buffer_holds),
+		TEST(a_readers_own_counts_leave_out_the_others),
 		TEST(counts_of_a_destroyed_reader_stay),
 		TEST(totals_keep_removed_ranges_and_new_ranges_start_at_zero),
 		TEST(ranges_added_under_a_reader_get_counters_of_their_own),
