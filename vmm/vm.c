@@ -247,7 +247,6 @@ static int build_signals(struct vm *vm, struct diag *diag)
 	sigaddset(&set, SIGWINCH);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a write to a closed pipe says EPIPE */
-	signal(SIGXFSZ, SIG_IGN); /* a write to a disk beyond RLIMIT_FSIZE says EFBIG */
 	r = vcpu_signal_setup();
 	vm->signals = (struct event_source){
 		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
@@ -404,6 +403,7 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->time_exits = opts->time_exits;
 	vm->power.end = power_end;
 	pthread_mutex_init(&vm->end_lock, NULL);
+	signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE: memory and disks say EFBIG */
 	return build(vm, opts, diag);
 }
 

@@ -50,6 +50,7 @@ enum {
 	VIRTIO_DESC_INDIRECT = 4,
 	VIRTIO_AVAIL_NO_INTERRUPT = 1,
 
+	VIRTIO_TYPE_BLOCK = 2,
 	VIRTIO_TYPE_RNG = 4,
 };
 
@@ -57,7 +58,7 @@ enum {
 #define VIRTIO_F_EVENT_IDX (UINT64_C(1) << 29)
 #define VIRTIO_F_VERSION_1 (UINT64_C(1) << 32)
 
-enum { VIRTIO_QUEUE_SIZE = 16 };
+enum { VIRTIO_QUEUE_SIZE = 32 };
 
 struct virtio_desc {
 	uint64_t addr;

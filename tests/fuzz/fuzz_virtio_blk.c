@@ -47,7 +47,7 @@ static void fill_memory(struct fuzz_input *in, uint64_t gpa)
 	struct virtio_blk_discard_write_zeroes range;
 
 	memcpy(blk_rig_ram(gpa, sizeof(hdr)), &hdr, sizeof(hdr));
-	for (unsigned i = 1; i < 4; i++) {
+	for (uint64_t i = 1; i < 4; i++) {
 		range.sector = htole64(fuzz_sector(in));
 		range.num_sectors = htole32((uint32_t)fuzz_scaled(in, 24));
 		range.flags = htole32(fuzz_u8(in) % 4 == 0 ? fuzz_u8(in) % 4 : 0);

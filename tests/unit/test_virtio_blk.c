@@ -123,7 +123,7 @@ static void sectors_are_read_and_written(void **state)
 	assert_int_equal(run(VIRTIO_BLK_T_OUT, BLK_RIG_SECTORS - 8, BLK_RIG_DATA_GPA, 4096, &used),
 			 VIRTIO_BLK_S_OK);
 	assert_int_equal(used, 1);
-	assert_memory_equal(data, &blk_rig.disk->bytes[(BLK_RIG_SECTORS - 8) * 512], 4096);
+	assert_memory_equal(data, &blk_rig.disk->bytes[sizeof(blk_rig.disk->bytes) - 4096], 4096);
 	assert_int_equal(run(VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used), VIRTIO_BLK_S_OK);
 	assert_int_equal(blk_rig.disk->last.op, DISK_FLUSH);
 	assert_int_equal(used, 1);
@@ -540,7 +540,7 @@ static void stop_waits_for_what_is_under_way(void **state)
 	blk_rig_init();
 	blk_rig_start(ALL_FEATURES);
 	for (unsigned i = 0; i < 16; i++) {
-		blk_rig_request(0, 2 * i, VIRTIO_BLK_T_OUT, 8 * i, BLK_RIG_DATA_GPA, 4096);
+		blk_rig_request(0, 2 * i, VIRTIO_BLK_T_OUT, UINT64_C(8) * i, BLK_RIG_DATA_GPA, 4096);
 		blk_rig_request(0, 2 * i + 1, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
 	}
 	blk_rig_kick(0);

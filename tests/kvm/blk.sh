@@ -1,0 +1,245 @@
+#!/usr/bin/env bash
+# Disks on the real KVM, driven by guest/blk: what the guest is told, what the image becomes, what is
+# locked, what a full disk does, and what a request costs in exits and interrupts.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+sectors=8192
+
+# image FILE: lines of 16 bytes with their number, as guest/blk wants it.
+image() {
+	seq -f %015.0f 0 $((sectors * 32 - 1)) >"$1"
+}
+
+# fill BYTE SECTOR COUNT FILE: what the guest's writes do.
+fill() {
+	head -c $((512 * $3)) /dev/zero | tr '\0' "$1" | dd of="$4" bs=512 seek="$2" conv=notrunc status=none
+}
+
+# What an image is after guest/blk wrote to it, but for the sectors that it discarded (64 to 71) and
+# those of the counted requests, which read.
+written() {
+	image "$1"
+	fill w 16 8 "$1"
+	fill v 19 1 "$1"
+	fill '\0' 32 8 "$1"
+	fill '\0' 64 8 "$1"
+}
+
+same_image() {
+	cp "$1" got
+	fill '\0' 64 8 got
+	cmp got "$2" || fail "$1 is not what the guest wrote"
+}
+
+# drive WORDS ARGUMENT...: the kernel passes with these words, and the tollgate arguments.
+drive() {
+	local words=$1
+	shift
+	tollgate run --stats=json:stats -p "$words" "$@" "$(kernel blk)"
+	ended 0 'exit code 0 (exit port)'
+	! grep 'FAIL ' "$case_dir/out" || fail 'a check of the kernel failed'
+	holds stats '.virtio[0] | .device == "disk0" and .type == "block" and .resets_needed == 0'
+}
+
+# Everything, and the image afterwards. ARGUMENT... for tollgate; $how is appended to the file's name.
+drive_and_compare() {
+	image disk
+	written wanted
+	drive "sectors=$sectors" --disk "disk${how:-}" "$@"
+	printed '^27 passed, 0 failed$'
+	same_image disk wanted
+}
+
+case_the_kernel_passes_and_the_image_has_what_it_wrote() {
+	drive_and_compare
+}
+
+case_it_passes_with_exits_for_everything() {
+	drive_and_compare --no-ioeventfd --no-irqfd --no-shadow --no-coalesce
+}
+
+case_it_passes_on_two_cpus_with_two_queues() {
+	drive_and_compare -c 2
+	holds stats '.virtio[0].queues | length == 2'
+}
+
+case_it_passes_without_the_page_cache() {
+	image disk
+	dd if=disk of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null ||
+		skip 'this file system has no O_DIRECT'
+	how=,direct
+	drive_and_compare
+}
+
+case_the_name_is_told() {
+	image disk
+	drive 'keep id=root-disk' --disk disk,id=root-disk,queues=3
+	holds stats '.virtio[0].queues | length == 3'
+}
+
+case_a_comma_in_a_name_is_two() {
+	image 'a,ro'
+	drive 'keep op=write' --disk a,,ro
+}
+
+case_a_read_only_disk_refuses_writes() {
+	image disk
+	chmod 444 disk
+	drive readonly --disk disk,ro
+	image wanted
+	cmp disk wanted || fail 'a read-only image was written to'
+}
+
+case_an_overlay_leaves_the_image_as_it_is() {
+	image disk
+	image wanted
+	chmod 444 disk
+	drive op=write --disk disk,cow
+	printed '^27 passed, 0 failed$'
+	cmp disk wanted || fail 'an image under an overlay was written to'
+}
+
+case_a_size_that_is_no_multiple_of_a_sector() {
+	image disk
+	printf 'tail' >>disk
+	tollgate run -p "sectors=$((sectors + 1))" --disk disk "$(kernel blk)"
+	# The kernel wants a line in the last sector, and finds four bytes and zeros.
+	printed '^PASS blk-capacity$' '^FAIL blk-read-last: .* status 0' '^26 passed, 1 failed$'
+	[ "$(tail -c 4 disk)" = tail ] || fail 'the tail has changed'
+}
+
+case_several_disks_and_what_is_told_of_them() {
+	image disk
+	image other
+	drive keep --disk disk --disk other,ro
+	holds stats '.virtio | map(.device) == ["disk0", "disk1"]'
+}
+
+# Holds disk$1 with a VM until stop_holding.
+hold() {
+	start run --disk "$1" -p how=hlt "$(kernel hang)"
+	wait_for runs_a_vcpu
+}
+
+stop_holding() {
+	kill "$pid"
+	finish
+}
+
+# refused_while ARGUMENT: another VM cannot have it.
+in_use() {
+	local out err=again
+	out=$("$TOLLGATE" run --disk "$1" "$(kernel blk)" 2>$err) && fail "two VMs have $1"
+	[ -z "$out" ] || fail 'a guest ran'
+	grep -q "disk '${1%%,*}' is .* by another program or another --disk" $err || { cat $err && fail 'no reason'; }
+	grep -q '  remedy: .*,ro' $err || { cat $err && fail 'no remedy'; }
+}
+
+case_an_image_has_one_writer() {
+	image disk
+	hold disk
+	in_use disk
+	in_use disk,ro
+	in_use disk,cow
+	stop_holding
+	drive keep --disk disk
+}
+
+case_an_image_has_any_number_of_readers() {
+	image disk
+	hold disk,ro
+	in_use disk
+	drive 'readonly' --disk disk,ro
+	drive '' --disk disk,cow
+	stop_holding
+	drive keep --disk disk
+}
+
+case_one_image_twice_is_refused() {
+	image disk
+	tollgate run --disk disk --disk disk "$(kernel blk)"
+	same status "$status" 2
+	complained "disk 'disk' is used by another program or another --disk"
+	drive readonly --disk disk,ro --disk disk,ro
+}
+
+# The host takes no write behind 80 MiB; the guest is told, and goes on. (Guest memory is a file too.)
+case_a_limit_to_file_sizes_is_an_error_of_the_write() {
+	image disk
+	truncate -s 100M disk
+	(
+		ulimit -f $((80 << 10))
+		tollgate run --mem 64M -p 'full=180000 keep' --disk disk "$(kernel blk)"
+		ended 0 'exit code 0 (exit port)'
+		printed '^PASS blk-full$' '^PASS blk-full-again$'
+		tollgate run --mem 100M "$(kernel blk)"
+		same status "$status" 2
+		complained 'File too large'
+	)
+}
+
+case_a_full_file_system_is_an_error_of_the_write() {
+	local script
+	mkdir full
+	# shellcheck disable=SC2016 # for the inner shell
+	script='mount -t tmpfs -o size=1m none full && truncate -s 4M full/disk &&
+		head -c 4096 /dev/zero | dd of=full/disk conv=notrunc status=none && shift 0 && exec "$@"'
+	unshare -m sh -c "$script" sh true 2>/dev/null || skip 'no mount namespaces'
+	for how in '' ,cow; do
+		status=0
+		TMPDIR=$PWD/full timeout -k 10 "$limit_s" unshare -m sh -c "$script" sh "$TOLLGATE" run \
+			-p 'keep op=write depth=32 requests=600' --disk "full/disk$how" "$(kernel blk)" \
+			>"$case_dir/out" 2>"$case_dir/err" || status=$?
+		ended 1 'exit code 1 (exit port)'
+		printed '^FAIL blk-depth-32: 600 of 600 requests, [1-9][0-9]* failed'
+	done
+}
+
+case_what_is_no_disk_is_refused() {
+	local what
+	: >empty
+	mkfifo fifo
+	for what in empty fifo . /dev/null missing; do
+		tollgate run --disk "$what" "$(kernel blk)"
+		same status "$status" 2
+		complained "disk '$what'"
+	done
+}
+
+# What 2,000 more requests of one kind cost: doorbells that made an exit (in $exits, without the
+# interrupt handler's acknowledgements) and interrupts that were sent. ARGUMENT... for tollgate.
+cost() {
+	local depth=$1 few few_sent taken=0 n
+	shift
+	for n in 1000 3000; do
+		image disk
+		drive "keep depth=$depth op=$op requests=$n" --disk disk "$@"
+		few=${exits:-0} few_sent=${sent:-0}
+		taken=$(sed -n 's/^blk: \([0-9]*\) interrupts handled.*/\1/p' "$case_dir/out")
+		exits=$(($(jq .exits.MMIO stats) - taken))
+		sent=$(jq '.virtio[0].queues[0].interrupts' stats)
+	done
+	exits=$((exits - few)) sent=$((sent - few_sent))
+}
+
+case_a_request_costs_no_exit_and_few_interrupts() {
+	local op exits sent
+	for op in read write; do
+		exits='' sent=''
+		cost 1
+		same "exits of 2,000 ${op}s, one at a time" "$exits" 0
+		[ "$sent" -le 2000 ] || fail "$sent interrupts for 2,000 ${op}s"
+		exits='' sent=''
+		cost 32
+		same "exits of 2,000 ${op}s, 32 at a time" "$exits" 0
+		[ "$sent" -le 500 ] || fail "$sent interrupts for 2,000 ${op}s at depth 32"
+		echo "$op: $sent interrupts for 2,000 requests at depth 32"
+	done
+	op=read exits='' sent=''
+	cost 1 --no-ioeventfd
+	[ "$exits" -ge 1000 ] || fail "only $exits exits without ioeventfds"
+}
+
+run_cases
