@@ -1,7 +1,8 @@
 /*
  * /init of the initramfs that `--run` makes: a small static program, so that a kernel needs nothing
  * else. It says on the log port how far it is, one word a line, which costs an exit each and comes
- * through with a quiet console, too: started, modules N, command, ended STATUS.
+ * through with a quiet console, too: started, modules N,
+ * network NAME ADDRESS, command, ended STATUS.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 
 #include "command.h"
 #include "conf.h"
+#include "network.h"
 #include "ports.h"
 #include "setup.h"
 
@@ -41,11 +43,11 @@ int main(void)
 	log_line("started");
 	setup_system(&conf);
 	setup_modules(&conf);
-	setup_network();
 	setup_busybox(&conf);
 	if (conf.root)
 		setup_root(&conf);
 	if (!conf.run)
 		command_exec_init(&conf);
+	network_setup();
 	leave(command_run(&conf));
 }

@@ -3,12 +3,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -95,20 +92,6 @@ void setup_modules(const struct conf *conf)
 	if (conf->nr_modules)
 		log_line("modules %u%s%s", conf->nr_modules, conf->missing ? ", without " : "",
 			 conf->missing ? conf->missing : "");
-}
-
-void setup_network(void)
-{
-	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = {.ifr_name = "lo"};
-
-	if (fd < 0)
-		return; /* a kernel without networking has none to set up */
-	if (ioctl(fd, SIOCGIFFLAGS, &ifr) == 0) {
-		ifr.ifr_flags |= IFF_UP;
-		ioctl(fd, SIOCSIFFLAGS, &ifr);
-	}
-	close(fd);
 }
 
 void setup_busybox(const struct conf *conf)

@@ -10,9 +10,6 @@ void setup_system(const struct conf *conf);
 /* The modules, in their order. */
 void setup_modules(const struct conf *conf);
 
-/* lo up. */
-void setup_network(void);
-
 /* Links to every applet of busybox, where nothing else is. */
 void setup_busybox(const struct conf *conf);
 

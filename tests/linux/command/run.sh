@@ -1,0 +1,129 @@
+#!/bin/sh
+# The job of command-check, beside the KVM: run.sh KERNEL RELEASE [CASE...].
+# shellcheck disable=SC2016 # what the guest's shell is to expand
+set -u
+kernel=$1 modules=/lib-of-guest/lib/modules/$2
+shift 2
+failed=0
+
+fail() {
+	echo "    $*"
+	case_failed=1
+}
+
+# run STATUS ARGUMENT...: the status that the command must end with. Its outputs are $out and $err.
+run() {
+	want=$1
+	shift
+	out=/results/$kernel-$name.out err=/results/$kernel-$name.err
+	tollgate run --mem 512M --timeout 120 "$@" "/boot/vmlinuz-$kernel" >"$out" 2>"$err"
+	got=$?
+	[ "$got" = "$want" ] || fail "status $got instead of $want"
+}
+
+# same WHAT GOT WANTED
+same() {
+	[ "$2" = "$3" ] || fail "$1: '$2' instead of '$3'"
+}
+
+# A terminal's lines, as the console's are, end with CR LF.
+says() {
+	tr -d '\r' <"$1" | grep -qxF -- "$2" || fail "no line '$2' in $1"
+}
+
+# What a command finds, and what it tells comes back: files, modules, both outputs, its status.
+case_everything() {
+	run 7 --modules "$modules" --module loop --overlay overlay --copy payload:/data/payload --run '
+		sha256sum </data/payload
+		cat /etc/link /tmp/file
+		hostname
+		readlink /proc/self/fd/0
+		echo "root at $HOME, $(cat /proc/1/comm) is 1, $(ls /dev/fd/0), $(stat -c %a /dev/shm)"
+		ip link show lo | grep -o LOOPBACK,UP
+		lsmod | sed 1d | cut -d" " -f1 | grep -E "^(virtio|loop)" | sort | tr "\n" " "
+		echo words for stderr >&2
+		exit 7'
+	cat >/tmp/wanted <<-EOT
+		$(sha256sum <payload)
+		from an overlay
+		still there
+		tollgate
+		/dev/null
+		root at /root, init is 1, /dev/fd/0, 1777
+		LOOPBACK,UP
+	EOT
+	head -n 7 "$out" >/tmp/got
+	cmp -s /tmp/got /tmp/wanted || fail "stdout: $(cat "$out")"
+	for module in virtio virtio_ring virtio_mmio virtio_blk virtio_net loop; do
+		grep -q "^CONFIG_$(echo "$module" | tr '[:lower:]' '[:upper:]')=y" "/boot/config-$kernel" && continue
+		[ "$module" != loop ] || grep -q '^CONFIG_BLK_DEV_LOOP=m' "/boot/config-$kernel" || continue
+		tail -n 1 "$out" | grep -qw "$module" || fail "module $module is not loaded"
+	done
+	says "$err" 'words for stderr'
+	says "$err" 'tollgate: exit code 7 (exit port), exit status 7'
+	! grep -q 'words for' "$out" || fail 'stderr in stdout'
+	! grep -q 'Linux version' "$err" || fail 'the console is not quiet'
+}
+
+case_success() {
+	run 0 --run true
+	same stdout "$(cat "$out")" ''
+	says "$err" 'tollgate: exit code 0 (exit port), exit status 0'
+}
+
+# Both at once, more than any buffer holds.
+case_output() {
+	run 0 --copy payload:/payload --run '
+		seq 1 100000 >&2 &
+		for i in 1 2 3 4 5 6 7 8 9 10 11; do cat /payload; done
+		wait'
+	same 'bytes of stdout' "$(wc -c <"$out")" 11000011
+	yes payload | head -n 11 | xargs cat >/tmp/wanted
+	cmp -s "$out" /tmp/wanted || fail 'stdout differs'
+	same stderr "$(grep -xE '[0-9]+' "$err" | sha256sum)" "$(seq 1 100000 | sha256sum)"
+}
+
+case_killed_by_a_signal() {
+	run 137 --run 'echo before; kill -9 $$'
+	same stdout "$(cat "$out")" before
+}
+
+# What it left behind holds up nothing, even with the outputs open; its verbose console is on stderr.
+case_left_behind() {
+	run 3 --append loglevel=7 --run 'sleep 1000 & (setsid sleep 1000 &); echo said; exit 3'
+	same stdout "$(cat "$out")" said
+	grep -q 'Linux version' "$err" || fail 'no console on stderr'
+}
+
+case_not_found() {
+	run 127 --busybox=none --run 'nonexistent program'
+	says "$err" "tollgate-init: cannot execute 'nonexistent program': No such file or directory"
+}
+
+# Without a shell, words are split here.
+case_without_a_shell() {
+	run 0 --busybox=none --copy /bin/busybox:/busybox --run '/busybox echo  two   words'
+	same stdout "$(cat "$out")" 'two words'
+}
+
+case_not_executable() {
+	run 126 --busybox=none --copy payload:/payload --run /payload
+	says "$err" "tollgate-init: cannot execute '/payload': Permission denied"
+}
+
+[ $# != 0 ] || set -- everything success output killed_by_a_signal left_behind not_found without_a_shell not_executable
+for name; do
+	case_failed=0
+	start=$(date +%s)
+	"case_$name" </dev/null
+	if [ "$case_failed" = 0 ]; then
+		echo "PASS $kernel/$name: $(($(date +%s) - start)) s"
+	else
+		echo "FAIL $kernel/$name"
+		head -c 2000 "$out"
+		tail -n 40 "$err"
+		failed=$((failed + 1))
+	fi
+done
+echo "command $kernel: $failed cases failed"
+[ "$failed" = 0 ]
