@@ -26,11 +26,14 @@ struct virtio_rig {
 	struct event_loop loop; /* does not run by itself */
 	struct doorbell bell;
 	struct irq_line irq;
+	struct write_counter writes;
 	struct virtio_mmio_conf conf;
 	struct device *dev;
 	struct virtio_device *vd;
 
 	unsigned pulses;
+	uint64_t counted;
+	bool watched;
 	uint64_t rung; /* queues; bit 63: control */
 	bool deaf;     /* doorbells are noted, not answered, until virtio_rig_answer() */
 	bool answering;
@@ -65,7 +68,24 @@ static inline void virtio_rig_pulse(struct irq_line *irq)
 	container_of(irq, struct virtio_rig, irq)->pulses++;
 }
 
-/* shown: a page for the registers, or NULL. 0 or -errno, what cls->init said. */
+static inline uint64_t virtio_rig_take(struct write_counter *writes)
+{
+	struct virtio_rig *rig = container_of(writes, struct virtio_rig, writes);
+	const uint64_t n = rig->counted;
+
+	rig->counted = 0;
+	return n;
+}
+
+static inline void virtio_rig_watch(struct write_counter *writes, bool on)
+{
+	container_of(writes, struct virtio_rig, writes)->watched = on;
+}
+
+/*
+ * With what a KVM that has everything gives: a page for the registers, and acknowledgements that are
+ * counted (virtio_rig_ack()); or without, where shown is NULL. 0 or -errno, what cls->init said.
+ */
 static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct virtio_class *cls,
 					const void *conf, uint8_t *shown)
 {
@@ -75,6 +95,7 @@ static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct vir
 	*rig = (struct virtio_rig){
 		.bell = {.ring = virtio_rig_ring},
 		.irq = {.pulse = virtio_rig_pulse},
+		.writes = {.take = virtio_rig_take, .watch = virtio_rig_watch},
 		.conf = {.cls = cls, .conf = conf, .name = "test0"},
 	};
 	fake_env_init(&rig->f);
@@ -89,6 +110,7 @@ static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct vir
 	rig->f.env.loop = &rig->loop;
 	rig->f.env.conf = &rig->conf;
 	rig->f.env.shown = shown;
+	rig->f.env.writes = shown ? &rig->writes : NULL;
 	r = device_create(&virtio_mmio_class, &rig->f.env, &rig->dev);
 	if (r == 0)
 		rig->vd = virtio_mmio_device(rig->dev);
@@ -190,6 +212,22 @@ static inline bool virtio_rig_start(struct virtio_rig *rig, struct virtq_driver 
 		return false;
 	virtio_rig_driver_ok(rig);
 	return true;
+}
+
+/* A used-buffer interrupt is acknowledged without an exit, as KVM does it. */
+static inline void virtio_rig_ack(struct virtio_rig *rig)
+{
+	rig->counted++;
+	if (rig->watched)
+		rig->dev->cls->kick(rig->dev, DOORBELL_COUNTED);
+}
+
+/* What the timer waits for is over. */
+static inline void virtio_rig_expire(struct virtio_rig *rig)
+{
+	assert(rig->f.deadline_ns != INT64_MAX);
+	rig->f.deadline_ns = INT64_MAX;
+	rig->dev->cls->expire(rig->dev);
 }
 
 static inline void virtio_rig_kick(struct virtio_rig *rig, uint32_t queue)

@@ -49,6 +49,18 @@ struct doorbell {
 
 /* Rung not for a queue: something else waits for the I/O thread. */
 #define DOORBELL_CONTROL UINT_MAX
+/* Not rung: write_counter.watch found something. */
+#define DOORBELL_COUNTED (UINT_MAX - 1)
+
+/*
+ * Writes of the guest that KVM takes without an exit and only counts (KVM_IOEVENTFD); which ones, the
+ * class says. The device's I/O thread only.
+ */
+struct write_counter {
+	uint64_t (*take)(struct write_counter *counter); /* how many since the last time */
+	/* While on, kick(DOORBELL_COUNTED) runs for as long as there are any to take. */
+	void (*watch)(struct write_counter *counter, bool on);
+};
 
 /* A one-shot timer; when it expires the event thread calls device_class.expire. */
 struct timer_line {
@@ -101,6 +113,7 @@ struct device_env {
 	struct char_backend *chr;
 	struct power *power;
 	struct doorbell *doorbell;
+	struct write_counter *writes; /* NULL: every write is an op */
 	struct event_loop
 		*loop; /* of the device's own I/O thread, which does not run yet in init */
 	/*
@@ -145,7 +158,7 @@ struct device_class {
 	 * the device: that offset then is where a page begins. 0: no such part.
 	 */
 	uint32_t shown_from;
-	/* On the device's I/O thread, soon after a doorbell was rung; queue may be DOORBELL_CONTROL. */
+	/* On the device's I/O thread, soon after a doorbell was rung; queue may be one of DOORBELL_… */
 	void (*kick)(struct device *dev, unsigned queue);
 	void (*expire)(struct device *dev); /* the timer_line's deadline passed */
 	const struct char_ops *chr;         /* NULL unless a character device */

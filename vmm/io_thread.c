@@ -39,6 +39,31 @@ static void bell_ring(struct doorbell *bell, unsigned queue)
 	(void)n; /* EAGAIN: the counter is full, so the thread is about to look anyway */
 }
 
+static uint64_t counter_take(struct write_counter *counter)
+{
+	struct io_counter *writes = container_of(counter, struct io_counter, counter);
+	const uint64_t n = ioeventfd_read(&writes->io);
+
+	__atomic_store_n(&writes->taken, writes->taken + n, __ATOMIC_RELAXED);
+	return n;
+}
+
+static void counter_watch(struct write_counter *counter, bool on)
+{
+	struct io_counter *writes = container_of(counter, struct io_counter, counter);
+
+	event_loop_want(&writes->owner->loop, &writes->src, on ? EPOLLIN : 0);
+}
+
+static void counter_ready(struct event_source *src, uint32_t epoll_events)
+{
+	const struct io_counter *writes = container_of(src, struct io_counter, src);
+	const struct io_thread *io = writes->owner;
+
+	(void)epoll_events;
+	io->dev->cls->kick(io->dev, DOORBELL_COUNTED);
+}
+
 int io_thread_init(struct io_thread *io, struct diag *diag)
 {
 	int r = event_loop_init(&io->loop, control_ready, io);
@@ -46,6 +71,11 @@ int io_thread_init(struct io_thread *io, struct diag *diag)
 	if (r < 0)
 		return diag_set(diag, r, "event loop of an I/O thread");
 	io->bell.ring = bell_ring;
+	io->writes = (struct io_counter){
+		.counter = {.take = counter_take, .watch = counter_watch},
+		.io = {.fd = -1},
+		.owner = io,
+	};
 	return 0;
 }
 
@@ -99,10 +129,31 @@ int io_thread_listen(struct io_thread *io, const struct kvm *kvm, uint64_t addr,
 	return r;
 }
 
+bool io_thread_count(struct io_thread *io, const struct kvm *kvm, uint64_t addr, uint32_t val)
+{
+	struct io_counter *writes = &io->writes;
+
+	if (!ioeventfd_supported(kvm) || ioeventfd_init(&writes->io, NULL) < 0)
+		return false;
+	writes->io.space = IOBUS_MMIO;
+	writes->io.addr = addr;
+	writes->io.len = sizeof(val);
+	writes->io.has_data = true;
+	writes->io.data = val;
+	writes->src = (struct event_source){.fd = writes->io.fd, .ready = counter_ready};
+	if (event_loop_add(&io->loop, &writes->src) == 0 &&
+	    ioeventfd_register(&writes->io, kvm, NULL) == 0)
+		return true;
+	event_loop_remove(&io->loop, &writes->src);
+	ioeventfd_fini(&writes->io, kvm);
+	return false;
+}
+
 void io_thread_deafen(struct io_thread *io, const struct kvm *kvm)
 {
 	for (unsigned i = 0; i < io->nr_queues; i++)
 		ioeventfd_unregister(&io->queue[i].io, kvm);
+	ioeventfd_unregister(&io->writes.io, kvm);
 }
 
 static void *thread_main(void *arg)
@@ -138,6 +189,10 @@ void io_thread_fini(struct io_thread *io, const struct kvm *kvm)
 	for (unsigned i = 0; i < io->nr_queues; i++) {
 		event_loop_remove(&io->loop, &io->queue[i].src);
 		ioeventfd_fini(&io->queue[i].io, kvm);
+	}
+	if (io->writes.owner) {
+		event_loop_remove(&io->loop, &io->writes.src);
+		ioeventfd_fini(&io->writes.io, kvm);
 	}
 	free(io->queue);
 	io->queue = NULL;

@@ -28,12 +28,22 @@ struct io_doorbell {
 	uint64_t rings; /* that the I/O thread saw; __ATOMIC_RELAXED */
 };
 
+/* Writes of one value that KVM counts. */
+struct io_counter {
+	struct write_counter counter;
+	struct ioeventfd io;
+	struct event_source src; /* nothing is wanted of it unless watched */
+	struct io_thread *owner;
+	uint64_t taken; /* __ATOMIC_RELAXED */
+};
+
 struct io_thread {
 	struct event_loop loop;
 	struct doorbell bell; /* for the device: DOORBELL_CONTROL and the queues */
 	struct device *dev;   /* borrowed */
 	struct io_doorbell *queue;
 	unsigned nr_queues;
+	struct io_counter writes;
 	pthread_t thread;
 	bool started;
 };
@@ -51,7 +61,13 @@ int io_thread_attach(struct io_thread *io, struct device *dev, unsigned nr_queue
  * write is an exit. -errno with diag.
  */
 int io_thread_listen(struct io_thread *io, const struct kvm *kvm, uint64_t addr, struct diag *diag);
-/* Once this returned KVM rings no more. */
+/*
+ * Lets KVM count writes of val, 32 bits wide, to addr, for io->writes.counter; false where it cannot,
+ * and the device is not to have that counter then.
+ */
+bool io_thread_count(struct io_thread *io, const struct kvm *kvm, uint64_t addr, uint32_t val);
+
+/* Once this returned KVM neither rings nor counts. */
 void io_thread_deafen(struct io_thread *io, const struct kvm *kvm);
 
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */

@@ -135,7 +135,7 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 		kvm_irq_line_init(&vm->irq[i], &vm->kvm, (unsigned)row->gsi);
 		env->irq = &vm->irq[i].line;
 	}
-	if (row->cls->expire || vm->shadow[i].page) {
+	if ((row->cls->expire && !vm->virtio[i]) || vm->shadow[i].page) {
 		int r = event_timer_init(&vm->timer[i], &vm->loop, NULL);
 
 		if (r < 0)

@@ -61,6 +61,16 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 		r = irq_eventfd_init(&virtio->irq, &vm->kvm, (unsigned)row->gsi, diag);
 		env->irq = &virtio->irq.by_ioctl.line;
 	}
+	if (r == 0) {
+		r = event_timer_init(&virtio->timer, &virtio->io.loop, NULL);
+		if (r < 0)
+			diag_set(diag, r, "timer of device '%s'", row->name);
+	}
+	if (r == 0 && !opts->no_ioeventfd &&
+	    io_thread_count(&virtio->io, &vm->kvm, row->range[0].first + VIRTIO_MMIO_INTERRUPT_ACK,
+			    VIRTIO_MMIO_INT_VRING))
+		env->writes = &virtio->io.writes.counter;
+	env->timer = &virtio->timer.line;
 	env->loop = &virtio->io.loop;
 	env->doorbell = &virtio->io.bell;
 	env->shown = virtio->shown;
@@ -76,6 +86,7 @@ int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_
 
 	if (!virtio)
 		return 0;
+	virtio->timer.dev = vm->device[i];
 	r = io_thread_attach(&virtio->io, vm->device[i],
 			     virtio_mmio_device(vm->device[i])->nr_queues, diag);
 	if (r < 0 || opts->no_ioeventfd)
@@ -118,6 +129,7 @@ void vm_virtio_fini(struct vm *vm)
 
 		if (!virtio)
 			continue;
+		event_timer_fini(&virtio->timer);
 		io_thread_fini(&virtio->io, &vm->kvm);
 		if (virtio->shown)
 			munmap(virtio->shown, PAGE_BYTES);

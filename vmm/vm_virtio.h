@@ -10,6 +10,7 @@
 
 #include "base/diag.h"
 #include "device.h"
+#include "event.h"
 #include "io_thread.h"
 #include "irq_kvm.h"
 
@@ -18,7 +19,8 @@ struct vm;
 struct vm_virtio {
 	struct io_thread io;
 	struct irq_eventfd irq;
-	uint8_t *shown; /* NULL: reads of the registers are exits */
+	struct event_timer timer; /* on the I/O thread */
+	uint8_t *shown;           /* NULL: reads of the registers are exits */
 };
 
 struct vm_virtio_opts {

@@ -1,23 +1,18 @@
 #include "virtio/mmio.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
-#include <linux/virtio_config.h>
-#include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/checked.h"
+#include "virtio/mmio_state.h"
 
 enum {
 	MAGIC = 0x74726976,  /* "virt" */
 	VENDOR = 0x4c4c4f54, /* "TOLL"; any value will do */
 	VERSION = 2,
-
-	SHOWN_FROM = VIRTIO_MMIO_INTERRUPT_STATUS,
-	SHOWN_BYTES = VIRTIO_MMIO_BYTES - SHOWN_FROM,
 	PAGE_BYTES = 4096,
 
 	STATUS_DRIVER_BITS = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
@@ -33,25 +28,6 @@ enum {
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
 
-struct virtio_mmio {
-	struct device dev; /* its lock guards everything but vd, which is the I/O thread's */
-	struct device_env env;
-	struct virtio_device *vd;
-
-	/* Registers from SHOWN_FROM on, little-endian; the guest may read them at any time. */
-	uint32_t *shown;
-	uint32_t shown_own[SHOWN_BYTES / sizeof(uint32_t)]; /* where there is no page */
-
-	uint32_t device_features_sel, driver_features_sel, queue_sel;
-	uint64_t driver_features;
-
-	pthread_cond_t reset_done;
-	bool reset_wanted;               /* by a vCPU, until the I/O thread has done it */
-	bool start_wanted;               /* the same */
-	bool running;                    /* between start and stop; written by the I/O thread */
-	unsigned dirty_first, dirty_end; /* configuration that the driver wrote; empty: none */
-};
-
 /* What a register access asks for once the lock is released. */
 struct after {
 	bool ring; /* the doorbell, for: */
@@ -59,34 +35,18 @@ struct after {
 	bool wait_reset;
 };
 
-static struct virtio_mmio *mmio_of(struct device *dev)
+static uint64_t features_offered(const struct virtio_mmio *m)
 {
-	return container_of(dev, struct virtio_mmio, dev);
+	return m->vd->features | FEATURES_OURS;
 }
 
-static struct virtio_mmio *mmio_of_vd(struct virtio_device *vd)
+static struct virtq *selected_queue(struct virtio_mmio *m)
 {
-	return mmio_of(vd->front);
-}
-
-/* The register at off, which is at least SHOWN_FROM. */
-static uint32_t *shown_at(const struct virtio_mmio *m, uint32_t off)
-{
-	return &m->shown[(off - SHOWN_FROM) / sizeof(uint32_t)];
-}
-
-static uint32_t shown_get(const struct virtio_mmio *m, uint32_t off)
-{
-	return le32toh(__atomic_load_n(shown_at(m, off), __ATOMIC_SEQ_CST));
-}
-
-static void shown_set(struct virtio_mmio *m, uint32_t off, uint32_t val)
-{
-	__atomic_store_n(shown_at(m, off), htole32(val), __ATOMIC_SEQ_CST);
+	return m->queue_sel < m->vd->nr_queues ? &m->vd->queue[m->queue_sel] : NULL;
 }
 
 /* Bytes beyond the configuration space read as ones, as unclaimed ones do. */
-static void shown_set_config(struct virtio_mmio *m, unsigned off, unsigned len)
+void virtio_mmio_show_config(struct virtio_mmio *m, unsigned off, unsigned len)
 {
 	for (unsigned word = off & ~3U; word < off + len; word += sizeof(uint32_t)) {
 		uint8_t bytes[sizeof(uint32_t)];
@@ -100,50 +60,7 @@ static void shown_set_config(struct virtio_mmio *m, unsigned off, unsigned len)
 	}
 }
 
-static uint32_t status(const struct virtio_mmio *m)
-{
-	return shown_get(m, VIRTIO_MMIO_STATUS);
-}
-
-static uint64_t features_offered(const struct virtio_mmio *m)
-{
-	return m->vd->features | FEATURES_OURS;
-}
-
-/* Any thread, also without the lock. The bit is there before the edge is. */
-static void interrupt(struct virtio_mmio *m, uint32_t bit)
-{
-	__atomic_fetch_or(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(bit),
-			  __ATOMIC_SEQ_CST);
-	m->env.irq->pulse(m->env.irq);
-}
-
-static struct virtq *selected_queue(struct virtio_mmio *m)
-{
-	return m->queue_sel < m->vd->nr_queues ? &m->vd->queue[m->queue_sel] : NULL;
-}
-
-/*
- * What the I/O thread does.
- */
-
-/* The guest's writes to the configuration space become the device's. Under the lock. */
-static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
-{
-	const unsigned first = m->dirty_first, len = m->dirty_end - first;
-
-	for (unsigned i = first; i < m->dirty_end; i++) {
-		uint32_t word =
-			__atomic_load_n(shown_at(m, VIRTIO_MMIO_CONFIG + i), __ATOMIC_RELAXED);
-
-		m->vd->config[i] = ((const uint8_t *)&word)[i % sizeof(word)];
-	}
-	*ret_first = first;
-	return len;
-}
-
-/* The registers after a reset (2.4, 4.2.2.1). Under the lock, while the device does not run. */
-static void reset_registers(struct virtio_mmio *m)
+void virtio_mmio_reset_registers(struct virtio_mmio *m)
 {
 	for (unsigned i = 0; i < m->vd->nr_queues; i++)
 		virtq_reset(&m->vd->queue[i]);
@@ -154,128 +71,6 @@ static void reset_registers(struct virtio_mmio *m)
 	shown_set(m, VIRTIO_MMIO_STATUS, 0);
 	pthread_cond_broadcast(&m->reset_done);
 }
-
-static void run_reset(struct virtio_mmio *m)
-{
-	if (m->running && m->vd->cls->stop) {
-		pthread_mutex_unlock(&m->dev.lock);
-		m->vd->cls->stop(m->vd);
-		pthread_mutex_lock(&m->dev.lock);
-	}
-	m->running = false;
-	reset_registers(m);
-}
-
-static void run_start(struct virtio_mmio *m)
-{
-	struct virtio_device *vd = m->vd;
-
-	m->start_wanted = false;
-	m->running = true;
-	vd->acked = m->driver_features;
-	vd->broken = false;
-	pthread_mutex_unlock(&m->dev.lock);
-	if (vd->cls->start)
-		vd->cls->start(vd);
-	for (unsigned i = 0; i < vd->nr_queues; i++)
-		if (virtq_live(&vd->queue[i]) && !vd->broken)
-			vd->cls->kick(vd, i);
-	pthread_mutex_lock(&m->dev.lock);
-}
-
-static void run_config_written(struct virtio_mmio *m)
-{
-	unsigned first, len = take_config(m, &first);
-
-	m->dirty_first = m->dirty_end = 0;
-	pthread_mutex_unlock(&m->dev.lock);
-	m->vd->cls->config_written(m->vd, first, len);
-	pthread_mutex_lock(&m->dev.lock);
-}
-
-/* All that vCPUs left word of; true when the device runs then. */
-static bool settle(struct virtio_mmio *m)
-{
-	bool running;
-
-	pthread_mutex_lock(&m->dev.lock);
-	for (;;) {
-		if (m->reset_wanted)
-			run_reset(m);
-		else if (m->dirty_first < m->dirty_end)
-			run_config_written(m);
-		else if (m->start_wanted)
-			run_start(m);
-		else
-			break;
-	}
-	running = m->running;
-	pthread_mutex_unlock(&m->dev.lock);
-	return running;
-}
-
-static void mmio_kick(struct device *dev, unsigned queue)
-{
-	struct virtio_mmio *m = mmio_of(dev);
-	struct virtio_device *vd = m->vd;
-
-	if (!settle(m) || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
-		return;
-	__atomic_store_n(&vd->kicks[queue], vd->kicks[queue] + 1, __ATOMIC_RELAXED);
-	vd->cls->kick(vd, queue);
-}
-
-static void transport_interrupt(struct virtio_device *vd)
-{
-	interrupt(mmio_of_vd(vd), VIRTIO_MMIO_INT_VRING);
-}
-
-/*
- * Counts the generation up before and after. A driver that reads it in between twice, and part of what
- * changes, does not notice; it then reads again upon the interrupt.
- */
-static void transport_config_set(struct virtio_device *vd, unsigned off, const void *bytes,
-				 unsigned len)
-{
-	struct virtio_mmio *m = mmio_of_vd(vd);
-	bool tell;
-	unsigned first;
-
-	assert(off <= vd->config_len && len <= vd->config_len - off);
-	pthread_mutex_lock(&m->dev.lock);
-	take_config(m, &first); /* else the next lines would undo what the driver wrote */
-	memcpy(&vd->config[off], bytes, len);
-	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
-		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
-	shown_set_config(m, off, len);
-	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
-		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
-	tell = status(m) & VIRTIO_CONFIG_S_DRIVER_OK;
-	pthread_mutex_unlock(&m->dev.lock);
-	if (tell)
-		interrupt(m, VIRTIO_MMIO_INT_CONFIG);
-}
-
-static void transport_needs_reset(struct virtio_device *vd, const char *why)
-{
-	struct virtio_mmio *m = mmio_of_vd(vd);
-
-	(void)why; /* virtio.c keeps it */
-	pthread_mutex_lock(&m->dev.lock);
-	shown_set(m, VIRTIO_MMIO_STATUS, status(m) | VIRTIO_CONFIG_S_NEEDS_RESET);
-	pthread_mutex_unlock(&m->dev.lock);
-	interrupt(m, VIRTIO_MMIO_INT_CONFIG);
-}
-
-static const struct virtio_transport mmio_transport = {
-	.interrupt = transport_interrupt,
-	.config_set = transport_config_set,
-	.needs_reset = transport_needs_reset,
-};
-
-/*
- * What vCPUs do.
- */
 
 static uint64_t guest_error(struct virtio_mmio *m, struct io_at at)
 {
@@ -320,11 +115,11 @@ static uint64_t read_shown(struct virtio_mmio *m, struct io_at at)
 
 static uint64_t mmio_read(struct device *dev, struct io_at at)
 {
-	struct virtio_mmio *m = mmio_of(dev);
+	struct virtio_mmio *m = virtio_mmio_of(dev);
 	uint64_t val;
 
 	pthread_mutex_lock(&dev->lock);
-	if (at.off >= SHOWN_FROM)
+	if (at.off >= VIRTIO_MMIO_SHOWN_FROM)
 		val = read_shown(m, at);
 	else if (at.size != sizeof(uint32_t) || at.off % 4 != 0)
 		val = guest_error(m, at); /* 4.2.2.2: 32 bits wide and aligned only */
@@ -339,7 +134,7 @@ static void write_driver_features(struct virtio_mmio *m, struct io_at at, uint32
 {
 	const unsigned shift = 32 * m->driver_features_sel;
 
-	if ((status(m) & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)) !=
+	if ((shown_status(m) & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)) !=
 		    VIRTIO_CONFIG_S_DRIVER ||
 	    (m->driver_features_sel > 1 && val != 0)) {
 		guest_error(m, at);
@@ -375,7 +170,7 @@ static void write_queue_ready(struct virtio_mmio *m, struct virtq *vq, struct io
 static void write_queue(struct virtio_mmio *m, struct io_at at, uint32_t val)
 {
 	const uint32_t phase =
-		status(m) & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+		shown_status(m) & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 	struct virtq *vq = selected_queue(m);
 	/* Linux says so after a reset, of queues that are not ready then anyway. */
 	const bool stops = at.off == VIRTIO_MMIO_QUEUE_READY && val == 0;
@@ -401,7 +196,7 @@ static void write_queue(struct virtio_mmio *m, struct io_at at, uint32_t val)
 
 static void write_notify(struct virtio_mmio *m, struct io_at at, uint32_t val, struct after *after)
 {
-	if (val >= m->vd->nr_queues || !(status(m) & VIRTIO_CONFIG_S_DRIVER_OK)) {
+	if (val >= m->vd->nr_queues || !(shown_status(m) & VIRTIO_CONFIG_S_DRIVER_OK)) {
 		guest_error(m, at);
 		return;
 	}
@@ -428,7 +223,7 @@ static void want_control(struct after *after)
 static void want_reset(struct virtio_mmio *m, struct after *after)
 {
 	if (!m->running && !m->start_wanted) {
-		reset_registers(m);
+		virtio_mmio_reset_registers(m);
 		return;
 	}
 	m->reset_wanted = true;
@@ -448,7 +243,7 @@ static bool features_acceptable(const struct virtio_mmio *m)
  */
 static void write_status(struct virtio_mmio *m, struct io_at at, uint32_t val, struct after *after)
 {
-	const uint32_t old = status(m);
+	const uint32_t old = shown_status(m);
 	uint32_t now = old;
 
 	if (val == 0) {
@@ -538,7 +333,7 @@ static void wait_for_reset(struct virtio_mmio *m)
 
 static void mmio_write(struct device *dev, struct io_at at, uint64_t val)
 {
-	struct virtio_mmio *m = mmio_of(dev);
+	struct virtio_mmio *m = virtio_mmio_of(dev);
 	struct after after = {0};
 
 	pthread_mutex_lock(&dev->lock);
@@ -574,10 +369,10 @@ static void init_shown(struct virtio_mmio *m)
 		memset(m->env.shown, UINT8_MAX, PAGE_BYTES);
 		m->shown = (uint32_t *)(void *)m->env.shown;
 	}
-	memset(m->shown, 0, VIRTIO_MMIO_CONFIG - SHOWN_FROM);
+	memset(m->shown, 0, VIRTIO_MMIO_CONFIG - VIRTIO_MMIO_SHOWN_FROM);
 	for (unsigned i = 0; i < ARRAY_SIZE(no_shm); i++)
 		shown_set(m, no_shm[i], NO_SHM);
-	shown_set_config(m, 0, VIRTIO_CONFIG_BYTES_MAX);
+	virtio_mmio_show_config(m, 0, VIRTIO_CONFIG_BYTES_MAX);
 }
 
 static int init_reset_done(struct virtio_mmio *m)
@@ -596,7 +391,7 @@ static int init_reset_done(struct virtio_mmio *m)
 static int mmio_init(struct device *dev, const struct device_env *env)
 {
 	const struct virtio_mmio_conf *conf = env->conf;
-	struct virtio_mmio *m = mmio_of(dev);
+	struct virtio_mmio *m = virtio_mmio_of(dev);
 	struct virtio_device *vd = calloc(1, conf->cls->state_size);
 	int r;
 
@@ -606,7 +401,7 @@ static int mmio_init(struct device *dev, const struct device_env *env)
 	m->env.diag = NULL;
 	m->vd = vd;
 	vd->cls = conf->cls;
-	vd->transport = &mmio_transport;
+	vd->transport = &virtio_mmio_transport;
 	vd->front = dev;
 	vd->env = &m->env;
 	vd->loop = env->loop;
@@ -630,7 +425,7 @@ static int mmio_init(struct device *dev, const struct device_env *env)
 /* No thread runs the device any more. */
 static void mmio_fini(struct device *dev)
 {
-	struct virtio_mmio *m = mmio_of(dev);
+	struct virtio_mmio *m = virtio_mmio_of(dev);
 	const struct virtio_class *cls = m->vd->cls;
 
 	if (m->running && cls->stop)
@@ -644,7 +439,7 @@ static void mmio_fini(struct device *dev)
 struct virtio_device *virtio_mmio_device(struct device *dev)
 {
 	assert(dev->cls == &virtio_mmio_class);
-	return mmio_of(dev)->vd;
+	return virtio_mmio_of(dev)->vd;
 }
 
 const struct device_class virtio_mmio_class = {
@@ -654,10 +449,11 @@ const struct device_class virtio_mmio_class = {
 	.state_size = sizeof(struct virtio_mmio),
 	.max_access = 4,
 	.self_locked = true,
-	.shown_from = SHOWN_FROM,
+	.shown_from = VIRTIO_MMIO_SHOWN_FROM,
 	.init = mmio_init,
 	.fini = mmio_fini,
 	.read = mmio_read,
 	.write = mmio_write,
-	.kick = mmio_kick,
+	.kick = virtio_mmio_kick,
+	.expire = virtio_mmio_expire,
 };

@@ -32,7 +32,10 @@ struct virtio_mmio_conf {
 	const char *name; /* the row's */
 };
 
-/* env: mem, irq, loop, doorbell, conf, shown or none, and what the virtio class asks for. */
+/*
+ * env: mem, irq, loop, doorbell, conf, and what the virtio class asks for. shown, or none. writes, or
+ * none: of VIRTIO_MMIO_INT_VRING to InterruptACK; then also clock and timer, on the I/O thread.
+ */
 extern const struct device_class virtio_mmio_class;
 
 /* The virtio device behind a device of virtio_mmio_class, for wiring and statistics. */

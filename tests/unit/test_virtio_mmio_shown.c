@@ -1,0 +1,154 @@
+/* Unit tests of virtio/mmio.c where reads and acknowledgements make no exit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "virtio_mmio_rig.h"
+
+enum { SHOWN_FROM = 0x60 };
+
+static _Alignas(4096) uint8_t page[4096];
+
+static int setup(void **state)
+{
+	(void)state;
+	return fake_device_setup(page);
+}
+
+static uint32_t shown(uint32_t reg)
+{
+	uint32_t val;
+
+	memcpy(&val, &page[reg - SHOWN_FROM], sizeof(val));
+	return val;
+}
+
+/* Every register the page has is what an exit would have read. */
+static void assert_page_is_true(void)
+{
+	for (uint32_t reg = SHOWN_FROM; reg < VIRTIO_MMIO_BYTES; reg += 4)
+		assert_int_equal(shown(reg), rd(reg));
+	for (size_t i = VIRTIO_MMIO_BYTES - SHOWN_FROM; i < sizeof(page); i++)
+		assert_int_equal(page[i], 0xff);
+}
+
+static void the_page_shows_what_reads_would(void **state)
+{
+	(void)state;
+	assert_page_is_true();
+	start(0);
+	assert_int_equal(shown(VIRTIO_MMIO_STATUS), 15);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 4, 4, 0x12345678);
+	assert_int_equal(shown(VIRTIO_MMIO_CONFIG + 4), 0x12345678);
+	virtio_config_set(rig.vd, 0, "x", 1);
+	assert_page_is_true();
+	virtq_driver_offer(&drv, SIZE);
+	virtio_rig_kick(&rig, 0);
+	assert_true(shown(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	wr(VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(shown(VIRTIO_MMIO_STATUS), 0);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_page_is_true();
+}
+
+static void counted_acknowledgements_clear_the_status_late(void **state)
+{
+	(void)state;
+	start(0);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	assert_int_not_equal(rig.f.deadline_ns, INT64_MAX);
+	virtio_rig_ack(&rig);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	virtio_rig_expire(&rig);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_false(rig.watched);
+	/* The next interrupt begins it anew. */
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_not_equal(rig.f.deadline_ns, INT64_MAX);
+}
+
+static void a_late_acknowledgement_is_waited_for(void **state)
+{
+	(void)state;
+	start(0);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	virtio_rig_expire(&rig);
+	assert_true(rig.watched);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	virtio_rig_ack(&rig);
+	assert_false(rig.watched);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(rig.f.deadline_ns, INT64_MAX);
+}
+
+/* Else the handler of the second would find nothing to do, and the buffer would lie there. */
+static void an_acknowledgement_of_the_last_interrupt_does_not_clear_this_one(void **state)
+{
+	(void)state;
+	start(0);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	virtio_rig_ack(&rig);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	virtio_rig_expire(&rig);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	virtio_rig_ack(&rig);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+
+static void counted_acknowledgements_are_not_for_the_configuration(void **state)
+{
+	(void)state;
+	start(0);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	virtio_config_set(rig.vd, 0, "x", 1);
+	virtio_rig_ack(&rig);
+	virtio_rig_expire(&rig);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	wr(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+}
+
+static void an_acknowledgement_from_before_a_reset_is_forgotten(void **state)
+{
+	(void)state;
+	start(0);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	virtio_rig_ack(&rig);
+	start(0);
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	offer_one();
+	virtio_rig_kick(&rig, 0);
+	virtio_rig_expire(&rig); /* armed before the reset */
+	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_page_shows_what_reads_would),
+		TEST(counted_acknowledgements_clear_the_status_late),
+		TEST(a_late_acknowledgement_is_waited_for),
+		TEST(an_acknowledgement_of_the_last_interrupt_does_not_clear_this_one),
+		TEST(counted_acknowledgements_are_not_for_the_configuration),
+		TEST(an_acknowledgement_from_before_a_reset_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
