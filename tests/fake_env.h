@@ -180,6 +180,11 @@ static inline void fake_pass_ns(struct fake_env *f, int64_t ns)
 	f->monotonic_ns += ns;
 }
 
+static inline uint64_t fake_counter(struct device *dev)
+{
+	return dev->cls->counter(dev);
+}
+
 /* One access as iobus makes it, under the device's lock. */
 static inline uint64_t fake_read(struct device *dev, uint8_t range, uint64_t off, uint8_t size)
 {

@@ -162,6 +162,12 @@ struct device_class {
 	void (*kick)(struct device *dev, unsigned queue);
 	void (*expire)(struct device *dev); /* the timer_line's deadline passed */
 	const struct char_ops *chr;         /* NULL unless a character device */
+	/*
+	 * A number of the device's own for statistics, and its key there ("dropped_bytes"); both may be
+	 * NULL. Changes nothing.
+	 */
+	const char *counter_name;
+	uint64_t (*counter)(struct device *dev);
 };
 
 /* First member of every device's state. */

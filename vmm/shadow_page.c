@@ -271,6 +271,7 @@ struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, 
 
 	assert(sp->page && !sp->inner && sp->theirs.clock);
 	assert(cls->shadow && !cls->expire && !cls->kick && !cls->self_locked);
+	assert(!cls->chr || (!cls->chr->listens && !cls->chr->resized));
 	assert(len <= SHADOW_PAGE_REGISTERS_MAX);
 	sp->cls = (struct device_class){
 		.name = cls->name,

@@ -121,6 +121,26 @@ static void print_shadows(FILE *out, const struct vm *vm)
 	}
 }
 
+static uint64_t own_counter(struct device *dev)
+{
+	return dev->cls->counter ? dev->cls->counter(dev) : 0;
+}
+
+/* No thread of the VM runs any more, so no lock is needed. */
+static void print_devices(FILE *out, const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		struct device *dev = vm->device[i];
+		const char *name = vm->machine.device[i].name;
+
+		if (own_counter(dev))
+			fprintf(out, "%s: %s %" PRIu64 "\n", name, dev->cls->counter_name,
+				own_counter(dev));
+		if (dev->guest_errors)
+			fprintf(out, "%s: guest_errors %" PRIu64 "\n", name, dev->guest_errors);
+	}
+}
+
 void stats_print(FILE *out, struct vm *vm)
 {
 	struct bus_view pio = bus_view_read(vm->pio, vm->coalesced.pio, "PIO");
@@ -131,6 +151,7 @@ void stats_print(FILE *out, struct vm *vm)
 		fprintf(out, "writes collected by KVM without an exit: %" PRIu64 "\n",
 			atomic_load(&vm->coalesced.drained));
 	print_shadows(out, vm);
+	print_devices(out, vm);
 	stats_virtio_print(out, vm);
 	print_bus(out, &pio, vm->time_exits);
 	print_bus(out, &mmio, vm->time_exits);
@@ -236,6 +257,24 @@ static struct json_object *json_bus(struct iobus *bus, const struct iobus_reader
 	return obj;
 }
 
+static struct json_object *json_devices(const struct vm *vm)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		struct json_object *obj = json_object_new_object();
+		struct device *dev = vm->device[i];
+
+		json_object_object_add(obj, "device",
+				       json_object_new_string(vm->machine.device[i].name));
+		json_add_u64(obj, "guest_errors", dev->guest_errors);
+		if (dev->cls->counter)
+			json_add_u64(obj, dev->cls->counter_name, dev->cls->counter(dev));
+		json_object_array_add(array, obj);
+	}
+	return array;
+}
+
 static struct json_object *json_shadows(const struct vm *vm)
 {
 	struct json_object *array = json_object_new_array();
@@ -293,6 +332,7 @@ int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_en
 	json_object_object_add(root, "mmio",
 			       json_bus(vm->mmio, vm->coalesced.mmio, vm->time_exits));
 	json_object_object_add(root, "shadow_pages", json_shadows(vm));
+	json_object_object_add(root, "devices", json_devices(vm));
 	json_object_object_add(root, "virtio", stats_virtio_json(vm));
 	n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);
 	json_object_object_add(root, "kvm_vm", json_kvm_stats(of_vm, n));

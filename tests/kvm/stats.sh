@@ -66,6 +66,26 @@ case_writes_that_kvm_collects_are_counted_the_same() {
 	holds stats ".exits.IO <= 300 + 200 + 100 + 50 + 40 + 1 + 30 - $own"
 }
 
+case_what_only_a_device_knows_is_told() {
+	assemble code <<-'END'
+		.code16
+		mov $0x5a, %al
+		out %al, $0x80
+		mov $2, %al
+		mov $0x505, %dx
+		out %al, %dx
+		mov $0, %al
+		out %al, $0xf4
+		hlt
+	END
+	tollgate run --flat 0x7c00,real --stats --stats=json:stats code
+	ended 0 'exit code 0 (exit port)'
+	holds stats '.devices[] | select(.device == "port80") == {device: "port80", guest_errors: 0, last_post_code: 90}'
+	holds stats '.devices[] | select(.device == "pvpanic0").crash_kernels == 1'
+	complained '^port80: last_post_code 90$' '^pvpanic0: crash_kernels 1$'
+	! grep -q '^debugcon0: ' "$case_dir/err" || fail 'a number that is nought is in the table'
+}
+
 case_the_port_kernels_own_checks_are_counted() {
 	local long
 	tollgate run --stats=json:stats "$(kernel pio)"

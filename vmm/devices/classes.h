@@ -17,13 +17,6 @@ extern const struct device_class acpi_pm1_class;      /* power; range 0: PM1_STS
 extern const struct device_class scratch_class;       /* nothing; ranges 0 and 1: 64 bytes each */
 extern const struct device_class scratch_ports_class; /* nothing; range 0: up to 64 ports */
 
-/* For statistics and end messages; the caller holds device_lock(). Each takes its own class only. */
-uint8_t port80_last(struct device *dev);           /* the last POST code; 0 before the first */
-uint64_t port80_count(struct device *dev);         /* POST codes written */
-uint64_t debugcon_dropped(struct device *dev);     /* bytes that the back end had no room for */
-uint64_t output_port_dropped(struct device *dev);  /* bytes written beyond the room */
-uint64_t pvpanic_crash_loaded(struct device *dev); /* panics that the guest's crash kernel took */
-
 /* What the machine's tables tell a guest: where what is, and what to write there. */
 enum {
 	OUTPUT_PORT_ROOM_MAX = 1 << 16, /* bytes, as the room register of output_port_class tells */

@@ -64,7 +64,7 @@ static int debugcon_init(struct device *dev, const struct device_env *env)
 	return 0;
 }
 
-uint64_t debugcon_dropped(struct device *dev)
+static uint64_t debugcon_counter(struct device *dev)
 {
 	return container_of(dev, struct debugcon, dev)->dropped;
 }
@@ -86,4 +86,6 @@ const struct device_class debugcon_class = {
 	.read = debugcon_read,
 	.write = debugcon_write,
 	.chr = &debugcon_chr,
+	.counter_name = "dropped_bytes",
+	.counter = debugcon_counter,
 };

@@ -84,7 +84,7 @@ static int output_port_init(struct device *dev, const struct device_env *env)
 	return 0;
 }
 
-uint64_t output_port_dropped(struct device *dev)
+static uint64_t output_port_counter(struct device *dev)
 {
 	return container_of(dev, struct output_port, dev)->dropped;
 }
@@ -106,4 +106,6 @@ const struct device_class output_port_class = {
 	.read = output_port_read,
 	.write = output_port_write,
 	.chr = &output_port_chr,
+	.counter_name = "dropped_bytes",
+	.counter = output_port_counter,
 };

@@ -11,7 +11,6 @@
 struct port80 {
 	struct device dev;
 	uint8_t last;
-	uint64_t count;
 };
 
 static uint64_t port80_read(struct device *dev, struct io_at at)
@@ -22,26 +21,18 @@ static uint64_t port80_read(struct device *dev, struct io_at at)
 
 static void port80_write(struct device *dev, struct io_at at, uint64_t val)
 {
-	struct port80 *p = container_of(dev, struct port80, dev);
-
 	(void)at;
-	p->last = (uint8_t)val;
-	p->count++;
+	container_of(dev, struct port80, dev)->last = (uint8_t)val;
 }
 
 static void port80_reset(struct device *dev)
 {
-	container_of(dev, struct port80, dev)->last = 0; /* the count is the host's: it goes on */
+	container_of(dev, struct port80, dev)->last = 0;
 }
 
-uint8_t port80_last(struct device *dev)
+static uint64_t port80_counter(struct device *dev)
 {
 	return container_of(dev, struct port80, dev)->last;
-}
-
-uint64_t port80_count(struct device *dev)
-{
-	return container_of(dev, struct port80, dev)->count;
 }
 
 const struct device_class port80_class = {
@@ -53,4 +44,6 @@ const struct device_class port80_class = {
 	.reset = port80_reset,
 	.read = port80_read,
 	.write = port80_write,
+	.counter_name = "last_post_code",
+	.counter = port80_counter,
 };

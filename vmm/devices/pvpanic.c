@@ -55,7 +55,7 @@ static int pvpanic_init(struct device *dev, const struct device_env *env)
 	return 0;
 }
 
-uint64_t pvpanic_crash_loaded(struct device *dev)
+static uint64_t pvpanic_counter(struct device *dev)
 {
 	return container_of(dev, struct pvpanic, dev)->crash_loaded;
 }
@@ -69,4 +69,6 @@ const struct device_class pvpanic_class = {
 	.init = pvpanic_init,
 	.read = pvpanic_read,
 	.write = pvpanic_write,
+	.counter_name = "crash_kernels",
+	.counter = pvpanic_counter,
 };
