@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "virtio/net.h"
+#include "virtio/classes.h"
 #include "virtq_driver.h"
 
 enum {

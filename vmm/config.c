@@ -107,6 +107,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_TEST_DEVICE: return add_test_device(config, diag);
 	case CONFIG_OPT_NO_SHADOW: config->machine.windows = false; return 0;
 	case CONFIG_OPT_DISK: return config_disk_add(config, arg, diag);
+	case CONFIG_OPT_NET: return config_net_option(config, arg, diag);
 	case CONFIG_OPT_RNG: return config_virtio_add(config, "rng", &virtio_rng_class, NULL, diag);
 	default: return 1;
 	}

@@ -15,6 +15,7 @@
 #include "boot/boot.h"
 #include "config_disk.h"
 #include "config_initramfs.h"
+#include "config_net.h"
 #include "machine.h"
 #include "mem.h"
 #include "virtio/mmio.h"
@@ -46,6 +47,8 @@ struct config {
 	struct machine_row row[CONFIG_ROWS_MAX]; /* machine.extra, once there are any */
 	struct config_virtio virtio[CONFIG_VIRTIO_MAX];
 	unsigned nr_virtio;
+	struct config_net net[CONFIG_NETS_MAX];
+	unsigned nr_nets;
 	bool test_device;
 	struct config_disk disk[CONFIG_DISKS_MAX];
 	unsigned nr_disks;
@@ -89,7 +92,7 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 
 /*
  * Options that describe the machine, shared by run, hammer and machine: -m/--mem, -c/--cpus,
- * -p/--append, --hugepages, --prealloc, --cpu, --disk, --rng, --test-device, --no-shadow. Put CONFIG_MACHINE_LONG into the table
+ * -p/--append, --hugepages, --prealloc, --cpu, --disk, --rng, --net, --test-device, --no-shadow. Put CONFIG_MACHINE_LONG into the table
  * of long options and CONFIG_MACHINE_SHORT into the short ones.
  */
 enum {
@@ -100,6 +103,7 @@ enum {
 	CONFIG_OPT_NO_SHADOW,
 	CONFIG_OPT_DISK,
 	CONFIG_OPT_RNG,
+	CONFIG_OPT_NET,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
@@ -115,7 +119,8 @@ enum {
 	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE},                                \
 	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW},                                    \
 	{"disk", required_argument, NULL, CONFIG_OPT_DISK},                                        \
-	{"rng", no_argument, NULL, CONFIG_OPT_RNG}
+	{"rng", no_argument, NULL, CONFIG_OPT_RNG},                                                \
+	{"net", required_argument, NULL, CONFIG_OPT_NET}
 /* clang-format on */
 #define CONFIG_MACHINE_SHORT "m:c:p:"
 #define CONFIG_MACHINE_HELP                                                                        \
@@ -129,6 +134,10 @@ enum {
 	"                          HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n" \
 	"                          id=NAME, queues=N; repeatable; ,, is a comma of the name\n"     \
 	"      --rng               an entropy device (virtio), with the host's random numbers\n"   \
+	"      --net user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]\n"               \
+	"                          a network without privileges: DHCP, DNS, forwarded ports\n"     \
+	"      --net tap[,ifname=NAME][,queues=N][,mac=MAC]\n"                                     \
+	"                          a network behind a tap interface of the host's\n"               \
 	"      --test-device       a device for testing MMIO and port I/O, for guest/ kernels\n"   \
 	"      --no-shadow         an exit for every read: the console at its ports\n"
 

@@ -4,8 +4,21 @@
 #ifndef VIRTIO_CLASSES_H
 #define VIRTIO_CLASSES_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "backend/disk.h"
+#include "backend/net.h"
 #include "virtio/virtio.h"
+
+/* net.c: a network. env: clock, mem, loop, doorbell. */
+struct virtio_net_conf {
+	net_backend_open_fn *open;
+	const void *opts; /* of open */
+	bool has_mac;
+	uint8_t mac[6]; /* else one is derived from the names of the row and of the back end */
+};
+extern const struct virtio_class virtio_net_class;
 
 /* rng.c: entropy. env: doorbell. conf: none. */
 extern const struct virtio_class virtio_rng_class;

@@ -1,5 +1,3 @@
-#include "virtio/net.h"
-
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_ids.h>

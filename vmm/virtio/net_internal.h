@@ -2,7 +2,7 @@
 #ifndef VIRTIO_NET_INTERNAL_H
 #define VIRTIO_NET_INTERNAL_H
 
-#include "virtio/net.h"
+#include "virtio/classes.h"
 
 enum {
 	/* The bits of virtio 1.3 that virtio_net.h of Linux 6.1 lacks. */
