@@ -201,6 +201,25 @@ static void a_frame_waits_for_the_buffers_it_lacks(void **state)
 	assert_false(any_used());
 }
 
+/* Longer than anything expected, with buffers enough in the ring: they are only taken by and by. */
+static void an_unexpectedly_long_frame_is_taken_too(void **state)
+{
+	uint8_t *p[20];
+	size_t at = 0;
+
+	(void)state;
+	net_rig_start(&rig, MERGE, 256);
+	for (unsigned i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = net_rig_buffer(&rig, RX, 1000);
+	net_rig_kick(&rig, RX);
+	net_rig_arrive(&rig, NULL, 9000);
+	net_rig_rx_ready(&rig, 0);
+	assert_int_equal(num_buffers(p[0]), 10);
+	for (unsigned i = 0; i < 10; i++)
+		at += assert_part(p[i], i == 0 ? 12 : 0, at);
+	assert_int_equal(at, 9000);
+}
+
 /* All buffers of the ring are there and too few: the frame is lost, the next one comes. */
 static void a_frame_too_long_for_the_ring_is_lost(void **state)
 {
@@ -380,6 +399,7 @@ int main(void)
 		TEST(buffers_may_be_chains),
 		TEST(without_merging_a_frame_that_does_not_fit_is_lost),
 		TEST(a_frame_waits_for_the_buffers_it_lacks),
+		TEST(an_unexpectedly_long_frame_is_taken_too),
 		TEST(a_frame_too_long_for_the_ring_is_lost),
 		TEST(many_small_pieces_make_no_endless_work),
 		TEST(a_buffer_without_room_for_the_header_asks_for_a_reset),

@@ -1,8 +1,7 @@
 #include "virtio/net_internal.h"
 
-#include <assert.h>
 #include <endian.h>
-#include <errno.h>
+#include <net/ethernet.h>
 #include <string.h>
 
 #include "virtio/net_hdr.h"
@@ -12,22 +11,30 @@ static bool mergeable(const struct net *net)
 	return virtio_has(&net->vd, VIRTIO_NET_F_MRG_RXBUF);
 }
 
-/* Bytes of buffers that any frame fits: they may come in one piece only if the guest takes such. */
-static size_t wanted_bytes(const struct net *net)
+/*
+ * Bytes of buffers that the next frame fits: the one that waits, or any that is to be expected. They come
+ * unsegmented only if the guest takes such, and longer than the MTU that we know only if it was changed.
+ */
+static size_t wanted_bytes(const struct net *net, const struct net_rx *rx)
 {
 	const unsigned gso = NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_USO;
-	const size_t overhead = NET_HDR_BYTES + 14 + 2 * 4;
-	const size_t mtu = net->be->mtu ? net->be->mtu : 1500;
+	const size_t mtu = net->be->mtu ? net->be->mtu : ETHERMTU;
 
-	return net->rx_offloads & gso ? NET_HDR_BYTES + NET_FRAME_BYTES_MAX : overhead + mtu;
+	if (!mergeable(net))
+		return 1; /* one buffer, whatever it holds */
+	if (rx->held_bytes)
+		return rx->held_bytes;
+	if (net->rx_offloads & gso)
+		return NET_HDR_BYTES + NET_FRAME_BYTES_MAX;
+	return NET_HDR_BYTES + NET_FRAME_BYTES_MAX - UINT16_MAX + mtu;
 }
 
-/* Takes buffers up to what a frame may need: one, if they cannot be merged. */
+/* Takes buffers up to what a frame may need. */
 static void refill(struct net *net, unsigned pair)
 {
-	const size_t wanted = mergeable(net) ? wanted_bytes(net) : 1;
 	const unsigned queue = net_rx_queue(pair);
 	struct net_rx *rx = &net->rx[pair];
+	const size_t wanted = wanted_bytes(net, rx);
 	struct virtq_chain chain;
 
 	while (rx->bytes < wanted && rx->nr_pieces <= NET_CHAIN_PIECES &&

@@ -1,0 +1,186 @@
+/* Unit tests of config_net.c: what --net takes, and what it says to what it does not take. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/checked.h"
+#include "config.h"
+
+static struct config config;
+static struct diag diag;
+
+static int setup(void **state)
+{
+	(void)state;
+	config_init(&config);
+	diag = (struct diag){0};
+	return 0;
+}
+
+static void assert_taken(const char *arg)
+{
+	if (config_net_option(&config, arg, &diag) != 0)
+		fail_msg("--net %s: %s", arg, diag.what);
+}
+
+static void assert_refused(const char *arg, const char *what)
+{
+	diag = (struct diag){0};
+	assert_int_equal(config_net_option(&config, arg, &diag), -EINVAL);
+	if (strstr(diag.what, what) == NULL)
+		fail_msg("--net %s: '%s' and not '%s'", arg, diag.what, what);
+}
+
+static void a_user_network_needs_no_words(void **state)
+{
+	(void)state;
+	assert_taken("user");
+	assert_int_equal(config.nr_nets, 1);
+	assert_ptr_equal(config.net[0].device.open, net_slirp_open);
+	assert_ptr_equal(config.net[0].device.opts, &config.net[0].backend);
+	assert_false(config.net[0].device.has_mac);
+	assert_int_equal(config.net[0].backend.user.nr_forwards, 0);
+	assert_false(config.net[0].backend.user.restricted);
+	assert_string_equal(config.row[0].name, "net0");
+}
+
+static void ports_are_forwarded(void **state)
+{
+	const struct net_slirp_opts *user = &config.net[0].backend.user;
+
+	(void)state;
+	assert_taken("user,hostfwd=tcp::8080-:80,hostfwd=udp:0.0.0.0:53-10.0.2.20:5353,"
+		     "hostfwd=tcp:127.0.0.2:65535-:1");
+	assert_int_equal(user->nr_forwards, 3);
+	assert_false(user->forward[0].udp);
+	assert_int_equal(user->forward[0].host_addr.s_addr, htonl(INADDR_LOOPBACK));
+	assert_int_equal(user->forward[0].host_port, 8080);
+	assert_int_equal(user->forward[0].guest_addr.s_addr, 0);
+	assert_int_equal(user->forward[0].guest_port, 80);
+	assert_true(user->forward[1].udp);
+	assert_int_equal(user->forward[1].host_addr.s_addr, 0);
+	assert_int_equal(user->forward[1].host_port, 53);
+	assert_int_equal(user->forward[1].guest_addr.s_addr, inet_addr("10.0.2.20"));
+	assert_int_equal(user->forward[1].guest_port, 5353);
+	assert_int_equal(user->forward[2].host_addr.s_addr, inet_addr("127.0.0.2"));
+	assert_int_equal(user->forward[2].host_port, 65535);
+}
+
+static void other_words_of_a_user_network(void **state)
+{
+	static const uint8_t mac[6] = {0x52, 0x54, 0, 0xab, 0xCD, 0xef};
+
+	(void)state;
+	assert_taken("user,dns=192.0.2.1,mac=52:54:00:ab:CD:ef");
+	assert_int_equal(config.net[0].backend.user.dns.s_addr, inet_addr("192.0.2.1"));
+	assert_true(config.net[0].device.has_mac);
+	assert_memory_equal(config.net[0].device.mac, mac, 6);
+	assert_taken("user,restrict");
+	assert_true(config.net[1].backend.user.restricted);
+	assert_taken("user,dns=127.0.0.1");
+	assert_string_equal(config.row[2].name, "net2");
+}
+
+static void a_tap_interface(void **state)
+{
+	(void)state;
+	assert_taken("tap");
+	assert_ptr_equal(config.net[0].device.open, net_tap_open);
+	assert_string_equal(config.net[0].backend.tap.ifname, "");
+	assert_int_equal(config.net[0].backend.tap.pairs, 1);
+	assert_taken("tap,ifname=fifteen-letters,queues=16");
+	assert_string_equal(config.net[1].backend.tap.ifname, "fifteen-letters");
+	assert_int_equal(config.net[1].backend.tap.pairs, 16);
+	assert_taken("tap"); /* each of these is a new one */
+}
+
+static void what_is_no_network_is_refused(void **state)
+{
+	static const struct {
+		const char *arg, *what;
+	} cases[] = {
+		{"", "neither user nor tap"},
+		{"bridge", "neither user nor tap"},
+		{"user,", "--net user: ''"},
+		{"user,restrict=on", "--net user: 'restrict=on'"},
+		{"user,ifname=tap0", "--net user: 'ifname=tap0'"},
+		{"user,hostfwd=", "is no forward"},
+		{"user,hostfwd=tcp", "is no forward"},
+		{"user,hostfwd=-", "is no forward"},
+		{"user,hostfwd=tcp::1", "is no forward"},
+		{"user,hostfwd=tcp::0-:80", "is no forward"},
+		{"user,hostfwd=tcp::80-:0", "is no forward"},
+		{"user,hostfwd=tcp::65536-:80", "is no forward"},
+		{"user,hostfwd=tcp::80-80", "is no forward"},
+		{"user,hostfwd=tcp:80-:80", "is no forward"},
+		{"user,hostfwd=sctp::80-:80", "is no forward"},
+		{"user,hostfwd=tcp:localhost:80-:80", "is no forward"},
+		{"user,hostfwd=tcp:1111.1111.1111.1111:80-:80", "is no forward"},
+		{"user,hostfwd=tcp:-:80", "is no forward"},
+		{"user,dns=", "no IPv4 address"},
+		{"user,dns=0.0.0.0", "no IPv4 address"},
+		{"user,dns=::1", "no IPv4 address"},
+		{"user,dns=127.0.0.53", "no loopback address"},
+		{"user,dns=192.0.2.1,restrict", "dns= is idle"},
+		{"user,mac=", "no MAC address"},
+		{"user,mac=00:00:00:00:00:00", "no MAC address"},
+		{"user,mac=01:00:00:00:00:00", "no MAC address"},
+		{"user,mac=02:00:00:00:00:0", "no MAC address"},
+		{"user,mac=02:00:00:00:00:000", "no MAC address"},
+		{"user,mac=02-00-00-00-00-00", "no MAC address"},
+		{"user,mac=0x:00:00:00:00:00", "no MAC address"},
+		{"tap,hostfwd=tcp::1-:1", "--net tap: 'hostfwd="},
+		{"tap,queues=0", "--net queues="},
+		{"tap,queues=17", "--net queues="},
+		{"tap,ifname=", "no name of an interface"},
+		{"tap,ifname=fifteen-letters", NULL},
+		{"tap,ifname=sixteen-letters-x", "no name of an interface"},
+		{"tap,ifname=a/b", "no name of an interface"},
+		{"tap,ifname=tap%d", "no name of an interface"},
+		{"tap,ifname=..", "no name of an interface"},
+		{"tap,ifname=a b", "no name of an interface"},
+		{"tap,ifname=fifteen-letters", "two times"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (cases[i].what)
+			assert_refused(cases[i].arg, cases[i].what);
+		else
+			assert_taken(cases[i].arg);
+	}
+	assert_int_equal(config.nr_nets, 1);
+}
+
+static void there_is_a_limit_to_everything(void **state)
+{
+	char arg[64 * 32] = "user";
+
+	(void)state;
+	for (unsigned i = 0; i < NET_SLIRP_FORWARDS_MAX; i++)
+		strcat(arg, ",hostfwd=tcp::8080-:80");
+	assert_taken(arg);
+	strcat(arg, ",hostfwd=tcp::8080-:80");
+	assert_refused(arg, "more than 64 times hostfwd");
+	for (unsigned i = 1; i < CONFIG_NETS_MAX; i++)
+		assert_taken("user");
+	assert_refused("user", "more than 16 times --net");
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup(fn, setup)
+	const struct CMUnitTest tests[] = {
+		TEST(a_user_network_needs_no_words), TEST(ports_are_forwarded),
+		TEST(other_words_of_a_user_network), TEST(a_tap_interface),
+		TEST(what_is_no_network_is_refused), TEST(there_is_a_limit_to_everything),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
