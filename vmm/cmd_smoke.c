@@ -1,81 +1,207 @@
 /* `tollgate smoke`: boot kernels, judge each, and say so to people and programs. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cmds.h"
 #include "config_smoke.h"
 #include "device.h"
+#include "smoke/live.h"
+#include "smoke/log.h"
+#include "smoke/report_files.h"
 #include "smoke/report_text.h"
 #include "smoke/run.h"
 #include "vm_end.h"
 
-/* What hears of the boots while they run. */
-struct hearer {
+/* A run, and all who hear of it. */
+struct smoke {
 	struct smoke_run_sink sink;
-	const struct smoke_plan *plan;
-	struct smoke_result *results;
-	FILE *out;
+	struct smoke_plan plan;
+	struct smoke_result *results; /* plan.nr of each */
+	struct smoke_log *logs;
+	FILE *out; /* for people */
+	bool has_live;
+	struct smoke_live live;
+	struct diag log_diag; /* the first log that could not be written */
+	int report_fd[SMOKE_REPORTS];
 };
+
+static void (*const reports[SMOKE_REPORTS])(FILE *out, const struct smoke_plan *plan,
+					    const struct smoke_result *results) = {
+	[SMOKE_REPORT_JUNIT] = smoke_report_junit,
+	[SMOKE_REPORT_TAP] = smoke_report_tap,
+	[SMOKE_REPORT_JSON] = smoke_report_json,
+	[SMOKE_REPORT_CHART] = smoke_report_chart,
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static struct smoke *smoke_of(struct smoke_run_sink *sink)
+{
+	return container_of(sink, struct smoke, sink);
+}
 
 static void hear_started(struct smoke_run_sink *sink, unsigned i)
 {
-	(void)sink;
-	(void)i;
+	struct smoke *smoke = smoke_of(sink);
+	const struct smoke_plan *plan = &smoke->plan;
+
+	if (plan->run.log_dir)
+		smoke_log_open(&smoke->logs[i], plan->run.log_dir, plan->spec[i].name,
+			       plan->run.log_limit_bytes, &smoke->log_diag);
+	if (smoke->has_live)
+		smoke_live_start(&smoke->live, i, now_ns());
 }
 
 static void hear_line(struct smoke_run_sink *sink, unsigned i, const struct smoke_line *line)
 {
-	(void)sink;
-	(void)i;
-	(void)line;
+	struct smoke *smoke = smoke_of(sink);
+
+	smoke_log_line(&smoke->logs[i], line, smoke->results[i].times.start_ns);
+	if (smoke->has_live)
+		smoke_live_line(&smoke->live, i, line);
 }
 
 /* At once, for a person who waits and for a log that may be cut off. */
 static void hear_finished(struct smoke_run_sink *sink, unsigned i)
 {
-	const struct hearer *hearer = container_of(sink, struct hearer, sink);
+	struct smoke *smoke = smoke_of(sink);
 
-	smoke_text_result(hearer->out, &hearer->results[i]);
-	fflush(hearer->out);
+	smoke_log_close(&smoke->logs[i], smoke->plan.spec[i].name, &smoke->results[i].tail,
+			&smoke->log_diag);
+	if (smoke->has_live) {
+		smoke_live_stop(&smoke->live, i);
+		smoke_live_clear(&smoke->live);
+	}
+	smoke_text_result(smoke->out, &smoke->results[i]);
+	fflush(smoke->out);
 }
 
-static int run_plan(const struct smoke_plan *plan, struct smoke_result *results, struct diag *diag)
+static void hear_tick(struct smoke_run_sink *sink)
 {
-	struct hearer hearer = {
-		.sink = {.started = hear_started, .line = hear_line, .finished = hear_finished},
-		.plan = plan,
-		.results = results,
-		.out = stdout,
-	};
-	const int r = smoke_run(plan, &hearer.sink, results, diag);
+	smoke_live_draw(&smoke_of(sink)->live, now_ns());
+}
+
+/* Before anything is booted, so that a name that cannot be written is told at once. */
+static int open_report(const char *path, int *ret_fd, struct diag *diag)
+{
+	if (!path)
+		return 0;
+	if (strcmp(path, "-") == 0)
+		*ret_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+	else
+		*ret_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	return *ret_fd < 0 ? diag_set(diag, -errno, "create '%s'", path) : 0;
+}
+
+static int open_outputs(struct smoke *smoke, struct diag *diag)
+{
+	const struct smoke_run_opts *run = &smoke->plan.run;
+	int r = 0;
+
+	smoke->out = stdout;
+	for (unsigned i = 0; r == 0 && i < SMOKE_REPORTS; i++) {
+		r = open_report(run->report[i], &smoke->report_fd[i], diag);
+		if (run->report[i] && strcmp(run->report[i], "-") == 0)
+			smoke->out = stderr; /* the report has standard output for itself */
+	}
+	if (r == 0 && run->log_dir && mkdir(run->log_dir, 0777) < 0 && errno != EEXIST)
+		r = diag_set(diag, -errno, "create directory '%s'", run->log_dir);
+	return r;
+}
+
+static int write_report(struct smoke *smoke, enum smoke_report i, struct diag *diag)
+{
+	const char *path = smoke->plan.run.report[i];
+	FILE *f;
+	int failed;
+
+	if (smoke->report_fd[i] < 0)
+		return 0;
+	f = fdopen(smoke->report_fd[i], "w");
+	if (!f)
+		return diag_set(diag, -ENOMEM, "write '%s'", path);
+	smoke->report_fd[i] = -1;
+	reports[i](f, &smoke->plan, smoke->results);
+	failed = ferror(f);
+	failed |= fclose(f);
+	return failed ? diag_set(diag, errno ? -errno : -EIO, "write '%s'", path) : 0;
+}
+
+/* Every report that can be written is, whatever became of the others. */
+static int finish(struct smoke *smoke, struct diag *diag)
+{
+	int r = smoke->log_diag.err;
+
+	if (r < 0)
+		*diag = smoke->log_diag;
+	smoke_text_summary(smoke->out, &smoke->plan, smoke->results);
+	for (enum smoke_report i = 0; i < SMOKE_REPORTS; i++) {
+		const int wrote = write_report(smoke, i, diag);
+
+		r = r < 0 ? r : wrote;
+	}
+	return r < 0 ? r : smoke_run_status(&smoke->plan, smoke->results);
+}
+
+static int run_plan(struct smoke *smoke, struct diag *diag)
+{
+	int r = open_outputs(smoke, diag);
 
 	if (r < 0)
 		return r;
-	smoke_text_summary(hearer.out, plan, results);
-	return smoke_run_status(plan, results);
+	smoke->results = calloc(smoke->plan.nr, sizeof(*smoke->results));
+	smoke->logs = calloc(smoke->plan.nr, sizeof(*smoke->logs));
+	if (!smoke->results || !smoke->logs)
+		return diag_set(diag, -ENOMEM, "results of %u boots", smoke->plan.nr);
+	smoke->has_live = smoke_live_can(smoke->out);
+	smoke_live_init(&smoke->live, smoke->out, &smoke->plan, smoke->results);
+	smoke->sink = (struct smoke_run_sink){
+		.started = hear_started,
+		.line = hear_line,
+		.finished = hear_finished,
+		.tick = smoke->has_live ? hear_tick : NULL,
+	};
+	r = smoke_run(&smoke->plan, &smoke->sink, smoke->results, diag);
+	return r < 0 ? r : finish(smoke, diag);
+}
+
+static void smoke_fini(struct smoke *smoke)
+{
+	for (unsigned i = 0; smoke->results && i < smoke->plan.nr; i++)
+		smoke_result_fini(&smoke->results[i]);
+	for (unsigned i = 0; i < SMOKE_REPORTS; i++)
+		if (smoke->report_fd[i] >= 0)
+			close(smoke->report_fd[i]);
+	free(smoke->results);
+	free(smoke->logs);
+	config_smoke_fini(&smoke->plan);
 }
 
 int cmd_smoke(int argc, char **argv)
 {
-	struct smoke_plan plan = {0};
-	struct smoke_result *results = NULL;
+	struct smoke smoke = {.report_fd = {-1, -1, -1, -1}};
 	struct diag diag = {0};
-	int r = config_parse_smoke(&plan, argc, argv, &diag);
+	int r = config_parse_smoke(&smoke.plan, argc, argv, &diag);
 
 	if (r == 1) {
 		fputs(config_smoke_help, stdout);
 		return EXIT_OK;
 	}
-	if (r == 0) {
-		results = calloc(plan.nr, sizeof(*results));
-		r = results ? run_plan(&plan, results, &diag)
-			    : diag_set(&diag, -ENOMEM, "results of %u boots", plan.nr);
-	}
-	for (unsigned i = 0; results && i < plan.nr; i++)
-		smoke_result_fini(&results[i]);
-	free(results);
-	config_smoke_fini(&plan);
+	if (r == 0)
+		r = run_plan(&smoke, &diag);
+	smoke_fini(&smoke);
 	if (r < 0) {
 		cmd_fail(&diag);
 		return EXIT_SETUP;

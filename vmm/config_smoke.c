@@ -12,11 +12,12 @@
 #include "smoke/child.h"
 #include "smoke/text.h"
 
-#define DEFAULT_TIMEOUT_NS (300 * NS_PER_S)
-#define DEFAULT_STALL_NS   (60 * NS_PER_S)
-#define DEFAULT_GRACE_NS   (2 * NS_PER_S)
+#define DEFAULT_TIMEOUT_NS      (300 * NS_PER_S)
+#define DEFAULT_STALL_NS        (60 * NS_PER_S)
+#define DEFAULT_LOG_LIMIT_BYTES (UINT64_C(64) << 20)
+#define DEFAULT_GRACE_NS        (2 * NS_PER_S)
 
-enum { JOBS_MAX = 1000 };
+enum { JOBS_MAX = 1000, NAME_BYTES_MAX = 512 };
 
 const char config_smoke_help[] =
 	"usage: tollgate smoke [OPTIONS] [KERNEL...]\n"
@@ -36,6 +37,12 @@ const char config_smoke_help[] =
 	"      --phase-timeout NAME=REGEX:SECONDS\n"
 	"                          REGEX must be seen so soon after the phase before\n"
 	"      --grace SECONDS     at most so long for the rest of a panic (default 2)\n"
+	"      --junit FILE        write a report: JUnit XML; - for standard output\n"
+	"      --tap FILE          the same as TAP\n"
+	"      --json FILE         the same as JSON, with all there is\n"
+	"      --boot-chart FILE   draw where the time went, as SVG\n"
+	"      --log-dir DIR       write each console there, with time stamps\n"
+	"      --log-limit SIZE    at most so much a boot (default 64M)\n"
 	"  -j, --jobs N            boots side by side (default: as many as the CPUs hold)\n"
 	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
 	"  -h, --help              this text\n"
@@ -52,6 +59,12 @@ enum {
 	OPT_STALL,
 	OPT_PHASE_TIMEOUT,
 	OPT_GRACE,
+	OPT_JUNIT,
+	OPT_TAP,
+	OPT_JSON,
+	OPT_BOOT_CHART,
+	OPT_LOG_DIR,
+	OPT_LOG_LIMIT,
 };
 
 static const struct option options[] = {
@@ -67,6 +80,12 @@ static const struct option options[] = {
 	{"phase-timeout", required_argument, NULL, OPT_PHASE_TIMEOUT},
 	{"grace", required_argument, NULL, OPT_GRACE},
 	{"jobs", required_argument, NULL, 'j'},
+	{"junit", required_argument, NULL, OPT_JUNIT},
+	{"tap", required_argument, NULL, OPT_TAP},
+	{"json", required_argument, NULL, OPT_JSON},
+	{"boot-chart", required_argument, NULL, OPT_BOOT_CHART},
+	{"log-dir", required_argument, NULL, OPT_LOG_DIR},
+	{"log-limit", required_argument, NULL, OPT_LOG_LIMIT},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -104,6 +123,7 @@ static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag
 	AUTO_FREE char *name = strdup(arg);
 	char *pattern = name ? strchr(name, '=') : NULL;
 	char *seconds = pattern ? strrchr(pattern, ':') : NULL;
+	char clean[NAME_BYTES_MAX];
 	struct smoke_rule_opts opts = {.kind = SMOKE_RULE_PHASE, .option = "--phase-timeout"};
 
 	if (!name)
@@ -118,7 +138,8 @@ static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag
 		return diag_set(diag, -EINVAL,
 				"--phase-timeout '%s': '%s' is not a number of seconds above 0",
 				arg, seconds);
-	opts.name = name;
+	smoke_text_clean(name, clean, sizeof(clean));
+	opts.name = clean;
 	opts.pattern = pattern;
 	return smoke_rules_add(&spec->rules, &opts, diag);
 }
@@ -162,21 +183,13 @@ static int add_standing_rules(const struct builder *b, struct diag *diag)
 	return r;
 }
 
-/* Names go into reports, logs and terminals: only what is safe there (smoke/text.h), in one line. */
+/* Names go into reports, logs and terminals. */
 static char *clean_name(const char *name)
 {
-	struct smoke_text text = {0};
-	char *clean = malloc((strlen(name) + 1) * SMOKE_TEXT_OUT_MAX);
-	size_t n = 0;
+	char clean[NAME_BYTES_MAX];
 
-	if (!clean)
-		return NULL;
-	for (; *name; name++)
-		n += smoke_text_feed(&text, (uint8_t)(*name < ' ' && *name > 0 ? '?' : *name),
-				     clean + n);
-	n += smoke_text_finish(&text, clean + n);
-	clean[n] = '\0';
-	return clean;
+	smoke_text_clean(name, clean, sizeof(clean));
+	return strdup(clean);
 }
 
 /* What depends on more than one word. A command may be busy for long without a word. */
@@ -229,17 +242,37 @@ struct words {
 	size_t nr;
 };
 
+static int parse_jobs(struct smoke_run_opts *run, const char *arg, struct diag *diag)
+{
+	uint64_t n = 0;
+	const int r = option_u64("--jobs", arg, 1, JOBS_MAX, &n, diag);
+
+	run->jobs = (unsigned)n;
+	return r;
+}
+
+static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct diag *diag)
+{
+	if (parse_size_bytes(arg, &run->log_limit_bytes) == 0)
+		return 0;
+	diag_set(diag, -EINVAL, "--log-limit '%s' is not a size", arg);
+	diag_remedy(diag, "a number with K, M or G, as in --log-limit 64M");
+	return -EINVAL;
+}
+
 static int take_option(struct smoke_plan *plan, struct words *words, int opt, const char *arg,
 		       struct diag *diag)
 {
-	uint64_t n = 0;
-	int r;
+	struct smoke_run_opts *run = &plan->run;
 
 	switch (opt) {
-	case 'j':
-		r = option_u64("--jobs", arg, 1, JOBS_MAX, &n, diag);
-		plan->run.jobs = (unsigned)n;
-		return r;
+	case 'j': return parse_jobs(run, arg, diag);
+	case OPT_JUNIT: run->report[SMOKE_REPORT_JUNIT] = arg; return 0;
+	case OPT_TAP: run->report[SMOKE_REPORT_TAP] = arg; return 0;
+	case OPT_JSON: run->report[SMOKE_REPORT_JSON] = arg; return 0;
+	case OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
+	case OPT_LOG_DIR: run->log_dir = arg; return 0;
+	case OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
 	default:
 		words->word[words->nr++] = (struct config_smoke_word){.opt = opt, .arg = arg};
 		return 0;
@@ -320,7 +353,7 @@ int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct d
 	struct words words = {.word = calloc((size_t)argc, sizeof(*words.word))};
 	int r;
 
-	*plan = (struct smoke_plan){0};
+	*plan = (struct smoke_plan){.run.log_limit_bytes = DEFAULT_LOG_LIMIT_BYTES};
 	if (!words.word)
 		return diag_set(diag, -ENOMEM, "options");
 	r = parse_options(plan, &words, argc, argv, diag);

@@ -149,6 +149,21 @@ static void test_malformed_utf8_is_replaced(void **state)
 	assert_texts(samples, ARRAY_SIZE(samples));
 }
 
+static void test_strings_become_one_line(void **state)
+{
+	char buf[16];
+
+	(void)state;
+	smoke_text_clean("a\tb\nc\x1b[31md\xe2", buf, sizeof(buf));
+	assert_string_equal(buf, "a b cd" REPLACED);
+	smoke_text_clean("0123456789abc\xe2\x82\xac", buf, sizeof(buf));
+	assert_string_equal(buf, "0123456789abc"); /* no half of a character */
+	smoke_text_clean("0123456789abcdefg", buf, sizeof(buf));
+	assert_string_equal(buf, "0123456789abcde");
+	smoke_text_clean("", buf, sizeof(buf));
+	assert_string_equal(buf, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_sequences_hide_no_line),
 		cmocka_unit_test(test_controls_are_replaced),
 		cmocka_unit_test(test_malformed_utf8_is_replaced),
+		cmocka_unit_test(test_strings_become_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -432,6 +432,9 @@ static void conclude(struct smoke_boot *boot, int wait_status)
 	note_death(boot, wait_status);
 	if (result->times.end_ns == 0)
 		result->times.end_ns = now;
+	/* What was printed just before the end may have been read after it. */
+	if (result->times.end_ns < boot->last_byte_ns)
+		result->times.end_ns = boot->last_byte_ns;
 	result->facts.finding = boot->judge.finding;
 	result->too_dear = boot->judge.too_dear;
 	result->report = clean_report(boot);

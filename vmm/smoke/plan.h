@@ -19,9 +19,20 @@ struct smoke_spec {
 	bool wants_status;  /* the guest runs a command, whose status is to come */
 };
 
-/* What concerns all boots. File names are borrowed; NULL: not wanted, "-": standard output. */
+enum smoke_report {
+	SMOKE_REPORT_JUNIT,
+	SMOKE_REPORT_TAP,
+	SMOKE_REPORT_JSON,
+	SMOKE_REPORT_CHART,
+	SMOKE_REPORTS,
+};
+
+/* What concerns all boots. File names are borrowed; NULL: not wanted. */
 struct smoke_run_opts {
 	unsigned jobs; /* boots side by side; 0: as many as their vCPUs fit the host's CPUs */
+	const char *report[SMOKE_REPORTS]; /* "-": standard output */
+	const char *log_dir;
+	uint64_t log_limit_bytes; /* of each boot's log */
 };
 
 struct smoke_plan {

@@ -69,6 +69,31 @@ static void put_details(FILE *out, const struct smoke_result *result)
 			result->too_dear);
 }
 
+static void put_time(FILE *out, const char *what, int64_t at_ns, int64_t start_ns)
+{
+	if (at_ns == 0)
+		return;
+	fprintf(out, "%s ", what);
+	smoke_text_seconds(out, at_ns - start_ns);
+	fputs(" s, ", out);
+}
+
+static void put_times(FILE *out, const struct smoke_result *result)
+{
+	const struct smoke_times *times = &result->times;
+
+	if (!result->was_started)
+		return;
+	fputs("  ", out);
+	put_time(out, "VMM set up", times->guest_ns, times->start_ns);
+	put_time(out, "first byte", times->first_byte_ns, times->start_ns);
+	put_time(out, "/init", times->init_ns, times->start_ns);
+	put_time(out, "decided", times->decided_ns, times->start_ns);
+	fputs("end ", out);
+	smoke_text_seconds(out, times->end_ns - times->start_ns);
+	fputs(" s\n", out);
+}
+
 void smoke_text_result(FILE *out, const struct smoke_result *result)
 {
 	const bool passed = result->outcome == SMOKE_PASS;
@@ -77,12 +102,8 @@ void smoke_text_result(FILE *out, const struct smoke_result *result)
 	if (!passed)
 		fprintf(out, "%s, exit status %d: ", smoke_outcome_name(result->outcome),
 			result->status);
-	fprintf(out, "%s (", result->why);
-	if (result->was_started)
-		smoke_text_seconds(out, result->times.end_ns - result->times.start_ns);
-	else
-		fputc('0', out);
-	fputs(" s)\n", out);
+	fprintf(out, "%s\n", result->why);
+	put_times(out, result);
 	if (!passed)
 		put_details(out, result);
 }

@@ -8,8 +8,8 @@
 #include "smoke/result.h"
 
 /*
- * One line of how a boot ended; for one that did not pass also the lines around what decided, marked
- * with '>', then registers and exits.
+ * One line of how a boot ended and one of where its time went; for one that did not pass also the lines
+ * around what decided, marked with '>', then registers and exits.
  */
 void smoke_text_result(FILE *out, const struct smoke_result *result);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "device.h"
+#include "smoke/text.h"
 
 void smoke_result_fini(struct smoke_result *result)
 {
@@ -21,6 +22,19 @@ static const struct smoke_rule *first_unmet(const struct smoke_result *result,
 		if (rules->rule[i].kind == kind && result->met_ns[i] == 0)
 			return &rules->rule[i];
 	return NULL;
+}
+
+const char *smoke_result_stage(const struct smoke_result *result)
+{
+	const struct smoke_rules *rules = result->spec ? &result->spec->rules : NULL;
+	const char *stage = result->times.init_ns    ? "/init"
+			    : result->times.guest_ns ? "kernel"
+						     : "set-up";
+
+	for (unsigned i = 0; rules && i < rules->nr; i++)
+		if (rules->rule[i].kind == SMOKE_RULE_PHASE && result->met_ns[i])
+			stage = rules->rule[i].name;
+	return stage;
 }
 
 const struct smoke_rule *smoke_result_awaited(const struct smoke_result *result)
@@ -132,7 +146,8 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 void smoke_result_conclude(struct smoke_result *result, const struct smoke_rule *decided_by,
 			   const char *decided_text)
 {
-	FILE *f = fmemopen(result->why, sizeof(result->why), "w");
+	char why[SMOKE_WHY_MAX] = "";
+	FILE *f = fmemopen(why, sizeof(why), "w");
 
 	result->outcome = smoke_outcome_of(&result->facts);
 	result->status = smoke_outcome_status(result->outcome, result->facts.code);
@@ -140,4 +155,6 @@ void smoke_result_conclude(struct smoke_result *result, const struct smoke_rule 
 		return;
 	put_why(f, result, decided_by, decided_text);
 	fclose(f);
+	/* Patterns and file names are the user's, and a cut at the end may have left half a character. */
+	smoke_text_clean(why, result->why, sizeof(result->why));
 }

@@ -171,3 +171,21 @@ size_t smoke_text_feed(struct smoke_text *text, uint8_t byte, char out[SMOKE_TEX
 		return 0;
 	return text->have ? character(text, byte, out) : ground(text, byte, out);
 }
+
+void smoke_text_clean(const char *s, char *buf, size_t cap)
+{
+	struct smoke_text text = {0};
+	char out[SMOKE_TEXT_OUT_MAX];
+	size_t len = 0, n;
+
+	do {
+		n = *s ? smoke_text_feed(&text, (uint8_t)*s, out) : smoke_text_finish(&text, out);
+		if (n >= cap - len)
+			break;
+		memcpy(buf + len, out, n);
+		if (n > 0 && (out[n - 1] == '\n' || out[n - 1] == '\t'))
+			buf[len + n - 1] = ' ';
+		len += n;
+	} while (*s++);
+	buf[len] = '\0';
+}

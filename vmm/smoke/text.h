@@ -43,4 +43,10 @@ size_t smoke_text_feed(struct smoke_text *text, uint8_t byte, char out[SMOKE_TEX
 /* The stream has ended: what an unfinished character makes. */
 size_t smoke_text_finish(struct smoke_text *text, char out[SMOKE_TEXT_OUT_MAX]);
 
+/*
+ * A whole string as one clean line: '\n' and '\t' become blanks. As many whole characters as cap - 1
+ * bytes hold; buf is NUL-terminated.
+ */
+void smoke_text_clean(const char *s, char *buf, size_t cap);
+
 #endif

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# What smoke boots write for programs: JUnit, TAP, JSON, a chart, logs. Each is read by another program
+# that knows the format, also when the guest or a file's name is hostile.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+. "${0%/*}/smoke.bash"
+need_kvm
+schema=$(realpath "${0%/*}")/junit.xsd
+
+# is FILE FILTER: the jq filter is true of the JSON in FILE.
+is() {
+	jq -e "$2" "$1" >/dev/null || {
+		jq . "$1"
+		fail "not true of $1: $2"
+	}
+}
+
+# xpath FILE EXPRESSION WANTED
+xpath() {
+	same "$2 of $1" "$(xmllint --xpath "string($2)" "$1")" "$3"
+}
+
+# all_reports OPTION...: a run with every report; each is well-formed.
+all_reports() {
+	tollgate smoke --junit junit.xml --tap tap --json json --boot-chart chart.svg --log-dir logs "$@"
+	xmllint --noout --schema "$schema" junit.xml || fail 'the JUnit file does not validate'
+	xmllint --noout chart.svg || fail 'the chart is not well-formed'
+	prove --exec cat tap >proved || true
+	! grep -q 'Parse errors' proved || fail "$(cat proved)"
+	jq -e . json >/dev/null || fail 'the JSON does not parse'
+}
+
+case_every_verdict_is_in_every_report() {
+	cp "$(kernel exits)" one
+	cp "$(kernel exits)" two
+	printf 'BUG: x\n' | speak bug hang
+	all_reports --mem 64M -p exit=0 one nowhere two
+	same 'exit status' "$status" 2
+	xpath junit.xml '/testsuites/@tests' 3
+	xpath junit.xml '/testsuites/testsuite/@errors' 1
+	xpath junit.xml '//testcase[2]/@name' nowhere
+	xpath junit.xml '//testcase[2]/error/@type' 'set-up error'
+	xpath junit.xml 'count(//testcase[1]/*[name() != "system-out"])' 0
+	grep -q 'Failed test: *2$' proved || fail "$(cat proved)"
+	is json '.passed == 2 and .failed == 1 and [.boots[].name] == ["one", "nowhere", "two"]'
+	is json '.boots[0] | .outcome == "pass" and .exit_status == 0 and .exits.total > 0'
+	is json '.boots[0].seconds | .guest > 0 and .first_byte >= .guest and .end >= .first_byte'
+	is json '.boots[1] | .outcome == "set-up error" and .exit_status == 2 and .end == null'
+	all_reports --flat 0x7c00,real bug
+	xpath junit.xml '//failure/@type' 'rejected pattern'
+	xpath junit.xml '//failure/@message' 'BUG: BUG: x'
+	is json '.boots[0].console.lines == [{at: .boots[0].console.lines[0].at, stream: "console", text: "BUG: x", marked: true}]'
+	is json '.boots[0].report | contains("rip")'
+}
+
+case_expectations_and_phases_have_their_times() {
+	printf 'one\ntwo\n' | speak times off
+	all_reports --flat 0x7c00,real -e one --phase-timeout 'p=t.o:60' --expect never times
+	same 'exit status' "$status" 119
+	is json '.boots[0].expected | .[0].pattern == "one" and .[0].met > 0 and .[1].pattern == "never" and .[1].met == null'
+	is json '.boots[0].phases | .[0].name == "p" and .[0].pattern == "t.o" and .[0].met > 0'
+}
+
+case_hostile_words_do_no_harm_in_any_report() {
+	local name=$'<&">\'# \033[31m\377 ]]> name'
+	{
+		printf '</system-out>]]>&lt; <!-- \033]0;x\007\0\001\377\n'
+		printf 'Kernel panic - not syncing: <&"\047> \342\200\256\357\277\277 \\ # "\n'
+	} | speak hostile hang
+	mv hostile "$name"
+	all_reports --flat 0x7c00,real "$name"
+	same 'exit status' "$status" 112
+	for report in junit.xml tap json chart.svg logs/*; do
+		harmless "$report"
+	done
+	harmless "$case_dir/out"
+	xpath junit.xml '//testcase/@name' '<&">'"'"'# '$'\357\277\275'' ]]> name'
+	is json '.boots[0].console.lines[1].text | startswith("Kernel panic - not syncing: <&\"'"'"'>")'
+	grep -qF 'not ok 1 - <&">'"'"'\#' tap || fail "$(cat tap)"
+}
+
+case_logs_are_complete_and_have_both_clocks() {
+	{
+		printf '[    0.500000] first\nplain\n'
+		seq 1 300
+	} | speak talk off
+	tollgate smoke --flat 0x7c00,real --log-dir logs talk
+	same 'exit status' "$status" 0
+	same 'lines' "$(wc -l <logs/talk.log)" 302
+	grep -qE '^ +[0-9]+\.[0-9]{6} +0\.500000 \| \[    0\.500000\] first$' logs/talk.log || fail "$(head -n 3 logs/talk.log)"
+	grep -qE '^ +[0-9]+\.[0-9]{6} +- \| plain$' logs/talk.log || fail "$(head -n 3 logs/talk.log)"
+	same 'the rest' "$(tail -n 300 logs/talk.log | sed 's/.*| //')" "$(seq 1 300)"
+}
+
+case_logs_have_a_limit_but_keep_what_decided() {
+	{
+		seq 1 500
+		printf 'BUG: last\n'
+	} | speak talk hang
+	tollgate smoke --flat 0x7c00,real --log-dir logs --log-limit 2K talk
+	same 'exit status' "$status" 120
+	grep -qE '^\(the limit of this log is reached; [0-9]+ lines left out; of the report:\)$' logs/talk.log || fail 'no word about the limit'
+	grep -q '| BUG: last$' logs/talk.log || fail 'the line that decided is not in the log'
+	[ "$(stat -c %s logs/talk.log)" -lt 8000 ] || fail 'the log is too long'
+}
+
+case_a_log_follows_no_link_and_leaves_no_directory() {
+	echo mine >file
+	mkdir logs
+	ln -s ../file logs/guest-exits.log
+	tollgate smoke -p poweroff --log-dir logs "$(kernel exits)"
+	same 'exit status' "$status" 2
+	same 'the file' "$(cat file)" mine
+	cp "$(kernel exits)" ..k
+	tollgate smoke -p poweroff --log-dir other ./..k
+	same 'exit status' "$status" 0
+	same 'the log' "$(ls -A other)" _.k.log
+}
+
+case_a_report_may_go_to_standard_output() {
+	tollgate smoke --json - -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 0
+	is "$case_dir/out" '.passed == 1'
+	complained '^PASS guest-exits: '
+}
+
+case_reports_that_cannot_be_written_are_told_before_a_boot() {
+	tollgate smoke --junit /nonexistent/x -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 2
+	complained "^tollgate: create '/nonexistent/x': No such file or directory\$"
+	same 'output' "$(cat "$case_dir/out")" ''
+	tollgate smoke --tap /dev/full -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 2
+	complained "^tollgate: write '/dev/full': No space left on device\$"
+}
+
+case_progress_is_shown_on_a_terminal_alone() {
+	TERM=xterm "$PTY" -- "$TOLLGATE" smoke --timeout 2 -p how=loop "$(kernel hang)" >typescript 2>&1 || true
+	grep -qF $'\033[1A\r\033[J' typescript || fail "no progress: $(cat -v typescript)"
+	grep -qE 'guest-hang +1 s  kernel +hang: loop' typescript || fail "no line: $(cat -v typescript)"
+	tollgate smoke --timeout 1 -p how=loop "$(kernel hang)"
+	harmless "$case_dir/out"
+}
+
+run_cases

@@ -1,0 +1,134 @@
+#include "smoke/log.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device.h"
+
+int smoke_log_path(const char *dir, const char *name, char *buf, size_t cap)
+{
+	const int dir_len = snprintf(buf, cap, "%s/", dir);
+	const size_t name_len = strlen(name);
+	char *at;
+
+	if (dir_len < 0 || (size_t)dir_len + name_len + sizeof(".log") > cap)
+		return -ENAMETOOLONG;
+	at = buf + dir_len;
+	for (size_t i = 0; i < name_len; i++) {
+		const unsigned char c = (unsigned char)name[i];
+
+		*at++ = isalnum(c) || strchr("+,-.=_", c) ? (char)c : '_';
+	}
+	if (buf[dir_len] == '.')
+		buf[dir_len] = '_';
+	memcpy(at, ".log", sizeof(".log"));
+	return 0;
+}
+
+int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uint64_t limit_bytes,
+		   struct diag *diag)
+{
+	char path[PATH_MAX];
+	int fd = -1, r = smoke_log_path(dir, name, path, sizeof(path));
+
+	*log = (struct smoke_log){.limit_bytes = limit_bytes};
+	if (r == 0) {
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+		r = fd < 0 ? -errno : 0;
+	}
+	if (r < 0)
+		return diag_set(diag, r, "create the log of boot '%s' in '%s'", name, dir);
+	log->f = fdopen(fd, "w");
+	if (!log->f) {
+		close(fd);
+		return diag_set(diag, -ENOMEM, "log of boot '%s'", name);
+	}
+	setvbuf(log->f, NULL, _IOLBF, 0); /* for those who watch it grow */
+	return 0;
+}
+
+/* The kernel's clock at the head of its line, "[   12.345678]"; false for another line. */
+static bool guest_stamp(const char *text, size_t len, const char **ret, size_t *ret_len)
+{
+	size_t i = 1;
+
+	if (len == 0 || text[0] != '[')
+		return false;
+	while (i < len && text[i] == ' ')
+		i++;
+	*ret = text + i;
+	while (i < len && (isdigit((unsigned char)text[i]) || text[i] == '.'))
+		i++;
+	*ret_len = (size_t)(text + i - *ret);
+	return *ret_len > 0 && i < len && text[i] == ']';
+}
+
+static void put_line(struct smoke_log *log, int64_t ns, const char *tag, const char *text,
+		     size_t len)
+{
+	const char *stamp = "-";
+	size_t stamp_len = 1;
+	int n;
+
+	if (!guest_stamp(text, len, &stamp, &stamp_len)) {
+		stamp = "-";
+		stamp_len = 1;
+	}
+	n = fprintf(log->f, "%5" PRId64 ".%06" PRId64 " %12.*s %s%.*s\n", ns / NS_PER_S,
+		    ns % NS_PER_S / 1000, (int)stamp_len, stamp, tag, (int)len, text);
+	if (n > 0)
+		log->written_bytes += (uint64_t)n;
+}
+
+static const char *const tags[SMOKE_STREAMS] = {
+	[SMOKE_CONSOLE] = "| ",
+	[SMOKE_COMMAND_OUT] = "out| ",
+	[SMOKE_COMMAND_ERR] = "err| ",
+	[SMOKE_INIT_LOG] = "init| ",
+};
+
+void smoke_log_line(struct smoke_log *log, const struct smoke_line *line, int64_t start_ns)
+{
+	if (!log->f)
+		return;
+	log->start_ns = start_ns;
+	if (log->written_bytes + line->len > log->limit_bytes) {
+		log->left_out++;
+		return;
+	}
+	put_line(log, line->at_ns - start_ns, tags[line->stream], line->text, line->len);
+}
+
+static void put_left_out(struct smoke_log *log, const struct smoke_tail *tail)
+{
+	fprintf(log->f,
+		"(the limit of this log is reached; %" PRIu64 " lines left out; of the report:)\n",
+		log->left_out);
+	for (unsigned i = 0; i < tail->nr; i++) {
+		const struct smoke_tail_line *line = smoke_tail_get(tail, i);
+
+		put_line(log, line->at_ns - log->start_ns, tags[line->stream], line->text,
+			 strlen(line->text));
+	}
+}
+
+int smoke_log_close(struct smoke_log *log, const char *name, const struct smoke_tail *tail,
+		    struct diag *diag)
+{
+	int failed;
+
+	if (!log->f)
+		return 0;
+	if (log->left_out)
+		put_left_out(log, tail);
+	failed = ferror(log->f);
+	failed |= fclose(log->f);
+	log->f = NULL;
+	return failed ? diag_set(diag, errno ? -errno : -EIO, "write the log of boot '%s'", name)
+		      : 0;
+}
