@@ -156,12 +156,26 @@ static int add_initrd(struct config *config, const char *arg, struct diag *diag)
 	return 0;
 }
 
+/* The kernel names disks in the order in which they were added. */
+static int add_rootfs(struct config *config, const char *arg, struct diag *diag)
+{
+	int r;
+
+	if (config->initramfs.rootfs)
+		return diag_set(diag, -EINVAL, "--rootfs twice");
+	r = config_disk_add(config, arg, diag);
+	if (r == 0)
+		config->initramfs.rootfs = config->nr_disks;
+	return r;
+}
+
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
 	case 'i': return add_initrd(config, arg, diag);
 	case CONFIG_OPT_BOOT: return parse_boot(config, arg, diag);
 	case CONFIG_OPT_FLAT: return parse_flat(config, arg, diag);
+	case CONFIG_OPT_ROOTFS: return add_rootfs(config, arg, diag);
 	default: return 1;
 	}
 }
@@ -253,7 +267,7 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 	const bool initramfs = config_initramfs_wanted(&config->initramfs);
 	const char *about_kernel = config->nr_initrds                    ? "--initrd"
 				   : config->boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
-				   : initramfs ? "--run, --copy, --overlay or --root"
+				   : initramfs ? "--run, --copy, --overlay, --root or --rootfs"
 					       : NULL;
 
 	if (!config->kernel && about_kernel) {

@@ -106,6 +106,7 @@ enum {
 	CONFIG_OPT_NET,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
+	CONFIG_OPT_ROOTFS,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
 /* clang-format off */
@@ -145,21 +146,23 @@ enum {
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
 /*
- * Options that say what is booted, and how: -i/--initrd, --boot, --flat. Shared by run and smoke, as
+ * Options that say what is booted, and how: -i/--initrd, --boot, --flat, --rootfs. Shared by run and smoke, as
  * those above are.
  */
 /* clang-format off */
 #define CONFIG_KERNEL_LONG                                                                         \
 	{"initrd", required_argument, NULL, 'i'},                                                  \
 	{"boot", required_argument, NULL, CONFIG_OPT_BOOT},                                        \
-	{"flat", required_argument, NULL, CONFIG_OPT_FLAT}
+	{"flat", required_argument, NULL, CONFIG_OPT_FLAT},                                        \
+	{"rootfs", required_argument, NULL, CONFIG_OPT_ROOTFS}
 /* clang-format on */
 #define CONFIG_KERNEL_SHORT "i:"
 #define CONFIG_KERNEL_HELP                                                                         \
 	"  -i, --initrd FILE       initial RAM disk; may be given several times\n"                 \
 	"      --boot MODE         auto, pvh, linux64, bzimage or multiboot (default auto)\n"      \
 	"      --flat ADDR[,MODE]  load KERNEL as it is at ADDR; MODE real or long (default "      \
-	"long)\n"
+	"long)\n"                                                                                  \
+	"      --rootfs FILE[,HOW] a disk, as --disk makes it, that is the root directory\n"
 
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 

@@ -86,7 +86,7 @@ int config_initramfs_option(struct config_initramfs *config, int opt, const char
 
 bool config_initramfs_has_init(const struct config_initramfs *config)
 {
-	return config->run || config->root;
+	return config->run || config->root || config->rootfs;
 }
 
 bool config_initramfs_wanted(const struct config_initramfs *config)
@@ -103,8 +103,14 @@ int config_initramfs_check(const struct config_initramfs *config, struct diag *d
 
 	if (for_init && !config_initramfs_has_init(config)) {
 		diag_set(diag, -EINVAL, "%s without --run", for_init);
-		diag_remedy(diag, "it is for the /init that --run and --root bring; an --initrd "
-				  "has its own");
+		diag_remedy(diag, "it is for the /init that --run, --root and --rootfs bring; an "
+				  "--initrd has its own");
+		return -EINVAL;
+	}
+	if (config->root && config->rootfs) {
+		diag_set(diag, -EINVAL, "--rootfs and --root %s", config->root);
+		diag_remedy(diag,
+			    "these are two root directories; --disk adds a disk that is none");
 		return -EINVAL;
 	}
 	if (config->nr_modules && !config->modules) {
@@ -209,9 +215,13 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 		.max_bytes = machine->mem_bytes,
 	};
 	AUTO_FREE char *files = NULL;
-	char modules[PATH_MAX];
+	char modules[PATH_MAX], rootfs[] = "/dev/vd?";
 	int r = split_copies(config, &opts, &files, diag);
 
+	if (config->rootfs) {
+		rootfs[sizeof(rootfs) - 2] = (char)('a' + config->rootfs - 1);
+		opts.root = rootfs;
+	}
 	memcpy(opts.overlay, config->overlay, sizeof(opts.overlay));
 	memcpy(opts.module, config->module, sizeof(opts.module));
 	if (r == 0 && config->modules && strcmp(config->modules, "auto") == 0) {

@@ -114,13 +114,14 @@ void setup_busybox(const struct conf *conf)
 }
 
 /* Disks whose driver has just been loaded may come a moment later. */
-static void wait_for_device(const char *path)
+static bool wait_for_device(const char *path)
 {
 	const struct timespec wait = {.tv_nsec = 10000000};
 	struct stat st;
 
-	for (unsigned i = 0; i < 500 && stat(path, &st) < 0; i++)
+	for (unsigned i = 0; i < 300 && stat(path, &st) < 0; i++)
 		nanosleep(&wait, NULL);
+	return stat(path, &st) == 0;
 }
 
 static int mount_type(const char *device, const char *type)
@@ -157,7 +158,8 @@ void setup_root(const struct conf *conf)
 	int r;
 
 	mkdir(NEW_ROOT, 0755);
-	wait_for_device(conf->root);
+	if (!wait_for_device(conf->root))
+		fail("no disk %s: does the kernel have its driver (--modules)?", conf->root);
 	r = mount_any(conf->root);
 	if (r < 0)
 		fail("mount %s as the root directory: %s", conf->root, strerror(-r));

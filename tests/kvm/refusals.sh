@@ -253,10 +253,14 @@ case_a_kernel_that_may_not_be_read() {
 
 # Of --run and what goes with it.
 case_commands_in_the_guest() {
-	local k remedy="it is for the /init that --run and --root bring"
+	local k remedy="it is for the /init that --run, --root and --rootfs bring"
 	k=$(kernel hang)
-	refused '--run, --copy, --overlay or --root without a kernel' 'name one' run --run true
-	refused '--run, --copy, --overlay or --root without a kernel' 'name one' run --overlay .
+	refused '--run, --copy, --overlay, --root or --rootfs without a kernel' 'name one' run --run true
+	refused '--run, --copy, --overlay, --root or --rootfs without a kernel' 'name one' run --overlay .
+	: >image
+	refused '--rootfs twice' '' run --rootfs image --rootfs image "$k"
+	refused '--rootfs and --root' 'these are two root directories' run --rootfs image --root /dev/vdb "$k"
+	rm image
 	refused '--run twice' 'one command with both' run --run a --run b "$k"
 	refused "--copy 'file' is not FILE:PATH" 'PATH is absolute' run --copy file "$k"
 	refused "--copy 'file:path' is not FILE:PATH" 'PATH is absolute' run --copy file:path "$k"

@@ -14,6 +14,7 @@
 
 enum { IMAGE_BYTES = 0x1000, MAGIC = 0x202, VERSION = 0x20e };
 
+static const uint8_t magic[] = {'H', 'd', 'r', 'S'};
 static char found[KERNEL_VERSION_MAX];
 
 /* In memory of its own, so that a sanitizer sees a read past its end. */
@@ -34,7 +35,7 @@ static bool find_bzimage(const char *text, size_t text_len, uint16_t at, size_t 
 {
 	uint8_t image[IMAGE_BYTES] = {0};
 
-	memcpy(image + MAGIC, "HdrS", 4);
+	memcpy(image + MAGIC, magic, sizeof(magic));
 	image[VERSION] = (uint8_t)at;
 	image[VERSION + 1] = (uint8_t)(at >> 8);
 	memcpy(image + at + 0x200, text, text_len);
@@ -63,7 +64,7 @@ static void a_header_may_lie(void **state)
 	assert_string_equal(found, "6.12");
 	assert_false(find_bzimage("../../x", 8, 0x600, IMAGE_BYTES));
 	assert_false(find_bzimage("", 1, 0x600, IMAGE_BYTES));
-	memcpy(image + MAGIC, "HdrS", 4);
+	memcpy(image + MAGIC, magic, sizeof(magic));
 	image[VERSION] = image[VERSION + 1] = 0xff;
 	assert_false(find(image, sizeof(image)));
 	assert_false(find(image, 0x20f)); /* the header itself is cut */

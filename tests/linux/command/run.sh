@@ -55,8 +55,7 @@ case_everything() {
 	head -n 7 "$out" >/tmp/got
 	cmp -s /tmp/got /tmp/wanted || fail "stdout: $(cat "$out")"
 	for module in virtio virtio_ring virtio_mmio virtio_blk virtio_net loop; do
-		grep -q "^CONFIG_$(echo "$module" | tr '[:lower:]' '[:upper:]')=y" "/boot/config-$kernel" && continue
-		[ "$module" != loop ] || grep -q '^CONFIG_BLK_DEV_LOOP=m' "/boot/config-$kernel" || continue
+		grep -q "/$module\.ko$" "$modules/modules.builtin" && continue
 		tail -n 1 "$out" | grep -qw "$module" || fail "module $module is not loaded"
 	done
 	says "$err" 'words for stderr'
@@ -100,6 +99,33 @@ case_not_found() {
 	says "$err" "tollgate-init: cannot execute 'nonexistent program': No such file or directory"
 }
 
+# Its root directory is a disk's, which it may write to.
+case_root_directory_of_a_disk() {
+	cp root.img /tmp/written.img
+	run 5 --modules "$modules" --rootfs /tmp/written.img --run '
+		/bin/busybox cat /marker
+		/bin/busybox awk "\$2 == \"/\" { print \$1, \$3 }" /proc/mounts
+		echo written >/new
+		exit 5'
+	same stdout "$(cat "$out")" "$(printf 'on the disk\n/dev/vda ext4')"
+	run 0 --modules "$modules" --rootfs /tmp/written.img,ro --run '
+		/bin/busybox cat /new
+		echo again 2>/dev/null >/new || echo read-only'
+	same stdout "$(cat "$out")" "$(printf 'written\nread-only')"
+	rm /tmp/written.img
+}
+
+case_init_of_a_disk() {
+	run 0 --modules "$modules" --disk root.img,cow --root /dev/vda
+	tr -d '\r' <"$out" | grep -qx 'its own init, on the disk, 1' || fail 'its own init does not run'
+	says "$err" 'tollgate: power off (ACPI S5), exit status 0'
+}
+
+case_no_disk() {
+	run 125 --root /dev/vda --run true
+	says "$err" 'tollgate-init: no disk /dev/vda: does the kernel have its driver (--modules)?'
+}
+
 # Without a shell, words are split here.
 case_without_a_shell() {
 	run 0 --busybox=none --copy /bin/busybox:/busybox --run '/busybox echo  two   words'
@@ -111,7 +137,8 @@ case_not_executable() {
 	says "$err" "tollgate-init: cannot execute '/payload': Permission denied"
 }
 
-[ $# != 0 ] || set -- everything success output killed_by_a_signal left_behind not_found without_a_shell not_executable
+[ $# != 0 ] || set -- everything success output killed_by_a_signal left_behind not_found without_a_shell \
+	not_executable root_directory_of_a_disk init_of_a_disk no_disk
 for name; do
 	case_failed=0
 	start=$(date +%s)
