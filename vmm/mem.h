@@ -1,7 +1,9 @@
 /*
  * mem.h - guest RAM: the only place where a guest physical address becomes a pointer.
  *
- * RAM is one memfd, mapped once; guest physical RAM regions are slices of it, in address order.
+ * RAM is one private anonymous mapping, and guest physical RAM regions are slices of it, in address
+ * order. It begins at a multiple of 2 MiB: a slice whose guest address and whose predecessors'
+ * lengths are such multiples too can be mapped by huge pages on both sides.
  */
 #ifndef VMM_MEM_H
 #define VMM_MEM_H
@@ -22,13 +24,12 @@ struct guest_region {
 struct guest_mem {
 	struct guest_region region[GUEST_MEM_REGIONS_MAX];
 	unsigned nr_regions;
-	int fd;         /* the memfd; -1 when not open */
 	void *base;     /* the whole mapping */
 	uint64_t bytes; /* its length */
 };
 
 struct guest_mem_opts {
-	bool hugepages; /* MFD_HUGETLB */
+	bool hugepages; /* of hugetlbfs's reserve; else the host's transparent ones where it can */
 	bool prealloc;  /* every page is touched before the guest runs */
 };
 

@@ -399,7 +399,7 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	memset(vm, 0, sizeof(*vm));
-	vm->kvm.fd = vm->kvm.vm_fd = vm->mem.fd = -1;
+	vm->kvm.fd = vm->kvm.vm_fd = -1;
 	vm->time_exits = opts->time_exits;
 	vm->power.end = power_end;
 	pthread_mutex_init(&vm->end_lock, NULL);

@@ -95,8 +95,10 @@ case_memory_behind_the_hole_is_memory_of_its_own() {
 touched_kb() {
 	start run "$@" "$(kernel hang)"
 	wait_for_output 'hang: hlt'
-	# smaps walks the pages; the counters of /proc/PID/status lag behind by some dozens a CPU.
-	awk '/^[0-9a-f]+-/ { ram = /memfd:guest-ram/ } /^Rss:/ && ram { n += $2 } END { print n + 0 }' \
+	# smaps walks the pages; the counters of /proc/PID/status lag behind by some dozens a CPU. Guest
+	# memory is the one mapping of its size.
+	awk '/^Size:/ { ram = $2 == 262144 } /^Rss:/ && ram { n += $2; seen++ }
+		END { if (seen == 1) print n; else print "mapping not found" }' \
 		"/proc/$pid/smaps" >touched
 	kill -s TERM "$pid"
 	finish

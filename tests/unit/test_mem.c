@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -82,6 +83,33 @@ static void ram_that_cannot_be_had_is_an_error_with_the_size_in_it(void **state)
 	guest_mem_fini(&m);
 }
 
+/* Else no huge page of the host's could back one of the guest's. */
+static void ram_lies_at_a_multiple_of_2_mib_and_starts_zeroed(void **state)
+{
+	uint64_t word = 1;
+
+	(void)state;
+	assert_int_equal((uintptr_t)mem.base % (2 * MIB), 0);
+	assert_int_equal(guest_mem_read(&mem, HIGH, &word, 8), 0);
+	assert_int_equal(word, 0);
+}
+
+static void preallocated_ram_is_resident_before_it_is_touched(void **state)
+{
+	const struct guest_region region = {.gpa = 0, .len = 4 * MIB};
+	unsigned char resident[1024];
+	struct guest_mem m;
+
+	(void)state;
+	assert_int_equal(
+		guest_mem_init(&m, &region, 1, &(struct guest_mem_opts){.prealloc = true}, NULL),
+		0);
+	assert_int_equal(mincore(m.base, 4 * MIB, resident), 0);
+	for (unsigned i = 0; i < 1024; i++)
+		assert_true(resident[i] & 1);
+	guest_mem_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -89,6 +117,8 @@ int main(void)
 		cmocka_unit_test(lengths_that_wrap_find_nothing),
 		cmocka_unit_test(copies_go_whole_or_not_at_all),
 		cmocka_unit_test(ram_that_cannot_be_had_is_an_error_with_the_size_in_it),
+		cmocka_unit_test(ram_lies_at_a_multiple_of_2_mib_and_starts_zeroed),
+		cmocka_unit_test(preallocated_ram_is_resident_before_it_is_touched),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
