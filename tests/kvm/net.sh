@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# The network device on the real KVM, driven by guest/net: a user network, and tap interfaces in network
+# namespaces that the test makes. Nothing is sent to any other address.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+host_ip=192.168.77.1
+guest_words='ip=0xc0a84d02 peer=0xc0a84d01' # .2 and .1
+
+# in_namespace COMMAND...: with a network of its own, as its root; then it may make interfaces there.
+in_namespace() {
+	local namespaces=(--net)
+	[ "$(id -u)" = 0 ] || namespaces+=(--map-root-user)
+	unshare "${namespaces[@]}" -- "$@"
+}
+
+need_tap() {
+	in_namespace ip tuntap add tg0 mode tap 2>"$case_dir/why" && return
+	skip "no tap interface in a namespace: $(head -c 200 "$case_dir/why")"
+	return 1
+}
+
+# passed N [ARGUMENT...]: that many checks of the kernel, none failed.
+passed() {
+	ended 0 'exit code 0 (exit port)'
+	! grep 'FAIL ' "$case_dir/out" || fail 'a check of the kernel failed'
+	printed "^$1 passed, 0 failed\$"
+}
+
+# tap SETUP ARGUMENT...: runs the kernel with these arguments where the shell command SETUP has prepared a
+# network.
+tap() {
+	local setup=$1
+	shift
+	status=0 ran="tollgate $*"
+	in_namespace bash -euc "$setup; exec timeout -k 10 $limit_s \"\$@\"" _ "$TOLLGATE" run "$@" \
+		>"$case_dir/out" 2>"$case_dir/err" || status=$?
+}
+
+up="ip addr add $host_ip/24 dev tg0; ip link set tg0 up"
+
+case_a_user_network() {
+	tollgate run --net user --stats=json:stats "$(kernel net)"
+	passed 12
+	holds stats '.virtio[0] | .device == "net0" and .type == "network" and .resets_needed == 1'
+}
+
+case_a_user_network_with_an_exit_for_everything() {
+	tollgate run --net user --no-ioeventfd --no-irqfd --no-shadow --no-coalesce "$(kernel net)"
+	passed 12
+}
+
+case_a_restricted_network_still_has_its_gateway() {
+	tollgate run --net user,restrict "$(kernel net)"
+	passed 12
+}
+
+case_the_mac_address_is_the_one_given() {
+	tollgate run --net user,mac=03:00:00:00:00:01 "$(kernel net)"
+	same status "$status" 2
+	tollgate run --net user,mac=52:54:00:12:34:56 "$(kernel net)"
+	passed 12
+}
+
+case_a_tap_interface() {
+	need_tap || return 0
+	tap "ip tuntap add tg0 mode tap; $up" --net tap,ifname=tg0 -p "$guest_words mtu=1500 offloads" "$(kernel net)"
+	passed 13
+}
+
+case_a_tap_interface_with_a_long_mtu() {
+	need_tap || return 0
+	tap "ip tuntap add tg0 mode tap; ip link set tg0 mtu 9000; $up" \
+		--net tap,ifname=tg0 -p "$guest_words mtu=9000 offloads" "$(kernel net)"
+	passed 13
+}
+
+# One queue of it; the guest has no driver for more. And several, of which it uses one.
+case_a_tap_interface_of_many_queues() {
+	need_tap || return 0
+	local queues
+	for queues in 1 4; do
+		tap "ip tuntap add tg0 mode tap multi_queue; $up" \
+			--net "tap,ifname=tg0,queues=$queues" -p "$guest_words mtu=1500 offloads" "$(kernel net)"
+		passed 13
+	done
+}
+
+# The interface is ours and there when the guest runs; it is gone afterwards.
+case_a_tap_interface_that_is_made() {
+	need_tap || return 0
+	in_namespace bash -eu -s "$TOLLGATE" "$(kernel hang)" <<'S' >"$case_dir/log.made" 2>&1 || { cat "$case_dir/log.made"; fail 'see above'; }
+		"$1" run --net tap,ifname=mine --net tap "$2" &
+		until ip link show mine 2>/dev/null | grep -q '[<,]UP[,>]'; do kill -0 $!; done
+		until ip link show tap0 2>/dev/null | grep -q '[<,]UP[,>]'; do kill -0 $!; done
+		kill $!
+		wait $! || [ $? = 116 ]
+		! ip link show mine
+		! ip link show tap0
+S
+}
+
+case_what_is_no_tap_interface_is_refused() {
+	need_tap || return 0
+	tap : --net tap,ifname=lo
+	same status "$status" 2
+	complained '^tollgate: tap interface lo: it is none, or not made for 1 queue$' '^  remedy: '
+	tap 'ip tuntap add tg0 mode tap' --net tap,ifname=tg0,queues=2
+	same status "$status" 2
+	complained '^tollgate: tap interface tg0: .*2 queues$' '^  remedy: ip tuntap add dev tg0 mode tap multi_queue'
+	tap 'ip tuntap add tg0 mode tun' --net tap,ifname=tg0
+	same status "$status" 2
+	complained '^tollgate: tap interface tg0: '
+}
+
+case_a_tap_interface_in_use_is_refused() {
+	need_tap || return 0
+	in_namespace bash -eu -s "$TOLLGATE" "$(kernel hang)" <<'S' >"$case_dir/log.busy" 2>&1 || { cat "$case_dir/log.busy"; fail 'see above'; }
+		ip tuntap add tg0 mode tap
+		"$1" run --net tap,ifname=tg0 "$2" &
+		# It has a carrier while a program holds it.
+		ip link set tg0 up
+		until grep -qx 1 /sys/class/net/tg0/carrier || ip link show tg0 | grep -q LOWER_UP; do kill -0 $!; done
+		said=$("$1" run --net tap,ifname=tg0 2>&1) && exit 1
+		kill $!
+		wait $! || [ $? = 116 ]
+		[ "$said" = 'tollgate: tap interface tg0: Device or resource busy
+  remedy: another program has it' ] || { echo "$said"; exit 1; }
+S
+}
+
+case_a_port_that_is_taken_is_refused() {
+	start run --net user,hostfwd=tcp:127.0.0.1:0-:80 "$(kernel hang)"
+	finish
+	same status "$status" 2
+	complained "is no forward"
+	in_namespace bash -eu -s "$TOLLGATE" "$(kernel hang)" <<'S' >"$case_dir/log.port" 2>&1 || { cat "$case_dir/log.port"; fail 'see above'; }
+		ip link set lo up
+		"$1" run --net user,hostfwd=tcp::8080-:80 "$2" &
+		until ss -Hltn 'sport = 8080' | grep -q .; do kill -0 $!; done
+		said=$("$1" run --net user,hostfwd=tcp::8080-:80 2>&1) && exit 1
+		kill $!
+		wait $! || [ $? = 116 ]
+		[ "$said" = 'tollgate: forward TCP port 8080 of 127.0.0.1: Address already in use
+  remedy: another program has it; take another port in hostfwd=' ] || { echo "$said"; exit 1; }
+S
+}
+
+run_cases
