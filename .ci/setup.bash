@@ -21,7 +21,7 @@ as_root() {
 }
 
 # What a build of tollgate itself needs.
-build_packages='gcc libc6-dev meson ninja-build pkg-config libfdt-dev libjson-c-dev libpcre2-dev
+build_packages='gcc libc6-dev meson ninja-build pkg-config libfdt-dev libjson-c-dev libpcre2-dev libyaml-dev
 	zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libzydis-dev libslirp-dev liburing-dev
 	libkmod-dev musl-tools'
 

@@ -9,6 +9,7 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
+#include "config_smoke_matrix.h"
 #include "smoke/child.h"
 #include "smoke/text.h"
 
@@ -21,6 +22,7 @@ enum { JOBS_MAX = 1000, NAME_BYTES_MAX = 512 };
 
 const char config_smoke_help[] =
 	"usage: tollgate smoke [OPTIONS] [KERNEL...]\n"
+	"       tollgate smoke --config FILE [OPTIONS] [KERNEL...]\n"
 	"\n"
 	"Boots each KERNEL, or the built-in test kernel, and judges it: by what it prints, by how "
 	"it\n"
@@ -37,6 +39,7 @@ const char config_smoke_help[] =
 	"      --phase-timeout NAME=REGEX:SECONDS\n"
 	"                          REGEX must be seen so soon after the phase before\n"
 	"      --grace SECONDS     at most so long for the rest of a panic (default 2)\n"
+	"      --config FILE       boots that a YAML file lists, as a matrix (docs/smoke.md)\n"
 	"      --junit FILE        write a report: JUnit XML; - for standard output\n"
 	"      --tap FILE          the same as TAP\n"
 	"      --json FILE         the same as JSON, with all there is\n"
@@ -59,12 +62,13 @@ enum {
 	OPT_STALL,
 	OPT_PHASE_TIMEOUT,
 	OPT_GRACE,
-	OPT_JUNIT,
+	OPT_JUNIT, /* from here to OPT_LOG_LIMIT the run's */
 	OPT_TAP,
 	OPT_JSON,
 	OPT_BOOT_CHART,
 	OPT_LOG_DIR,
 	OPT_LOG_LIMIT,
+	OPT_CONFIG,
 };
 
 static const struct option options[] = {
@@ -86,6 +90,7 @@ static const struct option options[] = {
 	{"boot-chart", required_argument, NULL, OPT_BOOT_CHART},
 	{"log-dir", required_argument, NULL, OPT_LOG_DIR},
 	{"log-limit", required_argument, NULL, OPT_LOG_LIMIT},
+	{"config", required_argument, NULL, OPT_CONFIG},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -200,8 +205,8 @@ static void settle(struct smoke_spec *spec)
 		spec->stall_ns = spec->wants_status ? 0 : DEFAULT_STALL_NS;
 }
 
-int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_word *word,
-		      size_t nr, struct smoke_spec *ret, struct diag *diag)
+int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_words *words,
+		      struct smoke_spec *ret, struct diag *diag)
 {
 	struct builder b = {.spec = ret};
 	int r = 0;
@@ -217,8 +222,8 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 	config_init(&ret->config);
 	smoke_child_connect(&ret->config);
 	ret->config.kernel = kernel;
-	for (size_t i = 0; r == 0 && i < nr; i++)
-		r = take_word(&b, &word[i], diag);
+	for (size_t i = 0; r == 0 && i < words->nr; i++)
+		r = take_word(&b, &words->word[i], diag);
 	if (r == 0)
 		r = config_check_kernel(&ret->config, diag);
 	if (r == 0)
@@ -236,11 +241,45 @@ void config_smoke_spec_fini(struct smoke_spec *spec)
 	spec->name = NULL;
 }
 
-/* The command line's options that concern every boot, in their order. */
-struct words {
-	struct config_smoke_word *word; /* argc are room enough */
-	size_t nr;
-};
+int config_smoke_words_add(struct config_smoke_words *words, int opt, const char *arg)
+{
+	if (words->nr == words->room) {
+		const size_t room = words->room ? 2 * words->room : 16;
+		void *more = reallocarray(words->word, room, sizeof(*words->word));
+
+		if (!more)
+			return -ENOMEM;
+		words->word = more;
+		words->room = room;
+	}
+	words->word[words->nr++] = (struct config_smoke_word){.opt = opt, .arg = arg};
+	return 0;
+}
+
+int config_smoke_words_append(struct config_smoke_words *words,
+			      const struct config_smoke_words *more)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < more->nr; i++)
+		r = config_smoke_words_add(words, more->word[i].opt, more->word[i].arg);
+	return r;
+}
+
+void config_smoke_words_fini(struct config_smoke_words *words)
+{
+	free(words->word);
+	*words = (struct config_smoke_words){0};
+}
+
+const struct option *config_smoke_option(const char *name)
+{
+	for (const struct option *option = options; option->name; option++)
+		if (strcmp(option->name, name) == 0 && option->val != 'h' &&
+		    option->val != OPT_CONFIG)
+			return option;
+	return NULL;
+}
 
 static int parse_jobs(struct smoke_run_opts *run, const char *arg, struct diag *diag)
 {
@@ -260,11 +299,13 @@ static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct d
 	return -EINVAL;
 }
 
-static int take_option(struct smoke_plan *plan, struct words *words, int opt, const char *arg,
-		       struct diag *diag)
+bool config_smoke_is_of_run(int opt)
 {
-	struct smoke_run_opts *run = &plan->run;
+	return opt == 'j' || (opt >= OPT_JUNIT && opt <= OPT_LOG_LIMIT);
+}
 
+int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg, struct diag *diag)
+{
 	switch (opt) {
 	case 'j': return parse_jobs(run, arg, diag);
 	case OPT_JUNIT: run->report[SMOKE_REPORT_JUNIT] = arg; return 0;
@@ -273,14 +314,30 @@ static int take_option(struct smoke_plan *plan, struct words *words, int opt, co
 	case OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
 	case OPT_LOG_DIR: run->log_dir = arg; return 0;
 	case OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
-	default:
-		words->word[words->nr++] = (struct config_smoke_word){.opt = opt, .arg = arg};
-		return 0;
+	default: return 0;
 	}
 }
 
-static int parse_options(struct smoke_plan *plan, struct words *words, int argc, char *argv[],
-			 struct diag *diag)
+/* What the command line says. */
+struct command_line {
+	struct config_smoke_words boot, run; /* options of each boot, and of the run */
+	const char *config;
+};
+
+static int take_option(struct command_line *line, int opt, const char *arg, struct diag *diag)
+{
+	int r;
+
+	if (opt == OPT_CONFIG) {
+		line->config = arg;
+		return 0;
+	}
+	r = config_smoke_words_add(config_smoke_is_of_run(opt) ? &line->run : &line->boot, opt,
+				   arg);
+	return r < 0 ? diag_set(diag, r, "options") : 0;
+}
+
+static int parse_options(struct command_line *line, int argc, char *argv[], struct diag *diag)
 {
 	int opt, r = 0;
 
@@ -293,12 +350,12 @@ static int parse_options(struct smoke_plan *plan, struct words *words, int argc,
 			return 1;
 		if (opt == '?' || opt == ':')
 			return cmd_bad_option(argv, opt, diag);
-		r = take_option(plan, words, opt, optarg, diag);
+		r = take_option(line, opt, optarg, diag);
 	}
 	return r;
 }
 
-static const char *base_name(const char *path)
+const char *config_smoke_base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -309,9 +366,10 @@ static const char *base_name(const char *path)
 static const char *kernel_name(char *const *kernel, unsigned nr, unsigned i)
 {
 	for (unsigned k = 0; k < nr; k++)
-		if (k != i && strcmp(base_name(kernel[k]), base_name(kernel[i])) == 0)
+		if (k != i && strcmp(config_smoke_base_name(kernel[k]),
+				     config_smoke_base_name(kernel[i])) == 0)
 			return kernel[i];
-	return base_name(kernel[i]);
+	return config_smoke_base_name(kernel[i]);
 }
 
 static int check_different(char *const *kernel, unsigned nr, struct diag *diag)
@@ -327,8 +385,8 @@ static int check_different(char *const *kernel, unsigned nr, struct diag *diag)
 	return 0;
 }
 
-static int add_specs(struct smoke_plan *plan, const struct words *words, char *const *kernel,
-		     unsigned nr, struct diag *diag)
+static int add_specs(struct smoke_plan *plan, const struct config_smoke_words *words,
+		     char *const *kernel, unsigned nr, struct diag *diag)
 {
 	const unsigned boots = nr ? nr : 1;
 	int r = check_different(kernel, nr, diag);
@@ -340,26 +398,38 @@ static int add_specs(struct smoke_plan *plan, const struct words *words, char *c
 		return diag_set(diag, -ENOMEM, "%u boots", boots);
 	for (unsigned i = 0; r == 0 && i < boots; i++) {
 		r = config_smoke_spec(nr ? kernel_name(kernel, nr, i) : "self-test",
-				      nr ? kernel[i] : NULL, words->word, words->nr, &plan->spec[i],
-				      diag);
+				      nr ? kernel[i] : NULL, words, &plan->spec[i], diag);
 		if (r == 0)
 			plan->nr++;
 	}
 	return r;
 }
 
+/* The run's own options of the command line come last, so that they win over the file's. */
+static int make_plan(struct smoke_plan *plan, const struct command_line *line, char *const *kernel,
+		     unsigned nr, struct diag *diag)
+{
+	int r = line->config
+			? config_smoke_matrix(plan, line->config, &line->boot, kernel, nr, diag)
+			: add_specs(plan, &line->boot, kernel, nr, diag);
+
+	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
+		r = config_smoke_run_option(&plan->run, line->run.word[i].opt,
+					    line->run.word[i].arg, diag);
+	return r;
+}
+
 int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag)
 {
-	struct words words = {.word = calloc((size_t)argc, sizeof(*words.word))};
+	struct command_line line = {0};
 	int r;
 
 	*plan = (struct smoke_plan){.run.log_limit_bytes = DEFAULT_LOG_LIMIT_BYTES};
-	if (!words.word)
-		return diag_set(diag, -ENOMEM, "options");
-	r = parse_options(plan, &words, argc, argv, diag);
+	r = parse_options(&line, argc, argv, diag);
 	if (r == 0)
-		r = add_specs(plan, &words, argv + optind, (unsigned)(argc - optind), diag);
-	free(words.word);
+		r = make_plan(plan, &line, argv + optind, (unsigned)(argc - optind), diag);
+	config_smoke_words_fini(&line.boot);
+	config_smoke_words_fini(&line.run);
 	if (r != 0)
 		config_smoke_fini(plan);
 	return r;
@@ -370,5 +440,6 @@ void config_smoke_fini(struct smoke_plan *plan)
 	for (unsigned i = 0; i < plan->nr; i++)
 		config_smoke_spec_fini(&plan->spec[i]);
 	free(plan->spec);
+	config_smoke_matrix_fini(plan->matrix);
 	*plan = (struct smoke_plan){0};
 }

@@ -8,6 +8,7 @@
 #define VMM_CONFIG_SMOKE_H
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/diag.h"
@@ -19,9 +20,37 @@ struct config_smoke_word {
 	const char *arg;
 };
 
-/* The boot of kernel (NULL: the built-in test kernel) with these words. -errno with diag. */
-int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_word *word,
-		      size_t nr, struct smoke_spec *ret, struct diag *diag);
+/* Zeroed is empty. */
+struct config_smoke_words {
+	struct config_smoke_word *word;
+	size_t nr, room;
+};
+
+/* 0 or -ENOMEM. */
+int config_smoke_words_add(struct config_smoke_words *words, int opt, const char *arg);
+int config_smoke_words_append(struct config_smoke_words *words,
+			      const struct config_smoke_words *more);
+void config_smoke_words_fini(struct config_smoke_words *words);
+
+/* The option of that name, without dashes, that a file may have too; NULL when there is none. */
+const struct option *config_smoke_option(const char *name);
+
+/* Whether an option is the run's, not each boot's. */
+bool config_smoke_is_of_run(int opt);
+
+/* Takes one of those. -EINVAL with diag. */
+int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg,
+			    struct diag *diag);
+
+/* A path behind its last slash. */
+const char *config_smoke_base_name(const char *path);
+
+/*
+ * The boot of kernel (NULL: the built-in test kernel) with these words. *ret must stay where it is.
+ * -errno with diag.
+ */
+int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_words *words,
+		      struct smoke_spec *ret, struct diag *diag);
 void config_smoke_spec_fini(struct smoke_spec *spec); /* takes a zeroed one too */
 
 /*

@@ -245,4 +245,32 @@ case_two_kernels_of_one_name_are_told_apart() {
 	printed '^PASS a/k: ' '^PASS b/k: '
 }
 
+case_a_matrix_file_lists_boots() {
+	cp "$(kernel exits)" one
+	cp "$(kernel exits)" two
+	cat >matrix.yaml <<-'END'
+		mem: 64M
+		boots:
+		  - matrix:
+		      kernel: [one, two]
+		      cpus: [1, 2]
+		      end:
+		        - {name: off, append: poweroff}
+		        - {name: three, append: exit=3}
+		  - name: stops
+		    kernel: one
+		    append: poweroff
+		    expect: ["exits: ", power off]
+	END
+	tollgate smoke --config matrix.yaml -j 8
+	same 'exit status' "$status" 3
+	same 'boots' "$(grep -oE '^(PASS|FAIL) [^:]*' "$case_dir/out" | sort | tr '\n' ' ')" "$(
+		for k in one two; do
+			for c in 1 2; do
+				printf 'PASS %s/cpus=%s/off\nFAIL %s/cpus=%s/three\n' $k $c $k $c
+			done
+		done | sort -k1,1r -k2 | cat - <(echo 'PASS stops') | sort | tr '\n' ' '
+	)"
+}
+
 run_cases

@@ -39,6 +39,7 @@ struct smoke_plan {
 	struct smoke_run_opts run;
 	struct smoke_spec *spec; /* nr of them */
 	unsigned nr;
+	void *matrix; /* the file that strings of the above are in, or NULL */
 };
 
 #endif

@@ -1,0 +1,287 @@
+/* From a command line and a matrix file to boots: names, words, and what is refused where. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/checked.h"
+#include "config_smoke.h"
+#include "device.h"
+
+enum { ARGS_MAX = 16 };
+
+struct rig {
+	struct smoke_plan plan;
+	struct diag diag;
+	char path[32];
+	char *argv[ARGS_MAX];
+	int argc;
+};
+
+static int setup(void **state)
+{
+	static struct rig rig;
+
+	rig = (struct rig){.path = "/tmp/test_config_XXXXXX", .argc = 1};
+	rig.argv[0] = strdup("smoke");
+	close(mkstemp(rig.path));
+	*state = &rig;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	config_smoke_fini(&rig->plan);
+	for (int i = 0; i < rig->argc; i++)
+		free(rig->argv[i]);
+	unlink(rig->path);
+	return 0;
+}
+
+static void arg(struct rig *rig, const char *word)
+{
+	assert_true(rig->argc < ARGS_MAX - 1);
+	rig->argv[rig->argc++] = strdup(word);
+}
+
+static void file(struct rig *rig, const char *text)
+{
+	FILE *f = fopen(rig->path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int parse(struct rig *rig)
+{
+	config_smoke_fini(&rig->plan);
+	rig->diag = (struct diag){0};
+	return config_parse_smoke(&rig->plan, rig->argc, rig->argv, &rig->diag);
+}
+
+static void assert_names(struct rig *rig, const char *const *names, unsigned nr)
+{
+	if (parse(rig) < 0)
+		fail_msg("%s", rig->diag.what);
+	assert_int_equal(rig->plan.nr, nr);
+	for (unsigned i = 0; i < nr; i++)
+		assert_string_equal(rig->plan.spec[i].name, names[i]);
+}
+
+/* The file, and behind ": " what is wrong. */
+static void assert_refused(struct rig *rig, const char *text, const char *what)
+{
+	file(rig, text);
+	assert_int_equal(parse(rig), -EINVAL);
+	assert_int_equal(rig->plan.nr, 0);
+	if (strncmp(rig->diag.what, rig->path, strlen(rig->path)) != 0 ||
+	    strcmp(rig->diag.what + strlen(rig->path), what) != 0)
+		fail_msg("'%s', not '%s'", rig->diag.what + strlen(rig->path), what);
+}
+
+static void test_kernels_have_names(void **state)
+{
+	static const char *const none[] = {"self-test"};
+	static const char *const two[] = {"a", "b"};
+	static const char *const three[] = {"x/a", "b", "y/a"};
+	struct rig *rig = *state;
+
+	assert_names(rig, none, 1);
+	arg(rig, "x/a");
+	arg(rig, "b");
+	assert_names(rig, two, 2);
+	arg(rig, "y/a");
+	assert_names(rig, three, 3);
+	arg(rig, "b");
+	assert_int_equal(parse(rig), -EINVAL);
+	assert_string_equal(rig->diag.what, "'b' is given twice");
+}
+
+static void test_words_make_the_boot(void **state)
+{
+	static const char *const words[] = {
+		"-e",   "one", "--timeout=1.5", "--phase-timeout", "p=a=b:c:2", "-m1G", "--run",
+		"true", "k",
+	};
+	struct rig *rig = *state;
+	const struct smoke_spec *spec;
+	const struct smoke_rule *phase;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		arg(rig, words[i]);
+	assert_int_equal(parse(rig), 0);
+	spec = &rig->plan.spec[0];
+	assert_int_equal(spec->timeout_ns, 3 * NS_PER_S / 2);
+	assert_int_equal(spec->stall_ns, 0); /* a command may be silent */
+	assert_true(spec->wants_status);
+	assert_int_equal(spec->config.machine.mem_bytes, 1 << 30);
+	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 0)->pattern, "one");
+	phase = smoke_rules_get(&spec->rules, SMOKE_RULE_PHASE, 0);
+	assert_string_equal(phase->name, "p");
+	assert_string_equal(phase->pattern, "a=b:c");
+	assert_int_equal(phase->limit_ns, 2 * NS_PER_S);
+	assert_non_null(smoke_rules_get(&spec->rules, SMOKE_RULE_PANIC, 0));
+}
+
+static void test_bad_words_are_refused(void **state)
+{
+	static const struct {
+		const char *word, *what;
+	} bad[] = {
+		{"--timeout=x", "--timeout 'x' is not a number of seconds"},
+		{"--stall=-1", "--stall '-1' is not a number of seconds"},
+		{"--phase-timeout=x:1", "--phase-timeout 'x:1' is not NAME=REGEX:SECONDS"},
+		{"--phase-timeout=a=x:0",
+		 "--phase-timeout 'a=x:0': '0' is not a number of seconds above 0"},
+		{"--expect=(",
+		 "--expect '(' is no regular expression: at 1, missing closing parenthesis"},
+		{"--reject=x*", "--reject 'x*' matches an empty line, and so any"},
+		{"--jobs=0", "--jobs '0' is not a number from 1 to 1000"},
+		{"--log-limit=x", "--log-limit 'x' is not a size"},
+		{"--initrd=x", "--initrd without a kernel"},
+	};
+	struct rig *rig = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		arg(rig, bad[i].word);
+		assert_int_equal(parse(rig), -EINVAL);
+		assert_string_equal(rig->diag.what, bad[i].what);
+		free(rig->argv[--rig->argc]);
+	}
+}
+
+static void test_a_matrix_is_multiplied(void **state)
+{
+	static const char *const names[] = {
+		"disk/a/cpus=1/quiet", "disk/a/cpus=1/loud",  "disk/a/cpus=2/quiet",
+		"disk/a/cpus=2/loud",  "disk/b/cpus=1/quiet", "disk/b/cpus=1/loud",
+		"disk/b/cpus=2/quiet", "disk/b/cpus=2/loud",  "vmlinuz",
+	};
+	struct rig *rig = *state;
+	const struct smoke_spec *spec;
+
+	file(rig, "timeout: 10\n"
+		  "expect: first\n"
+		  "jobs: 3\n"
+		  "boots:\n"
+		  "  - name: disk\n"
+		  "    mem: 1G\n"
+		  "    expect: [second, third]\n"
+		  "    matrix:\n"
+		  "      kernel: [x/a, b]\n"
+		  "      cpus: [1, 2]\n"
+		  "      case:\n"
+		  "        - {name: quiet, append: quiet}\n"
+		  "        - {name: loud, append: debug, expect: fourth, reject-warnings: true}\n"
+		  "  - kernel: y/vmlinuz\n"
+		  "    reject-warnings: false\n");
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	arg(rig, "--timeout=20");
+	assert_names(rig, names, ARRAY_SIZE(names));
+	assert_int_equal(rig->plan.run.jobs, 3);
+	spec = &rig->plan.spec[7];
+	assert_string_equal(spec->config.kernel, "b");
+	assert_int_equal(spec->config.machine.cpus, 2);
+	assert_int_equal(spec->config.machine.mem_bytes, 1 << 30);
+	assert_string_equal(spec->config.machine.cmdline, "debug");
+	assert_int_equal(spec->timeout_ns, 20 * NS_PER_S); /* the command line's word */
+	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_EXPECT], 4);
+	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 3)->pattern, "fourth");
+	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_REJECT],
+			 rig->plan.spec[8].rules.nr_of[SMOKE_RULE_REJECT] + 1);
+	arg(rig, "--jobs=5");
+	assert_int_equal(parse(rig), 0);
+	assert_int_equal(rig->plan.run.jobs, 5);
+}
+
+static void test_kernels_of_the_command_line_are_for_boots_without(void **state)
+{
+	static const char *const names[] = {"mine/k1", "mine/k2", "k1/cpus=1", "k2/cpus=1", "own"};
+	struct rig *rig = *state;
+
+	file(rig, "boots:\n"
+		  "  - name: mine\n"
+		  "  - matrix: {cpus: [1]}\n"
+		  "  - kernel: own\n");
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	arg(rig, "d/k1");
+	arg(rig, "d/k2");
+	assert_names(rig, names, ARRAY_SIZE(names));
+	assert_string_equal(rig->plan.spec[2].config.kernel, "d/k1");
+}
+
+static void test_bad_files_are_refused_by_line(void **state)
+{
+	struct rig *rig = *state;
+
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	assert_refused(rig, "", ":1: words with their values are wanted here");
+	assert_refused(rig, "a: [", ":2: this is no YAML: did not find expected node content");
+	assert_refused(rig, "- a\n", ":1: words with their values are wanted here");
+	assert_refused(rig, "cpus: 1\n", ":1: a list 'boots:' is wanted");
+	assert_refused(rig, "boots: []\n", ":1: a list 'boots:' is wanted");
+	assert_refused(rig, "boots:\n  - x\n", ":2: words with their values are wanted here");
+	assert_refused(rig, "boots:\n  - kernel: k\n    cpuss: 1\n", ":3: 'cpuss' is no option");
+	assert_refused(rig, "boots:\n  - kernel: k\n    help: 1\n", ":3: 'help' is no option");
+	assert_refused(rig, "config: x\nboots:\n  - kernel: k\n", ":1: 'config' is no option");
+	assert_refused(rig, "boots:\n  - kernel: k\n    jobs: 1\n",
+		       ":3: 'jobs' is for the whole run");
+	assert_refused(rig, "boots:\n  - kernel: k\n    rng: 3\n", ":3: 'rng' is true or false");
+	assert_refused(rig, "boots:\n  - kernel: [k]\n", ":2: 'kernel' wants a text");
+	assert_refused(rig, "boots:\n  - kernel: k\n    mem: {a: b}\n", ":3: 'mem' wants a text");
+	assert_refused(rig, "boots:\n  - kernel: \"k\\0k\"\n", ":2: 'kernel' wants a text");
+	assert_refused(rig, "boots:\n  - matrix: {cpus: 1}\n    kernel: k\n",
+		       ":2: 'cpus' wants a list of what to multiply by");
+	assert_refused(rig, "boots:\n  - kernel: k\n    matrix: {a: [{cpus: 1}]}\n",
+		       ":3: this wants a name, which becomes a part of the boot's");
+	assert_refused(rig, "boots:\n  - name: n\n", ":2: this boot has no kernel");
+	assert_refused(rig, "boots:\n  - kernel: k\n  - kernel: k\n", ": two boots are called 'k'");
+	assert_refused(rig, "boots:\n  - kernel: k\n    cpus: 0\n",
+		       ": boot 'k': --cpus '0' is not a number from 1 to 255");
+	assert_refused(rig, "x: &x [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]\nboots: []\n",
+		       ":1: 'x' is no option");
+	assert_refused(
+		rig,
+		"boots:\n  - kernel: k\n    matrix:\n"
+		"      cpus: &x [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]\n"
+		"      mem: *x\n      a: *x\n      b: *x\n",
+		":2: this makes too many boots");
+}
+
+static void test_a_file_that_is_not_there(void **state)
+{
+	struct rig *rig = *state;
+
+	arg(rig, "--config=/nonexistent");
+	assert_int_equal(parse(rig), -ENOENT);
+	assert_string_equal(rig->diag.what, "open '/nonexistent': No such file or directory");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(kernels_have_names),
+		TEST(words_make_the_boot),
+		TEST(bad_words_are_refused),
+		TEST(a_matrix_is_multiplied),
+		TEST(kernels_of_the_command_line_are_for_boots_without),
+		TEST(bad_files_are_refused_by_line),
+		TEST(a_file_that_is_not_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
