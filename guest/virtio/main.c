@@ -3,9 +3,9 @@
  * interrupts, reset, and each way to break a ring, after which the device must ask for a reset and
  * work again.
  *
- * Words: requests=N (64) for the counted tests. doorbells=N: rings so often, with nothing to do, and says
- * how long one took; acks=N, the same of interrupt acknowledgements, status=N, of looks at the
- * interrupt's status.
+ * Words: requests=N (64) for the counted tests, which then say how long one took. doorbells=N: rings so
+ * often, with nothing to do, and says the same; so do acks=N, of interrupt acknowledgements, and
+ * status=N, of looks at the interrupt's status.
  */
 #include <string.h>
 
@@ -108,14 +108,19 @@ static void test_negotiation(void)
 static void test_requests(const char *name, uint64_t features)
 {
 	unsigned done = 0;
+	uint64_t begin;
+	size_t len;
 
 	memset(data, 0, sizeof(data));
 	if (!virtio_test_start(features)) {
 		check_fail(name, "the device does not start");
 		return;
 	}
+	begin = rdtsc();
 	while (done < test.requests && request(data[done % 2]))
 		done++;
+	if (done > 0 && cmdline_value("requests", &len))
+		print("virtio: %u requests, %lu cycles each\n", done, (rdtsc() - begin) / done);
 	check(name,
 	      done == test.requests && virtio_interrupts()->used == done &&
 		      virtio_interrupts()->config == 0 && memcmp(data[0], data[1], BYTES) != 0,
