@@ -8,6 +8,7 @@
  * - a plan's segments ascend, are disjoint, and every byte of their data can be read;
  * - its entry lies in data, unless the code is flat; it fits a machine that has all the memory
  *   there is;
+ * - a version that is found in it could be a directory's name;
  * - an initrd lies where a search over all pages would put it;
  * - a renderer writes what it says it wrote, and nothing past its room.
  */
@@ -24,6 +25,7 @@
 #include "boot/zero_page.h"
 #include "boot_images.h"
 #include "boot_pack.h"
+#include "initramfs/kernel_version.h"
 
 enum {
 	UNPACKED_MAX = 64 << 10,
@@ -76,6 +78,15 @@ static void check_plan(const struct boot_plan *plan)
 	assert(boot_plan_check(plan, "k", &everything, 1, &everything, 1, NULL) < 0);
 }
 
+/* Becomes the name of a directory. */
+static void check_version(const uint8_t *image, size_t len)
+{
+	char version[KERNEL_VERSION_MAX];
+
+	if (kernel_version_find(image, len, version))
+		assert(version[0] && version[0] != '.' && !strchr(version, '/'));
+}
+
 static void plan_bytes(const uint8_t *bytes, size_t len, const struct boot_opts *opts)
 {
 	uint8_t *copy = malloc(len ? len : 1); /* exactly: reads past the end are seen */
@@ -93,6 +104,7 @@ static void plan_bytes(const uint8_t *bytes, size_t len, const struct boot_opts 
 	else
 		assert(plan.nr_segments == 0 && !plan.owned);
 	boot_plan_fini(&plan);
+	check_version(copy, len);
 	free(copy);
 }
 

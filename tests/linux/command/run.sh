@@ -126,6 +126,20 @@ case_no_disk() {
 	says "$err" 'tollgate-init: no disk /dev/vda: does the kernel have its driver (--modules)?'
 }
 
+# By DHCP, which these kernels cannot do themselves.
+case_network() {
+	run 0 --modules "$modules" --net user --run '
+		ip -4 -o addr show dev eth0 | grep -o "inet [0-9./]*"
+		ip route | grep default
+		cat /etc/resolv.conf'
+	cat >/tmp/wanted <<-EOT
+		inet 10.0.2.15/24
+		default via 10.0.2.2 dev eth0
+		nameserver 10.0.2.3
+	EOT
+	sed 's/ *$//' "$out" | cmp -s - /tmp/wanted || fail "stdout: $(cat "$out")"
+}
+
 # Without a shell, words are split here.
 case_without_a_shell() {
 	run 0 --busybox=none --copy /bin/busybox:/busybox --run '/busybox echo  two   words'
@@ -138,7 +152,7 @@ case_not_executable() {
 }
 
 [ $# != 0 ] || set -- everything success output killed_by_a_signal left_behind not_found without_a_shell \
-	not_executable root_directory_of_a_disk init_of_a_disk no_disk
+	not_executable root_directory_of_a_disk init_of_a_disk no_disk network
 for name; do
 	case_failed=0
 	start=$(date +%s)
