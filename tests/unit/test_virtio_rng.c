@@ -39,7 +39,7 @@ static uint8_t *at(uint64_t gpa)
 
 static uint32_t used_len(void)
 {
-	uint32_t id, len;
+	uint32_t id, len = 0;
 
 	assert_true(virtq_driver_used(&drv, &id, &len));
 	return len;

@@ -581,8 +581,8 @@ static void kicks_are_suppressed_and_allowed_by_event(void **state)
 static void every_fault_has_a_name(void **state)
 {
 	(void)state;
-	for (int i = 0; i < VIRTQ_FAULTS; i++)
-		assert_non_null(virtq_fault_name(i));
+	for (unsigned i = 0; i < VIRTQ_FAULTS; i++)
+		assert_non_null(virtq_fault_name((enum virtq_fault)i));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

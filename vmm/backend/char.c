@@ -452,7 +452,7 @@ int char_host_open(const struct char_spec *spec, struct event_loop *loop, struct
 	case CHAR_UNIX: return char_unix_open(spec->path, loop, power, diag, ret);
 	default: break;
 	}
-	assert(!"a kind that is opened elsewhere");
+	assert(false && "a kind that is opened elsewhere");
 	return -EINVAL;
 }
 
