@@ -216,6 +216,22 @@ static void test_the_first_of_several_rejects_counts(void **state)
 			      "!first second first\n");
 }
 
+/* The first pattern may still grow when the second one is whole. */
+static void test_what_may_end_first_is_waited_for(void **state)
+{
+	struct rig *rig = *state;
+
+	add(rig, SMOKE_RULE_REJECT, "late");
+	add(rig, SMOKE_RULE_REJECT, "Oops.{0,20}#1");
+	add(rig, SMOKE_RULE_EXPECT, "x.*ready");
+	assert_split_anywhere(rig, true, "Oops: #1 late\n", SMOKE_FOUND_REJECT, "Oops.{0,20}#1",
+			      "!Oops: #1 late\n");
+	assert_split_anywhere(rig, true, "x ready late\n", SMOKE_FOUND_ALL_EXPECTED, "x.*ready",
+			      "met x.*ready\n x ready late\n");
+	assert_split_anywhere(rig, true, "x late ready\n", SMOKE_FOUND_REJECT, "late",
+			      "met x.*ready\n!x late ready\n");
+}
+
 static void test_phases_and_init_are_marks_only(void **state)
 {
 	struct rig *rig = *state;
@@ -414,6 +430,7 @@ int main(void)
 		TEST(what_comes_first_counts),
 		TEST(a_panic_outweighs_its_oops),
 		TEST(the_first_of_several_rejects_counts),
+		TEST(what_may_end_first_is_waited_for),
 		TEST(phases_and_init_are_marks_only),
 		TEST(streams_do_not_mix),
 		TEST(long_lines_hide_nothing),

@@ -16,47 +16,72 @@ static bool is_decided(const struct smoke_judge *judge)
 	return judge->finding == SMOKE_FOUND_ALL_EXPECTED && judge->opts.expects_decide;
 }
 
-/* Where rule is first met in the line, from where its kind is done with; false when it is not. */
-static bool find(struct smoke_judge *judge, struct smoke_lane *lane, const struct smoke_rule *rule,
-		 bool unfinished, size_t *ret_end)
+/* How a line is looked at: as it grows, whole, or before it is cut. */
+enum view { VIEW_GROWING, VIEW_WHOLE, VIEW_CUT };
+
+/* What ends first in a line, as far as that is certain. */
+struct first {
+	const struct smoke_rule *rule; /* NULL: nothing */
+	size_t end;
+	size_t open; /* something that begins here may yet end before anything else */
+};
+
+static bool is_trouble(const struct smoke_rule *rule)
+{
+	return rule->kind == SMOKE_RULE_REJECT || rule->kind == SMOKE_RULE_PANIC;
+}
+
+/* Whether a rule counts in this line: of those to be met in order, the next. */
+static bool applies(const struct smoke_judge *judge, const struct smoke_lane *lane,
+		    const struct smoke_rule *rule)
+{
+	if (!is_trouble(rule))
+		return smoke_rules_get(judge->opts.rules, rule->kind, judge->met[rule->kind]) ==
+		       rule;
+	return !lane->in_trouble[rule->kind] && (!rule->of_kernel || lane->stream == SMOKE_CONSOLE);
+}
+
+static void look_for(struct smoke_judge *judge, const struct smoke_lane *lane,
+		     const struct smoke_rule *rule, enum view view, struct first *first)
 {
 	const struct smoke_subject subject = {
 		.text = lane->line,
 		.len = lane->len,
 		.from = lane->from[rule->kind],
-		.unfinished = unfinished,
+		.unfinished = view == VIEW_GROWING,
 		.continued = lane->continued,
+		.continues = view == VIEW_CUT,
 	};
+	size_t at;
 
-	switch (smoke_rule_match(judge->opts.rules, rule, &subject, ret_end)) {
-	case SMOKE_MATCH_YES: return true;
-	case SMOKE_MATCH_TOO_DEAR: judge->too_dear++; return false;
+	switch (smoke_rule_match(judge->opts.rules, rule, &subject, &at)) {
+	case SMOKE_MATCH_YES:
+		/* Of two that end at one byte, trouble counts. */
+		if (!first->rule || at < first->end ||
+		    (at == first->end && is_trouble(rule) && !is_trouble(first->rule)))
+			*first = (struct first){.rule = rule, .end = at, .open = first->open};
+		break;
+	case SMOKE_MATCH_PARTIAL:
+		if (at < first->open)
+			first->open = at;
+		break;
+	case SMOKE_MATCH_TOO_DEAR: judge->too_dear++; break;
 	case SMOKE_MATCH_NO: break;
 	}
-	return false;
 }
 
-/* The reject or panic rule whose match ends first; NULL when none matches. */
-static const struct smoke_rule *find_trouble(struct smoke_judge *judge, struct smoke_lane *lane,
-					     bool unfinished, size_t *ret_end)
+/* What comes next in the line; NULL when nothing does, or what follows must tell. */
+static const struct smoke_rule *find_first(struct smoke_judge *judge, const struct smoke_lane *lane,
+					   enum view view, size_t *ret_end)
 {
 	const struct smoke_rules *rules = judge->opts.rules;
-	const struct smoke_rule *first = NULL;
+	struct first first = {.open = SIZE_MAX};
 
-	for (unsigned i = 0; i < rules->nr; i++) {
-		const struct smoke_rule *rule = &rules->rule[i];
-		size_t end;
-
-		if (rule->kind != SMOKE_RULE_REJECT && rule->kind != SMOKE_RULE_PANIC)
-			continue;
-		if (rule->of_kernel && lane->stream != SMOKE_CONSOLE)
-			continue;
-		if (!find(judge, lane, rule, unfinished, &end) || (first && end >= *ret_end))
-			continue;
-		first = rule;
-		*ret_end = end;
-	}
-	return first;
+	for (unsigned i = 0; i < rules->nr; i++)
+		if (applies(judge, lane, &rules->rule[i]))
+			look_for(judge, lane, &rules->rule[i], view, &first);
+	*ret_end = first.end;
+	return first.end <= first.open ? first.rule : NULL;
 }
 
 static void decide(struct smoke_judge *judge, enum smoke_finding finding,
@@ -66,33 +91,25 @@ static void decide(struct smoke_judge *judge, enum smoke_finding finding,
 	judge->decided_by = rule;
 }
 
-/* The rules of one kind that are to be met in their order, as far as they are before limit. */
-static void meet(struct smoke_judge *judge, struct smoke_lane *lane, enum smoke_rule_kind kind,
-		 bool unfinished, size_t limit, int64_t now_ns)
+/* An EXPECT, PHASE or INIT rule, in its order. */
+static void meet(struct smoke_judge *judge, const struct smoke_rule *rule, int64_t now_ns)
 {
-	const struct smoke_rule *rule;
-	size_t end;
+	const enum smoke_rule_kind kind = rule->kind;
 
-	while ((rule = smoke_rules_get(judge->opts.rules, kind, judge->met[kind])) != NULL) {
-		if (!find(judge, lane, rule, unfinished, &end) || end >= limit)
-			return;
-		lane->from[kind] = end;
-		judge->met[kind]++;
-		judge->opts.sink->met(judge->opts.sink, rule, now_ns);
-		if (kind == SMOKE_RULE_EXPECT && judge->finding == SMOKE_FOUND_NOTHING &&
-		    judge->met[kind] == judge->opts.rules->nr_of[kind])
-			decide(judge, SMOKE_FOUND_ALL_EXPECTED, rule);
-	}
+	judge->met[kind]++;
+	judge->opts.sink->met(judge->opts.sink, rule, now_ns);
+	if (kind == SMOKE_RULE_EXPECT && judge->finding == SMOKE_FOUND_NOTHING &&
+	    judge->met[kind] == judge->opts.rules->nr_of[kind])
+		decide(judge, SMOKE_FOUND_ALL_EXPECTED, rule);
 }
 
 /* An oops may be followed by the panic that it causes; nothing follows a panic. */
 static void take_trouble(struct smoke_judge *judge, struct smoke_lane *lane,
-			 const struct smoke_rule *rule, size_t end)
+			 const struct smoke_rule *rule)
 {
 	const bool panic = rule->kind == SMOKE_RULE_PANIC;
 
-	lane->from[SMOKE_RULE_REJECT] = lane->from[SMOKE_RULE_PANIC] = end;
-	lane->marked = true;
+	lane->in_trouble[rule->kind] = lane->marked = true;
 	if (judge->finding == SMOKE_FOUND_PANIC || (judge->finding == SMOKE_FOUND_REJECT && !panic))
 		return;
 	decide(judge, panic ? SMOKE_FOUND_PANIC : SMOKE_FOUND_REJECT, rule);
@@ -102,27 +119,21 @@ static void take_trouble(struct smoke_judge *judge, struct smoke_lane *lane,
  * Holds the line against the rules. What ends first in it came first, so that the same bytes give the
  * same finding however they were split.
  */
-static void scan(struct smoke_judge *judge, struct smoke_lane *lane, bool unfinished,
-		 int64_t now_ns)
+static void scan(struct smoke_judge *judge, struct smoke_lane *lane, enum view view, int64_t now_ns)
 {
-	const struct smoke_rule *trouble;
-	size_t limit = SIZE_MAX;
+	const struct smoke_rule *rule;
+	size_t end;
 
 	lane->scanned = lane->len;
 	if (lane->stream == SMOKE_INIT_LOG)
 		return;
-	do {
-		if (is_decided(judge))
-			return;
-		trouble = find_trouble(judge, lane, unfinished, &limit);
-		if (!trouble)
-			limit = SIZE_MAX;
-		meet(judge, lane, SMOKE_RULE_INIT, unfinished, limit, now_ns);
-		meet(judge, lane, SMOKE_RULE_PHASE, unfinished, limit, now_ns);
-		meet(judge, lane, SMOKE_RULE_EXPECT, unfinished, limit, now_ns);
-		if (trouble && !is_decided(judge))
-			take_trouble(judge, lane, trouble, limit);
-	} while (trouble);
+	while (!is_decided(judge) && (rule = find_first(judge, lane, view, &end)) != NULL) {
+		lane->from[rule->kind] = end;
+		if (is_trouble(rule))
+			take_trouble(judge, lane, rule);
+		else
+			meet(judge, rule, now_ns);
+	}
 }
 
 /* Tells the sink of the line's first n bytes. */
@@ -139,11 +150,12 @@ static void tell_line(struct smoke_judge *judge, struct smoke_lane *lane, size_t
 
 	judge->opts.sink->line(judge->opts.sink, &line);
 	lane->marked = false;
+	memset(lane->in_trouble, 0, sizeof(lane->in_trouble));
 }
 
 static void end_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t now_ns)
 {
-	scan(judge, lane, false, now_ns);
+	scan(judge, lane, VIEW_WHOLE, now_ns);
 	tell_line(judge, lane, lane->len);
 	lane->continued = false;
 	lane->len = lane->scanned = 0;
@@ -155,7 +167,7 @@ static void cut_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t
 {
 	size_t cut = SMOKE_LINE_MAX - SMOKE_LINE_OVERLAP;
 
-	scan(judge, lane, true, now_ns);
+	scan(judge, lane, VIEW_CUT, now_ns);
 	while ((lane->line[cut] & 0xc0) == 0x80)
 		cut--;
 	tell_line(judge, lane, cut);
@@ -209,7 +221,7 @@ void smoke_judge_feed(struct smoke_judge *judge, enum smoke_stream stream, const
 	for (size_t i = 0; i < n; i++)
 		put_text(judge, lane, text, smoke_text_feed(&lane->text, buf[i], text), now_ns);
 	if (lane->scanned != lane->len)
-		scan(judge, lane, true, now_ns);
+		scan(judge, lane, VIEW_GROWING, now_ns);
 }
 
 bool smoke_judge_waits(const struct smoke_judge *judge)
@@ -224,7 +236,7 @@ void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns)
 {
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
 		if (judge->lane[i].len > 0)
-			scan(judge, &judge->lane[i], false, now_ns);
+			scan(judge, &judge->lane[i], VIEW_WHOLE, now_ns);
 }
 
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns)

@@ -62,8 +62,9 @@ struct smoke_lane {
 	struct smoke_text text;
 	int64_t at_ns; /* when its first byte came */
 	bool marked, continued;
-	size_t from[SMOKE_RULE_KINDS]; /* how far into the line each kind is done with */
-	size_t scanned;                /* bytes that have been looked at */
+	bool in_trouble[SMOKE_RULE_KINDS]; /* a REJECT, a PANIC was met: one a line will do */
+	size_t from[SMOKE_RULE_KINDS];     /* how far into the line each kind is done with */
+	size_t scanned;                    /* bytes that have been looked at while unfinished */
 	size_t len;
 	char line[SMOKE_LINE_MAX];
 };

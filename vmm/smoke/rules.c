@@ -166,7 +166,7 @@ const struct smoke_rule *smoke_rules_get(const struct smoke_rules *rules, enum s
 }
 
 enum smoke_match smoke_rule_match(const struct smoke_rules *rules, const struct smoke_rule *rule,
-				  const struct smoke_subject *subject, size_t *ret_end)
+				  const struct smoke_subject *subject, size_t *ret_at)
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	uint32_t options = PCRE2_NO_UTF_CHECK;
@@ -179,12 +179,17 @@ enum smoke_match smoke_rule_match(const struct smoke_rules *rules, const struct 
 		options |= PCRE2_PARTIAL_HARD;
 	if (subject->continued)
 		options |= PCRE2_NOTBOL;
+	if (subject->continues)
+		options |= PCRE2_NOTEOL;
 	r = pcre2_match(rule->code, (PCRE2_SPTR)subject->text, subject->len, subject->from, options,
 			data, rules->limits);
 	if (r >= 0) {
-		*ret_end = pcre2_get_ovector_pointer(data)[1];
+		*ret_at = pcre2_get_ovector_pointer(data)[1];
 		match = SMOKE_MATCH_YES;
-	} else if (r != PCRE2_ERROR_NOMATCH && r != PCRE2_ERROR_PARTIAL) {
+	} else if (r == PCRE2_ERROR_PARTIAL) {
+		*ret_at = pcre2_get_ovector_pointer(data)[0];
+		match = SMOKE_MATCH_PARTIAL;
+	} else if (r != PCRE2_ERROR_NOMATCH) {
 		match = SMOKE_MATCH_TOO_DEAR;
 	}
 	pcre2_match_data_free(data);

@@ -70,6 +70,7 @@ const struct smoke_rule *smoke_rules_get(const struct smoke_rules *rules, enum s
 enum smoke_match {
 	SMOKE_MATCH_NO,
 	SMOKE_MATCH_YES,
+	SMOKE_MATCH_PARTIAL,  /* what follows will tell; only in an unfinished subject */
 	SMOKE_MATCH_TOO_DEAR, /* it ran out of steps or memory */
 };
 
@@ -78,11 +79,12 @@ struct smoke_subject {
 	const char *text; /* well-formed UTF-8 */
 	size_t len, from; /* from: the first byte that a match may begin at */
 	bool unfinished;  /* more may follow: only what no continuation can change is a match */
-	bool continued;   /* its first byte is not where the line began */
+	bool continued;   /* its first byte is not where the line began, */
+	bool continues;   /* and its last one not where it ends */
 };
 
-/* Looks for rule; *ret_end is set to the end of the match for SMOKE_MATCH_YES. */
+/* Looks for rule; *ret_at is set to the end of a match, or to the start of a partial one. */
 enum smoke_match smoke_rule_match(const struct smoke_rules *rules, const struct smoke_rule *rule,
-				  const struct smoke_subject *subject, size_t *ret_end);
+				  const struct smoke_subject *subject, size_t *ret_at);
 
 #endif

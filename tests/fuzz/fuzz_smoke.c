@@ -1,0 +1,160 @@
+/*
+ * Fuzz target: the judge of smoke boots, with a console in pieces.
+ *
+ * Input: one byte for the size of the pieces, one that tells whether bytes are what is printed or choose
+ * it from what the patterns are made of, then what two streams print: a byte with the stream and how much,
+ * and the bytes. What must hold, beside not crashing:
+ * - a line that is told is clean text (text.h) and no longer than SMOKE_LINE_MAX;
+ * - the same bytes of each stream make the same lines and findings, however they were split.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+
+#include "base/checked.h"
+#include "smoke/judge.h"
+
+enum { PIECE_MAX = 256 };
+
+/* What was heard, as a number that any difference changes. */
+struct ear {
+	struct smoke_judge_sink sink;
+	uint64_t sum;
+};
+
+static void hear(struct ear *ear, const void *bytes, size_t n)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < n; i++)
+		ear->sum = (ear->sum ^ p[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+}
+
+/* No byte of it is a control character but a tab; all of it is well-formed UTF-8. */
+static void check_clean(const char *text, size_t len)
+{
+	struct smoke_text state = {0};
+	char out[SMOKE_TEXT_OUT_MAX];
+
+	for (size_t i = 0; i < len; i++) {
+		const uint8_t byte = (uint8_t)text[i];
+		const size_t n = smoke_text_feed(&state, byte, out);
+
+		assert((byte >= ' ' && byte != 0x7f) || byte == '\t');
+		/* Cleaned once more it is the same: each byte comes out with the last of its character. */
+		assert(n <= i + 1 && memcmp(out, text + i + 1 - n, n) == 0);
+	}
+	assert(smoke_text_finish(&state, out) == 0);
+}
+
+static void hear_line(struct smoke_judge_sink *sink, const struct smoke_line *line)
+{
+	struct ear *ear = (struct ear *)(void *)sink;
+	const uint8_t about[] = {(uint8_t)line->stream, line->marked, line->continued};
+
+	assert(line->len <= SMOKE_LINE_MAX);
+	check_clean(line->text, line->len);
+	hear(ear, about, sizeof(about));
+	hear(ear, line->text, line->len);
+}
+
+static void hear_met(struct smoke_judge_sink *sink, const struct smoke_rule *rule, int64_t at_ns)
+{
+	struct ear *ear = (struct ear *)(void *)sink;
+
+	(void)at_ns;
+	hear(ear, rule->pattern, strlen(rule->pattern));
+}
+
+/* Compiled once: rules are only read. */
+static const struct smoke_rules *rules(void)
+{
+	static struct smoke_rules all;
+	static const struct {
+		enum smoke_rule_kind kind;
+		const char *pattern;
+	} more[] = {
+		{SMOKE_RULE_EXPECT, "a"},           {SMOKE_RULE_EXPECT, "b.*c|\\bd\\b"},
+		{SMOKE_RULE_PHASE, "[e-k]+l"},      {SMOKE_RULE_INIT, "^m"},
+		{SMOKE_RULE_REJECT, "n(?=o)|p{2}"}, {SMOKE_RULE_PANIC, "q$"},
+	};
+
+	if (all.nr)
+		return &all;
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		const struct smoke_rule_opts opts = {
+			.kind = more[i].kind, .pattern = more[i].pattern, .option = ""};
+		const int r = smoke_rules_add(&all, &opts, NULL);
+
+		assert(r == 0);
+	}
+	smoke_rules_add_defaults(&all, true, NULL);
+	return &all;
+}
+
+static struct smoke_judge *judge_create(struct ear *ear, bool expects_decide)
+{
+	const struct smoke_judge_opts opts = {
+		.rules = rules(),
+		.sink = &ear->sink,
+		.expects_decide = expects_decide,
+	};
+	struct smoke_judge *judge = malloc(sizeof(*judge));
+
+	assert(judge);
+	*ear = (struct ear){.sink = {.line = hear_line, .met = hear_met}};
+	smoke_judge_init(judge, &opts);
+	return judge;
+}
+
+static void feed(struct smoke_judge *judge, enum smoke_stream stream, const uint8_t *buf, size_t n,
+		 size_t piece)
+{
+	for (size_t i = 0; i < n; i += piece)
+		smoke_judge_feed(judge, stream, buf + i, n - i < piece ? n - i : piece, 1);
+}
+
+/* The bytes to print: of those given, or chosen by them. */
+static void choose(const uint8_t *data, size_t n, bool few, uint8_t *buf)
+{
+	static const char some[] = "abcdefklmnopq  \n";
+
+	for (size_t i = 0; i < n; i++)
+		buf[i] = few ? (uint8_t)some[data[i] % (sizeof(some) - 1)] : data[i];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {.data = data, .left = size};
+	struct ear at_once, in_pieces;
+	uint8_t buf[PIECE_MAX];
+	const size_t piece = fuzz_u8(&in) + 1U;
+	const uint8_t how = fuzz_u8(&in);
+	const bool few = how & 1, decide = how & 2;
+	struct smoke_judge *a = judge_create(&at_once, decide);
+	struct smoke_judge *b = judge_create(&in_pieces, decide);
+
+	while (in.left > 0) {
+		const uint8_t head = fuzz_u8(&in);
+		const size_t want = 1 + (head >> 1), n = want < in.left ? want : in.left;
+		/* A long line now and then, from few bytes of input. */
+		const unsigned times = head == 0xff ? 64 : 1;
+
+		choose(in.data, n, few, buf);
+		for (unsigned i = 0; i < times; i++) {
+			feed(a, head & 1, buf, n, PIECE_MAX);
+			feed(b, head & 1, buf, n, piece);
+		}
+		in.data += n;
+		in.left -= n;
+	}
+	smoke_judge_finish(a, 1);
+	smoke_judge_finish(b, 1);
+	assert(a->finding == b->finding && a->decided_by == b->decided_by);
+	assert(at_once.sum == in_pieces.sum);
+	free(a);
+	free(b);
+	return 0;
+}
