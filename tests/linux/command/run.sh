@@ -70,6 +70,34 @@ case_success() {
 	says "$err" 'tollgate: exit code 0 (exit port), exit status 0'
 }
 
+# The accesses to an entropy device that were exits, while so many bytes were read from it.
+rng_exits() {
+	run 0 --rng --stats --modules "$modules" --module virtio-rng --run "head -c $1 /dev/hwrng | wc -c"
+	same 'bytes of /dev/hwrng' "$(cat "$out")" "$1"
+	sed -n 's/^ *0x[0-9a-f]*-0x[0-9a-f]* *rng0 *//p' "$err"
+}
+
+# Debian's own driver: random bytes, for which nothing exits; and it lets go and takes hold at any time.
+case_rng() {
+	run 0 --rng --modules "$modules" --module virtio-rng --run '
+		cat /sys/class/misc/hw_random/rng_current
+		head -c 65536 /dev/hwrng >/tmp/a
+		cd /sys/bus/virtio/drivers/virtio_rng
+		for i in $(seq 1 20); do echo virtio0 >unbind && echo virtio0 >bind || exit 1; done
+		head -c 65536 /dev/hwrng >/tmp/b
+		cat /tmp/a /tmp/b | wc -c
+		gzip </tmp/a | wc -c
+		cmp -s /tmp/a /tmp/b || echo different'
+	same 'the source' "$(sed -n 1p "$out")" virtio_rng.0
+	same 'bytes' "$(sed -n 2p "$out")" 131072
+	[ "$(sed -n 3p "$out")" -gt 65536 ] || fail 'random bytes that can be compressed'
+	same 'the last line' "$(sed -n 4p "$out")" different
+	few=$(rng_exits 65536)
+	many=$(rng_exits 262144)
+	[ -n "$few" ] || fail "no exits of rng0 in $err"
+	same 'exits for four times the bytes' "$many" "$few"
+}
+
 # Both at once, more than any buffer holds.
 case_output() {
 	run 0 --copy payload:/payload --run '
