@@ -58,6 +58,17 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 	return open_initrds(files, config, opts, diag);
 }
 
+/* Without a command its ports are idle, and what our init says to programs is for nobody here. */
+static void connect_nothing(struct vm_opts *opts)
+{
+	static const char *const device[] = {MACHINE_COMMAND_OUT, MACHINE_COMMAND_ERR,
+					     MACHINE_INIT_LOG};
+
+	for (size_t i = 0; i < ARRAY_SIZE(device); i++)
+		opts->output[opts->nr_outputs++] =
+			(struct vm_output){.device = device[i], .fd = VM_OUTPUT_NONE};
+}
+
 /* A command has standard output for itself, and keys have no meaning: what Ctrl-C does is the host's. */
 static void connect_command(struct vm_opts *opts)
 {
@@ -128,8 +139,10 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 
 	memcpy(opts.output, config->output, sizeof(opts.output));
 	opts.machine.command_ports = has_command;
-	if (config->initramfs.run && config->nr_outputs == 0)
+	if (config->nr_outputs == 0 && config->initramfs.run)
 		connect_command(&opts);
+	else if (config->nr_outputs == 0 && has_command)
+		connect_nothing(&opts);
 	connect_places(config, &opts);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
 		r = add_initramfs(config, &opts, &initramfs, diag);

@@ -97,12 +97,13 @@ static char *read_file(const char *path, size_t *ret_len)
 int conf_read(struct conf *conf)
 {
 	size_t len = 0;
-	char *at = read_file(CONF_PATH, &len), *end = at + len;
+	char *at = read_file(CONF_PATH, &len);
+	const char *end;
 
 	if (!at)
 		return -errno;
 	memset(conf, 0, sizeof(*conf));
-	while (at < end) {
+	for (end = at + len; at < end;) {
 		char *value = strchr(at, '=');
 		int r;
 

@@ -103,12 +103,14 @@ void log_line(const char *fmt, ...)
 {
 	char line[LINE_BYTES_MAX];
 	va_list ap;
+	size_t n;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line) - 1, fmt, ap);
 	va_end(ap);
-	strcat(line, "\n");
-	log_write(line, strlen(line));
+	n = strlen(line);
+	line[n] = '\n';
+	log_write(line, n + 1);
 }
 
 __attribute__((format(printf, 1, 0))) static void vsay(const char *fmt, va_list ap)

@@ -85,6 +85,14 @@ fifo_is_full() {
 	! timeout 1 dd if=/dev/zero bs=1 count=1 oflag=nonblock status=none >&5 2>/dev/null
 }
 
+# The ports are there, for an init that runs none of our commands; nothing of them is shown.
+case_without_a_command_they_go_nowhere() {
+	truncate -s 1M image
+	tollgate run "$(kernel output)" --rootfs image --append 'out=30000 err=30000'
+	ended 0 'exit code 0 (exit port)'
+	same 'bytes of stdout' "$(stat -c %s "$case_dir/out")" 0
+}
+
 case_without_run_there_are_no_such_ports() {
 	tollgate run "$(kernel output)"
 	ended 64 'exit code 64 (exit port)'
