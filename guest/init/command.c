@@ -68,13 +68,16 @@ static _Noreturn void child(const struct conf *conf, const int out[2], const int
 	exec_command(conf, why_fd);
 }
 
-/* Tells a person why nothing ran; a shell tells that itself. */
+/* Tells a person why nothing ran; a shell, where there is one, tells that itself. */
 static void read_why(const struct conf *conf, int why_fd)
 {
 	int err;
 
-	if (read(why_fd, &err, sizeof(err)) == sizeof(err))
+	if (read(why_fd, &err, sizeof(err)) == sizeof(err)) {
 		say("cannot execute '%.200s': %s", conf->run, strerror(err));
+		if (err == ENOENT)
+			say("there is no shell; --busybox, --overlay and --copy bring programs");
+	}
 	close(why_fd);
 }
 

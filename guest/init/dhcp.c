@@ -196,7 +196,8 @@ static int converse(struct client *c)
 	int64_t wait_ms = RETRY_MS;
 
 	while (now_ms() < until_ms) {
-		const int64_t again_ms = now_ms() + wait_ms;
+		const int64_t then_ms = now_ms() + wait_ms;
+		const int64_t again_ms = then_ms < until_ms ? then_ms : until_ms;
 
 		send_message(c, c->offered.s_addr ? REQUEST : DISCOVER);
 		while (now_ms() < again_ms) {

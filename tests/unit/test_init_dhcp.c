@@ -39,7 +39,7 @@ enum {
 	STEPS_MAX = 8,
 };
 
-/* What the server does with one message: checks its type, then answers so. */
+/* What the server does with one message: of that type, to be answered so. */
 struct step {
 	uint8_t expects;
 	size_t (*answer)(uint8_t *reply, const uint8_t *request);
@@ -71,21 +71,33 @@ static bool is_sound(const uint8_t *m, size_t len)
 	       option_of(m, len, 53);
 }
 
+/*
+ * The step that a message is for. The client may send one again before the answer reached it, on a busy
+ * host: that is answered as before.
+ */
+static const struct step *step_for(uint8_t type)
+{
+	if (step < nr_steps && steps[step].expects == type)
+		return &steps[step++];
+	return step > 0 && steps[step - 1].expects == type ? &steps[step - 1] : NULL;
+}
+
 static void serve_one(void)
 {
 	const struct sockaddr_in to = {
 		.sin_family = AF_INET, .sin_port = htons(68), .sin_addr.s_addr = INADDR_BROADCAST};
 	uint8_t request[MESSAGE_MAX], reply[MESSAGE_MAX] = {0};
 	const ssize_t n = recv(server_fd, request, sizeof(request), 0);
+	const struct step *now = NULL;
 	size_t len;
 
-	if (n < 0 || !is_sound(request, (size_t)n) || step == nr_steps ||
-	    *option_of(request, (size_t)n, 53) != steps[step].expects) {
+	if (n >= 0 && is_sound(request, (size_t)n))
+		now = step_for(*option_of(request, (size_t)n, 53));
+	if (!now) {
 		surprises++;
 		return;
 	}
-	len = steps[step].answer ? steps[step].answer(reply, request) : 0;
-	step++;
+	len = now->answer ? now->answer(reply, request) : 0;
 	if (len && sendto(server_fd, reply, len, 0, (const void *)&to, sizeof(to)) < 0)
 		surprises++;
 }
@@ -336,9 +348,7 @@ static void silence_ends(void **state)
 	struct dhcp_lease lease = {.nr_dns = 99};
 
 	(void)state;
-	/* As many as fit into DHCP_WAIT_MS: after 0, 250, 750 and 1750 ms. */
-	for (unsigned i = 0; i < 4; i++)
-		plan(DISCOVER, NULL);
+	plan(DISCOVER, NULL);
 	assert_int_equal(ask(&lease), -ETIMEDOUT);
 	assert_int_equal(lease.nr_dns, 99);
 }
@@ -365,6 +375,14 @@ static int enter_namespace(void)
 	return unshare(CLONE_NEWNET);
 }
 
+static int make_interfaces(void)
+{
+	static const char script[] = "ip link add veth0 type veth peer name veth1 && "
+				     "ip link set veth0 up && ip link set veth1 up";
+
+	return system(script); /* NOLINT(cert-env33-c): a constant */
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -375,9 +393,7 @@ int main(void)
 		TEST(options_that_lie_are_left_out), TEST(silence_ends),
 	};
 
-	if (enter_namespace() < 0 ||
-	    system("ip link add veth0 type veth peer name veth1 && ip link set veth0 up && "
-		   "ip link set veth1 up") != 0) { /* NOLINT(cert-env33-c): a constant */
+	if (enter_namespace() < 0 || make_interfaces() != 0) {
 		fputs("skipped: no network namespace with a veth pair to be had here\n", stderr);
 		return getenv("CI") ? 1 : 77;
 	}

@@ -125,6 +125,7 @@ case_left_behind() {
 case_not_found() {
 	run 127 --busybox=none --run 'nonexistent program'
 	says "$err" "tollgate-init: cannot execute 'nonexistent program': No such file or directory"
+	says "$err" 'tollgate-init: there is no shell; --busybox, --overlay and --copy bring programs'
 }
 
 # Its root directory is a disk's, which it may write to.
