@@ -1,8 +1,8 @@
 #include "config_net.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/option.h"
@@ -11,23 +11,39 @@
 
 enum { ITEM_BYTES = 128 };
 
+/* Two hexadecimal digits for each byte, colons between them. */
+static bool parse_mac_bytes(const char *arg, uint8_t mac[6])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < 6 * 3; i++) {
+		const char *digit = arg[i] ? strchr(digits, tolower((unsigned char)arg[i])) : NULL;
+
+		if (i % 3 == 2) {
+			if (arg[i] != (i == 6 * 3 - 1 ? '\0' : ':'))
+				return false;
+			continue;
+		}
+		if (!digit)
+			return false;
+		mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | (digit - digits));
+	}
+	return true;
+}
+
 static int parse_mac(const char *arg, struct virtio_net_conf *conf, struct diag *diag)
 {
-	unsigned b[6];
-	int end = 0;
+	static const uint8_t nobody[6];
+	uint8_t mac[6] = {0};
 
-	if (strspn(arg, "0123456789abcdefABCDEF:") == strlen(arg) && strlen(arg) == 17 &&
-	    sscanf(arg, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		   &end) == 6 &&
-	    end == 17 && !(b[0] & 1) && (b[0] | b[1] | b[2] | b[3] | b[4] | b[5])) {
-		for (unsigned i = 0; i < 6; i++)
-			conf->mac[i] = (uint8_t)b[i];
-		conf->has_mac = true;
-		return 0;
+	if (!parse_mac_bytes(arg, mac) || mac[0] & 1 || memcmp(mac, nobody, sizeof(mac)) == 0) {
+		diag_set(diag, -EINVAL, "--net mac='%s' is no MAC address of one station", arg);
+		diag_remedy(diag, "six bytes with an even first one, as in mac=02:00:00:00:00:01");
+		return -EINVAL;
 	}
-	diag_set(diag, -EINVAL, "--net mac='%s' is no MAC address of one station", arg);
-	diag_remedy(diag, "six bytes with an even first one, as in mac=02:00:00:00:00:01");
-	return -EINVAL;
+	memcpy(conf->mac, mac, sizeof(mac));
+	conf->has_mac = true;
+	return 0;
 }
 
 /* "ADDR:PORT", or ":PORT" for the address there is already. */

@@ -160,13 +160,17 @@ static void what_is_no_network_is_refused(void **state)
 
 static void there_is_a_limit_to_everything(void **state)
 {
-	char arg[64 * 32] = "user";
+	static const char forward[] = ",hostfwd=tcp::8080-:80";
+	char arg[sizeof("user") + (NET_SLIRP_FORWARDS_MAX + 1) * (sizeof(forward) - 1)] = "user";
+	size_t len = strlen(arg);
 
 	(void)state;
-	for (unsigned i = 0; i < NET_SLIRP_FORWARDS_MAX; i++)
-		strcat(arg, ",hostfwd=tcp::8080-:80");
+	for (unsigned i = 0; i < NET_SLIRP_FORWARDS_MAX; i++) {
+		memcpy(arg + len, forward, sizeof(forward));
+		len += sizeof(forward) - 1;
+	}
 	assert_taken(arg);
-	strcat(arg, ",hostfwd=tcp::8080-:80");
+	memcpy(arg + len, forward, sizeof(forward));
 	assert_refused(arg, "more than 64 times hostfwd");
 	for (unsigned i = 1; i < CONFIG_NETS_MAX; i++)
 		assert_taken("user");

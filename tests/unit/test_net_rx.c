@@ -141,7 +141,8 @@ static void buffers_may_be_chains(void **state)
 		const uint64_t gpa = net_rig_alloc(&rig, 70, &p[i]);
 
 		for (unsigned k = 0; k < ARRAY_SIZE(buf); k++)
-			buf[k] = (struct virtq_buf){.gpa = gpa + k * 7, .len = 7, .write = true};
+			buf[k] = (struct virtq_buf){
+				.gpa = gpa + (uint64_t)k * 7, .len = 7, .write = true};
 		virtq_driver_add(&rig.drv[RX], buf, ARRAY_SIZE(buf));
 	}
 	net_rig_kick(&rig, RX);

@@ -50,6 +50,7 @@ struct net_slirp {
 	struct event_loop *loop;
 	const struct clock_src *clock;
 	int timer_fd;
+	int64_t deadline_ns;      /* that it is set to; INT64_MAX: not set */
 	struct event_source poll; /* an epoll of the sockets and of timer_fd */
 	struct slirp_fd fd[FDS_MAX];
 	int fd_end; /* all from here on were never used */
@@ -190,16 +191,32 @@ static const SlirpCb callbacks = {
 
 /* --- the event loop --------------------------------------------------------------------------------- */
 
-/* ms from now; UINT32_MAX: never. */
-static void timer_set(const struct net_slirp *ns, uint32_t ms)
+/*
+ * Sees to a look in ms milliseconds at the latest; UINT32_MAX: at no certain time. One that is due earlier
+ * stays: it finds out anew what is to be waited for, and most are replaced before they are due.
+ */
+static void timer_set(struct net_slirp *ns, uint32_t ms)
 {
 	struct itimerspec spec = {0};
+	int64_t deadline_ns;
 
-	if (ms != UINT32_MAX) {
-		spec.it_value.tv_sec = ms / 1000;
-		spec.it_value.tv_nsec = ms % 1000 * NS_PER_MS + 1; /* all zero would disarm */
-	}
-	timerfd_settime(ns->timer_fd, 0, &spec, NULL);
+	if (ms == UINT32_MAX)
+		return;
+	deadline_ns = cb_clock_get_ns(ns) + ms * NS_PER_MS;
+	if (deadline_ns >= ns->deadline_ns)
+		return;
+	ns->deadline_ns = deadline_ns;
+	spec.it_value.tv_sec = deadline_ns / NS_PER_S;
+	spec.it_value.tv_nsec = deadline_ns % NS_PER_S;
+	timerfd_settime(ns->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+static void timer_expired(struct net_slirp *ns)
+{
+	uint64_t expired;
+
+	if (read(ns->timer_fd, &expired, sizeof(expired)) == sizeof(expired))
+		ns->deadline_ns = INT64_MAX; /* else it was set anew since */
 }
 
 static bool has_room(const struct net_slirp *ns)
@@ -244,12 +261,10 @@ static void poll_ready(struct event_source *src, uint32_t epoll_events)
 
 	(void)epoll_events;
 	for (int i = 0; i < n; i++) {
-		uint64_t expired;
-
-		if (ev[i].data.fd != ns->timer_fd)
+		if (ev[i].data.fd == ns->timer_fd)
+			timer_expired(ns);
+		else
 			ns->fd[ev[i].data.fd].ready = ev[i].events;
-		else if (read(ns->timer_fd, &expired, sizeof(expired)) < 0)
-			continue; /* set anew since */
 	}
 	slirp_lib_lock();
 	ns->lib.pollfds_poll(ns->slirp, n < 0, cb_get_revents, ns);
@@ -494,6 +509,7 @@ int net_slirp_open(const void *opts, const struct net_backend_env *env, struct n
 	ns->loop = env->loop;
 	ns->clock = env->clock;
 	ns->timer_fd = -1;
+	ns->deadline_ns = INT64_MAX;
 	ns->poll = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = poll_ready};
 	r = slirp_lib_load(&ns->lib, diag);
 	if (r == 0)
