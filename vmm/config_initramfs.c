@@ -44,6 +44,17 @@ static int add_copy(struct config_initramfs *config, const char *arg, struct dia
 	return add(config->copy, &config->nr_copies, INITRAMFS_COPIES_MAX, "--copy", arg, diag);
 }
 
+static int add_env(struct config_initramfs *config, const char *arg, struct diag *diag)
+{
+	const char *equals = strchr(arg, '=');
+
+	if (!equals || equals == arg) {
+		diag_set(diag, -EINVAL, "--env '%s' is not NAME=VALUE", arg);
+		return -EINVAL;
+	}
+	return add(config->env, &config->nr_env, INITRAMFS_NAMES_MAX, "--env", arg, diag);
+}
+
 static int set_run(struct config_initramfs *config, const char *arg, struct diag *diag)
 {
 	if (config->run) {
@@ -70,6 +81,7 @@ int config_initramfs_option(struct config_initramfs *config, int opt, const char
 {
 	switch (opt) {
 	case CONFIG_OPT_RUN: return set_run(config, arg, diag);
+	case CONFIG_OPT_ENV: return add_env(config, arg, diag);
 	case CONFIG_OPT_COPY: return add_copy(config, arg, diag);
 	case CONFIG_OPT_OVERLAY:
 		return add(config->overlay, &config->nr_overlays, INITRAMFS_OVERLAYS_MAX,
@@ -99,6 +111,7 @@ int config_initramfs_check(const struct config_initramfs *config, struct diag *d
 	const char *for_init = config->modules      ? "--modules"
 			       : config->nr_modules ? "--module"
 			       : config->busybox    ? "--busybox"
+			       : config->nr_env     ? "--env"
 						    : NULL;
 
 	if (for_init && !config_initramfs_has_init(config)) {
@@ -204,6 +217,7 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 		.nr_overlays = config->nr_overlays,
 		.modules = config->modules,
 		.nr_modules = config->nr_modules,
+		.nr_env = config->nr_env,
 		.busybox = config->busybox,
 		.busybox_file = config->busybox_file,
 		.init = init.data,
@@ -223,6 +237,7 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 		opts.root = rootfs;
 	}
 	memcpy(opts.overlay, config->overlay, sizeof(opts.overlay));
+	memcpy(opts.env, config->env, sizeof(opts.env));
 	memcpy(opts.module, config->module, sizeof(opts.module));
 	if (r == 0 && config->modules && strcmp(config->modules, "auto") == 0) {
 		r = auto_modules(kernel, modules, sizeof(modules), diag);

@@ -1,5 +1,5 @@
 /*
- * config_initramfs.h - the options that make an initramfs: --run, --copy, --overlay, --modules,
+ * config_initramfs.h - the options that make an initramfs: --run, --env, --copy, --overlay, --modules,
  * --module, --busybox. Shared by run and smoke, as those of config.h are: put CONFIG_INITRAMFS_LONG into
  * the table of long options.
  */
@@ -22,6 +22,8 @@ struct config_initramfs {
 	unsigned nr_copies;
 	const char *overlay[INITRAMFS_OVERLAYS_MAX];
 	unsigned nr_overlays;
+	const char *env[INITRAMFS_NAMES_MAX]; /* NAME=VALUE */
+	unsigned nr_env;
 	enum initramfs_busybox busybox;
 	const char *busybox_file;
 	const char *root; /* a disk of the guest to become its root directory, or NULL */
@@ -30,6 +32,7 @@ struct config_initramfs {
 
 enum {
 	CONFIG_OPT_RUN = 0x400, /* past all those of config.h */
+	CONFIG_OPT_ENV,
 	CONFIG_OPT_COPY,
 	CONFIG_OPT_OVERLAY,
 	CONFIG_OPT_MODULES,
@@ -40,6 +43,7 @@ enum {
 /* clang-format off */
 #define CONFIG_INITRAMFS_LONG                                                                      \
 	{"run", required_argument, NULL, CONFIG_OPT_RUN},                                          \
+	{"env", required_argument, NULL, CONFIG_OPT_ENV},                                          \
 	{"copy", required_argument, NULL, CONFIG_OPT_COPY},                                        \
 	{"overlay", required_argument, NULL, CONFIG_OPT_OVERLAY},                                  \
 	{"modules", required_argument, NULL, CONFIG_OPT_MODULES},                                  \
@@ -49,6 +53,7 @@ enum {
 /* clang-format on */
 #define CONFIG_INITRAMFS_HELP                                                                      \
 	"      --run CMD           run CMD in the guest; its exit status is ours\n"                \
+	"      --env NAME=VALUE    a variable in CMD's environment\n"                              \
 	"      --copy FILE:PATH    put a file or directory of this host into the guest\n"          \
 	"      --overlay DIR       put all that is in DIR into the guest's root directory\n"       \
 	"      --modules DIR       the kernel's modules (/lib/modules/VERSION; auto: find it): "   \

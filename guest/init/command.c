@@ -36,7 +36,7 @@ static _Noreturn void exec_command(const struct conf *conf, int why_fd)
 	unsigned n = 0;
 	int err;
 
-	environ = (char **)(uintptr_t)conf->env;
+	environ = conf->env;
 	if (access("/bin/sh", X_OK) == 0) {
 		execl("/bin/sh", "sh", "-c", conf->run, (char *)NULL);
 	} else {
@@ -203,7 +203,7 @@ void command_exec_init(const struct conf *conf)
 {
 	static const char *const path[] = {"/sbin/init", "/etc/init", "/bin/init", "/bin/sh"};
 
-	environ = (char **)(uintptr_t)conf->env;
+	environ = conf->env;
 	for (unsigned i = 0; i < sizeof(path) / sizeof(path[0]); i++)
 		execl(path[i], path[i], (char *)NULL);
 	fail("%s has no init: none of /sbin/init, /etc/init, /bin/init and /bin/sh can be executed",

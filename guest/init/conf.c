@@ -20,19 +20,33 @@ static int set_port(uint16_t *port, const char *value)
 
 static int add_module(struct conf *conf, const char *path, bool needed)
 {
-	if (conf->nr_modules == CONF_MODULES_MAX)
-		return -EINVAL;
-	conf->module[conf->nr_modules].path = path;
-	conf->module[conf->nr_modules].needed = needed;
-	conf->nr_modules++;
+	struct conf_module *module =
+		realloc(conf->module, (conf->nr_modules + 1) * sizeof(*module));
+
+	if (!module)
+		return -ENOMEM;
+	module[conf->nr_modules++] = (struct conf_module){.path = path, .needed = needed};
+	conf->module = module;
 	return 0;
 }
 
 static int add_env(struct conf *conf, char *value)
 {
-	if (conf->nr_env == CONF_ENV_MAX)
-		return -EINVAL;
-	conf->env[conf->nr_env++] = value;
+	const size_t name_len = strcspn(value, "=");
+	char **env;
+
+	for (size_t i = 0; i < conf->nr_env; i++) {
+		if (strncmp(conf->env[i], value, name_len) == 0 && conf->env[i][name_len] == '=') {
+			conf->env[i] = value;
+			return 0;
+		}
+	}
+	env = realloc(conf->env, (conf->nr_env + 2) * sizeof(*env));
+	if (!env)
+		return -ENOMEM;
+	env[conf->nr_env++] = value;
+	env[conf->nr_env] = NULL;
+	conf->env = env;
 	return 0;
 }
 

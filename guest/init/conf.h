@@ -16,22 +16,23 @@
 #define INIT_CONF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CONF_PATH "/tollgate/init.conf"
 
-enum { CONF_MODULES_MAX = 256, CONF_ENV_MAX = 64 };
+struct conf_module {
+	const char *path;
+	bool needed;
+};
 
 struct conf {
 	uint16_t out, err, log, exit;
 	const char *hostname, *busybox, *missing, *root, *run; /* NULL: none */
-	struct {
-		const char *path;
-		bool needed;
-	} module[CONF_MODULES_MAX];
-	unsigned nr_modules;
-	char *env[CONF_ENV_MAX + 1]; /* ended by NULL */
-	unsigned nr_env;
+	struct conf_module *module;
+	size_t nr_modules;
+	char **env; /* ended by NULL; a later one of a name has replaced the earlier */
+	size_t nr_env;
 };
 
 /* Reads the file. Its strings stay for ever. 0 or -errno; -EINVAL for what we did not write. */

@@ -80,7 +80,7 @@ static int load_module(const char *path)
 
 void setup_modules(const struct conf *conf)
 {
-	for (unsigned i = 0; i < conf->nr_modules; i++) {
+	for (size_t i = 0; i < conf->nr_modules; i++) {
 		const char *path = conf->module[i].path;
 		const int r = load_module(path);
 
@@ -90,7 +90,7 @@ void setup_modules(const struct conf *conf)
 			say("load %s: %s; going on without", path, strerror(-r));
 	}
 	if (conf->nr_modules)
-		log_line("modules %u%s%s", conf->nr_modules, conf->missing ? ", without " : "",
+		log_line("modules %zu%s%s", conf->nr_modules, conf->missing ? ", without " : "",
 			 conf->missing ? conf->missing : "");
 }
 

@@ -157,7 +157,7 @@ static void put_settings(struct build *b)
 	put_port(b, "err", o->err_port);
 	put_port(b, "log", o->log_port);
 	put_port(b, "exit", o->exit_port);
-	put(b, "hostname", o->hostname ? o->hostname : "tollgate");
+	put(b, "hostname", "tollgate");
 	put(b, "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	put(b, "env", "HOME=/root");
 	put(b, "env", "TERM=linux");

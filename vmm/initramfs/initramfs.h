@@ -46,7 +46,6 @@ struct initramfs_opts {
 	const char *busybox_file;
 	const char *env[INITRAMFS_NAMES_MAX]; /* "NAME=VALUE", beside PATH, HOME and TERM */
 	unsigned nr_env;
-	const char *hostname; /* NULL: "tollgate" */
 
 	const void *init; /* the program */
 	size_t init_len;

@@ -2,7 +2,7 @@
 # The job of command-check, beside the KVM: run.sh KERNEL RELEASE [CASE...].
 # shellcheck disable=SC2016 # what the guest's shell is to expand
 set -u
-kernel=$1 modules=/lib-of-guest/lib/modules/$2
+kernel=$1 modules=/lib/modules/$2 image=vmlinuz
 shift 2
 failed=0
 
@@ -16,7 +16,7 @@ run() {
 	want=$1
 	shift
 	out=/results/$kernel-$name.out err=/results/$kernel-$name.err
-	tollgate run --mem 512M --timeout 120 "$@" "/boot/vmlinuz-$kernel" >"$out" 2>"$err"
+	tollgate run --mem 512M --timeout 120 "$@" "/boot/$image-$kernel" >"$out" 2>"$err"
 	got=$?
 	[ "$got" = "$want" ] || fail "status $got instead of $want"
 }
@@ -33,11 +33,12 @@ says() {
 
 # What a command finds, and what it tells comes back: files, modules, both outputs, its status.
 case_everything() {
-	run 7 --modules "$modules" --module loop --overlay overlay --copy payload:/data/payload --run '
+	run 7 --env "VAR=a b" --env TERM=dumb --modules auto --module loop --overlay overlay --copy payload:/data/payload --run '
 		sha256sum </data/payload
 		cat /etc/link /tmp/file
 		hostname
 		readlink /proc/self/fd/0
+		echo "$VAR, $TERM"
 		echo "root at $HOME, $(cat /proc/1/comm) is 1, $(ls /dev/fd/0), $(stat -c %a /dev/shm)"
 		ip link show lo | grep -o LOOPBACK,UP
 		lsmod | sed 1d | cut -d" " -f1 | grep -E "^(virtio|loop)" | sort | tr "\n" " "
@@ -49,10 +50,11 @@ case_everything() {
 		still there
 		tollgate
 		/dev/null
+		a b, dumb
 		root at /root, init is 1, /dev/fd/0, 1777
 		LOOPBACK,UP
 	EOT
-	head -n 7 "$out" >/tmp/got
+	head -n 8 "$out" >/tmp/got
 	cmp -s /tmp/got /tmp/wanted || fail "stdout: $(cat "$out")"
 	for module in virtio virtio_ring virtio_mmio virtio_blk virtio_net loop; do
 		grep -q "/$module\.ko$" "$modules/modules.builtin" && continue
@@ -157,7 +159,8 @@ case_no_disk() {
 
 # By DHCP, which these kernels cannot do themselves.
 case_network() {
-	run 0 --modules "$modules" --net user --run '
+	image=vmlinux # tells its version elsewhere
+	run 0 --modules auto --net user --run '
 		ip -4 -o addr show dev eth0 | grep -o "inet [0-9./]*"
 		ip route | grep default
 		cat /etc/resolv.conf'
@@ -183,7 +186,7 @@ case_not_executable() {
 [ $# != 0 ] || set -- everything success output killed_by_a_signal left_behind not_found without_a_shell \
 	not_executable root_directory_of_a_disk init_of_a_disk no_disk network
 for name; do
-	case_failed=0
+	case_failed=0 image=vmlinuz
 	start=$(date +%s)
 	"case_$name" </dev/null
 	if [ "$case_failed" = 0 ]; then
