@@ -67,6 +67,7 @@ check_cell() {
 	if grep -qs '^CONFIG_X86_MPPARSE=y' "/boot/config-$kernel"; then sees=${sees#*,}; else sees=${sees%,*}; fi
 	[ "$(said cpus)" = "$sees" ] || fail "CPUs: $(said cpus) instead of $sees"
 	[ "$(said clocksource)" = kvm-clock ] || [ "$(said clocksource)" = tsc ] || fail "clock source: $(said clocksource)"
+	[ "$(said pat)" = 1 ] || fail "no page attribute table"
 	check_clock date "$(said date)" "$(said_at date)"
 	case $words in *acpi=off*) ;; *) check_clock rtc "$(said rtc)" "$(said_at rtc)" ;; esac
 	for word in $kernel_words; do

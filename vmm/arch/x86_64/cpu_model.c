@@ -171,17 +171,22 @@ static int cpuid_read(struct kvm_cpuid2 **ret, const struct kvm *kvm, struct dia
 	return 0;
 }
 
-/* Only MSRs that KVM lists may be set: others make KVM_SET_MSRS stop short. */
+/*
+ * Only MSRs that KVM lists are sure to be taken: others make KVM_SET_MSRS stop short. The MTRRs it lists
+ * nowhere and takes all the same; they come last, and may be refused. As firmware leaves them all memory
+ * is write-back; Linux goes without page attributes (PAT) where they are off.
+ */
 static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag *diag)
 {
 	static const struct kvm_msr_entry wanted[] = {
 		{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
-		{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_DEF_TYPE_ENABLE_WB},
 	};
+	static const struct kvm_msr_entry mtrrs = {.index = MSR_MTRR_DEF_TYPE,
+						   .data = MTRR_DEF_TYPE_ENABLE_WB};
 	AUTO_FREE struct kvm_msr_list *list =
 		calloc(1, sizeof(*list) + MSR_INDEX_MAX * sizeof(list->indices[0]));
 	AUTO_FREE struct kvm_msrs *msrs =
-		calloc(1, sizeof(*msrs) + ARRAY_SIZE(wanted) * sizeof(msrs->entries[0]));
+		calloc(1, sizeof(*msrs) + (ARRAY_SIZE(wanted) + 1) * sizeof(msrs->entries[0]));
 
 	if (!list || !msrs)
 		return diag_set(diag, -ENOMEM, "MSR list");
@@ -192,6 +197,7 @@ static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag
 		for (uint32_t i = 0; i < list->nmsrs; i++)
 			if (list->indices[i] == wanted[w].index)
 				msrs->entries[msrs->nmsrs++] = wanted[w];
+	msrs->entries[msrs->nmsrs++] = mtrrs;
 	*ret = STEAL_PTR(msrs);
 	return 0;
 }
@@ -249,7 +255,7 @@ int arch_vcpu_init(int vcpu_fd, const struct arch_cpu_model *model, unsigned api
 	n = ioctl(vcpu_fd, KVM_SET_MSRS, model->msrs);
 	if (n < 0)
 		return diag_set(diag, -errno, "KVM_SET_MSRS of vCPU %u", apic_id);
-	if ((uint32_t)n < model->msrs->nmsrs)
+	if ((uint32_t)n < model->msrs->nmsrs && model->msrs->entries[n].index != MSR_MTRR_DEF_TYPE)
 		return diag_set(diag, -EIO, "KVM_SET_MSRS of vCPU %u: MSR %#x", apic_id,
 				model->msrs->entries[n].index);
 	return lint_set(vcpu_fd, diag);
