@@ -49,6 +49,9 @@ static void print_device(FILE *out, const char *name, const struct vm_virtio *vi
 				" %12" PRIu64 "\n",
 				name, q, v.doorbells, v.chains, v.interrupts, v.suppressed);
 	}
+	for (unsigned c = 0; vd->cls->counter_names && vd->cls->counter_names[c]; c++)
+		fprintf(out, "       %-12s %s %" PRIu64 "\n", name, vd->cls->counter_names[c],
+			counter(&vd->counter[c]));
 	if (why)
 		fprintf(out, "       %-12s needed a reset %" PRIu64 " times, the last for: %s\n",
 			name, counter(&vd->resets_needed), why);
@@ -101,6 +104,8 @@ static struct json_object *json_device(const char *name, const struct vm_virtio 
 	add_u64(obj, "guest_errors", counter(&vd->front->guest_errors));
 	add_u64(obj, "resets_needed", counter(&vd->resets_needed));
 	json_object_object_add(obj, "reset_why", why ? json_object_new_string(why) : NULL);
+	for (unsigned c = 0; vd->cls->counter_names && vd->cls->counter_names[c]; c++)
+		add_u64(obj, vd->cls->counter_names[c], counter(&vd->counter[c]));
 	for (unsigned q = 0; q < vd->nr_queues; q++) {
 		const struct queue_view v = view_queue(virtio, vd, q);
 

@@ -403,7 +403,7 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->time_exits = opts->time_exits;
 	vm->power.end = power_end;
 	pthread_mutex_init(&vm->end_lock, NULL);
-	signal(SIGXFSZ, SIG_IGN); /* RLIMIT_FSIZE: memory and disks say EFBIG */
+	signal(SIGXFSZ, SIG_IGN); /* a write to a disk beyond RLIMIT_FSIZE says EFBIG */
 	return build(vm, opts, diag);
 }
 

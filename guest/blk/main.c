@@ -402,7 +402,5 @@ void kernel_main(void)
 		test_counted("blk-depth-1", 1, 100);
 	if (depth != 1)
 		test_counted("blk-depth-32", DEPTH, 25);
-	print("blk: %u interrupts handled\n",
-	      virtio_interrupts()->used + virtio_interrupts()->spurious);
 	check_finish();
 }

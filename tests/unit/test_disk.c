@@ -266,6 +266,7 @@ static void the_last_sector_reads_as_zeros_and_becomes_whole(void **state)
 		disk_rig_image(&rig, 3 * 512 + 100);
 		assert_true(disk_rig_open(&rig, &odd_ways[w]));
 		assert_int_equal(rig.disk->geo.bytes, 4 * 512);
+		memset(buf, 0xff, sizeof(buf));
 		assert_int_equal(disk_rig_do(&rig, DISK_READ, 1024, buf, sizeof(buf)), 0);
 		for (unsigned i = 0; i < sizeof(buf); i++)
 			assert_int_equal(buf[i], i < 612 ? disk_rig_byte(1024 + i) : 0);
@@ -300,6 +301,7 @@ static void an_odd_size_and_direct_can_only_be_read(void **state)
 	diag = (struct diag){0};
 	err = disk_open(&opts, &rig.loop, disk_rig_settled, &rig, &rig.disk, &diag);
 	if (err == 0) {
+		memset(buf, 0xff, 4096);
 		rig_request_init(&r, DISK_READ, 512, buf, 1536);
 		assert_int_equal(disk_rig_run(&rig, &r), 0);
 		for (size_t i = 0; i < 1536; i++)

@@ -198,6 +198,8 @@ static void errors_reach_the_request(void **state)
 		host.transfer_err = ENOSPC;
 		assert_int_equal(disk_rig_do(&rig, DISK_WRITE, 8192, buf, 16384), -ENOSPC);
 		assert_int_equal(disk_rig_do(&rig, DISK_WRITE, 24576, buf, 512), 0);
+		/* Of an overlay's two runs, the first one fails. */
+		assert_int_equal(disk_rig_do(&rig, DISK_READ, 16384, buf, 16384), -ENOSPC);
 		host.fallocate_err = ENOSPC;
 		assert_int_equal(disk_rig_do(&rig, DISK_ZERO, 8192, NULL, 4096), -ENOSPC);
 		if (!ways[w].cow)

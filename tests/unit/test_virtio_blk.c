@@ -348,6 +348,15 @@ static void a_wrong_range_is_refused_with_all_beside_it(void **state)
 	assert_int_equal(blk_rig.disk->submits, 0);
 }
 
+static uint64_t counter_of(const char *name)
+{
+	for (unsigned i = 0; virtio_blk_class.counter_names[i]; i++)
+		if (strcmp(virtio_blk_class.counter_names[i], name) == 0)
+			return blk_rig.vd->counter[i];
+	fail_msg("no counter %s", name);
+	return 0;
+}
+
 static void the_hosts_errors_are_told(void **state)
 {
 	uint32_t used;
@@ -361,8 +370,15 @@ static void the_hosts_errors_are_told(void **state)
 	assert_int_equal(used, 0);
 	assert_int_equal(run(VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(used, 1);
+	assert_int_equal(counter_of("host_errors"), 3);
 	blk_rig.disk->err = 0;
 	assert_int_equal(run(VIRTIO_BLK_T_IN, 0, BLK_RIG_DATA_GPA, 512, &used), VIRTIO_BLK_S_OK);
+	assert_int_equal(counter_of("read_bytes"), 512);
+	assert_int_equal(run(VIRTIO_BLK_T_OUT, 0, BLK_RIG_DATA_GPA, 1024, &used), VIRTIO_BLK_S_OK);
+	assert_int_equal(counter_of("written_bytes"), 1024);
+	assert_int_equal(run(VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used), VIRTIO_BLK_S_OK);
+	assert_int_equal(counter_of("flushes"), 1);
+	assert_int_equal(counter_of("host_errors"), 3);
 }
 
 static void what_comes_at_once_is_shown_with_one_interrupt(void **state)
@@ -540,7 +556,8 @@ static void stop_waits_for_what_is_under_way(void **state)
 	blk_rig_init();
 	blk_rig_start(ALL_FEATURES);
 	for (unsigned i = 0; i < 16; i++) {
-		blk_rig_request(0, 2 * i, VIRTIO_BLK_T_OUT, UINT64_C(8) * i, BLK_RIG_DATA_GPA, 4096);
+		blk_rig_request(0, 2 * i, VIRTIO_BLK_T_OUT, UINT64_C(8) * i, BLK_RIG_DATA_GPA,
+				4096);
 		blk_rig_request(0, 2 * i + 1, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
 	}
 	blk_rig_kick(0);

@@ -26,6 +26,11 @@ enum {
 _Static_assert((int)VIRTIO_BLK_ID_MAX == VIRTIO_BLK_ID_BYTES, "5.2.6");
 _Static_assert((int)REQUEST_IOV_MAX <= (int)DISK_IOV_MAX, "a request is a disk's request");
 
+/* virtio_device.counter */
+enum { COUNT_READ_BYTES, COUNT_WRITTEN_BYTES, COUNT_FLUSHES, COUNT_ERRORS };
+static const char *const counter_names[] = {"read_bytes", "written_bytes", "flushes", "host_errors",
+					    NULL};
+
 struct blk;
 
 /* A chain, from pop to push. */
@@ -36,6 +41,7 @@ struct blk_request {
 	uint16_t head;
 	uint32_t in_bytes; /* of the device-writable part, with the status */
 	uint8_t *status;   /* guest memory: the last byte of it */
+	uint64_t bytes;    /* of a read or write */
 	struct disk_request disk;
 	struct virtio_blk_discard_write_zeroes range[VIRTIO_BLK_RANGES_MAX];
 	unsigned nr_ranges, next_range;
@@ -103,21 +109,39 @@ static void request_end(struct blk_request *rq, uint8_t status)
 	request_end_with(rq, status, 0);
 }
 
-static uint8_t status_of(int err)
+/* What the disk answered. */
+static uint8_t status_of(struct blk *blk, int err)
 {
-	return err == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
+	if (err == 0)
+		return VIRTIO_BLK_S_OK;
+	virtio_count(&blk->vd, COUNT_ERRORS, 1);
+	return VIRTIO_BLK_S_IOERR;
 }
 
 static void read_done(struct disk_request *disk, int err)
 {
 	struct blk_request *rq = container_of(disk, struct blk_request, disk);
 
-	request_end_with(rq, status_of(err), err == 0 ? rq->in_bytes - 1 : 0);
+	if (err == 0)
+		virtio_count(&rq->blk->vd, COUNT_READ_BYTES, rq->in_bytes - 1);
+	request_end_with(rq, status_of(rq->blk, err), err == 0 ? rq->in_bytes - 1 : 0);
 }
 
 static void write_done(struct disk_request *disk, int err)
 {
-	request_end(container_of(disk, struct blk_request, disk), status_of(err));
+	struct blk_request *rq = container_of(disk, struct blk_request, disk);
+
+	if (err == 0)
+		virtio_count(&rq->blk->vd, COUNT_WRITTEN_BYTES, rq->bytes);
+	request_end(rq, status_of(rq->blk, err));
+}
+
+static void flush_done(struct disk_request *disk, int err)
+{
+	struct blk_request *rq = container_of(disk, struct blk_request, disk);
+
+	virtio_count(&rq->blk->vd, COUNT_FLUSHES, err == 0);
+	request_end(rq, status_of(rq->blk, err));
 }
 
 /* 5.2.5: without a write-back cache, a write is on the disk when it is done. */
@@ -145,6 +169,7 @@ static void start_transfer(struct blk_request *rq, enum disk_op op, uint64_t sec
 		request_end(rq, VIRTIO_BLK_S_IOERR);
 		return;
 	}
+	rq->bytes = bytes;
 	rq->disk = (struct disk_request){
 		.op = op,
 		.stable = op == DISK_WRITE && writes_through(blk),
@@ -159,7 +184,7 @@ static void start_transfer(struct blk_request *rq, enum disk_op op, uint64_t sec
 
 static void start_flush(struct blk_request *rq)
 {
-	rq->disk = (struct disk_request){.op = DISK_FLUSH, .done = write_done};
+	rq->disk = (struct disk_request){.op = DISK_FLUSH, .done = flush_done};
 	disk_submit(rq->blk->disk, &rq->disk);
 }
 
@@ -199,7 +224,7 @@ static void range_done(struct disk_request *disk, int err)
 	if (err == 0 && rq->next_range < rq->nr_ranges)
 		start_range(rq);
 	else
-		request_end(rq, status_of(err));
+		request_end(rq, status_of(rq->blk, err));
 }
 
 /* 5.2.6.2: which status what is wrong with a range has. */
@@ -520,6 +545,7 @@ static void blk_fini(struct virtio_device *vd)
 const struct virtio_class virtio_blk_class = {
 	.name = "block",
 	.device_id = VIRTIO_ID_BLOCK,
+	.counter_names = counter_names,
 	.state_size = sizeof(struct blk),
 	.init = blk_init,
 	.fini = blk_fini,

@@ -26,6 +26,7 @@
 enum {
 	VIRTIO_QUEUES_MAX = 34, /* of one device: 16 pairs for net, its control queue, one spare */
 	VIRTIO_CONFIG_BYTES_MAX = 256, /* the configuration space of a device */
+	VIRTIO_COUNTERS_MAX = 8,       /* that a device has of its own */
 };
 
 struct virtio_device;
@@ -38,9 +39,10 @@ struct virtio_transport {
 };
 
 struct virtio_class {
-	const char *name;   /* "block": as in "virtio block" */
-	uint32_t device_id; /* virtio 1.2, 5: Device Types */
-	size_t state_size;  /* a struct that begins with a struct virtio_device */
+	const char *name;                 /* "block": as in "virtio block" */
+	uint32_t device_id;               /* virtio 1.2, 5: Device Types */
+	const char *const *counter_names; /* keys of vd->counter[], up to a NULL; NULL: none */
+	size_t state_size;                /* a struct that begins with a struct virtio_device */
 	/*
 	 * Fills in features, nr_queues, queue_size[], config and config_len, and opens what it needs.
 	 * conf is the class's own (virtio_mmio_conf.conf). -errno with diag.
@@ -89,7 +91,8 @@ struct virtio_device {
 	struct virtq queue[VIRTIO_QUEUES_MAX];
 
 	/* Since the VM started; written by the I/O thread, read by statistics: __ATOMIC_RELAXED. */
-	uint64_t kicks[VIRTIO_QUEUES_MAX]; /* calls of cls->kick for the driver */
+	uint64_t kicks[VIRTIO_QUEUES_MAX];     /* calls of cls->kick for the driver */
+	uint64_t counter[VIRTIO_COUNTERS_MAX]; /* as cls->counter_names says */
 	uint64_t resets_needed;
 	const char *reset_why; /* the last one; NULL: none yet */
 };
@@ -103,6 +106,11 @@ static inline bool virtio_has(const struct virtio_device *vd, unsigned feature)
 /*
  * All below: I/O thread only.
  */
+
+static inline void virtio_count(struct virtio_device *vd, unsigned counter, uint64_t n)
+{
+	__atomic_store_n(&vd->counter[counter], vd->counter[counter] + n, __ATOMIC_RELAXED);
+}
 
 /* Shows the driver what was pushed onto the queue, and interrupts it if it wants that. */
 void virtio_publish(struct virtio_device *vd, unsigned queue);
