@@ -82,12 +82,9 @@ static inline void virtio_rig_watch(struct write_counter *writes, bool on)
 	container_of(writes, struct virtio_rig, writes)->watched = on;
 }
 
-/*
- * With what a KVM that has everything gives: a page for the registers, and acknowledgements that are
- * counted (virtio_rig_ack()); or without, where shown is NULL. 0 or -errno, what cls->init said.
- */
-static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct virtio_class *cls,
-					const void *conf, uint8_t *shown)
+/* All but the device, so that a test may change what it is handed (rig->f.env). 0 or -errno. */
+static inline int virtio_rig_prepare(struct virtio_rig *rig, const struct virtio_class *cls,
+				     const void *conf)
 {
 	static const struct guest_region region = {.gpa = 0, .len = VIRTIO_RIG_RAM_BYTES};
 	int r;
@@ -109,12 +106,33 @@ static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct vir
 	rig->f.env.doorbell = &rig->bell;
 	rig->f.env.loop = &rig->loop;
 	rig->f.env.conf = &rig->conf;
-	rig->f.env.shown = shown;
-	rig->f.env.writes = shown ? &rig->writes : NULL;
-	r = device_create(&virtio_mmio_class, &rig->f.env, &rig->dev);
+	return 0;
+}
+
+/* 0 or -errno, what cls->init said. */
+static inline int virtio_rig_create(struct virtio_rig *rig)
+{
+	int r = device_create(&virtio_mmio_class, &rig->f.env, &rig->dev);
+
 	if (r == 0)
 		rig->vd = virtio_mmio_device(rig->dev);
 	return r;
+}
+
+/*
+ * With what a KVM that has everything gives: a page for the registers, and acknowledgements that are
+ * counted (virtio_rig_ack()); or without, where shown is NULL. 0 or -errno, what cls->init said.
+ */
+static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct virtio_class *cls,
+					const void *conf, uint8_t *shown)
+{
+	int r = virtio_rig_prepare(rig, cls, conf);
+
+	if (r < 0)
+		return r;
+	rig->f.env.shown = shown;
+	rig->f.env.writes = shown ? &rig->writes : NULL;
+	return virtio_rig_create(rig);
 }
 
 static inline int virtio_rig_init(struct virtio_rig *rig, const struct virtio_class *cls,

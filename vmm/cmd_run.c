@@ -62,7 +62,7 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 /* Names that were not the user's to choose. */
 static void tell_places(const struct vm *vm)
 {
-	static const char *const console[] = {"serial0"};
+	static const char *const console[] = {"serial0", "console0"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(console); i++) {
 		const char *place = vm_chars_name(&vm->chars, console[i]);
@@ -84,7 +84,7 @@ int cmd_run(int argc, char **argv)
 	int status = EXIT_SETUP;
 
 	if (r == 1) {
-		fputs(config_run_help, stdout);
+		cmd_help(config_run_help);
 		return EXIT_OK;
 	}
 	if (r < 0) {

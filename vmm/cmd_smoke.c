@@ -196,7 +196,7 @@ int cmd_smoke(int argc, char **argv)
 	int r = config_parse_smoke(&smoke.plan, argc, argv, &diag);
 
 	if (r == 1) {
-		fputs(config_smoke_help, stdout);
+		cmd_help(config_smoke_help);
 		return EXIT_OK;
 	}
 	if (r == 0)

@@ -52,6 +52,12 @@ int cmd_bad_option(char **argv, int c, struct diag *diag)
 	return usage_error(argv, diag);
 }
 
+void cmd_help(const char *const *text)
+{
+	for (; *text; text++)
+		fputs(*text, stdout);
+}
+
 int cmd_no_operands(int argc, char **argv, struct diag *diag)
 {
 	if (optind >= argc)

@@ -28,6 +28,9 @@ void cmd_fail(const struct diag *diag);
  */
 int cmd_bad_option(char **argv, int c, struct diag *diag);
 
+/* Prints a help text: pieces, up to a NULL, for compilers need not take long strings. */
+void cmd_help(const char *const *text);
+
 /* Arguments that are left behind the options are a mistake: -EINVAL, else 0. */
 int cmd_no_operands(int argc, char **argv, struct diag *diag);
 

@@ -7,18 +7,19 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
-#include "config_console.h"
 #include "virtio/classes.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)
 
-const char config_run_help[] =
+const char *const config_run_help[] = {
 	"usage: tollgate run [OPTIONS] [KERNEL]\n"
 	"\n"
 	"Boots KERNEL, or the built-in test kernel, with its serial console on this terminal.\n"
 	"Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends Ctrl-a.\n"
-	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
+	"\n" CONFIG_MACHINE_HELP,
+	CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
 	"      --serial PLACE      where the serial port is (default stdio)\n"
+	"      --virtio-console PLACE  where hvc0 is (default stdio); adds it, as --console both\n"
 	"      --timeout SECONDS   end the VM after so long\n"
 	"      --exit-code HOW     guest: the guest's code is the exit status (default);\n"
 	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
@@ -31,7 +32,9 @@ const char config_run_help[] =
 	"  -h, --help              this text\n"
 	"\n" CONFIG_PLACE_HELP "\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
-	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout.\n";
+	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout.\n",
+	NULL,
+};
 
 void config_init(struct config *config)
 {
@@ -108,6 +111,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_NO_SHADOW: config->machine.windows = false; return 0;
 	case CONFIG_OPT_DISK: return config_disk_add(config, arg, diag);
 	case CONFIG_OPT_NET: return config_net_option(config, arg, diag);
+	case CONFIG_OPT_CONSOLE: return config_console_which(config, arg, diag);
 	case CONFIG_OPT_RNG: return config_virtio_add(config, "rng", &virtio_rng_class, NULL, diag);
 	default: return 1;
 	}
@@ -224,6 +228,7 @@ static int parse_exit_code(struct config *config, const char *arg, struct diag *
 
 enum {
 	OPT_SERIAL = CONFIG_OPT_OWN,
+	OPT_VIRTIO_CONSOLE,
 	OPT_TIMEOUT,
 	OPT_EXIT_CODE,
 	OPT_STATS,
@@ -248,9 +253,8 @@ static int shared_option(struct config *config, int opt, const char *arg, struct
 static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
-	case OPT_SERIAL:
-		config->has_serial = true;
-		return config_place("--serial", arg, &config->serial, diag);
+	case OPT_SERIAL: return config_console_serial(config, arg, diag);
+	case OPT_VIRTIO_CONSOLE: return config_console_virtio(config, arg, diag);
 	case OPT_TIMEOUT: return parse_timeout(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
@@ -285,6 +289,8 @@ static int check_run(const struct config *config, struct diag *diag)
 		diag_remedy(diag, "add --stats");
 		return -EINVAL;
 	}
+	if (config_console_check(config, diag) < 0)
+		return -EINVAL;
 	return config_check_kernel(config, diag);
 }
 
@@ -295,6 +301,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		CONFIG_KERNEL_LONG,
 		CONFIG_INITRAMFS_LONG,
 		{"serial", required_argument, NULL, OPT_SERIAL},
+		{"virtio-console", required_argument, NULL, OPT_VIRTIO_CONSOLE},
 		{"timeout", required_argument, NULL, OPT_TIMEOUT},
 		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
 		{"stats", optional_argument, NULL, OPT_STATS},

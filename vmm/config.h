@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "backend/char.h"
 #include "base/diag.h"
 #include "boot/boot.h"
+#include "config_console.h"
 #include "config_disk.h"
 #include "config_initramfs.h"
 #include "config_net.h"
@@ -65,9 +65,7 @@ struct config {
 	 */
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
-	struct char_spec
-		serial; /* where the serial port and the debug console are, if has_serial */
-	bool has_serial;
+	struct config_consoles consoles;
 	int64_t timeout_ns; /* 0: none */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
@@ -91,9 +89,9 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 		      const void *conf, struct diag *diag);
 
 /*
- * Options that describe the machine, shared by run, hammer and machine: -m/--mem, -c/--cpus,
- * -p/--append, --hugepages, --prealloc, --cpu, --disk, --rng, --net, --test-device, --no-shadow. Put CONFIG_MACHINE_LONG into the table
- * of long options and CONFIG_MACHINE_SHORT into the short ones.
+ * Options that describe the machine, shared by run, smoke, hammer and machine: those of
+ * CONFIG_MACHINE_HELP. Put CONFIG_MACHINE_LONG into the table of long options and CONFIG_MACHINE_SHORT
+ * into the short ones.
  */
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
@@ -104,6 +102,7 @@ enum {
 	CONFIG_OPT_DISK,
 	CONFIG_OPT_RNG,
 	CONFIG_OPT_NET,
+	CONFIG_OPT_CONSOLE,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
 	CONFIG_OPT_ROOTFS,
@@ -117,6 +116,7 @@ enum {
 	{"hugepages", no_argument, NULL, CONFIG_OPT_HUGEPAGES},                                    \
 	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC},                                      \
 	{"cpu", required_argument, NULL, CONFIG_OPT_CPU},                                          \
+	{"console", required_argument, NULL, CONFIG_OPT_CONSOLE},                                  \
 	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE},                                \
 	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW},                                    \
 	{"disk", required_argument, NULL, CONFIG_OPT_DISK},                                        \
@@ -134,6 +134,9 @@ enum {
 	"      --disk FILE[,HOW]   a block device (virtio) on an image or a device of the host;\n" \
 	"                          HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n" \
 	"                          id=NAME, queues=N; repeatable; ,, is a comma of the name\n"     \
+	"      --console WHICH     serial (default); virtio: hvc0, the serial port only for "      \
+	"what\n"                                                                                   \
+	"                          is said early; both: serial, and hvc0 for programs\n"           \
 	"      --rng               an entropy device (virtio), with the host's random numbers\n"   \
 	"      --net user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]\n"               \
 	"                          a network without privileges: DHCP, DNS, forwarded ports\n"     \
@@ -176,6 +179,6 @@ int config_check_kernel(const struct config *config, struct diag *diag);
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag);
 
 /* The text of `tollgate run --help`. */
-extern const char config_run_help[];
+extern const char *const config_run_help[]; /* pieces, up to a NULL */
 
 #endif

@@ -1,9 +1,13 @@
 #include "config_console.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/option.h"
+#include "config.h"
+#include "virtio/classes.h"
 
 /* What follows prefix in s, when that is not empty; else NULL. */
 static const char *behind(const char *s, const char *prefix)
@@ -13,7 +17,8 @@ static const char *behind(const char *s, const char *prefix)
 	return strncmp(s, prefix, len) == 0 && s[len] ? s + len : NULL;
 }
 
-int config_place(const char *option, const char *arg, struct char_spec *ret, struct diag *diag)
+static int parse_place(const char *option, const char *arg, struct char_spec *ret,
+		       struct diag *diag)
 {
 	static const struct {
 		const char *word;
@@ -38,11 +43,93 @@ int config_place(const char *option, const char *arg, struct char_spec *ret, str
 	return -EINVAL;
 }
 
-int config_places_check(const struct char_spec *a, const struct char_spec *b, struct diag *diag)
+/* Once, however often it is asked for. */
+static int add_virtio(struct config *config, struct diag *diag)
 {
-	if (!a->path || !b->path || strcmp(a->path, b->path) != 0)
-		return 0;
-	diag_set(diag, -EINVAL, "'%s' is to be the place of two consoles", a->path);
-	diag_remedy(diag, "give each a path of its own; only stdio can be shared");
-	return -EINVAL;
+	int r = 0;
+
+	if (!config->consoles.added)
+		r = config_virtio_add(config, "console", &virtio_console_class, NULL, diag);
+	config->consoles.added = true;
+	return r;
+}
+
+int config_console_which(struct config *config, const char *arg, struct diag *diag)
+{
+	static const struct option_word words[] = {
+		{"serial", CONFIG_CONSOLE_SERIAL},
+		{"virtio", CONFIG_CONSOLE_VIRTIO},
+		{"both", CONFIG_CONSOLE_BOTH},
+	};
+	int which = 0;
+	int r = option_choice("--console", arg, words, ARRAY_SIZE(words), &which, diag);
+
+	if (r < 0)
+		return r;
+	if (config->consoles.which != CONFIG_CONSOLE_DEFAULT)
+		return diag_set(diag, -EINVAL, "--console is given twice");
+	config->consoles.which = (unsigned)which;
+	config->machine.hvc = which == CONFIG_CONSOLE_VIRTIO;
+	return which == CONFIG_CONSOLE_SERIAL ? 0 : add_virtio(config, diag);
+}
+
+int config_console_serial(struct config *config, const char *arg, struct diag *diag)
+{
+	config->consoles.has_serial = true;
+	return parse_place("--serial", arg, &config->consoles.serial, diag);
+}
+
+int config_console_virtio(struct config *config, const char *arg, struct diag *diag)
+{
+	int r = parse_place("--virtio-console", arg, &config->consoles.virtio, diag);
+
+	config->consoles.has_virtio = true;
+	return r < 0 ? r : add_virtio(config, diag);
+}
+
+int config_console_check(const struct config *config, struct diag *diag)
+{
+	const struct config_consoles *con = &config->consoles;
+
+	if (con->has_virtio && con->which == CONFIG_CONSOLE_SERIAL) {
+		diag_set(diag, -EINVAL, "--virtio-console with --console serial");
+		diag_remedy(diag, "--console both, or virtio");
+		return -EINVAL;
+	}
+	if (con->serial.path && con->virtio.path &&
+	    strcmp(con->serial.path, con->virtio.path) == 0) {
+		diag_set(diag, -EINVAL, "'%s' is to be the place of two consoles",
+			 con->serial.path);
+		diag_remedy(diag, "give each a path of its own; only stdio can be shared");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void add_output(struct vm_output *output, unsigned *nr, const char *device,
+		       const struct char_spec *place)
+{
+	assert(*nr < VM_OUTPUTS_MAX);
+	output[(*nr)++] = (struct vm_output){.device = device, .place = place};
+}
+
+/* Where the user names no place, the virtio console goes where the serial port would have gone. */
+void config_console_connect(const struct config *config, struct vm_output *output, unsigned *nr)
+{
+	const struct config_consoles *con = &config->consoles;
+
+	for (unsigned i = *nr; i-- > 0 && !con->has_virtio;) {
+		if (strcmp(output[i].device, "serial0") == 0) {
+			assert(*nr < VM_OUTPUTS_MAX);
+			output[*nr] = output[i];
+			output[(*nr)++].device = "console0";
+			break;
+		}
+	}
+	if (con->has_serial) {
+		add_output(output, nr, "serial0", &con->serial);
+		add_output(output, nr, "debugcon0", &con->serial);
+	}
+	if (con->has_virtio)
+		add_output(output, nr, "console0", &con->virtio);
 }

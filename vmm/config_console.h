@@ -1,20 +1,46 @@
-/* config_console.h - the options about consoles: where a character device's output and input are. */
+/* config_console.h - the options about consoles: which there are, and where they are. */
 #ifndef VMM_CONFIG_CONSOLE_H
 #define VMM_CONFIG_CONSOLE_H
+
+#include <stdbool.h>
 
 #include "backend/char.h"
 #include "base/diag.h"
 #include "vm_chars.h"
+
+struct config;
+
+enum config_console {
+	CONFIG_CONSOLE_DEFAULT, /* serial, or both where the virtio console is given a place */
+	CONFIG_CONSOLE_SERIAL,
+	CONFIG_CONSOLE_VIRTIO,
+	CONFIG_CONSOLE_BOTH,
+};
+
+struct config_consoles {
+	enum config_console which;
+	struct char_spec serial, virtio; /* places */
+	bool has_serial, has_virtio;     /* whether the user named them */
+	bool added;                      /* the virtio console, to the machine */
+};
 
 /* The words for a place, for --help. */
 #define CONFIG_PLACE_HELP                                                                          \
 	"PLACE is stdio, null, file:PATH, unix:PATH (a socket to connect to), pty or\n"            \
 	"pty,link=PATH (a pseudo-terminal, whose name is told on stderr).\n"
 
-/* Reads a PLACE. *ret borrows arg. -EINVAL with diag, naming option. */
-int config_place(const char *option, const char *arg, struct char_spec *ret, struct diag *diag);
+/* --console, --serial and --virtio-console. config borrows arg. -EINVAL with diag. */
+int config_console_which(struct config *config, const char *arg, struct diag *diag);
+int config_console_serial(struct config *config, const char *arg, struct diag *diag);
+int config_console_virtio(struct config *config, const char *arg, struct diag *diag);
 
-/* Two places that cannot both be opened, as the options say them: -EINVAL with diag, else 0. */
-int config_places_check(const struct char_spec *a, const struct char_spec *b, struct diag *diag);
+/* What the options say together: -EINVAL with diag, or 0. */
+int config_console_check(const struct config *config, struct diag *diag);
+
+/*
+ * Adds what the user said of places to output[], which has *nr entries and room for VM_OUTPUTS_MAX; it
+ * counts more than what is there.
+ */
+void config_console_connect(const struct config *config, struct vm_output *output, unsigned *nr);
 
 #endif

@@ -20,7 +20,7 @@
 
 enum { JOBS_MAX = 1000, NAME_BYTES_MAX = 512 };
 
-const char config_smoke_help[] =
+const char *const config_smoke_help[] = {
 	"usage: tollgate smoke [OPTIONS] [KERNEL...]\n"
 	"       tollgate smoke --config FILE [OPTIONS] [KERNEL...]\n"
 	"\n"
@@ -47,13 +47,16 @@ const char config_smoke_help[] =
 	"      --log-dir DIR       write each console there, with time stamps\n"
 	"      --log-limit SIZE    at most so much a boot (default 64M)\n"
 	"  -j, --jobs N            boots side by side (default: as many as the CPUs hold)\n"
-	"\n" CONFIG_MACHINE_HELP CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
+	"\n" CONFIG_MACHINE_HELP,
+	CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
 	"  -h, --help              this text\n"
 	"\n"
 	"Exit status, of the first boot that did not pass: 0 all passed, the guest's own code, 2 "
 	"set-up\n"
 	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout,\n"
-	"118 stall, 119 expectation missed, 120 rejected pattern, 121 phase timeout.\n";
+	"118 stall, 119 expectation missed, 120 rejected pattern, 121 phase timeout.\n",
+	NULL,
+};
 
 enum {
 	OPT_NO_DEFAULT_REJECTS = CONFIG_OPT_OWN,

@@ -61,6 +61,6 @@ int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct d
 void config_smoke_fini(struct smoke_plan *plan); /* takes a zeroed one too */
 
 /* The text of `tollgate smoke --help`. */
-extern const char config_smoke_help[];
+extern const char *const config_smoke_help[]; /* pieces, up to a NULL */
 
 #endif

@@ -105,16 +105,6 @@ static int add_initramfs(const struct config *config, struct vm_opts *opts,
 	return 0;
 }
 
-/* What the user said of it counts more than what would be so. */
-static void connect_places(const struct config *config, struct vm_opts *opts)
-{
-	static const char *const serial[] = {"serial0", "debugcon0"};
-
-	for (size_t i = 0; config->has_serial && i < ARRAY_SIZE(serial); i++)
-		opts->output[opts->nr_outputs++] =
-			(struct vm_output){.device = serial[i], .place = &config->serial};
-}
-
 int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag)
 {
 	const bool has_command = config_initramfs_has_init(&config->initramfs);
@@ -143,7 +133,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 		connect_command(&opts);
 	else if (config->nr_outputs == 0 && has_command)
 		connect_nothing(&opts);
-	connect_places(config, &opts);
+	config_console_connect(config, opts.output, &opts.nr_outputs);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
 		r = add_initramfs(config, &opts, &initramfs, diag);
 	if (r == 0)

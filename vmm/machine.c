@@ -418,6 +418,7 @@ int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct
 		.cpus = spec->cpus,
 		.cmdline_user = spec->cmdline,
 		.quiet = spec->quiet,
+		.hvc = spec->hvc,
 		.chip = x86_chips,
 		.nr_chips = ARRAY_SIZE(x86_chips),
 	};

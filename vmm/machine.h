@@ -100,6 +100,7 @@ struct machine_spec {
 	unsigned cpus;
 	const char *cmdline; /* the user's words, may be NULL; borrowed */
 	bool quiet;          /* the kernel's messages below errors are not for the console */
+	bool hvc;            /* they are for hvc0, and for the serial port until that is there */
 	bool command_ports;  /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
 	/*
 	 * Tell of a device whose registers can be as good as memory (device_class.shadow) at a window in
@@ -119,7 +120,7 @@ struct machine {
 	uint64_t mem_bytes;
 	unsigned cpus;
 	const char *cmdline_user;                 /* borrowed from the spec */
-	bool quiet;                               /* as in the spec */
+	bool quiet, hvc;                          /* as in the spec */
 	struct machine_span ram[MACHINE_RAM_MAX]; /* what is backed by memory slots, ascending */
 	unsigned nr_ram;
 	struct machine_map_entry map[MACHINE_MAP_MAX]; /* what the kernel is told, ascending */

@@ -21,7 +21,7 @@ static unsigned count_serial_ports(const struct machine *m)
 }
 
 /* What word for the console is ours to say. */
-enum console { CONSOLE_NONE, CONSOLE_PORTS, CONSOLE_WINDOW };
+enum console { CONSOLE_NONE, CONSOLE_PORTS, CONSOLE_WINDOW, CONSOLE_HVC };
 
 static enum console choose_console(const struct machine *m, const char *user)
 {
@@ -29,19 +29,37 @@ static enum console choose_console(const struct machine *m, const char *user)
 
 	if (!serial || words_have(user, "console="))
 		return CONSOLE_NONE;
+	if (m->hvc)
+		return CONSOLE_HVC;
 	return serial->range[0].space == IOBUS_PIO ? CONSOLE_PORTS : CONSOLE_WINDOW;
 }
 
+/* hvc0 is there once its driver is: what is said before goes to the serial port. */
+static void put_console(FILE *f, const struct machine_device *serial, enum console console,
+			const char *user)
+{
+	const char *space = serial->range[0].space == IOBUS_PIO ? "io" : "mmio";
+	const uint64_t at = serial->range[0].first;
+
+	if (console == CONSOLE_WINDOW)
+		fprintf(f, "console=uart8250,%s,%#" PRIx64, space, at);
+	else if (words_have(user, "earlycon") || words_have(user, "earlycon="))
+		fputs("console=hvc0", f);
+	else
+		fprintf(f, "earlycon=uart8250,%s,%#" PRIx64 " console=hvc0", space, at);
+}
+
 /* The user's words, with the console behind those that are the kernel's. */
-static void put_window_console(FILE *f, const struct machine_device *serial, const char *user)
+static void put_console_last(FILE *f, const struct machine_device *serial, enum console console,
+			     const char *user)
 {
 	const char *end = words_end(user);
 	const char *rest = end ? end : user;
 	const int len = (int)(rest - user);
 
-	fprintf(f, "%.*s%sconsole=uart8250,mmio,%#" PRIx64 "%s%s", len, user,
-		len == 0 || user[len - 1] == ' ' ? "" : " ", serial->range[0].first,
-		*rest ? " " : "", rest);
+	fprintf(f, "%.*s%s", len, user, len == 0 || user[len - 1] == ' ' ? "" : " ");
+	put_console(f, serial, console, user);
+	fprintf(f, "%s%s", *rest ? " " : "", rest);
 }
 
 static bool says_how_quiet(const char *user)
@@ -78,8 +96,8 @@ int machine_cmdline_render(const struct machine *m, char **ret, struct diag *dia
 	if (!f)
 		return diag_set(diag, -ENOMEM, "kernel command line");
 	put_defaults(f, m, console, user);
-	if (console == CONSOLE_WINDOW)
-		put_window_console(f, machine_find(m, "serial0"), user);
+	if (console == CONSOLE_WINDOW || console == CONSOLE_HVC)
+		put_console_last(f, machine_find(m, "serial0"), console, user);
 	else
 		fputs(user, f);
 	if (fclose(f) != 0) {

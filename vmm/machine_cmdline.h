@@ -10,6 +10,9 @@
  *                  Where serial0 has a window in memory it is console=uart8250,mmio,ADDRESS, which
  *                  Linux uses at once and hands over to its driver later. That word comes last, but
  *                  before a "--": the console starts with it, and then quiet must have been read.
+                  Where the kernel is to use the virtio console, console=hvc0 in the same place, and
+                  earlycon=uart8250,... unless there is one: it shows what is said before hvc0 has its
+                  driver, and then ends.
  *   8250.nr_uarts=N  as many serial ports as the machine has. Linux otherwise looks for a PC's four,
  *                  or as many as it was built for.
  *   pci=off        the machine has no PCI. Linux otherwise looks for it: on ports 0xcf8 and 0xcfc,

@@ -155,6 +155,14 @@ static void coalesce_writes(struct vm *vm, const struct machine_device *row)
 			      row->cls->coalesce_len);
 }
 
+/* As the back end sees it: what stands in front of the device has ops of its own. */
+static const struct char_ops *front_char_ops(struct vm *vm, unsigned i)
+{
+	const struct char_ops *ops = device_front(vm, i)->cls->chr;
+
+	return ops ? ops : vm_virtio_char_ops(&vm->machine.device[i]);
+}
+
 static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct machine_device *row = &vm->machine.device[i];
@@ -165,7 +173,7 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 
 	if (r == 0)
 		r = vm_virtio_build_env(vm, i, &opts->virtio, &env, diag);
-	if (r == 0 && row->cls->chr)
+	if (r == 0 && vm_virtio_char_ops(row))
 		r = vm_chars_backend(&vm->chars, row->name, &env.chr, &port, diag);
 	if (r < 0)
 		return r;
@@ -180,7 +188,7 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 				   vm->coalesced.capacity);
 	vm->timer[i].dev = device_front(vm, i);
 	if (port)
-		char_port_connect(port, device_front(vm, i), device_front(vm, i)->cls->chr);
+		char_port_connect(port, device_front(vm, i), front_char_ops(vm, i));
 	return vm_virtio_build_doorbells(vm, i, &opts->virtio, diag);
 }
 

@@ -98,7 +98,7 @@ const char *vm_chars_name(const struct vm_chars *chars, const char *device)
 	const struct char_host *host = NULL;
 	struct vm_output out;
 
-	if (find_output(chars, device, &out))
+	if (find_output(chars, device, &out) && out.place && !out.place->path)
 		host = find_host(chars, &out);
 	return host && host->name[0] ? host->name : NULL;
 }

@@ -95,6 +95,13 @@ int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_
 	return io_thread_listen(&virtio->io, &vm->kvm, notify, diag);
 }
 
+const struct char_ops *vm_virtio_char_ops(const struct machine_device *row)
+{
+	const struct virtio_mmio_conf *conf = row->conf;
+
+	return row->cls == &virtio_mmio_class ? conf->cls->chr : row->cls->chr;
+}
+
 int vm_virtio_start(struct vm *vm, struct diag *diag)
 {
 	int r = 0;

@@ -13,6 +13,7 @@
 #include "event.h"
 #include "io_thread.h"
 #include "irq_kvm.h"
+#include "machine.h"
 
 struct vm;
 
@@ -38,6 +39,9 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 /* After device[i] was made: its doorbells. */
 int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
 			      struct diag *diag);
+
+/* What a row's device offers as a character device, or NULL when it is none. */
+const struct char_ops *vm_virtio_char_ops(const struct machine_device *row);
 
 /* Before the vCPUs start, and after they have ended. */
 int vm_virtio_start(struct vm *vm, struct diag *diag);

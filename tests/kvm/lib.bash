@@ -5,7 +5,7 @@
 # directory, with standard input at its end. It fails by fail(), by a command that fails, or because
 # something was left behind: a process, or a file in the directory for temporary ones.
 #
-# From Meson: TOLLGATE, GUESTS (directory of the test kernels), PTY and SLOWCAT.
+# From Meson: TOLLGATE, GUESTS (directory of the test kernels), PTY, SLOWCAT and TALK.
 
 : "${TOLLGATE:?}" "${GUESTS:?}" "${PTY:?}" "${SLOWCAT:?}"
 export LC_ALL=C

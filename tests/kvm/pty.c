@@ -10,6 +10,7 @@
  *   restore       set the mode the terminal had at first, as a shell does for a stopped job
  *   kill SIGNAL   number; to the command
  *   crash-vcpu    SIGSEGV to the command's thread "vcpu0"
+ *   resize COLSxROWS  set the terminal's size, which is 80x24 at first
  *   hangup        close the terminal's other end; the last step
  *   background    first step: run the command in the terminal's background
  *
@@ -199,6 +200,19 @@ static int step_hangup(struct session *s)
 	return 0;
 }
 
+static int step_resize(struct session *s, const char *text)
+{
+	struct winsize ws = {0};
+	char *end;
+
+	ws.ws_col = (unsigned short)strtoul(text, &end, 10);
+	if (*end == 'x')
+		ws.ws_row = (unsigned short)strtoul(end + 1, NULL, 10);
+	if (ws.ws_row == 0 || ioctl(s->other, TIOCSWINSZ, &ws) < 0)
+		return fail(s, "resize: '%s' is no size", text);
+	return 0;
+}
+
 /* Plays one step; *arg is at its name and ends at its last argument. */
 static int step_play(struct session *s, char ***arg)
 {
@@ -223,6 +237,8 @@ static int step_play(struct session *s, char ***arg)
 		kill(s->pid, (int)strtol(**arg, NULL, 10));
 		return 0;
 	}
+	if (strcmp(name, "resize") == 0)
+		return step_resize(s, **arg);
 	return fail(s, "step '%s' is unknown", name);
 }
 
@@ -320,7 +336,9 @@ int main(int argc, char **argv)
 		step++;
 	}
 	if (openpty(&s->other, &s->terminal, NULL, NULL, NULL) < 0 ||
-	    tcgetattr(s->terminal, &s->at_first) < 0 || (s->pid = fork()) < 0) {
+	    tcgetattr(s->terminal, &s->at_first) < 0 ||
+	    ioctl(s->other, TIOCSWINSZ, &(struct winsize){.ws_col = 80, .ws_row = 24}) < 0 ||
+	    (s->pid = fork()) < 0) {
 		perror("pty");
 		free(s);
 		return EXIT_STEP;

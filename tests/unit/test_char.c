@@ -395,6 +395,23 @@ static void input_goes_to_the_last_device_that_listens(void **state)
 	close(client);
 }
 
+static void input_waits_for_a_device_that_listens(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_device *rd = rig_open(rig, CHAR_UNIX, 100000);
+	int client;
+
+	rig_set_listens(rd, false);
+	client = dial(rig->path);
+	rig_send(client, 0, 3 * CHAR_INPUT_BYTES);
+	RIG_WAIT(atomic_load(&rig->host->input_wanted));
+	assert_int_equal(rig_in_len(rd), 0);
+	rig_set_listens(rd, true);
+	rd->port->be.input_wanted(&rd->port->be);
+	rig_expect_in(rd, 3 * CHAR_INPUT_BYTES);
+	close(client);
+}
+
 static void the_user_may_choose_who_gets_the_input(void **state)
 {
 	struct rig *rig = *state;
@@ -481,6 +498,7 @@ int main(void)
 		RIG_TEST(the_last_words_are_read_before_a_pseudo_terminal_goes),
 		RIG_TEST(a_link_replaces_no_file),
 		RIG_TEST(input_goes_to_the_last_device_that_listens),
+		RIG_TEST(input_waits_for_a_device_that_listens),
 		RIG_TEST(the_user_may_choose_who_gets_the_input),
 		RIG_TEST(output_of_all_devices_gets_out),
 		RIG_TEST(a_resize_is_told),

@@ -297,18 +297,21 @@ static size_t port_feed(struct char_port *port)
 	return n;
 }
 
-/* Hands buffered input to the device, as much as it takes without loss. */
+/* Hands buffered input to the device that listens, if there is one, as much as it takes. */
 static void input_pump(struct char_host *host)
 {
-	struct char_port *port = input_port(host);
+	bool marked = false;
 
-	while (port && input_used(host)) {
-		if (port_feed(port))
+	while (input_used(host)) {
+		struct char_port *port = input_port(host);
+
+		if (port && port_feed(port))
 			continue;
-		/* What the device makes room for from here on it tells; what before, is seen here. */
-		atomic_store(&host->input_wanted, true);
-		if (!port_feed(port))
+		if (marked)
 			break;
+		/* What a device makes room for from here on it tells; what before, is seen now. */
+		atomic_store(&host->input_wanted, true);
+		marked = true;
 	}
 	event_loop_want(host->loop, &host->in,
 			input_used(host) < CHAR_INPUT_BYTES ? host->in_events : 0);

@@ -44,4 +44,7 @@ struct virtio_blk_conf {
 /* blk.c: block. env: doorbell. conf: struct virtio_blk_conf. */
 extern const struct virtio_class virtio_blk_class;
 
+/* console.c: hvc0. env: chr, doorbell. conf: none. */
+extern const struct virtio_class virtio_console_class;
+
 #endif

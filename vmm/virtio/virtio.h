@@ -64,6 +64,8 @@ struct virtio_class {
 	 * read-only.
 	 */
 	void (*config_written)(struct virtio_device *vd, unsigned off, unsigned len);
+	const struct char_ops
+		*chr; /* NULL unless a character device; with the transport's device */
 };
 
 /* First member of every virtio device's state. */

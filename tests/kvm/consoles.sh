@@ -1,0 +1,193 @@
+#!/usr/bin/env bash
+# Where consoles are, and the virtio console: every byte arrives, by file, socket and pseudo-terminal,
+# through who is slow, and nobody there holds nothing up.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+mib=1048576
+
+# converse BYTES: makes the file "sent", numbered blocks of all bytes but Ctrl-D, and Ctrl-D at its end.
+converse() {
+	local i all
+	all=$(printf '\\x%02x' {0..3} {5..255})
+	# shellcheck disable=SC2059 # the format is made
+	for ((i = 0; i < $1; i += 255)); do printf "$i:$all"; done >blocks
+	head -c $(($1 - 1)) blocks >sent
+	printf '\x04' >>sent
+}
+
+# flood BYTES: what the console kernels print for flood=BYTES.
+flood() {
+	LC_ALL=C awk -v n="$1" 'BEGIN {
+		for (i = 0; i < n; i++)
+			printf "%c", i % 64 == 63 ? 10 : 33 + i % 94
+	}'
+}
+
+talk() {
+	timeout -k 10 "$limit_s" "$TALK" "$@"
+}
+
+# echoes PLACE OF ARGUMENT...: the virtio console at PLACE echoes "sent" to a client OF it.
+echoes() {
+	local place=$1 of=$2 bytes
+	shift 2
+	bytes=$(stat -c %s sent)
+	start run --virtio-console "$place" "$@" "$(kernel hvc)"
+	talk "$of" "$bytes" <sent >received || fail 'the console ended early'
+	finish
+	ended 0 'exit code 0 (exit port)'
+	cmp sent received || fail 'what came back is not what was sent'
+	printed '^hvc: ready' "^hvc: $bytes bytes"
+}
+
+case_virtio_echoes_a_mebibyte_through_a_socket() {
+	converse $mib
+	echoes unix:sock unix:sock
+	[ ! -e sock ] || fail 'the socket was left behind'
+}
+
+case_virtio_echoes_with_an_exit_a_doorbell() {
+	converse 65536
+	echoes unix:sock unix:sock --no-ioeventfd --no-irqfd --no-shadow
+}
+
+case_virtio_echoes_through_a_pseudo_terminal() {
+	converse $mib
+	echoes pty,link=tty tty:tty
+	[ ! -L tty ] || fail 'the link was left behind'
+}
+
+case_virtio_echoes_standard_input() {
+	converse 65536
+	timeout -k 10 "$limit_s" "$TOLLGATE" run --console both --serial null "$(kernel hvc)" \
+		<sent >received 2>"$case_dir/err"
+	cmp sent received || fail 'what came back is not what was sent'
+}
+
+case_virtio_output_waits_for_a_slow_reader() {
+	timeout -k 10 "$limit_s" "$TOLLGATE" run --console both --serial null -p flood=200000 "$(kernel hvc)" \
+		2>"$case_dir/err" </dev/null | "$SLOWCAT" >received
+	flood 200000 | cmp - received || fail 'the output is another'
+}
+
+case_virtio_output_goes_to_a_file() {
+	echo 'what was there before' >log
+	tollgate run --virtio-console file:log -p flood=100000 "$(kernel hvc)"
+	ended 0 'exit code 0 (exit port)'
+	flood 100000 | cmp - log || fail 'the output is another'
+	same 'on standard output' "$(tr -d '\r' <"$case_dir/out")" 'hvc: ready'
+}
+
+case_virtio_without_a_client_holds_up_nothing() {
+	tollgate run --virtio-console unix:sock -p flood=100000 "$(kernel hvc)"
+	ended 0 'exit code 0 (exit port)'
+	tollgate run --virtio-console null -p flood=100000 "$(kernel hvc)"
+	ended 0 'exit code 0 (exit port)'
+}
+
+# Of the consoles that share standard output the one that is there last gets the input.
+case_both_consoles_share_standard_output() {
+	printf 'abc\x04' >input
+	status=0
+	timeout -k 10 "$limit_s" "$TOLLGATE" run --console both "$(kernel hvc)" <input \
+		>"$case_dir/out" 2>"$case_dir/err" || status=$?
+	ended 0 'exit code 0 (exit port)'
+	printed 'hvc: ready' 'hvc: 4 bytes'
+	grep -q $'abc\x04' "$case_dir/out" || fail 'the echo is missing'
+}
+
+case_virtio_tells_the_size_of_the_terminal() {
+	status=0
+	"$PTY" expect 'hvc: 80 columns, 24 rows' resize 100x30 expect 'hvc: 100 columns, 30 rows' \
+		resize 20x5 expect 'hvc: 20 columns, 5 rows' -- \
+		"$TOLLGATE" run --console both -p size=2 "$(kernel hvc)" >"$case_dir/out" 2>"$case_dir/err" ||
+		status=$?
+	same 'exit status' "$status" 0
+}
+
+case_ctrl_a_c_is_no_key_where_there_is_one_console() {
+	status=0
+	"$PTY" expect 'console: ready' raw send 'ab\x01cde' expect abde send '\x04' expect overruns -- \
+		"$TOLLGATE" run "$(kernel console)" >"$case_dir/out" 2>"$case_dir/err" || status=$?
+	same 'exit status' "$status" 0
+}
+
+case_serial_goes_to_a_file() {
+	tollgate run --serial file:log -p exit=3 "$(kernel exits)"
+	ended 3 'exit code 3 (exit port)'
+	same log "$(cat log)" 'exits: exit port'
+	[ ! -s "$case_dir/out" ] || fail 'standard output is not empty'
+}
+
+case_serial_echoes_through_a_socket() {
+	converse 65536
+	start run --serial unix:sock "$(kernel console)"
+	talk unix:sock $((15 + 65536)) <sent >received || fail 'the console ended early'
+	finish
+	ended 0 'exit code 0 (exit port)'
+	{ echo 'console: ready' && cat sent; } | cmp - received || fail 'what came back is not what was sent'
+}
+
+# Each client gets one line, and the next is served.
+case_clients_come_and_go() {
+	local i
+	start run --serial unix:sock -p until=0 "$(kernel console)"
+	talk unix:sock 15 </dev/null >received
+	for i in 1 2 3 4 5; do
+		printf 'line %s\n' $i | talk unix:sock 7 >received || fail 'the console ended early'
+		same 'the echo' "$(cat received)" "line $i"
+	done
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+}
+
+case_a_pseudo_terminal_is_named() {
+	start run --serial pty "$(kernel console)"
+	wait_for grep -q '^tollgate: serial0 is at /dev/pts/' "$case_dir/err"
+	printf 'a\x04' | talk "tty:$(sed -n 's/^tollgate: serial0 is at //p' "$case_dir/err")" 17 >received
+	finish
+	same 'exit status' "$status" 0
+	same 'the echo' "$(tail -c 2 received)" $'a\x04'
+}
+
+case_a_full_disk_ends_the_vm() {
+	tollgate run --serial file:/dev/full -p flood=100000 "$(kernel console)"
+	ended 116 "killed (console's file takes no more)"
+}
+
+# Nobody connects, and the guest prints for ever.
+case_a_console_without_a_client_holds_up_nothing() {
+	tollgate run --serial unix:sock -p flood=100000 "$(kernel console)"
+	ended 0 'exit code 0 (exit port)'
+	tollgate run --serial pty,link=tty -p flood=100000 "$(kernel console)"
+	same 'exit status' "$status" 0
+}
+
+# refused REGEX ARGUMENT...
+refused() {
+	local re=$1
+	shift
+	tollgate run "$@"
+	same 'exit status' "$status" 2
+	complained "^tollgate: $re"
+}
+
+case_bad_places_are_refused() {
+	refused "--serial 'tape' is no place for a console" --serial tape
+	refused "--serial 'file:' is no place" --serial file:
+	refused "--virtio-console 'pty,size=3' is no place" --virtio-console pty,size=3
+	refused '--virtio-console with --console serial' --console serial --virtio-console pty
+	refused "'x' is to be the place of two consoles" --serial file:x --virtio-console file:x
+	refused "--console is given twice" --console serial --console both
+	refused "--console 'tape'" --console tape
+	refused "console's file '/nonexistent/log': No such file or directory" --serial file:/nonexistent/log
+	refused "console's socket '/nonexistent/sock': No such file or directory" --serial unix:/nonexistent/sock
+	touch file
+	refused "console's socket 'file': Address already in use" --serial unix:file
+	refused "link 'file' to the console's /dev/pts/[0-9]+: File exists" --serial pty,link=file
+}
+
+run_cases
