@@ -8,7 +8,15 @@
 enum {
 	PAGE_BYTES = 4096,
 	POLLS_MIN = 64, /* fewer are set-up code, which does something else next */
+	POLLS_MAX = 1 << 16,
 };
+
+/*
+ * KVM drops all of a VM's page tables with a slot, which costs the guest page faults that nobody counts
+ * here. So a page that had to go this soon takes twice the polls to come again: a guest that polls for a
+ * line at a time, with interrupts on in between, would lose more than it saves.
+ */
+#define SOON_NS (10 * NS_PER_MS)
 
 /* A guest that looks this rarely does other work between its looks, which the page would not save. */
 #define POLL_GAP_MAX_NS NS_PER_MS
@@ -45,9 +53,12 @@ static void forget_polls(struct shadow_page *sp)
 
 static void hide(struct shadow_page *sp)
 {
+	int64_t shown_ns;
+
 	forget_polls(sp);
 	if (!sp->shown)
 		return;
+	shown_ns = clock_now_ns(sp) - sp->shown_at_ns;
 	if (set_slot(sp, 0, &sp->hide_ns) < 0) {
 		/* The guest would go on seeing what is no longer so. */
 		const struct vm_end end = {.kind = VM_END_KVM_ERROR,
@@ -58,6 +69,10 @@ static void hide(struct shadow_page *sp)
 	}
 	sp->shown = false;
 	sp->hides++;
+	if (shown_ns >= SOON_NS)
+		sp->polls_needed = POLLS_MIN;
+	else if (sp->polls_needed < POLLS_MAX)
+		sp->polls_needed *= 2;
 }
 
 static void watch_input(struct shadow_page *sp, int64_t now_ns)
@@ -82,6 +97,7 @@ static void show(struct shadow_page *sp)
 		return;
 	}
 	sp->shown = true;
+	sp->shown_at_ns = clock_now_ns(sp);
 	sp->shows++;
 	if (sp->input_waits)
 		conceal(sp);
@@ -90,7 +106,8 @@ static void show(struct shadow_page *sp)
 /* Whoever pays for a thing bit by bit is wise to buy it once he has paid its price. */
 static bool is_worth_showing(const struct shadow_page *sp)
 {
-	return !sp->barred && sp->polls >= POLLS_MIN && sp->polled_ns >= sp->show_ns + sp->hide_ns;
+	return !sp->barred && sp->polls >= sp->polls_needed &&
+	       sp->polled_ns >= sp->show_ns + sp->hide_ns;
 }
 
 /* The guest may read it meanwhile, byte by byte. */
@@ -289,6 +306,8 @@ struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, 
 	sp->range = range;
 	sp->len = len;
 	sp->late = late;
+	sp->polls_needed = POLLS_MIN;
+	sp->shown_at_ns = clock_now_ns(sp);
 	update(sp);
 	return &sp->dev;
 }

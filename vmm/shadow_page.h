@@ -49,7 +49,8 @@ struct shadow_page {
 
 	bool shown;
 	bool barred; /* the host refused the slot once */
-	unsigned polls;
+	unsigned polls, polls_needed;
+	int64_t shown_at_ns;
 	int64_t polled_ns, polled_at_ns; /* what they took; when the last one was */
 	int64_t show_ns, hide_ns;        /* what the last change of the slot took */
 

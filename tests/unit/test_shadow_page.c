@@ -146,8 +146,10 @@ static void poll_lsr(struct rig *rig, unsigned n)
 		rd(rig, LSR);
 }
 
+/* Which it has been for long. */
 static void withdraw(struct rig *rig)
 {
+	fake_pass_ns(&rig->f, 20 * NS_PER_MS);
 	wr(rig, LCR, LCR_DLAB);
 	assert_null(host.page);
 	wr(rig, LCR, 3);
@@ -247,6 +249,27 @@ static void a_mode_withdraws_it_until_64_polls_after_its_end(void **state)
 	assert_non_null(host.page);
 	assert_int_equal(rig->sp.hides, 1);
 	assert_int_equal(rig->sp.shows, 1);
+}
+
+static void a_page_that_goes_soon_takes_twice_the_polls_to_come_again(void **state)
+{
+	struct rig *rig = *state;
+
+	withdraw(rig);
+	for (unsigned polls = POLLS_MIN; polls <= 1 << 16; polls *= 2) {
+		poll_lsr(rig, polls - 1);
+		assert_null(host.page);
+		poll_lsr(rig, 1);
+		assert_non_null(host.page);
+		fake_pass_ns(&rig->f, 9 * NS_PER_MS);
+		wr(rig, IER, IER_ERBFI);
+		wr(rig, IER, 0);
+	}
+	poll_lsr(rig, 1 << 16); /* and no more than that */
+	assert_non_null(host.page);
+	withdraw(rig);
+	poll_lsr(rig, POLLS_MIN);
+	assert_non_null(host.page);
 }
 
 static void a_slot_that_costs_more_takes_more_polls(void **state)
@@ -506,6 +529,8 @@ static void shown_is_true_whatever_happens(void **state)
 		} else if (!host.page) {
 			rd(rig, what % 8 ? LSR : RBR);
 			polled_ns += rig->poll_ns;
+		} else {
+			fake_pass_ns(&rig->f, 100 * US);
 		}
 		if (host.calls > calls)
 			changed_ns += host.cost_ns * (host.calls - calls);
@@ -533,6 +558,7 @@ int main(void)
 		TEST(it_shows_the_registers_and_nothing_beyond),
 		TEST(output_and_writes_that_change_no_mode_leave_it),
 		TEST(a_mode_withdraws_it_until_64_polls_after_its_end),
+		TEST(a_page_that_goes_soon_takes_twice_the_polls_to_come_again),
 		TEST(a_slot_that_costs_more_takes_more_polls),
 		TEST(polls_between_other_work_count_for_nothing),
 		TEST(a_host_that_refuses_once_is_not_asked_again),
