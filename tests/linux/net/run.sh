@@ -1,0 +1,230 @@
+#!/bin/sh
+# Job: Linux's own virtio_net against our network device. run.sh CASE BYTES: user, tap, queues or rebind.
+# The guest takes its commands from the console; the other end of the network is here, in a network
+# namespace of its own.
+set -u
+case=$1 bytes=$2
+guest_mac=02:00:00:00:00:77
+
+die() {
+	echo "FAIL $case: $*"
+	echo "--- the guest's last words"
+	tail -n 40 /results/console
+	cat /results/stderr
+	exit 1
+}
+
+# Reads the guest's console until the end of a command; its words are in /tmp/said.
+wait_rc() {
+	: >/tmp/said
+	while read -r line <&4; do
+		line=${line%"$(printf '\r')"}
+		echo "$line" >>/results/console
+		case $line in
+		"tg: rc "*)
+			rc=${line#tg: rc }
+			return
+			;;
+		*) echo "$line" >>/tmp/said ;;
+		esac
+	done
+	die "the guest is gone"
+}
+
+# boot OPTION...: a guest with these options, ready for commands.
+boot() {
+	rm -f /tmp/in /tmp/out
+	mkfifo /tmp/in /tmp/out
+	tollgate run --mem 256M --timeout 1400 --append quiet "$@" --initrd guest.cpio /boot/vmlinuz \
+		</tmp/in >/tmp/out 2>/results/stderr &
+	vmm=$!
+	exec 3>/tmp/in 4</tmp/out
+	wait_rc
+}
+
+# guest COMMAND: runs it there; it must succeed.
+guest() {
+	echo "$*" >&3
+	wait_rc
+	[ "$rc" = 0 ] || die "in the guest, '$*' ended with $rc"
+}
+
+said() {
+	grep -q "$1" /tmp/said || die "the guest did not say: $1; but $(cat /tmp/said)"
+}
+
+end() {
+	echo 'poweroff -f' >&3
+	while read -r line <&4; do echo "$line" >>/results/console; done
+	wait "$vmm" || die "exit status $?"
+	exec 3>&- 4<&-
+}
+
+# listen FILE COMMAND...: a server in the background, once it listens; its pid in $server.
+listen() {
+	rm -f /tmp/ready
+	mkfifo /tmp/ready
+	out=$1
+	shift
+	"$@" >/tmp/ready &
+	server=$!
+	exec 5</tmp/ready
+	read -r line <&5
+	[ "$line" = listening ] || die "$*: $line"
+	{ cat <&5 >"$out" & } 5<&5
+	copier=$!
+	exec 5<&-
+}
+
+# Both ends printed the same bytes and checksum: "sent" and "got" are such lines.
+same() {
+	[ "${1% *}" = "${2% *}" ] || die "sent '$1', got '$2'"
+	[ "${1%% *}" = "$bytes" ] || die "sent '$1', not $bytes"
+	echo "  $3: $bytes bytes, checksum ${1#* bytes }"
+}
+
+# The guest sends to ADDR; then it fetches from there.
+transfer() {
+	listen /tmp/got net_peer receive 7000
+	guest "/net_peer send $1 7000 $bytes >/tmp/sent; cat /tmp/sent"
+	wait "$server" && wait "$copier"
+	same "$(tail -n 1 /tmp/said)" "$(cat /tmp/got)" "guest to host"
+	listen /tmp/sent net_peer serve 7001 "$bytes"
+	guest "/net_peer fetch $1 7001 >/tmp/got; cat /tmp/got"
+	wait "$server" && wait "$copier"
+	same "$(cat /tmp/sent)" "$(tail -n 1 /tmp/said)" "host to guest"
+}
+
+case_user() {
+	listen /tmp/dns net_peer dns 127.0.0.1 53 192.0.2.80
+	dns=$server
+	boot --net "user,hostfwd=tcp::8080-:80,hostfwd=tcp:127.0.0.1:8081-10.0.2.15:81,dns=127.0.0.1,mac=$guest_mac" \
+		--net user,restrict
+	guest "cat /sys/class/net/eth0/address"
+	said "$guest_mac"
+	guest "udhcpc -i eth0 -n -q -s /udhcpc-script"
+	said "lease: eth0 10.0.2.15 router 10.0.2.2 dns 10.0.2.2"
+	guest "ping -c 3 10.0.2.2"
+	said "3 packets transmitted, 3 packets received"
+	guest "nslookup some.name.example 10.0.2.2"
+	said "192.0.2.80"
+	transfer 10.0.2.2
+	# Forwarded: the guest listens. What nc prints when it does is nothing, so it is asked for a file.
+	guest "mkdir /tmp/www && echo hello from the guest >/tmp/www/index.html"
+	guest "httpd -p 80 -h /tmp/www && httpd -p 81 -h /tmp/www"
+	for port in 8080 8081; do
+		[ "$(wget -q -O - "http://127.0.0.1:$port/")" = "hello from the guest" ] || die "port $port"
+	done
+	echo "  lease, name server, forwarded ports"
+	# The second network, which leads nowhere.
+	guest "ip link set eth0 down"
+	guest "udhcpc -i eth1 -n -q -s /udhcpc-script"
+	said "lease: eth1 10.0.2.15 router none dns none"
+	listen /dev/null net_peer serve 7002 "$bytes"
+	guest "! /net_peer fetch 10.0.2.2 7002"
+	said "connect: Connection refused"
+	kill "$server"
+	guest "ping -c 1 10.0.2.2"
+	end
+	kill "$dns"
+}
+
+tap_up() {
+	ip addr add 192.168.77.1/24 dev "$1"
+	ip link set "$1" up
+}
+
+tap_boot() {
+	boot "$@"
+	guest "ip addr add 192.168.77.2/24 dev eth0 && ip link set eth0 up"
+	guest "ping -c 3 192.168.77.1"
+	said "3 packets transmitted, 3 packets received"
+}
+
+case_tap() {
+	tunctl -t tg0 >/dev/null
+	tap_up tg0
+	tap_boot --net tap,ifname=tg0 --net tap
+	guest "cat /sys/class/net/eth0/address"
+	first=$(head -n 1 /tmp/said)
+	case $first in [0-9a-f][26ae]:*) ;; *) die "no local address: $first" ;; esac
+	# Every feature that there is to use, by its bit, is used: CSUM, GUEST_CSUM, CTRL_GUEST_OFFLOADS, MTU, MAC,
+	# GUEST_TSO4 and 6, GUEST_ECN, HOST_TSO4 and 6, HOST_ECN, MRG_RXBUF, STATUS, CTRL_VQ, CTRL_MAC_ADDR.
+	guest "cat /sys/class/net/eth0/device/features"
+	features=$(head -n 1 /tmp/said)
+	for bit in 0 1 2 3 5 7 8 9 11 12 13 15 16 17 23; do
+		[ "$(echo "$features" | cut -c$((bit + 1)))" = 1 ] || die "feature $bit is not used: $features"
+	done
+	transfer 192.168.77.1
+	guest "ping -c 2 -s 8000 192.168.77.1"
+	said "2 packets received"
+	# The link is the interface's.
+	guest "cat /sys/class/net/eth0/carrier"
+	said "^1"
+	ip link set tg0 down
+	guest "until [ \$(cat /sys/class/net/eth0/carrier) = 0 ]; do :; done"
+	ip link set tg0 up
+	guest "until [ \$(cat /sys/class/net/eth0/carrier) = 1 ]; do :; done"
+	guest "ping -c 1 192.168.77.1"
+	echo "  ping, fragments, link"
+	end
+	# The same address the next time.
+	tap_boot --net tap,ifname=tg0
+	guest "cat /sys/class/net/eth0/address"
+	said "$first"
+	end
+}
+
+case_queues() {
+	boot --cpus 4 --net tap,ifname=tg4,queues=4
+	tap_up tg4
+	guest "ip addr add 192.168.77.2/24 dev eth0 && ip link set eth0 up"
+	guest "ls /sys/class/net/eth0/queues"
+	for queue in rx-0 rx-3 tx-0 tx-3; do said "$queue"; done
+	# So many does the guest use: the host's interface has a queue for each.
+	set -- /sys/class/net/tg4/queues/tx-*
+	[ $# = 4 ] || die "queues: $*"
+	guest "ping -c 3 192.168.77.1"
+	transfer 192.168.77.1
+	# Four connections at once, from four CPUs.
+	for cpu in 0 1 2 3; do
+		listen "/tmp/got$cpu" net_peer receive $((7010 + cpu))
+		servers="${servers:-} $server $copier"
+	done
+	guest "for cpu in 0 1 2 3; do taskset -c \$cpu /net_peer send 192.168.77.1 \$((7010 + cpu)) $bytes >/tmp/sent\$cpu & done; wait; cat /tmp/sent?"
+	# shellcheck disable=SC2086 # words
+	wait $servers
+	for cpu in 0 1 2 3; do
+		same "$(sed -n "$((cpu + 1))p" /tmp/said)" "$(cat "/tmp/got$cpu")" "CPU $cpu to host"
+	done
+	end
+}
+
+case_rebind() {
+	tunctl -t tg0 >/dev/null
+	tap_up tg0
+	tap_boot --net tap,ifname=tg0
+	guest "ls /sys/bus/virtio/drivers/virtio_net | grep virtio >/tmp/device; cat /tmp/device"
+	device=$(head -n 1 /tmp/said)
+	round=0
+	while [ "$round" -lt 10 ]; do
+		# While frames come and go.
+		guest "ping -q -A -w 2 192.168.77.1 & ping -q -A -c 5 192.168.77.1; echo $device >/sys/bus/virtio/drivers/virtio_net/unbind; wait; true"
+		guest "echo $device >/sys/bus/virtio/drivers/virtio_net/bind"
+		guest "ip addr add 192.168.77.2/24 dev eth0 && ip link set eth0 up"
+		guest "ping -c 1 192.168.77.1"
+		round=$((round + 1))
+	done
+	echo "  $round times unbound under load and bound again"
+	transfer 192.168.77.1
+	end
+}
+
+ip link set lo up
+while read -r module; do
+	insmod "modules/$module" || exit 1
+done <modules/order
+[ -c /dev/net/tun ] || { mkdir -p /dev/net && mknod /dev/net/tun c 10 200; }
+: >/results/console
+"case_$case"
+echo "PASS net/$case"
