@@ -18,6 +18,12 @@
 #include "machine_mptable.h"
 #include "vm.h"
 
+/*
+ * Linux's vmlinux wants its text at 16 MiB, and has it 2 MiB into the file: decompressed to here,
+ * most of it is in its place at once.
+ */
+#define UNPACK_ROOM_GPA (UINT64_C(14) << 20)
+
 enum {
 	TAKEN_MAX = 8,
 	INFO_BYTES_MAX = LAYOUT_ZERO_PAGE_GPA - LAYOUT_PVH_START_INFO_GPA,
@@ -82,17 +88,35 @@ static int place(struct boot *b, uint64_t gpa, const void *bytes, size_t len, co
 	return r < 0 ? diag_set(diag, r, "place %s at %#llx", what, (unsigned long long)gpa) : 0;
 }
 
-/* Guest memory is fresh, so what lies behind a segment's data is zero already. */
-static int place_segments(struct boot *b, const struct boot_segment *segment, unsigned nr,
-			  const char *what, struct diag *diag)
+/* Not everything lies in fresh memory: the kernel may have been decompressed where the initrd goes. */
+static int place_initrds(struct boot *b, struct diag *diag)
 {
-	int r = 0;
+	for (unsigned i = 0; i < b->opts->nr_initrds; i++) {
+		const struct boot_segment *seg = &b->initrd_segment[i];
+		uint8_t *dst = guest_mem_ptr(&b->vm->mem, seg->gpa, seg->mem_len);
 
-	for (unsigned i = 0; r == 0 && i < nr; i++)
-		if (segment[i].data_len)
-			r = place(b, segment[i].gpa, segment[i].data, segment[i].data_len, what,
-				  diag);
-	return r;
+		if (!dst)
+			return diag_set(diag, -EFAULT, "place the initrd at %#llx",
+					(unsigned long long)seg->gpa);
+		memcpy(dst, seg->data, seg->data_len);
+		memset(dst + seg->data_len, 0, seg->mem_len - seg->data_len);
+	}
+	return 0;
+}
+
+static int place_kernel(struct boot *b, struct diag *diag)
+{
+	uint8_t *dst[BOOT_SEGMENTS_MAX];
+
+	for (unsigned i = 0; i < b->plan.nr_segments; i++) {
+		const struct boot_segment *seg = &b->plan.segment[i];
+
+		dst[i] = guest_mem_ptr(&b->vm->mem, seg->gpa, seg->mem_len);
+		if (!dst[i])
+			return diag_set(diag, -EFAULT, "place the kernel at %#llx",
+					(unsigned long long)seg->gpa);
+	}
+	return boot_plan_place(&b->plan, dst, diag);
 }
 
 static int load_kernel(struct boot *b, struct diag *diag)
@@ -101,7 +125,7 @@ static int load_kernel(struct boot *b, struct diag *diag)
 				b->nr_taken, diag);
 
 	if (r == 0)
-		r = place_segments(b, b->plan.segment, b->plan.nr_segments, "the kernel", diag);
+		r = place_kernel(b, diag);
 	return r;
 }
 
@@ -119,7 +143,7 @@ static int load_initrds(struct boot *b, struct diag *diag)
 	r = boot_initrd_place(&b->plan, file, b->opts->nr_initrds, b->ram, b->nr_ram, b->taken,
 			      b->nr_taken, b->initrd_segment, &b->initrd, diag);
 	if (r == 0)
-		r = place_segments(b, b->initrd_segment, b->opts->nr_initrds, "the initrd", diag);
+		r = place_initrds(b, diag);
 	return r;
 }
 
@@ -280,17 +304,30 @@ static int prepare(struct boot *b, struct diag *diag)
 	return r < 0 ? r : arch_vcpu_enter(b->vm->vcpu[0].fd, &b->vm->mem, &entry, diag);
 }
 
+/* Nothing else lies there yet: the initrd is placed after the kernel. */
+static void find_room(const struct guest_mem *mem, struct boot_opts *opts)
+{
+	const struct guest_region *low = &mem->region[0];
+
+	if (low->gpa > UNPACK_ROOM_GPA || low->len <= UNPACK_ROOM_GPA - low->gpa)
+		return;
+	opts->room_len = low->len - (UNPACK_ROOM_GPA - low->gpa);
+	opts->room = guest_mem_ptr(mem, UNPACK_ROOM_GPA, opts->room_len);
+}
+
 int vm_boot_load(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	AUTO_FREE struct boot *b = calloc(1, sizeof(*b));
+	struct boot_opts boot_opts = opts->boot;
 	int r;
 
 	if (!b)
 		return diag_set(diag, -ENOMEM, "prepare the boot");
 	b->vm = vm;
 	b->opts = opts;
+	find_room(&vm->mem, &boot_opts);
 	r = boot_plan_init(&b->plan, opts->kernel.name, opts->kernel.data, opts->kernel.len,
-			   &opts->boot, diag);
+			   &boot_opts, diag);
 	if (r < 0)
 		return r;
 	r = prepare(b, diag);

@@ -6,6 +6,7 @@
  * until it ends. What must hold, beside not crashing:
  * - a refused image is described, and leaves an empty plan;
  * - a plan's segments ascend, are disjoint, and every byte of their data can be read;
+ * - decompressed into any of the memory it will run in, a kernel ends up as it does without;
  * - its entry lies in data, unless the code is flat; it fits a machine that has all the memory
  *   there is;
  * - a version that is found in it could be a directory's name;
@@ -29,6 +30,7 @@
 
 enum {
 	UNPACKED_MAX = 64 << 10,
+	RAM_MAX = 2 << 20, /* that a kernel is placed into */
 	PAGE = 4096,
 	MODEL_PAGES = 64, /* few enough to try every one */
 	MODEL_END = MODEL_PAGES * PAGE,
@@ -87,6 +89,45 @@ static void check_version(const uint8_t *image, size_t len)
 		assert(version[0] && version[0] != '.' && !strchr(version, '/'));
 }
 
+static void place(struct boot_plan *plan, uint8_t *ram, uint64_t ram_gpa)
+{
+	uint8_t *dst[BOOT_SEGMENTS_MAX];
+
+	for (unsigned i = 0; i < plan->nr_segments; i++)
+		dst[i] = ram + (plan->segment[i].gpa - ram_gpa);
+	assert(boot_plan_place(plan, dst, NULL) == 0);
+}
+
+static void check_room(const uint8_t *bytes, size_t len, const struct boot_opts *opts,
+		       struct boot_plan *plan)
+{
+	const uint64_t ram_gpa = plan->segment[0].gpa;
+	struct boot_opts with_room = *opts;
+	struct boot_plan roomy;
+	uint8_t *want, *ram;
+
+	if (plan->end_gpa - ram_gpa > RAM_MAX)
+		return;
+	want = calloc(1, RAM_MAX);
+	ram = calloc(1, RAM_MAX);
+	if (want && ram) {
+		/* Where and how much: by what the image has there, so that the fuzzer can choose. */
+		with_room.room = ram + (len ? bytes[len - 1] : 0) * (RAM_MAX / 2 / 256);
+		with_room.room_len = RAM_MAX / 2;
+		assert(boot_plan_init(&roomy, "k", bytes, len, &with_room, NULL) == 0);
+		place(plan, want, ram_gpa);
+		place(&roomy, ram, ram_gpa);
+		for (unsigned i = 0; i < plan->nr_segments; i++) {
+			const uint64_t at = plan->segment[i].gpa - ram_gpa;
+
+			assert(memcmp(ram + at, want + at, plan->segment[i].mem_len) == 0);
+		}
+		boot_plan_fini(&roomy);
+	}
+	free(want);
+	free(ram);
+}
+
 static void plan_bytes(const uint8_t *bytes, size_t len, const struct boot_opts *opts)
 {
 	uint8_t *copy = malloc(len ? len : 1); /* exactly: reads past the end are seen */
@@ -99,10 +140,12 @@ static void plan_bytes(const uint8_t *bytes, size_t len, const struct boot_opts 
 	memcpy(copy, bytes, len);
 	r = boot_plan_init(&plan, "k", copy, len, opts, &diag);
 	assert(diag.err == r && !diag.what[0] == !r);
-	if (r == 0)
+	if (r == 0) {
 		check_plan(&plan);
-	else
+		check_room(copy, len, opts, &plan);
+	} else {
 		assert(plan.nr_segments == 0 && !plan.owned);
+	}
 	boot_plan_fini(&plan);
 	check_version(copy, len);
 	free(copy);

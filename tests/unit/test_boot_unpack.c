@@ -55,17 +55,44 @@ static void assert_unpacks(const struct packed *p, size_t hint, size_t max)
 	uint8_t *out = NULL;
 	size_t len = 0;
 
-	assert_int_equal(unpack_run(p->codec, p->bytes, p->len, hint, max, &out, &len), 0);
+	assert_int_equal(unpack_run(p->codec, p->bytes, p->len,
+				    &(struct unpack_opts){.hint = hint, .max = max}, &out, &len),
+			 0);
 	assert_int_equal(len, p->text_len);
 	assert_memory_equal(out, p->text, len);
 	free(out);
+}
+
+/* The same where the output may go to room of len bytes: it does when it fits. */
+static void assert_unpacks_in_room(const struct packed *p, size_t hint, size_t room_len)
+{
+	uint8_t *room = malloc(room_len ? room_len : 1); /* exactly: writes past the end are seen */
+	uint8_t *out = NULL;
+	size_t len = 0;
+
+	assert_non_null(room);
+	assert_int_equal(unpack_run(p->codec, p->bytes, p->len,
+				    &(struct unpack_opts){.hint = hint,
+							  .max = p->text_len,
+							  .room = room,
+							  .room_len = room_len},
+				    &out, &len),
+			 0);
+	assert_int_equal(len, p->text_len);
+	assert_memory_equal(out, p->text, len);
+	if (room_len >= p->text_len + UNPACK_SLACK)
+		assert_ptr_equal(out, room);
+	if (out != room)
+		free(out);
+	free(room);
 }
 
 static int try_unpack(const struct packed *p, const uint8_t *bytes, size_t len, size_t max)
 {
 	uint8_t *out = NULL;
 	size_t out_len = 0;
-	const int r = unpack_run(p->codec, bytes, len, 0, max, &out, &out_len);
+	const int r =
+		unpack_run(p->codec, bytes, len, &(struct unpack_opts){.max = max}, &out, &out_len);
 
 	if (r == 0)
 		assert_true(out_len <= max);
@@ -98,6 +125,23 @@ static void large_inputs_come_out_whole(void **state)
 
 		assert_unpacks(&p, 0, LARGE);
 		assert_unpacks(&p, LARGE, LARGE);
+		packed_free(&p);
+	}
+}
+
+static void room_is_used_when_it_suffices(void **state)
+{
+	(void)state;
+	for (const struct packer *packer = packers; packer->codec; packer++) {
+		struct packed p = make_packed(packer, LARGE);
+
+		assert_unpacks_in_room(&p, 0, 0);
+		assert_unpacks_in_room(&p, 0, 1000);
+		assert_unpacks_in_room(&p, LARGE, LARGE - 1);
+		assert_unpacks_in_room(&p, LARGE, LARGE);
+		assert_unpacks_in_room(&p, 0, LARGE + 1);
+		assert_unpacks_in_room(&p, LARGE, LARGE + UNPACK_SLACK);
+		assert_unpacks_in_room(&p, 0, 2 * LARGE + UNPACK_SLACK);
 		packed_free(&p);
 	}
 }
@@ -196,7 +240,8 @@ static void no_changed_byte_changes_what_a_checksum_covers(void **state)
 			int r;
 
 			p.bytes[i] ^= 0x10;
-			r = unpack_run(p.codec, p.bytes, p.len, 0, 1 << 20, &out, &len);
+			r = unpack_run(p.codec, p.bytes, p.len,
+				       &(struct unpack_opts){.max = 1 << 20}, &out, &len);
 			p.bytes[i] ^= 0x10;
 			if (r == 0 && packer->has_checksum) {
 				assert_int_equal(len, p.text_len);
@@ -219,7 +264,9 @@ static void a_dictionary_past_the_limit_is_refused(void **state)
 	size_t len = 0;
 
 	assert_non_null(codec);
-	assert_int_equal(unpack_run(codec, in, sizeof(in), 0, 1 << 20, &out, &len), -ENOBUFS);
+	assert_int_equal(unpack_run(codec, in, sizeof(in), &(struct unpack_opts){.max = 1 << 20},
+				    &out, &len),
+			 -ENOBUFS);
 #endif
 	(void)state;
 }
@@ -277,7 +324,9 @@ static void a_codec_that_was_left_out_says_so(void **state)
 	size_t len = 0;
 
 	(void)state;
-	assert_int_equal(unpack_run(&codec, (const uint8_t *)"", 0, 0, 1, &out, &len), -ENOTSUP);
+	assert_int_equal(unpack_run(&codec, (const uint8_t *)"", 0, &(struct unpack_opts){.max = 1},
+				    &out, &len),
+			 -ENOTSUP);
 }
 
 int main(void)
@@ -285,6 +334,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_packed_comes_out_whatever_the_hint),
 		cmocka_unit_test(large_inputs_come_out_whole),
+		cmocka_unit_test(room_is_used_when_it_suffices),
 		cmocka_unit_test(the_limit_is_exact),
 		cmocka_unit_test(a_bomb_is_stopped_at_the_limit),
 		cmocka_unit_test(a_size_appended_by_the_build_is_ignored),

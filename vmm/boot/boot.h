@@ -34,6 +34,8 @@ struct boot_opts {
 	enum boot_mode mode;
 	uint64_t flat_gpa;     /* BOOT_MODE_FLAT_*: load and entry address */
 	uint64_t unpacked_max; /* bytes a compressed kernel may grow to; 0: BOOT_UNPACKED_MAX */
+	uint8_t *room; /* where it may be decompressed to, if it fits: any of it is written then */
+	size_t room_len; /* 0: nowhere but in memory of the plan's own */
 };
 
 #define BOOT_UNPACKED_MAX (UINT64_C(1) << 30)
@@ -69,6 +71,9 @@ struct boot_plan {
 	uint8_t setup_header[BOOT_SETUP_HEADER_MAX]; /* a bzImage's, from its offset 0x1f1 */
 	uint32_t setup_header_len;                   /* 0: no bzImage */
 	uint8_t *owned; /* bytes that segments point into, beside the image; or NULL */
+	uint8_t *
+		room; /* opts->room when it was written to and segments may point into it, or NULL */
+	size_t room_len;
 };
 
 /* Guest addresses that somebody has use for; name is for messages: "the ACPI tables". */
@@ -79,7 +84,7 @@ struct boot_span {
 
 /*
  * Reads an image of any kind we boot. name is for messages only. opts may be NULL: automatic.
- * Segments point into image, which must outlive the plan, or into plan->owned. -ENOEXEC with a diag
+ * Segments point into image, which must outlive the plan, into plan->owned, or into opts->room. -ENOEXEC with a diag
  * that names what the file is and what is wrong with it; -ENOMEM; -EINVAL for options that make no
  * sense. After a failure the plan holds nothing, and boot_plan_fini() is allowed.
  */
@@ -95,6 +100,14 @@ void boot_plan_fini(struct boot_plan *plan);
 int boot_plan_check(const struct boot_plan *plan, const char *name, const struct boot_span *ram,
 		    unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken,
 		    struct diag *diag);
+
+/*
+ * Puts each segment where it belongs: dst[i] is its mem_len bytes, zeros but for what decompression
+ * left there. The dst may cover each other's data, and do when opts->room is the memory that the
+ * kernel will run in: then most of it is in its place already. The plan is good for nothing else
+ * afterwards. -ENOMEM with diag.
+ */
+int boot_plan_place(struct boot_plan *plan, uint8_t *const dst[], struct diag *diag);
 
 /* "bzImage, lz4: ELF64 with PVH note". Returns buf. */
 const char *boot_plan_describe(const struct boot_plan *plan, char *buf, size_t size);

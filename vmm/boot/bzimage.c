@@ -172,28 +172,16 @@ static int load_whole(struct boot_plan *plan, const struct bzimage *bz, struct d
 	return 0;
 }
 
-/*
- * Decompresses the payload into *ret; ret->bytes belongs to the caller. Linux's build appends the
- * size to what it packs.
- */
-static int unpack_payload(const struct bzimage *bz, const struct unpack_codec *codec,
-			  uint64_t unpacked_max, struct boot_image *ret, uint8_t **ret_owned,
-			  struct diag *diag)
+/* Linux's build appends the size to what it packs. */
+static int unpack_payload(struct boot_plan *plan, const struct bzimage *bz,
+			  const struct unpack_codec *codec, const struct boot_opts *opts,
+			  struct boot_image *ret, uint8_t **ret_owned, struct diag *diag)
 {
 	const struct boot_image *in = &bz->payload;
 	const size_t hint = in->len >= 4 ? le32_at(in, in->len - 4) : 0;
-	size_t len = 0;
-	int r = unpack_run(codec, in->bytes, in->len, hint, unpacked_max, ret_owned, &len);
 
-	if (r < 0)
-		return boot_refuse_packed(in, codec, r, unpacked_max, diag);
-	*ret = (struct boot_image){
-		.name = in->name,
-		.part = "unpacked payload of ",
-		.bytes = *ret_owned,
-		.len = len,
-	};
-	return 0;
+	*ret = (struct boot_image){.name = in->name, .part = "unpacked payload of "};
+	return boot_unpack(plan, in, codec, hint, opts, ret, ret_owned, diag);
 }
 
 /*
@@ -201,7 +189,7 @@ static int unpack_payload(const struct bzimage *bz, const struct unpack_codec *c
  * else (before Linux 3.8) by the inner kernel's own entry.
  */
 static int load_payload(struct boot_plan *plan, const struct bzimage *bz, unsigned allowed,
-			uint64_t unpacked_max, struct diag *diag)
+			const struct boot_opts *opts, struct diag *diag)
 {
 	const struct unpack_codec *codec = unpack_detect(bz->payload.bytes, bz->payload.len);
 	const bool usable = codec ? codec->run != NULL : elf_matches(&bz->payload);
@@ -212,7 +200,7 @@ static int load_payload(struct boot_plan *plan, const struct bzimage *bz, unsign
 	if (!usable && (allowed & ENTRY_BZIMAGE))
 		return load_whole(plan, bz, diag);
 	if (codec) {
-		r = unpack_payload(bz, codec, unpacked_max, &kernel, &owned, diag);
+		r = unpack_payload(plan, bz, codec, opts, &kernel, &owned, diag);
 		if (r < 0)
 			return r;
 	}
@@ -226,16 +214,17 @@ static int load_payload(struct boot_plan *plan, const struct bzimage *bz, unsign
 	if (r < 0)
 		return r;
 	plan->container = "bzImage";
+	if (codec)
+		plan->compression = codec->name;
 	if (owned) {
 		free(plan->owned); /* the bzImage, when that was decompressed itself */
 		plan->owned = STEAL_PTR(owned);
-		plan->compression = codec->name;
 	}
 	return 0;
 }
 
 int bzimage_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
-		 uint64_t unpacked_max, struct diag *diag)
+		 const struct boot_opts *opts, struct diag *diag)
 {
 	struct bzimage bz = {.img = img};
 	int r;
@@ -250,7 +239,7 @@ int bzimage_load(struct boot_plan *plan, const struct boot_image *img, unsigned 
 	if (allowed == ENTRY_BZIMAGE)
 		return load_whole(plan, &bz, diag);
 	if (bz.payload.len)
-		return load_payload(plan, &bz, allowed, unpacked_max, diag);
+		return load_payload(plan, &bz, allowed, opts, diag);
 	if (allowed & ENTRY_BZIMAGE)
 		return load_whole(plan, &bz, diag);
 	return boot_refuse(img, diag, "choose the boot mode bzimage",

@@ -55,11 +55,11 @@ int elf_load_multiboot(struct boot_plan *plan, const struct boot_image *img, str
 bool bzimage_matches(const struct boot_image *img);
 
 /*
- * Plans a bzImage by the first entry it has of those allowed. What its payload decompresses to, at
- * most unpacked_max bytes, becomes plan->owned, in place of what was there. -ENOEXEC, -ENOMEM.
+ * Plans a bzImage by the first entry it has of those allowed. What its payload decompresses to
+ * becomes plan->owned, in place of what was there, or lies in opts->room. -ENOEXEC, -ENOMEM.
  */
 int bzimage_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
-		 uint64_t unpacked_max, struct diag *diag);
+		 const struct boot_opts *opts, struct diag *diag);
 
 bool multiboot_matches(const struct boot_image *img);
 int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
@@ -72,8 +72,12 @@ int identify_refuse(const struct boot_image *img, struct diag *diag);
 
 struct unpack_codec;
 
-/* Records what unpack_run() found wrong with an image; returns -ENOEXEC or -ENOMEM. */
-int boot_refuse_packed(const struct boot_image *img, const struct unpack_codec *codec, int err,
-		       uint64_t max, struct diag *diag);
+/*
+ * Decompresses img by its codec, hint as of unpack_opts, into opts->room or into memory that becomes
+ * *ret_owned (NULL: it is in the room). -ENOEXEC or -ENOMEM with diag.
+ */
+int boot_unpack(struct boot_plan *plan, const struct boot_image *img,
+		const struct unpack_codec *codec, size_t hint, const struct boot_opts *opts,
+		struct boot_image *ret, uint8_t **ret_owned, struct diag *diag);
 
 #endif

@@ -40,8 +40,8 @@ int boot_refuse(const struct boot_image *img, struct diag *diag, const char *rem
 	return -ENOEXEC;
 }
 
-int boot_refuse_packed(const struct boot_image *img, const struct unpack_codec *codec, int err,
-		       uint64_t max, struct diag *diag)
+static int refuse_packed(const struct boot_image *img, const struct unpack_codec *codec, int err,
+			 uint64_t max, struct diag *diag)
 {
 	char size[24];
 
@@ -66,6 +66,34 @@ int boot_refuse_packed(const struct boot_image *img, const struct unpack_codec *
 		return boot_refuse(img, diag, "copy or build it again", "is corrupt %s data",
 				   codec->name);
 	}
+}
+
+/* What is decompressed second was decompressed into the room first, if there is one. */
+int boot_unpack(struct boot_plan *plan, const struct boot_image *img,
+		const struct unpack_codec *codec, size_t hint, const struct boot_opts *opts,
+		struct boot_image *ret, uint8_t **ret_owned, struct diag *diag)
+{
+	const uint64_t max = opts->unpacked_max ? opts->unpacked_max : BOOT_UNPACKED_MAX;
+	const bool in_room = opts->room && !plan->room;
+	const struct unpack_opts unpack_opts = {
+		.hint = hint,
+		.max = max,
+		.room = in_room ? opts->room : NULL,
+		.room_len = in_room ? opts->room_len : 0,
+	};
+	uint8_t *bytes;
+	int r;
+
+	if (in_room) {
+		plan->room = opts->room;
+		plan->room_len = opts->room_len;
+	}
+	r = unpack_run(codec, img->bytes, img->len, &unpack_opts, &bytes, &ret->len);
+	if (r < 0)
+		return refuse_packed(img, codec, r, max, diag);
+	ret->bytes = bytes;
+	*ret_owned = in_room && bytes == opts->room ? NULL : bytes;
+	return 0;
 }
 
 /* The length without trailing zeros. */
@@ -152,12 +180,12 @@ static int order_segments(struct boot_plan *plan, const struct boot_image *img, 
 
 /* An image that is not, or no longer, compressed as a whole. */
 static int load_plain(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
-		      uint64_t unpacked_max, struct diag *diag)
+		      const struct boot_opts *opts, struct diag *diag)
 {
 	if (allowed == ENTRY_MULTIBOOT)
 		return multiboot_load(plan, img, diag);
 	if (bzimage_matches(img))
-		return bzimage_load(plan, img, allowed, unpacked_max, diag);
+		return bzimage_load(plan, img, allowed, opts, diag);
 	if (allowed == ENTRY_BZIMAGE)
 		return boot_refuse(img, diag, "choose another boot mode", "is no bzImage");
 	if (elf_matches(img))
@@ -178,26 +206,24 @@ static size_t size_hint(const struct unpack_codec *codec, const struct boot_imag
 }
 
 static int load_packed(struct boot_plan *plan, const struct boot_image *img,
-		       const struct unpack_codec *codec, unsigned allowed, uint64_t unpacked_max,
-		       struct diag *diag)
+		       const struct unpack_codec *codec, unsigned allowed,
+		       const struct boot_opts *opts, struct diag *diag)
 {
 	struct boot_image plain = {.name = img->name, .part = "unpacked "};
-	int r = unpack_run(codec, img->bytes, img->len, size_hint(codec, img), unpacked_max,
-			   &plan->owned, &plain.len);
+	int r = boot_unpack(plan, img, codec, size_hint(codec, img), opts, &plain, &plan->owned,
+			    diag);
 
 	if (r < 0)
-		return boot_refuse_packed(img, codec, r, unpacked_max, diag);
-	plain.bytes = plan->owned;
+		return r;
 	plan->compression = codec->name;
 	if (unpack_detect(plain.bytes, plain.len))
 		return boot_refuse(&plain, diag, "decompress it first", "is compressed once more");
-	return load_plain(plan, &plain, allowed, unpacked_max, diag);
+	return load_plain(plan, &plain, allowed, opts, diag);
 }
 
 static int load(struct boot_plan *plan, const struct boot_image *img, const struct boot_opts *opts,
 		struct diag *diag)
 {
-	const uint64_t unpacked_max = opts->unpacked_max ? opts->unpacked_max : BOOT_UNPACKED_MAX;
 	const struct unpack_codec *codec;
 	unsigned allowed;
 
@@ -210,8 +236,8 @@ static int load(struct boot_plan *plan, const struct boot_image *img, const stru
 	allowed = entries_of_mode[opts->mode];
 	codec = unpack_detect(img->bytes, img->len);
 	if (codec)
-		return load_packed(plan, img, codec, allowed, unpacked_max, diag);
-	return load_plain(plan, img, allowed, unpacked_max, diag);
+		return load_packed(plan, img, codec, allowed, opts, diag);
+	return load_plain(plan, img, allowed, opts, diag);
 }
 
 int boot_plan_init(struct boot_plan *plan, const char *name, const uint8_t *image, size_t len,

@@ -85,6 +85,12 @@ static uint8_t *alloc_huge(size_t len)
 	return buf;
 }
 
+static void release(struct unpack *u)
+{
+	if (u->buf != u->room)
+		free(u->buf);
+}
+
 static int grow(struct unpack *u, size_t cap)
 {
 	uint8_t *buf = cap < HUGE_PAGE ? malloc(cap) : alloc_huge(cap);
@@ -93,7 +99,7 @@ static int grow(struct unpack *u, size_t cap)
 		return -ENOMEM;
 	if (u->len)
 		memcpy(buf, u->buf, u->len);
-	free(u->buf);
+	release(u);
 	u->buf = buf;
 	u->cap = cap;
 	return 0;
@@ -102,8 +108,11 @@ static int grow(struct unpack *u, size_t cap)
 /* Not for thrift alone: a reader that runs past the end is then caught by the tools. */
 static int trim(struct unpack *u)
 {
-	uint8_t *buf = realloc(u->buf, u->len ? u->len : 1);
+	uint8_t *buf;
 
+	if (u->buf == u->room)
+		return 0;
+	buf = realloc(u->buf, u->len ? u->len : 1);
 	if (!buf)
 		return -ENOMEM;
 	u->buf = buf;
@@ -157,17 +166,33 @@ int unpack_stream(struct unpack *u, int (*step)(void *state, struct unpack_io *i
 	}
 }
 
-int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_len, size_t hint,
-	       size_t max, uint8_t **ret, size_t *ret_len)
+/* Slack after the hint, so that a decoder has room to see the end of a stream that fits. */
+static int begin(struct unpack *u, const struct unpack_opts *opts)
 {
-	struct unpack u = {.in = in, .in_len = in_len};
+	const size_t hint = opts->hint <= u->max ? opts->hint : 0;
+	const size_t cap_max = u->max + UNPACK_SLACK;
+
+	if (!u->room || opts->room_len == 0 || opts->room_len < hint)
+		return grow(u, hint ? hint + UNPACK_SLACK : CAP_FIRST);
+	u->buf = u->room;
+	u->cap = opts->room_len < cap_max ? opts->room_len : cap_max;
+	return 0;
+}
+
+int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_len,
+	       const struct unpack_opts *opts, uint8_t **ret, size_t *ret_len)
+{
+	struct unpack u = {
+		.in = in,
+		.in_len = in_len,
+		.room = opts->room,
+		.max = opts->max < SIZE_MAX / 2 ? opts->max : SIZE_MAX / 2,
+	};
 	int r;
 
 	if (!codec->run)
 		return -ENOTSUP;
-	u.max = max < SIZE_MAX / 2 ? max : SIZE_MAX / 2;
-	/* Slack after the hint, so that a decoder has room to see the end of a stream that fits. */
-	r = grow(&u, hint && hint <= u.max ? hint + UNPACK_SLACK : CAP_FIRST);
+	r = begin(&u, opts);
 	if (r == 0)
 		r = codec->run(&u);
 	if (r == 0 && u.len > u.max)
@@ -175,7 +200,7 @@ int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_le
 	if (r == 0)
 		r = trim(&u);
 	if (r < 0) {
-		free(u.buf);
+		release(&u);
 		return r;
 	}
 	*ret = u.buf;

@@ -13,13 +13,21 @@
 /* A dictionary of 128 MiB, the largest Linux packs itself with, needs a little more than that. */
 #define UNPACK_WORK_MAX (UINT64_C(256) << 20)
 
+struct unpack_opts {
+	size_t hint; /* the likely output size, 0: unknown. Saves copying; nothing else depends on it */
+	size_t max;    /* bytes of output, at most */
+	uint8_t *room; /* where to put it if it fits; it may all be written to. NULL: nowhere */
+	size_t room_len;
+};
+
 /* One decompression; unpack.c owns buf until unpack_run() hands it out. */
 struct unpack {
 	const uint8_t *in;
 	size_t in_len;
-	uint8_t *buf;
-	size_t len; /* bytes of output so far; the run fails once they exceed max */
-	size_t cap; /* bytes buf has room for: max + UNPACK_SLACK at most */
+	uint8_t *buf;        /* malloc'ed, unless it is: */
+	uint8_t *const room; /* the caller's, or NULL */
+	size_t len;          /* bytes of output so far; the run fails once they exceed max */
+	size_t cap;          /* bytes buf has room for: max + UNPACK_SLACK at most */
 	size_t max;
 };
 
@@ -37,13 +45,12 @@ const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len);
 
 /*
  * Decompresses the first stream of in; bytes behind it are ignored, as Linux ignores the size its
- * build appends. hint is the likely output size, 0 when unknown: it saves copying, and nothing
- * else depends on it. On success *ret is malloc'ed and belongs to the caller.
+ * build appends. On success *ret is opts->room, or malloc'ed and the caller's.
  * -EFBIG: more than max bytes; -ENODATA: ends too early; -EBADMSG: corrupt; -ENOBUFS: needs more
  * than UNPACK_WORK_MAX to decode; -ENOTSUP: codec->run is NULL; -ENOMEM.
  */
-int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_len, size_t hint,
-	       size_t max, uint8_t **ret, size_t *ret_len);
+int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_len,
+	       const struct unpack_opts *opts, uint8_t **ret, size_t *ret_len);
 
 /* For the codecs: makes room for want more bytes (at most UNPACK_SLACK). -EFBIG, -ENOMEM. */
 int unpack_room(struct unpack *u, size_t want);

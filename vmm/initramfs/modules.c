@@ -38,9 +38,10 @@ static int unpack(const char *path, struct reading *reading, const struct unpack
 {
 	const size_t max = reading->budget_bytes < SIZE_MAX ? (size_t)reading->budget_bytes
 							    : SIZE_MAX - UNPACK_SLACK;
+	const struct unpack_opts opts = {.max = max};
 	uint8_t *data = NULL;
 	size_t len = 0;
-	int r = unpack_run(codec, file->data, file->len, 0, max, &data, &len);
+	int r = unpack_run(codec, file->data, file->len, &opts, &data, &len);
 
 	if (r == -ENOTSUP) {
 		diag_set(reading->diag, r, "module '%s' is packed with %s", path, codec->name);
