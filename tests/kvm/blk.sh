@@ -221,16 +221,22 @@ cost() {
 	exits=$((exits - few)) sent=$((sent - few_sent))
 }
 
+# An interrupt that the handler finds nothing for, because it looked before, is acknowledged by an exit; few
+# are. A doorbell or an acknowledgement that were one would make a thousand.
+no_exits() {
+	[ "$exits" -le 20 ] || fail "$exits exits for 2,000 ${op}s, $1 at a time"
+}
+
 case_a_request_costs_no_exit_and_few_interrupts() {
 	local op exits sent
 	for op in read write; do
 		exits='' sent=''
 		cost 1
-		same "exits of 2,000 ${op}s, one at a time" "$exits" 0
+		no_exits one
 		[ "$sent" -le 2000 ] || fail "$sent interrupts for 2,000 ${op}s"
 		exits='' sent=''
 		cost 32
-		same "exits of 2,000 ${op}s, 32 at a time" "$exits" 0
+		no_exits 32
 		[ "$sent" -le 500 ] || fail "$sent interrupts for 2,000 ${op}s at depth 32"
 		echo "$op: $sent interrupts for 2,000 requests at depth 32"
 	done

@@ -12,7 +12,7 @@
 
 enum { DIO_ALIGN_MAX = 4096 };
 
-/* Before Linux 6.1: what the file takes is tried. */
+/* Otherwise what the file takes is tried. */
 static uint32_t try_alignments(int fd)
 {
 	uint32_t align = DISK_SECTOR_BYTES;
@@ -24,19 +24,38 @@ static uint32_t try_alignments(int fd)
 	return buf ? align : DIO_ALIGN_MAX;
 }
 
-void disk_dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
+#ifdef STATX_DIOALIGN
+
+/* Linux 6.1 tells, of the file systems that know. */
+static bool ask_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
 {
 	struct statx st = {0};
-	uint32_t align;
 
 	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 &&
 	    st.stx_mask & STATX_DIOALIGN && st.stx_dio_offset_align != 0) {
 		*ret_mem = st.stx_dio_mem_align;
-		*ret_off = st.stx_dio_offset_align < DISK_SECTOR_BYTES ? DISK_SECTOR_BYTES
-								       : st.stx_dio_offset_align;
-		return;
+		*ret_off = st.stx_dio_offset_align;
+		return true;
 	}
-	align = try_alignments(fd);
-	*ret_mem = align;
-	*ret_off = align;
+	return false;
+}
+
+#else
+
+static bool ask_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
+{
+	(void)fd;
+	(void)ret_mem;
+	(void)ret_off;
+	return false;
+}
+
+#endif
+
+void disk_dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
+{
+	if (!ask_alignment(fd, ret_mem, ret_off))
+		*ret_mem = *ret_off = try_alignments(fd);
+	if (*ret_off < DISK_SECTOR_BYTES)
+		*ret_off = DISK_SECTOR_BYTES;
 }

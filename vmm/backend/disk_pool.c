@@ -115,7 +115,7 @@ static void add_thread(struct disk_pool *pool)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (pthread_create(&pool->thread[pool->nr_threads], NULL, pool_thread, pool) == 0)
-		pool->nr_threads++;
+		pthread_setname_np(pool->thread[pool->nr_threads++], "disk-worker");
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 

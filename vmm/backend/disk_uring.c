@@ -30,8 +30,12 @@ static bool knows_all(struct io_uring *ring)
 
 int disk_uring_create(unsigned depth, int event_fd, struct disk_uring **ret)
 {
-	/* COOP_TASKRUN: no interprocessor interrupt to a thread that will look soon (Linux 5.19). */
-	static const unsigned flags[] = {IORING_SETUP_COOP_TASKRUN, 0};
+	static const unsigned flags[] = {
+#ifdef IORING_SETUP_COOP_TASKRUN /* Linux 5.19: no interprocessor interrupt to who will look soon */
+		IORING_SETUP_COOP_TASKRUN,
+#endif
+		0,
+	};
 	struct disk_uring *uring = calloc(1, sizeof(*uring));
 	int r = -EINVAL;
 
