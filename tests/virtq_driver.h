@@ -41,8 +41,8 @@ struct virtq_buf {
 /* Bytes a queue takes from gpa on, with EVENT_IDX's words. */
 static inline uint64_t virtq_driver_bytes(uint32_t size)
 {
-	return size * sizeof(struct vring_desc) + sizeof(struct vring_avail) + size * 2U + 4U +
-	       sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) + 2U;
+	return size * sizeof(struct vring_desc) + sizeof(struct vring_avail) + (uint64_t)size * 2 +
+	       4U + sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) + 2U;
 }
 
 static inline void virtq_driver_init(struct virtq_driver *d, const struct guest_mem *mem,
@@ -50,9 +50,11 @@ static inline void virtq_driver_init(struct virtq_driver *d, const struct guest_
 {
 	*d = (struct virtq_driver){.mem = mem, .size = size, .desc_gpa = gpa};
 	d->avail_gpa = gpa + size * sizeof(struct vring_desc);
-	d->used_gpa = (d->avail_gpa + sizeof(struct vring_avail) + size * 2U + 2U + 3U) & ~3ULL;
+	d->used_gpa =
+		(d->avail_gpa + sizeof(struct vring_avail) + (uint64_t)size * 2 + 2U + 3U) & ~3ULL;
 	d->desc = guest_mem_ptr(mem, d->desc_gpa, size * sizeof(struct vring_desc));
-	d->avail = guest_mem_ptr(mem, d->avail_gpa, sizeof(struct vring_avail) + size * 2U + 2U);
+	d->avail = guest_mem_ptr(mem, d->avail_gpa,
+				 sizeof(struct vring_avail) + (uint64_t)size * 2 + 2U);
 	d->used = guest_mem_ptr(mem, d->used_gpa,
 				sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
 					2U);

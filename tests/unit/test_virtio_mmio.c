@@ -187,7 +187,7 @@ static void queues_stay_as_they_are_while_the_device_runs(void **state)
 
 static void a_request_goes_round(void **state)
 {
-	uint32_t id, len;
+	uint32_t id, len = 0;
 
 	(void)state;
 	start(0);
@@ -210,7 +210,7 @@ static void a_request_goes_round(void **state)
 
 static void what_was_offered_before_the_start_is_found(void **state)
 {
-	uint32_t id, len;
+	uint32_t id, len = 0;
 
 	(void)state;
 	virtq_driver_init(&drv, &rig.mem, VIRTIO_RIG_QUEUE_GPA, SIZE);
@@ -235,7 +235,7 @@ static void doorbells_that_ring_for_nobody_are_errors(void **state)
 
 static void a_broken_ring_needs_a_reset(void **state)
 {
-	uint32_t id, len;
+	uint32_t id, len = 0;
 
 	(void)state;
 	start(0);

@@ -307,7 +307,7 @@ static void a_loop_is_refused(void **state)
 	virtq_driver_offer(&drv, 3);
 	expect_fault(VIRTQ_FAULT_LOOP);
 	queue_live(SIZE, INDIRECT);
-	for (uint16_t i = 0; i < SIZE; i++) /* all around */
+	for (unsigned i = 0; i < SIZE; i++) /* all around */
 		virtq_desc_set(&drv.desc[i], DATA_GPA, 8, VRING_DESC_F_NEXT,
 			       (uint16_t)((i + 1) % SIZE));
 	virtq_driver_offer(&drv, 5);

@@ -305,7 +305,7 @@ static void assert_same_chain(const struct run *run, const struct virtq_chain *c
 static void step_pop(struct run *run)
 {
 	struct iovec iov[PIECES_MAX];
-	struct model_chain expected;
+	struct model_chain expected = {0};
 	struct virtq_chain chain;
 	const int r = virtq_pop(&run->vq, iov, run->iov_max, &chain);
 	const int wanted = model_pop(run, &expected);

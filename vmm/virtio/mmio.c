@@ -334,15 +334,19 @@ static void wait_for_reset(struct virtio_mmio *m)
 static void mmio_write(struct device *dev, struct io_at at, uint64_t val)
 {
 	struct virtio_mmio *m = virtio_mmio_of(dev);
+	/* 4.2.2.2: 32 bits wide and aligned only, but for the configuration. */
+	const bool odd =
+		at.off < VIRTIO_MMIO_CONFIG && (at.size != sizeof(uint32_t) || at.off % 4 != 0);
 	struct after after = {0};
+	bool resetting;
 
 	pthread_mutex_lock(&dev->lock);
-	if (m->reset_wanted && (at.off != VIRTIO_MMIO_STATUS || val != 0))
-		guest_error(m, at); /* 2.4.2: the driver waits until the status reads 0 */
+	/* 2.4.2: the driver waits until the status reads 0; asking once more is no mistake. */
+	resetting = m->reset_wanted && (at.off != VIRTIO_MMIO_STATUS || val != 0);
+	if (odd || resetting)
+		guest_error(m, at);
 	else if (at.off >= VIRTIO_MMIO_CONFIG)
 		write_config(m, at, val, &after);
-	else if (at.size != sizeof(uint32_t) || at.off % 4 != 0)
-		guest_error(m, at);
 	else
 		write_register(m, at, (uint32_t)val, &after);
 	pthread_mutex_unlock(&dev->lock);
