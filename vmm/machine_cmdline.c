@@ -62,6 +62,11 @@ static void put_console_last(FILE *f, const struct machine_device *serial, enum 
 	fprintf(f, "%s%s", *rest ? " " : "", rest);
 }
 
+static bool says_crypto_tests(const char *user)
+{
+	return words_have(user, "cryptomgr.notests") || words_have(user, "cryptomgr.notests=");
+}
+
 static bool says_how_quiet(const char *user)
 {
 	return words_have(user, "quiet") || words_have(user, "loglevel=") ||
@@ -79,6 +84,8 @@ static void put_defaults(FILE *f, const struct machine *m, enum console console,
 		fprintf(f, "8250.nr_uarts=%u ", serial_ports);
 	if (!words_have(user, "pci="))
 		fputs("pci=off ", f);
+	if (!says_crypto_tests(user))
+		fputs("cryptomgr.notests ", f);
 	if (!words_have(user, "panic="))
 		fputs("panic=-1 ", f);
 	if (m->quiet && !says_how_quiet(user))

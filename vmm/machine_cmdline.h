@@ -17,6 +17,10 @@
  *                  or as many as it was built for.
  *   pci=off        the machine has no PCI. Linux otherwise looks for it: on ports 0xcf8 and 0xcfc,
  *                  early on one exit for each of 32 slots and one for its address.
+ *   cryptomgr.notests  no known answer tests of the kernel's ciphers, which are half the instructions
+ *                  of a distribution kernel's boot. Linux's own configuration leaves them out unless
+ *                  asked (CRYPTO_MANAGER_DISABLE_TESTS, default y); with fips=1 they are run all the
+ *                  same (crypto/testmgr.c), and a kernel without them ignores the word.
  *   panic=-1       a kernel that panics resets at once, which ends the VM; Linux's own default is to
  *                  halt for ever, and nobody would be told.
  *   quiet          when the machine is to be quiet, unless quiet, loglevel=, debug or ignore_loglevel is

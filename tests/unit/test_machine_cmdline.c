@@ -37,39 +37,53 @@ static void assert_line(const char *words, const char *want)
 static void the_users_words_come_last(void **state)
 {
 	(void)state;
-	assert_line(NULL, "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1");
-	assert_line("", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1");
-	assert_line("quiet root=/dev/vda",
-		    "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet root=/dev/vda");
+	assert_line(NULL, "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1");
+	assert_line("", "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1");
+	assert_line("quiet root=/dev/vda", "console=ttyS0 8250.nr_uarts=1 pci=off "
+					   "cryptomgr.notests panic=-1 quiet root=/dev/vda");
 }
 
 static void a_default_gives_way_to_a_word_of_its_kind(void **state)
 {
 	(void)state;
-	assert_line("console=hvc0", "8250.nr_uarts=1 pci=off panic=-1 console=hvc0");
-	assert_line("8250.nr_uarts=4", "console=ttyS0 pci=off panic=-1 8250.nr_uarts=4");
-	assert_line("pci=nommconf", "console=ttyS0 8250.nr_uarts=1 panic=-1 pci=nommconf");
-	assert_line("panic=0", "console=ttyS0 8250.nr_uarts=1 pci=off panic=0");
-	assert_line("a panic=1\tconsole=tty0", "8250.nr_uarts=1 pci=off a panic=1\tconsole=tty0");
-	assert_line(" console= panic= 8250.nr_uarts= pci=", " console= panic= 8250.nr_uarts= pci=");
+	assert_line("console=hvc0",
+		    "8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 console=hvc0");
+	assert_line("8250.nr_uarts=4",
+		    "console=ttyS0 pci=off cryptomgr.notests panic=-1 8250.nr_uarts=4");
+	assert_line("pci=nommconf",
+		    "console=ttyS0 8250.nr_uarts=1 cryptomgr.notests panic=-1 pci=nommconf");
+	assert_line("panic=0", "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=0");
+	assert_line("a panic=1\tconsole=tty0",
+		    "8250.nr_uarts=1 pci=off cryptomgr.notests a panic=1\tconsole=tty0");
+	assert_line("cryptomgr.notests=0",
+		    "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 cryptomgr.notests=0");
+	assert_line("cryptomgr.notests",
+		    "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 cryptomgr.notests");
+	assert_line(" console= panic= 8250.nr_uarts= pci= cryptomgr.notests=",
+		    " console= panic= 8250.nr_uarts= pci= cryptomgr.notests=");
 	assert_line("\"panic=1\" console=\"a b\" pci=x",
-		    "8250.nr_uarts=1 \"panic=1\" console=\"a b\" pci=x");
+		    "8250.nr_uarts=1 cryptomgr.notests \"panic=1\" console=\"a b\" pci=x");
 }
 
 static void words_that_only_look_alike_change_nothing(void **state)
 {
 	(void)state;
-	assert_line("earlyconsole=x",
-		    "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 earlyconsole=x");
-	assert_line("panic_on_oops=1",
-		    "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 panic_on_oops=1");
-	assert_line("console", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 console");
-	assert_line("x=\"a console=hvc0\"",
-		    "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 x=\"a console=hvc0\"");
-	assert_line("-- console=a panic=b",
-		    "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 -- console=a panic=b");
-	assert_line("--x panic=1", "console=ttyS0 8250.nr_uarts=1 pci=off --x panic=1");
-	assert_line("x=\"open", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 x=\"open");
+	assert_line(
+		"earlyconsole=x",
+		"console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 earlyconsole=x");
+	assert_line(
+		"panic_on_oops=1",
+		"console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 panic_on_oops=1");
+	assert_line("console",
+		    "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 console");
+	assert_line("x=\"a console=hvc0\"", "console=ttyS0 8250.nr_uarts=1 pci=off "
+					    "cryptomgr.notests panic=-1 x=\"a console=hvc0\"");
+	assert_line("-- console=a panic=b", "console=ttyS0 8250.nr_uarts=1 pci=off "
+					    "cryptomgr.notests panic=-1 -- console=a panic=b");
+	assert_line("--x panic=1",
+		    "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests --x panic=1");
+	assert_line("x=\"open",
+		    "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 x=\"open");
 }
 
 static void assert_quiet_line(const char *user, const char *want)
@@ -89,23 +103,31 @@ static void assert_quiet_line(const char *user, const char *want)
 static void a_quiet_machine_is_quiet_unless_the_user_wants_messages(void **state)
 {
 	(void)state;
-	assert_quiet_line(NULL, "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet");
-	assert_quiet_line("x", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet x");
-	assert_quiet_line("quiet", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet");
-	assert_quiet_line("loglevel=7",
-			  "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 loglevel=7");
-	assert_quiet_line("debug", "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 debug");
-	assert_quiet_line("ignore_loglevel",
-			  "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 ignore_loglevel");
-	assert_quiet_line("-- debug",
-			  "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 quiet -- debug");
+	assert_quiet_line(NULL,
+			  "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 quiet");
+	assert_quiet_line(
+		"x", "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 quiet x");
+	assert_quiet_line("quiet",
+			  "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 quiet");
+	assert_quiet_line(
+		"loglevel=7",
+		"console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 loglevel=7");
+	assert_quiet_line("debug",
+			  "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 debug");
+	assert_quiet_line(
+		"ignore_loglevel",
+		"console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 ignore_loglevel");
+	assert_quiet_line(
+		"-- debug",
+		"console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 quiet -- debug");
 }
 
 static char words[LAYOUT_CMDLINE_MAX + 1];
 
 static void the_longest_line_fits_with_its_nul(void **state)
 {
-	static const char before[] = "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 ";
+	static const char before[] =
+		"console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 ";
 	const size_t room = LAYOUT_CMDLINE_MAX - sizeof(before);
 	struct diag diag;
 	char *line = NULL;
