@@ -1,9 +1,9 @@
 #!/bin/sh
-# The job of bench/linux-boot, beside the KVM: run.sh ROUNDS. Boots the same kernel, initrd and memory
+# The job of bench/linux-boot, beside the KVM: run.sh ROUNDS WORDS. Boots the same kernel, initrd and memory
 # with both VMMs in turns, each first every other round.
 set -u
 rounds=$1
-words="console=ttyS0 panic=-1 reboot=t quiet"
+words="console=ttyS0 panic=-1 reboot=t quiet${2:+ $2}"
 round=1
 
 boot() {
