@@ -56,9 +56,9 @@ static void a_default_gives_way_to_a_word_of_its_kind(void **state)
 	assert_line("a panic=1\tconsole=tty0",
 		    "8250.nr_uarts=1 pci=off cryptomgr.notests a panic=1\tconsole=tty0");
 	assert_line("cryptomgr.notests=0",
-		    "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 cryptomgr.notests=0");
+		    "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 cryptomgr.notests=0");
 	assert_line("cryptomgr.notests",
-		    "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 cryptomgr.notests");
+		    "console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 cryptomgr.notests");
 	assert_line(" console= panic= 8250.nr_uarts= pci= cryptomgr.notests=",
 		    " console= panic= 8250.nr_uarts= pci= cryptomgr.notests=");
 	assert_line("\"panic=1\" console=\"a b\" pci=x",
