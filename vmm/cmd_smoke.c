@@ -177,6 +177,13 @@ static int run_plan(struct smoke *smoke, struct diag *diag)
 	return r < 0 ? r : finish(smoke, diag);
 }
 
+static int list_plan(const struct smoke_plan *plan)
+{
+	for (unsigned i = 0; i < plan->nr; i++)
+		puts(plan->spec[i].name);
+	return EXIT_OK;
+}
+
 static void smoke_fini(struct smoke *smoke)
 {
 	for (unsigned i = 0; smoke->results && i < smoke->plan.nr; i++)
@@ -200,7 +207,7 @@ int cmd_smoke(int argc, char **argv)
 		return EXIT_OK;
 	}
 	if (r == 0)
-		r = run_plan(&smoke, &diag);
+		r = smoke.plan.run.list ? list_plan(&smoke.plan) : run_plan(&smoke, &diag);
 	smoke_fini(&smoke);
 	if (r < 0) {
 		cmd_fail(&diag);

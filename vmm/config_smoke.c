@@ -40,6 +40,7 @@ const char *const config_smoke_help[] = {
 	"                          REGEX must be seen so soon after the phase before\n"
 	"      --grace SECONDS     at most so long for the rest of a panic (default 2)\n"
 	"      --config FILE       boots that a YAML file lists, as a matrix (docs/smoke.md)\n"
+	"      --list              print the names of the boots, and boot none\n"
 	"      --junit FILE        write a report: JUnit XML; - for standard output\n"
 	"      --tap FILE          the same as TAP\n"
 	"      --json FILE         the same as JSON, with all there is\n"
@@ -71,7 +72,8 @@ enum {
 	OPT_BOOT_CHART,
 	OPT_LOG_DIR,
 	OPT_LOG_LIMIT,
-	OPT_CONFIG,
+	OPT_CONFIG, /* these two are the command line's alone */
+	OPT_LIST,
 };
 
 static const struct option options[] = {
@@ -94,6 +96,7 @@ static const struct option options[] = {
 	{"log-dir", required_argument, NULL, OPT_LOG_DIR},
 	{"log-limit", required_argument, NULL, OPT_LOG_LIMIT},
 	{"config", required_argument, NULL, OPT_CONFIG},
+	{"list", no_argument, NULL, OPT_LIST},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -279,7 +282,7 @@ const struct option *config_smoke_option(const char *name)
 {
 	for (const struct option *option = options; option->name; option++)
 		if (strcmp(option->name, name) == 0 && option->val != 'h' &&
-		    option->val != OPT_CONFIG)
+		    option->val != OPT_CONFIG && option->val != OPT_LIST)
 			return option;
 	return NULL;
 }
@@ -325,6 +328,7 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 struct command_line {
 	struct config_smoke_words boot, run; /* options of each boot, and of the run */
 	const char *config;
+	bool list;
 };
 
 static int take_option(struct command_line *line, int opt, const char *arg, struct diag *diag)
@@ -333,6 +337,10 @@ static int take_option(struct command_line *line, int opt, const char *arg, stru
 
 	if (opt == OPT_CONFIG) {
 		line->config = arg;
+		return 0;
+	}
+	if (opt == OPT_LIST) {
+		line->list = true;
 		return 0;
 	}
 	r = config_smoke_words_add(config_smoke_is_of_run(opt) ? &line->run : &line->boot, opt,
@@ -416,6 +424,7 @@ static int make_plan(struct smoke_plan *plan, const struct command_line *line, c
 			? config_smoke_matrix(plan, line->config, &line->boot, kernel, nr, diag)
 			: add_specs(plan, &line->boot, kernel, nr, diag);
 
+	plan->run.list = line->list;
 	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
 		r = config_smoke_run_option(&plan->run, line->run.word[i].opt,
 					    line->run.word[i].arg, diag);

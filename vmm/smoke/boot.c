@@ -41,17 +41,27 @@ static void enter(struct smoke_boot *boot, enum smoke_boot_state state)
 	boot->state_since_ns = now_ns();
 }
 
-/* A process that is gone already is no error. */
-static void stop_vm(struct smoke_boot *boot)
+/* Whether the VM is set up: silence and phases count from the guest's first instruction on. */
+static bool has_guest(const struct smoke_boot *boot)
 {
-	enter(boot, SMOKE_BOOT_STOPPING);
-	kill(boot->child.pid, SIGTERM);
+	return boot->result->times.guest_ns != 0;
 }
 
 static void kill_vm(struct smoke_boot *boot)
 {
 	enter(boot, SMOKE_BOOT_KILLED);
 	kill(boot->child.pid, SIGKILL);
+}
+
+/* A process that is gone already is no error. One that still sets up has nothing to tell. */
+static void stop_vm(struct smoke_boot *boot)
+{
+	if (!has_guest(boot)) {
+		kill_vm(boot);
+		return;
+	}
+	enter(boot, SMOKE_BOOT_STOPPING);
+	kill(boot->child.pid, SIGTERM);
 }
 
 static void stop_for(struct smoke_boot *boot, enum smoke_stop why)
@@ -153,14 +163,15 @@ static int64_t timeout_at(const struct smoke_boot *boot)
 
 static int64_t stall_at(const struct smoke_boot *boot)
 {
-	return boot->spec->stall_ns ? boot->last_byte_ns + boot->spec->stall_ns : INT64_MAX;
+	return boot->spec->stall_ns && has_guest(boot) ? boot->last_byte_ns + boot->spec->stall_ns
+						       : INT64_MAX;
 }
 
 static int64_t phase_at(const struct smoke_boot *boot)
 {
 	const struct smoke_rule *phase = phase_awaited(boot);
 
-	return phase ? boot->phase_since_ns + phase->limit_ns : INT64_MAX;
+	return phase && has_guest(boot) ? boot->phase_since_ns + phase->limit_ns : INT64_MAX;
 }
 
 static int64_t grace_at(const struct smoke_boot *boot)
@@ -330,11 +341,11 @@ static void take_failure(struct smoke_boot *boot)
 	boot->result->facts.setup_failed = true;
 }
 
-/* Silence and phases count from the guest's first instruction on. */
 static void take_start(struct smoke_boot *boot)
 {
 	boot->result->times.guest_ns = boot->msg.at_ns;
 	boot->last_byte_ns = boot->phase_since_ns = now_ns();
+	arm(boot);
 }
 
 static void take_message(struct smoke_boot *boot)

@@ -33,6 +33,7 @@ struct smoke_run_opts {
 	const char *report[SMOKE_REPORTS]; /* "-": standard output */
 	const char *log_dir;
 	uint64_t log_limit_bytes; /* of each boot's log */
+	bool list;                /* print the boots' names, and boot none */
 };
 
 struct smoke_plan {
