@@ -111,6 +111,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_NO_SHADOW: config->machine.windows = false; return 0;
 	case CONFIG_OPT_DISK: return config_disk_add(config, arg, diag);
 	case CONFIG_OPT_NET: return config_net_option(config, arg, diag);
+	case CONFIG_OPT_BALLOON: return config_balloon_option(config, arg, diag);
 	case CONFIG_OPT_CONSOLE: return config_console_which(config, arg, diag);
 	case CONFIG_OPT_RNG: return config_virtio_add(config, "rng", &virtio_rng_class, NULL, diag);
 	default: return 1;
@@ -289,7 +290,7 @@ static int check_run(const struct config *config, struct diag *diag)
 		diag_remedy(diag, "add --stats");
 		return -EINVAL;
 	}
-	if (config_console_check(config, diag) < 0)
+	if (config_console_check(config, diag) < 0 || config_balloon_check(config, diag) < 0)
 		return -EINVAL;
 	return config_check_kernel(config, diag);
 }

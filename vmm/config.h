@@ -12,6 +12,7 @@
 
 #include "base/diag.h"
 #include "boot/boot.h"
+#include "config_balloon.h"
 #include "config_console.h"
 #include "config_disk.h"
 #include "config_initramfs.h"
@@ -66,6 +67,7 @@ struct config {
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
 	struct config_consoles consoles;
+	struct config_balloon balloon;
 	int64_t timeout_ns; /* 0: none */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
@@ -103,6 +105,7 @@ enum {
 	CONFIG_OPT_RNG,
 	CONFIG_OPT_NET,
 	CONFIG_OPT_CONSOLE,
+	CONFIG_OPT_BALLOON,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
 	CONFIG_OPT_ROOTFS,
@@ -117,6 +120,7 @@ enum {
 	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC},                                      \
 	{"cpu", required_argument, NULL, CONFIG_OPT_CPU},                                          \
 	{"console", required_argument, NULL, CONFIG_OPT_CONSOLE},                                  \
+	{"balloon", required_argument, NULL, CONFIG_OPT_BALLOON},                                  \
 	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE},                                \
 	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW},                                    \
 	{"disk", required_argument, NULL, CONFIG_OPT_DISK},                                        \
@@ -137,6 +141,7 @@ enum {
 	"      --console WHICH     serial (default); virtio: hvc0, the serial port only for "      \
 	"what\n"                                                                                   \
 	"                          is said early; both: serial, and hvc0 for programs\n"           \
+	"      --balloon SIZE[,stats=SECONDS]  the guest gives SIZE back (0: only what is free)\n" \
 	"      --rng               an entropy device (virtio), with the host's random numbers\n"   \
 	"      --net user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]\n"               \
 	"                          a network without privileges: DHCP, DNS, forwarded ports\n"     \

@@ -1,5 +1,6 @@
 #include "mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/mman.h>
@@ -196,4 +197,16 @@ int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, 
 		return -EFAULT;
 	memcpy(p, buf, len);
 	return 0;
+}
+
+int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len)
+{
+	assert((char *)host >= (char *)mem->base &&
+	       u64_range_within((uint64_t)((char *)host - (char *)mem->base), len, mem->bytes));
+	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
+}
+
+void guest_mem_prefer_small(const struct guest_mem *mem, bool small)
+{
+	madvise(mem->base, mem->bytes, small ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 }

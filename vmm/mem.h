@@ -51,4 +51,17 @@ void *guest_mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 int guest_mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len);
 int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, size_t len);
 
+/*
+ * Gives the pages of [host, host + len) back to the host; touched again they are zeroed. host comes from
+ * guest_mem_ptr() or from a virtqueue; both are multiples of 4 KiB. -errno when the host refuses, as it
+ * does for part of a reserved huge page. Any thread.
+ */
+int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len);
+
+/*
+ * Whether the host is to back RAM with small pages from now on: around discarded ones it would otherwise
+ * make huge pages anew. Those that are there stay. Advice, so nothing fails.
+ */
+void guest_mem_prefer_small(const struct guest_mem *mem, bool small);
+
 #endif

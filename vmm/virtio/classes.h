@@ -44,6 +44,14 @@ struct virtio_blk_conf {
 /* blk.c: block. env: doorbell. conf: struct virtio_blk_conf. */
 extern const struct virtio_class virtio_blk_class;
 
+struct virtio_balloon_conf {
+	uint64_t target_bytes; /* that the guest is to give up */
+	int64_t stats_ns;      /* between statistics; 0: none */
+};
+
+/* balloon.c. env: mem, doorbell. conf: struct virtio_balloon_conf. Not for reserved huge pages. */
+extern const struct virtio_class virtio_balloon_class;
+
 /* console.c: hvc0. env: chr, doorbell. conf: none. */
 extern const struct virtio_class virtio_console_class;
 

@@ -26,7 +26,7 @@
 enum {
 	VIRTIO_QUEUES_MAX = 34, /* of one device: 16 pairs for net, its control queue, one spare */
 	VIRTIO_CONFIG_BYTES_MAX = 256, /* the configuration space of a device */
-	VIRTIO_COUNTERS_MAX = 8,       /* that a device has of its own */
+	VIRTIO_COUNTERS_MAX = 16,      /* that a device has of its own */
 };
 
 struct virtio_device;

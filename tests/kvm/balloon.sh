@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The memory balloon: what the guest gives up or reports as free leaves the VMM's resident memory, and is
+# there again, zeroed, when it is touched.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+mib=64
+kib=$((mib * 1024))
+
+rss_kib() {
+	awk '/^Rss:/ { print $2 }' "/proc/$pid/smaps_rollup"
+}
+
+# after HOW: the VMM's resident memory in KiB, as $rss, once the kernel has done that.
+after() {
+	start run -m 256M --balloon 0 --stats=json:stats -p "mib=$mib how=$1" "$(kernel balloon)"
+	wait_for_output "balloon: $1"
+	rss=$(rss_kib)
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+}
+
+case_inflated_memory_leaves_the_vmm() {
+	local full
+	after keep
+	full=$rss
+	[ "$full" -ge $kib ] || fail "RSS is $full KiB after the guest touched $kib"
+	after inflate
+	[ $((full - rss)) -ge $((kib * 9 / 10)) ] || fail "RSS went from $full to $rss KiB only"
+	holds stats ".virtio[0] | .inflated_bytes == $kib * 1024 and .bad_pages == $kib / 4"
+}
+
+case_deflated_memory_is_there_again() {
+	after deflate
+	[ "$rss" -ge $kib ] || fail "RSS is $rss KiB after the guest touched $kib again"
+	holds stats ".virtio[0] | .deflated_bytes == $kib * 1024 and .resets_needed == 0"
+}
+
+case_reported_memory_leaves_the_vmm() {
+	local full
+	after keep
+	full=$rss
+	after report
+	[ $((full - rss)) -ge $((kib * 9 / 10)) ] || fail "RSS went from $full to $rss KiB only"
+	holds stats ".virtio[0] | .reported_bytes == $kib * 1024"
+}
+
+# refused REGEX ARGUMENT...
+refused() {
+	local re=$1
+	shift
+	tollgate run "$@"
+	same 'exit status' "$status" 2
+	complained "^tollgate: $re"
+}
+
+case_bad_balloons_are_refused() {
+	refused "--balloon 'lots' is not SIZE" --balloon lots
+	refused "--balloon '64M,stats=0' is not SIZE" --balloon 64M,stats=0
+	refused "--balloon '64M,often' is not SIZE" --balloon 64M,often
+	refused '--balloon is given twice' --balloon 0 --balloon 1M
+	refused "--balloon takes all of the guest's memory" --mem 64M --balloon 64M
+	refused '--balloon with --hugepages' --balloon 1M --hugepages
+}
+
+run_cases

@@ -1,0 +1,335 @@
+/* Unit tests of virtio/balloon.c: which pages leave the host, whatever the driver says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <linux/virtio_balloon.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "base/checked.h"
+#include "virtio/classes.h"
+#include "virtio_rig.h"
+
+enum {
+	INFLATE,
+	DEFLATE,
+	THIRD,
+	FOURTH,
+	QUEUES,
+
+	SIZE = 64,
+	PAGE = 4096,
+	RAM_PAGES = VIRTIO_RIG_RAM_BYTES / PAGE,
+	LIST_GPA = 0x40000,
+	FIRST_PFN = 0x60, /* free for the tests, up to the end of RAM */
+};
+#define F(bit) (UINT64_C(1) << VIRTIO_BALLOON_F_##bit)
+
+static struct virtio_rig rig;
+static struct virtq_driver queue[QUEUES];
+
+static int set_up(uint64_t target_bytes, int64_t stats_ns)
+{
+	static struct virtio_balloon_conf conf;
+
+	conf = (struct virtio_balloon_conf){target_bytes, stats_ns};
+	return virtio_rig_init(&rig, &virtio_balloon_class, &conf);
+}
+
+static bool start_driver(uint64_t features, unsigned queues)
+{
+	if (!virtio_rig_negotiate(&rig, features))
+		return false;
+	for (unsigned i = 0; i < queues; i++) {
+		virtq_driver_init(&queue[i], &rig.mem, 0x10000 + i * 0x4000, SIZE);
+		if (!virtio_rig_queue(&rig, i, &queue[i]))
+			return false;
+	}
+	virtio_rig_driver_ok(&rig);
+	return true;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	if (set_up(512 << 10, 0) < 0 || !start_driver(F(REPORTING), 3))
+		return -1;
+	/* Every page is there, and not zero. */
+	for (unsigned pfn = FIRST_PFN; pfn < RAM_PAGES; pfn++)
+		memset(guest_mem_ptr(&rig.mem, (uint64_t)pfn * PAGE, PAGE), 0xa5, PAGE);
+	return 0;
+}
+
+static int setup_stats(void **state)
+{
+	(void)state;
+	return set_up(0, NS_PER_MS);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	virtio_rig_fini(&rig);
+	return 0;
+}
+
+/* Whether the host holds that page. */
+static bool is_there(unsigned pfn)
+{
+	unsigned char there = 0;
+
+	assert_int_equal(mincore(guest_mem_ptr(&rig.mem, (uint64_t)pfn * PAGE, PAGE), PAGE, &there),
+			 0);
+	return there & 1;
+}
+
+static unsigned count_there(unsigned from, unsigned end)
+{
+	unsigned n = 0;
+
+	for (; from < end; from++)
+		n += is_there(from);
+	return n;
+}
+
+static uint64_t counted(const char *name)
+{
+	for (unsigned i = 0; virtio_balloon_class.counter_names[i]; i++)
+		if (strcmp(virtio_balloon_class.counter_names[i], name) == 0)
+			return rig.vd->counter[i];
+	fail_msg("no counter %s", name);
+	return 0;
+}
+
+static uint32_t *list(void)
+{
+	return guest_mem_ptr(&rig.mem, LIST_GPA, PAGE);
+}
+
+/* Hands n page numbers of list() over; true when the request came back. */
+static bool request(unsigned index, unsigned n)
+{
+	uint32_t id, len;
+
+	virtq_driver_add(&queue[index], &(struct virtq_buf){LIST_GPA, n * 4, false}, 1);
+	virtio_rig_kick(&rig, index);
+	return virtq_driver_used(&queue[index], &id, &len) && len == 0;
+}
+
+static void inflated_pages_leave_the_host(void **state)
+{
+	static const uint32_t pfn[] = {FIRST_PFN,     FIRST_PFN + 1, FIRST_PFN + 2,  FIRST_PFN + 9,
+				       FIRST_PFN + 8, FIRST_PFN + 7, FIRST_PFN + 20, RAM_PAGES - 1};
+
+	(void)state;
+	memcpy(list(), pfn, sizeof(pfn));
+	assert_true(request(INFLATE, ARRAY_SIZE(pfn)));
+	for (unsigned i = 0; i < ARRAY_SIZE(pfn); i++)
+		assert_false(is_there(pfn[i]));
+	assert_int_equal(count_there(FIRST_PFN, RAM_PAGES),
+			 RAM_PAGES - FIRST_PFN - ARRAY_SIZE(pfn));
+	assert_int_equal(counted("inflated_bytes"), ARRAY_SIZE(pfn) * PAGE);
+	assert_int_equal(counted("bad_pages"), 0);
+	/* Touched again it is there again, zeroed. */
+	assert_int_equal(*(uint8_t *)guest_mem_ptr(&rig.mem, FIRST_PFN * PAGE, 1), 0);
+}
+
+static void page_numbers_beyond_memory_are_left_out(void **state)
+{
+	static const uint32_t pfn[] = {RAM_PAGES,     FIRST_PFN, UINT32_MAX,   1U << 20,
+				       RAM_PAGES + 1, 0xfffff,   FIRST_PFN + 1};
+
+	(void)state;
+	memcpy(list(), pfn, sizeof(pfn));
+	assert_true(request(INFLATE, ARRAY_SIZE(pfn)));
+	assert_int_equal(counted("bad_pages"), 5);
+	assert_int_equal(counted("inflated_bytes"), 2 * PAGE);
+	assert_true(request(DEFLATE, ARRAY_SIZE(pfn)));
+	assert_int_equal(counted("bad_pages"), 10);
+	assert_int_equal(counted("deflated_bytes"), 2 * PAGE);
+}
+
+static void the_same_page_over_and_over_is_no_harm(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1024; i++)
+		list()[i] = FIRST_PFN + 5;
+	assert_true(request(INFLATE, 1024));
+	assert_int_equal(count_there(FIRST_PFN, RAM_PAGES), RAM_PAGES - FIRST_PFN - 1);
+}
+
+/* The list itself, and the ring: the guest's own loss. */
+static void the_pages_of_the_ring_may_go_too(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	for (unsigned pfn = 0; pfn < RAM_PAGES; pfn++)
+		list()[pfn] = pfn;
+	virtq_driver_add(&queue[INFLATE], &(struct virtq_buf){LIST_GPA, RAM_PAGES * 4, false}, 1);
+	virtio_rig_kick(&rig, INFLATE);
+	assert_true(virtq_driver_used(&queue[INFLATE], &id, &len));
+	assert_true(start_driver(F(REPORTING), 3)); /* and all works again */
+	list()[0] = FIRST_PFN;
+	assert_true(request(INFLATE, 1));
+}
+
+static void lists_that_are_none_need_a_reset(void **state)
+{
+	struct virtq_buf many[32];
+
+	(void)state;
+	assert_false(request(INFLATE, 0)); /* an empty buffer breaks the ring's rules */
+	assert_true(virtio_rig_status(&rig) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(start_driver(0, 2));
+	virtq_driver_add(&queue[INFLATE], &(struct virtq_buf){LIST_GPA, 6, false}, 1);
+	virtio_rig_kick(&rig, INFLATE);
+	assert_string_equal(rig.vd->reset_why, "request that is no list of page numbers");
+	assert_true(start_driver(0, 2));
+	virtq_driver_add(&queue[DEFLATE], &(struct virtq_buf){LIST_GPA, 8, true}, 1);
+	virtio_rig_kick(&rig, DEFLATE);
+	assert_true(virtio_rig_status(&rig) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(start_driver(0, 2));
+	for (unsigned i = 0; i < ARRAY_SIZE(many);
+	     i++) /* 8 MiB of page numbers, all the same memory */
+		many[i] = (struct virtq_buf){LIST_GPA, 256 << 10, false};
+	virtq_driver_add(&queue[INFLATE], many, ARRAY_SIZE(many));
+	virtio_rig_kick(&rig, INFLATE);
+	assert_true(virtio_rig_status(&rig) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(start_driver(0, 2));
+	list()[0] = FIRST_PFN;
+	assert_true(request(INFLATE, 1));
+	assert_false(is_there(FIRST_PFN));
+}
+
+static void many_requests_at_once_are_worked_off(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	for (unsigned i = 0; i < 1024; i++)
+		list()[i] = FIRST_PFN + i % 64;
+	for (unsigned i = 0; i < SIZE; i++) /* four times what one kick may take */
+		virtq_driver_add(&queue[INFLATE], &(struct virtq_buf){LIST_GPA, PAGE, false}, 1);
+	virtio_rig_kick(&rig, INFLATE);
+	for (unsigned i = 0; i < SIZE; i++)
+		assert_true(virtq_driver_used(&queue[INFLATE], &id, &len));
+	assert_int_equal(count_there(FIRST_PFN, FIRST_PFN + 64), 0);
+}
+
+static void reported_pages_leave_the_host(void **state)
+{
+	const struct virtq_buf bufs[] = {
+		{(FIRST_PFN + 4) * PAGE, 8 * PAGE, true},
+		{(FIRST_PFN + 20) * PAGE + 100, 3 * PAGE, true}, /* two whole pages */
+		{(FIRST_PFN + 30) * PAGE + 1, PAGE, true},       /* none */
+	};
+
+	(void)state;
+	virtq_driver_add(&queue[THIRD], bufs, ARRAY_SIZE(bufs));
+	virtio_rig_kick(&rig, THIRD);
+	assert_int_equal(counted("reported_bytes"), 10 * PAGE);
+	assert_int_equal(count_there(FIRST_PFN + 4, FIRST_PFN + 12), 0);
+	assert_int_equal(count_there(FIRST_PFN, RAM_PAGES), RAM_PAGES - FIRST_PFN - 10);
+	virtq_driver_add(&queue[THIRD], &(struct virtq_buf){FIRST_PFN * PAGE, PAGE, false}, 1);
+	virtio_rig_kick(&rig, THIRD);
+	assert_string_equal(rig.vd->reset_why, "device-readable buffer among the free pages");
+}
+
+static void the_target_is_told_and_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG), 128);
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG, 7);
+	assert_int_equal(virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG), 128);
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 100);
+	assert_int_equal(virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG + 4), 100);
+	assert_int_equal(counted("actual_bytes"), 100 * PAGE);
+	assert_int_equal(counted("target_bytes"), 128 * PAGE);
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, UINT32_MAX); /* a lie, and nothing more */
+	assert_int_equal(counted("actual_bytes"), UINT64_C(0xffffffff) * PAGE);
+}
+
+static void what_is_offered(void **state)
+{
+	const uint64_t features = virtio_rig_features(&rig);
+
+	(void)state;
+	assert_true(features & F(DEFLATE_ON_OOM));
+	assert_true(features & F(REPORTING));
+	assert_false(features & F(MUST_TELL_HOST));
+	assert_false(features & F(FREE_PAGE_HINT));
+	assert_false(features & F(PAGE_POISON));
+	assert_false(features & F(STATS_VQ));
+}
+
+static void stop_on_interrupt(struct irq_line *irq)
+{
+	event_loop_stop(&container_of(irq, struct virtio_rig, irq)->loop);
+}
+
+/* With both features the third queue is for statistics, and the fourth for free pages. */
+static void statistics_are_asked_for_again_and_again(void **state)
+{
+	const struct virtio_balloon_stat stat[] = {
+		{VIRTIO_BALLOON_S_MEMFREE, 12345},
+		{VIRTIO_BALLOON_S_AVAIL, 67890},
+		{0xffff, 1}, /* unknown */
+	};
+	uint32_t id, len;
+
+	(void)state;
+	assert_true(virtio_rig_features(&rig) & F(STATS_VQ));
+	assert_true(start_driver(F(STATS_VQ) | F(REPORTING), 4));
+	memcpy(list(), stat, sizeof(stat));
+	rig.irq.pulse = stop_on_interrupt;
+	for (unsigned i = 0; i < 3; i++) {
+		atomic_store(&rig.loop.stop, false);
+		virtq_driver_add(&queue[THIRD], &(struct virtq_buf){LIST_GPA, sizeof(stat), false},
+				 1);
+		virtio_rig_kick(&rig, THIRD);
+		assert_false(virtq_driver_used(&queue[THIRD], &id, &len)); /* until it is time */
+		event_loop_run(&rig.loop);
+		assert_true(virtq_driver_used(&queue[THIRD], &id, &len));
+	}
+	assert_int_equal(counted("guest_free_bytes"), 12345);
+	assert_int_equal(counted("guest_available_bytes"), 67890);
+	virtq_driver_add(&queue[FOURTH], &(struct virtq_buf){FIRST_PFN * PAGE, PAGE, true}, 1);
+	virtio_rig_kick(&rig, FOURTH);
+	assert_int_equal(counted("reported_bytes"), PAGE);
+}
+
+/* A driver that does not take statistics numbers the queues on without them. */
+static void queues_are_numbered_by_what_the_driver_took(void **state)
+{
+	(void)state;
+	assert_true(start_driver(F(REPORTING), 3));
+	virtq_driver_add(&queue[THIRD], &(struct virtq_buf){FIRST_PFN * PAGE, PAGE, true}, 1);
+	virtio_rig_kick(&rig, THIRD);
+	assert_int_equal(counted("reported_bytes"), PAGE);
+}
+
+int main(void)
+{
+#define BALLOON_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define STATS_TEST(f)   cmocka_unit_test_setup_teardown(f, setup_stats, teardown)
+	const struct CMUnitTest tests[] = {
+		BALLOON_TEST(inflated_pages_leave_the_host),
+		BALLOON_TEST(page_numbers_beyond_memory_are_left_out),
+		BALLOON_TEST(the_same_page_over_and_over_is_no_harm),
+		BALLOON_TEST(the_pages_of_the_ring_may_go_too),
+		BALLOON_TEST(lists_that_are_none_need_a_reset),
+		BALLOON_TEST(many_requests_at_once_are_worked_off),
+		BALLOON_TEST(reported_pages_leave_the_host),
+		BALLOON_TEST(the_target_is_told_and_stays),
+		BALLOON_TEST(what_is_offered),
+		STATS_TEST(statistics_are_asked_for_again_and_again),
+		STATS_TEST(queues_are_numbered_by_what_the_driver_took),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
