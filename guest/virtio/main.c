@@ -105,6 +105,10 @@ static void test_negotiation(void)
 	      "feature bit %lx, which was not offered", unknown);
 }
 
+/*
+ * An interrupt for each at least: where KVM itself is emulated, one edge has been seen to be delivered
+ * twice. How many the device sent is in the VMM's statistics.
+ */
 static void test_requests(const char *name, uint64_t features)
 {
 	unsigned done = 0;
@@ -122,7 +126,7 @@ static void test_requests(const char *name, uint64_t features)
 	if (done > 0 && cmdline_value("requests", &len))
 		print("virtio: %u requests, %lu cycles each\n", done, (rdtsc() - begin) / done);
 	check(name,
-	      done == test.requests && virtio_interrupts()->used == done &&
+	      done == test.requests && virtio_interrupts()->used >= done &&
 		      virtio_interrupts()->config == 0 && memcmp(data[0], data[1], BYTES) != 0,
 	      "%u of %u requests, %u interrupts, %u for configuration", done, test.requests,
 	      virtio_interrupts()->used, virtio_interrupts()->config);
