@@ -10,7 +10,7 @@
 #include "base/diag.h"
 #include "config_smoke.h"
 
-enum { CONFIG_SMOKE_BOOTS_MAX = 10000, CONFIG_SMOKE_AXES_MAX = 8 };
+enum { CONFIG_SMOKE_BOOTS_MAX = 1000, CONFIG_SMOKE_AXES_MAX = 8 };
 
 /*
  * Adds the file's boots to a plan without any. words are the command line's, which come last. The nr

@@ -55,6 +55,13 @@ case_panic_by_words_comes_before_what_follows() {
 	judged 112 'FAIL again: panic, exit status 112: kernel panic: Kernel panic - not syncing: gone'
 }
 
+case_a_root_file_system_that_is_missing_has_a_remedy() {
+	printf 'Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n' | speak noroot hang
+	smoke_of noroot
+	same 'exit status' "$status" 112
+	printed '^  remedy: the kernel found no root file system; --run CMD brings one'
+}
+
 case_oops_then_panic_is_a_panic() {
 	printf 'BUG: kernel NULL pointer dereference\nOops: 0002 [#1]\nKernel panic - not syncing: Fatal exception\n' | speak oops hang
 	smoke_of oops

@@ -132,11 +132,10 @@ static void send_report(struct vm *vm)
 
 static void run(const struct config *config)
 {
-	const struct smoke_msg started = {.type = SMOKE_MSG_STARTED};
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
-	struct smoke_msg msg = started;
+	struct smoke_msg msg = {.type = SMOKE_MSG_STARTED};
 	struct diag diag = {0};
-	struct vm_end end;
+	struct vm_end end = {0};
 	int r = vm ? config_make_vm(config, vm, &diag) : diag_set(&diag, -ENOMEM, "start");
 
 	if (r == 0) {

@@ -241,12 +241,12 @@ void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns)
 
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns)
 {
-	char text[SMOKE_TEXT_OUT_MAX];
-
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++) {
 		struct smoke_lane *lane = &judge->lane[i];
+		char text[SMOKE_TEXT_OUT_MAX] = "";
+		const size_t n = smoke_text_finish(&lane->text, text);
 
-		put_text(judge, lane, text, smoke_text_finish(&lane->text, text), now_ns);
+		put_text(judge, lane, text, n, now_ns);
 		if (lane->len > 0)
 			end_line(judge, lane, now_ns);
 	}

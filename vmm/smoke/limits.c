@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -64,11 +65,24 @@ static bool read_line(const char *dir, const char *name, const char *key, char *
 	return true;
 }
 
+/* A decimal number behind blanks; false for a word such as "max". */
+static bool take_number(const char **at, uint64_t *ret)
+{
+	char *end;
+
+	*ret = strtoull(*at, &end, 10);
+	if (end == *at)
+		return false;
+	*at = end;
+	return true;
+}
+
 static bool read_number(const char *dir, const char *name, const char *key, uint64_t *ret)
 {
 	char line[128];
+	const char *at = line;
 
-	return read_line(dir, name, key, line, sizeof(line)) && sscanf(line, "%" SCNu64, ret) == 1;
+	return read_line(dir, name, key, line, sizeof(line)) && take_number(&at, ret);
 }
 
 static void lower_mem(struct smoke_limits *limits, uint64_t bytes)
@@ -82,12 +96,13 @@ static void read_cgroup(const char *dir, struct smoke_limits *limits)
 {
 	uint64_t max, now, quota, period;
 	char line[128];
+	const char *at = line;
 
 	if (read_number(dir, "memory.max", "", &max) &&
 	    read_number(dir, "memory.current", "", &now))
 		lower_mem(limits, max > now ? max - now : 0);
-	if (read_line(dir, "cpu.max", "", line, sizeof(line)) &&
-	    sscanf(line, "%" SCNu64 " %" SCNu64, &quota, &period) == 2 && period > 0) {
+	if (read_line(dir, "cpu.max", "", line, sizeof(line)) && take_number(&at, &quota) &&
+	    take_number(&at, &period) && period > 0) {
 		const uint64_t cpus = quota / period ? quota / period : 1;
 
 		if (cpus < limits->cpus)

@@ -1,6 +1,7 @@
 #include "smoke/report_text.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "device.h"
 
@@ -50,6 +51,15 @@ static void put_report(FILE *out, const char *report)
 	}
 }
 
+/* The usual first mistake, and a kernel's words for it say little. */
+static bool lacks_root(const struct smoke_result *result)
+{
+	const struct config *config = &result->spec->config;
+
+	return result->outcome == SMOKE_PANIC && strstr(result->why, "Unable to mount root") &&
+	       config->nr_initrds == 0 && !config_initramfs_wanted(&config->initramfs);
+}
+
 /* Set-up errors have no console, and their remedy says more than registers. */
 static void put_details(FILE *out, const struct smoke_result *result)
 {
@@ -63,6 +73,11 @@ static void put_details(FILE *out, const struct smoke_result *result)
 	put_console(out, result);
 	if (result->report)
 		put_report(out, result->report);
+	if (lacks_root(result))
+		fputs("  remedy: the kernel found no root file system; --run CMD brings one, "
+		      "--initrd FILE "
+		      "or --rootfs IMAGE are yours\n",
+		      out);
 	if (result->too_dear)
 		fprintf(out,
 			"  patterns were given up %" PRIu64 " times: they take too many steps\n",
