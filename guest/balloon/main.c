@@ -73,9 +73,9 @@ static void give(unsigned index, uint64_t gpa, uint32_t len, uint16_t flags)
 static void give_pages(unsigned index, uint64_t pages)
 {
 	for (uint64_t done = 0; done < pages; done += LIST_PAGES) {
-		for (unsigned i = 0; i < LIST_PAGES; i++) {
+		for (size_t i = 0; i < LIST_PAGES; i++) {
 			list[2 * i] = (uint32_t)(FIRST_GPA / PAGE_BYTES + done + i);
-			list[2 * i + 1] = BEYOND_PFN + i;
+			list[2 * i + 1] = (uint32_t)(BEYOND_PFN + i);
 		}
 		give(index, (uintptr_t)list, sizeof(list), 0);
 	}

@@ -403,12 +403,12 @@ static void input_waits_for_a_device_that_listens(void **state)
 
 	rig_set_listens(rd, false);
 	client = dial(rig->path);
-	rig_send(client, 0, 3 * CHAR_INPUT_BYTES);
+	rig_send(client, 0, (size_t)3 * CHAR_INPUT_BYTES);
 	RIG_WAIT(atomic_load(&rig->host->input_wanted));
 	assert_int_equal(rig_in_len(rd), 0);
 	rig_set_listens(rd, true);
 	rd->port->be.input_wanted(&rd->port->be);
-	rig_expect_in(rd, 3 * CHAR_INPUT_BYTES);
+	rig_expect_in(rd, (size_t)3 * CHAR_INPUT_BYTES);
 	close(client);
 }
 

@@ -22,11 +22,11 @@ enum {
 	QUEUES,
 
 	SIZE = 64,
-	PAGE = 4096,
-	RAM_PAGES = VIRTIO_RIG_RAM_BYTES / PAGE,
+	RAM_PAGES = VIRTIO_RIG_RAM_BYTES / 4096,
 	LIST_GPA = 0x40000,
 	FIRST_PFN = 0x60, /* free for the tests, up to the end of RAM */
 };
+#define PAGE   UINT64_C(4096)
 #define F(bit) (UINT64_C(1) << VIRTIO_BALLOON_F_##bit)
 
 static struct virtio_rig rig;
@@ -60,7 +60,7 @@ static int setup(void **state)
 		return -1;
 	/* Every page is there, and not zero. */
 	for (unsigned pfn = FIRST_PFN; pfn < RAM_PAGES; pfn++)
-		memset(guest_mem_ptr(&rig.mem, (uint64_t)pfn * PAGE, PAGE), 0xa5, PAGE);
+		memset(guest_mem_ptr(&rig.mem, pfn * PAGE, PAGE), 0xa5, PAGE);
 	return 0;
 }
 
@@ -82,8 +82,7 @@ static bool is_there(unsigned pfn)
 {
 	unsigned char there = 0;
 
-	assert_int_equal(mincore(guest_mem_ptr(&rig.mem, (uint64_t)pfn * PAGE, PAGE), PAGE, &there),
-			 0);
+	assert_int_equal(mincore(guest_mem_ptr(&rig.mem, pfn * PAGE, PAGE), PAGE, &there), 0);
 	return there & 1;
 }
 
@@ -214,7 +213,7 @@ static void many_requests_at_once_are_worked_off(void **state)
 	for (unsigned i = 0; i < 1024; i++)
 		list()[i] = FIRST_PFN + i % 64;
 	for (unsigned i = 0; i < SIZE; i++) /* four times what one kick may take */
-		virtq_driver_add(&queue[INFLATE], &(struct virtq_buf){LIST_GPA, PAGE, false}, 1);
+		virtq_driver_add(&queue[INFLATE], &(struct virtq_buf){LIST_GPA, 4096, false}, 1);
 	virtio_rig_kick(&rig, INFLATE);
 	for (unsigned i = 0; i < SIZE; i++)
 		assert_true(virtq_driver_used(&queue[INFLATE], &id, &len));

@@ -168,7 +168,7 @@ static void receive_into(uint64_t gpa, uint32_t len)
 
 static unsigned used(struct virtq_driver *drv)
 {
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 	unsigned n = 0;
 
 	while (virtq_driver_used(drv, &id, &len))
@@ -257,7 +257,7 @@ static void output_that_nobody_reads_is_dropped_until_somebody_does(void **state
 
 static void input_fills_buffers_in_order(void **state)
 {
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	(void)state;
 	receive_into(DATA_GPA, 100);
@@ -306,7 +306,7 @@ static void kicks_for_input_are_not_wanted_without_input(void **state)
 
 static void input_outlives_a_reset(void **state)
 {
-	uint32_t id, len;
+	uint32_t id = 0, len = 0;
 
 	(void)state;
 	type(0, 10);
@@ -380,7 +380,7 @@ static void full_queues_are_worked_off(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 3; round++) {
 		for (size_t i = 0; i < SIZE; i++) {
-			fill(DATA_GPA + i * 16, (round * SIZE + i) * 16, 16);
+			fill(DATA_GPA + i * 16, ((size_t)round * SIZE + i) * 16, 16);
 			virtq_driver_add(&tx, &(struct virtq_buf){DATA_GPA + i * 16, 16, false}, 1);
 		}
 		virtio_rig_kick(&rig, TX);
