@@ -1,5 +1,6 @@
 #include "config_smoke_matrix.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,6 +402,7 @@ static int read_boots(const struct reader *reader, const yaml_node_t *list, stru
 	}
 	if (r < 0)
 		return r;
+	assert(total > 0); /* no list and no axis is empty */
 	reader->plan->spec = calloc(total, sizeof(*reader->plan->spec));
 	if (!reader->plan->spec)
 		return no_memory(reader);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -171,9 +172,22 @@ static int start_tick(struct run *run)
 	return event_loop_add(&run->loop, &run->tick);
 }
 
+/* A boot takes eight files here and more in its process: as many as we may have without asking. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run_init(struct run *run)
 {
 	int r;
+
+	raise_file_limit();
 
 	run->slot = calloc(run->plan->nr, sizeof(*run->slot));
 	if (!run->slot)
