@@ -15,7 +15,8 @@ const char *const config_run_help[] = {
 	"usage: tollgate run [OPTIONS] [KERNEL]\n"
 	"\n"
 	"Boots KERNEL, or the built-in test kernel, with its serial console on this terminal.\n"
-	"Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends Ctrl-a.\n"
+	"Ctrl-a x ends the VM, Ctrl-a c moves the keys to the other console, Ctrl-a Ctrl-a sends\n"
+	"Ctrl-a.\n"
 	"\n" CONFIG_MACHINE_HELP,
 	CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
 	"      --serial PLACE      where the serial port is (default stdio)\n"
