@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,6 +29,7 @@ enum {
 	DEVICES = 3,
 	RUNS = 20,
 	WARM_UP_RUNS = 3, /* thread stacks that are kept for reuse */
+	FILES_MAX = 100,  /* open at once, for a VM with DEVICES */
 	HANG_S = 300,
 	EXIT_SKIPPED = 77,
 };
@@ -172,11 +174,47 @@ static void vms_leave_nothing_behind(void **state)
 	assert_int_equal(entries("/proc/self/task"), threads);
 }
 
+/* One file more each time, until there are enough: set-up stops at each place that opens one. */
+static void set_up_that_runs_out_of_files_leaves_nothing_behind(void **state)
+{
+	struct vm_opts vm_opts = opts("");
+	struct rlimit limit, lower;
+	unsigned files, failed = 0;
+	int r;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	files = entries("/proc/self/fd");
+	lower = limit;
+	lower.rlim_cur = 3;
+	do {
+		struct diag diag = {0};
+
+		vm = calloc(1, sizeof(*vm));
+		assert_non_null(vm);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
+		r = vm_init(vm, &vm_opts, &diag);
+		vm_fini(vm);
+		free(vm);
+		if (r < 0) {
+			assert_int_equal(diag.err, r);
+			failed++;
+		}
+		lower.rlim_cur++;
+	} while (r < 0 && lower.rlim_cur < FILES_MAX);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(r, 0); /* else each attempt keeps what it opened */
+	/* Of each device: epoll, its wake-up, interrupt, timer and a doorbell; acknowledgements can do without. */
+	assert_true(failed > 5 * DEVICES);
+	assert_int_equal(entries("/proc/self/fd"), files);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(doorbells_come_and_go_while_they_are_rung),
 		cmocka_unit_test(vms_leave_nothing_behind),
+		cmocka_unit_test(set_up_that_runs_out_of_files_leaves_nothing_behind),
 	};
 	const char *ci = getenv("CI");
 
