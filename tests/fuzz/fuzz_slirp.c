@@ -119,7 +119,8 @@ static void drain(struct rig *rig)
 
 	while ((n = rig->be->ops->receive(rig->be, 0, iov, ARRAY_SIZE(iov))) >= 0) {
 		assert(n >= NET_HDR_BYTES + 14 && n <= NET_HDR_BYTES + SLIRP_FRAME_BYTES_MAX);
-		assert(++frames <= FIFO_FRAMES_MAX);
+		frames++;
+		assert(frames <= FIFO_FRAMES_MAX);
 	}
 }
 
@@ -127,7 +128,7 @@ static void run_one(struct rig *rig, struct fuzz_input *in)
 {
 	const uint8_t kind = fuzz_u8(in);
 	const unsigned a = fuzz_u8(in), b = fuzz_u8(in);
-	struct frame f;
+	struct frame f = {0};
 	uint8_t after;
 
 	make(&f, kind, a, b);

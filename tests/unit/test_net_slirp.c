@@ -170,7 +170,7 @@ static struct net_slirp_opts forward_to(bool udp, uint16_t host_port, uint16_t g
 static void the_gateway_answers_arp(void **state)
 {
 	static const uint8_t mac[] = {0x52, 0x55, 10, 0, 2, 2};
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
@@ -188,7 +188,7 @@ static void the_gateway_answers_arp(void **state)
 
 static void the_gateway_answers_pings(void **state)
 {
-	struct frame ping, f;
+	struct frame ping = {0}, f = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
@@ -242,7 +242,7 @@ static void get_offer(const struct net_slirp_opts *opts, struct frame *f)
 
 static void dhcp_offers_address_gateway_and_name_server(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	get_offer(&(struct net_slirp_opts){0}, &f);
@@ -253,7 +253,7 @@ static void dhcp_offers_address_gateway_and_name_server(void **state)
 
 static void dhcp_names_the_name_server_asked_for(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	get_offer(&(struct net_slirp_opts){.dns.s_addr = htonl(IP(192, 0, 2, 53))}, &f);
@@ -262,7 +262,7 @@ static void dhcp_names_the_name_server_asked_for(void **state)
 
 static void a_name_server_on_the_host_is_behind_the_gateway(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	get_offer(&(struct net_slirp_opts){.dns.s_addr = htonl(INADDR_LOOPBACK)}, &f);
@@ -271,7 +271,7 @@ static void a_name_server_on_the_host_is_behind_the_gateway(void **state)
 
 static void a_restricted_guest_is_told_of_no_way_out(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	get_offer(&(struct net_slirp_opts){.restricted = true}, &f);
@@ -286,7 +286,7 @@ static void the_gateway_is_the_hosts_loopback(void **state)
 	char buf[16];
 	uint16_t port;
 	int fd = host_socket(SOCK_DGRAM, &port);
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
@@ -309,7 +309,7 @@ static void a_restricted_guest_reaches_nothing(void **state)
 	char buf[16];
 	uint16_t port;
 	int fd = host_socket(SOCK_DGRAM, &port);
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&(struct net_slirp_opts){.restricted = true}), 0);
@@ -334,7 +334,7 @@ static int connect_forward(uint16_t port, struct frame *ret_syn)
 		receive(ret_syn);
 		/* Here libslirp has to ask: the guest has sent nothing yet. */
 		if (frame_get16(ret_syn->b + 12) == 0x0806) {
-			struct frame arp;
+			struct frame arp = {0};
 
 			frame_arp_request(&arp, GUEST, GUEST);
 			assert_int_equal(send_frame(&arp), 0);
@@ -346,7 +346,7 @@ static int connect_forward(uint16_t port, struct frame *ret_syn)
 static void forwards_tcp(bool restricted)
 {
 	struct net_slirp_opts opts = forward_to(false, free_port(SOCK_STREAM), 80);
-	struct frame f, answer;
+	struct frame f = {0}, answer = {0};
 	char buf[16];
 	int fd;
 
@@ -391,7 +391,7 @@ static void a_udp_port_is_forwarded(void **state)
 	uint16_t port;
 	int fd = host_socket(SOCK_DGRAM, &port);
 	char buf[16];
-	struct frame f, answer;
+	struct frame f = {0}, answer = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&opts), 0);
@@ -426,7 +426,7 @@ static void a_port_that_is_taken_is_named(void **state)
 
 static void a_guest_that_takes_nothing_does_not_grow_the_queue(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 	unsigned n = 0;
 
 	(void)state;
@@ -447,7 +447,7 @@ static void a_guest_that_takes_nothing_does_not_grow_the_queue(void **state)
 /* Many senders that libslirp never heard of: each is answered at once, none is queued for. */
 static void addresses_are_learned_from_what_is_sent(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
@@ -465,7 +465,7 @@ static void a_guest_opens_a_bounded_number_of_sockets(void **state)
 	uint16_t port;
 	int fd = host_socket(SOCK_DGRAM, &port);
 	unsigned sent = 0;
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
@@ -496,7 +496,7 @@ static enum slirp_frame_kind kind_with(const struct frame *f, size_t len, size_t
 
 static void only_whole_ipv4_and_arp_are_let_through(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	frame_arp_request(&f, GUEST, GATEWAY);
@@ -525,7 +525,7 @@ static void only_whole_ipv4_and_arp_are_let_through(void **state)
 
 static void other_frames_are_refused(void **state)
 {
-	struct frame f;
+	struct frame f = {0};
 
 	(void)state;
 	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
