@@ -1,29 +1,43 @@
 #!/bin/sh
 # The job of bench/disk, beside the KVM: run.sh ROUNDS. The same guest on the same image with both VMMs in
 # turns, each first every other round. The image is in memory, and in the page cache all the time.
+# Microvms were seen to hang or to reset while the kernel sets up its timers: what does not end gets
+# another try, announced.
 set -u
 rounds=$1
 words="console=ttyS0 panic=-1 reboot=t quiet"
+loads=7
 round=1
+PATH=$PATH:/usr/bin
 dd if=/dev/urandom of=/tmp/image bs=1M count=64 2>/dev/null
 
 boot() {
 	case $1 in
-	tollgate) tollgate run --mem 256M --append "$words" --initrd /w/guest.cpio --disk /tmp/image \
-		/boot/vmlinux-cloud 2>/dev/null ;;
-	microvm) qemu-system-x86_64-microvm -L /w/firmware \
-		-M microvm,isa-serial=on,rtc=on,auto-kernel-cmdline=off -accel kvm -cpu host -m 256 -smp 1 \
-		-nodefaults -no-user-config -display none -no-reboot -serial stdio -kernel /boot/vmlinux-cloud \
-		-initrd /w/guest.cpio -append "$words" -global virtio-mmio.force-legacy=false \
-		-drive id=disk0,file=/tmp/image,format=raw,if=none -device virtio-blk-device,drive=disk0 2>/dev/null ;;
-	esac </dev/null
+	tollgate) timeout -s KILL 100 tollgate run --mem 256M --append "$words" --initrd /w/guest.cpio \
+		--disk /tmp/image /boot/vmlinux-cloud ;;
+	microvm) timeout -s KILL 100 qemu-system-x86_64-microvm -L /w/firmware -M microvm,isa-serial=on,rtc=on \
+		-accel kvm -cpu host -m 256 -smp 1 -nodefaults -no-user-config -display none -no-reboot \
+		-serial stdio -kernel /boot/vmlinux-cloud -initrd /w/guest.cpio -append "$words" \
+		-global virtio-mmio.force-legacy=false \
+		-drive id=disk0,file=/tmp/image,format=raw,if=none -device virtio-blk-device,drive=disk0 ;;
+	esac </dev/null >/tmp/out 2>&1
+	[ "$(grep -c '^@@ [^ ]* [0-9]* [0-9]' /tmp/out)" = $loads ]
 }
 
-PATH=$PATH:/usr/bin
+measure() {
+	for try in 1 2 3; do
+		if boot "$1"; then
+			tr -d '\r' </tmp/out | sed -n "s/^@@ /$round $1 /p" | tee -a /results/loads
+			return
+		fi
+		echo "$1 did not get to its end in round $round, try $try"
+	done
+	tail -n 20 /tmp/out
+	exit 1
+}
+
 while [ "$round" -le "$rounds" ]; do
 	if [ $((round % 2)) = 1 ]; then order='tollgate microvm'; else order='microvm tollgate'; fi
-	for vmm in $order; do
-		boot "$vmm" | tr -d '\r' | sed -n "s/^@@ /$round $vmm /p" | tee -a /results/loads
-	done
+	for vmm in $order; do measure "$vmm"; done
 	round=$((round + 1))
 done
