@@ -112,7 +112,7 @@ static void check_room(const uint8_t *bytes, size_t len, const struct boot_opts 
 	ram = calloc(1, RAM_MAX);
 	if (want && ram) {
 		/* Where and how much: by what the image has there, so that the fuzzer can choose. */
-		with_room.room = ram + (len ? bytes[len - 1] : 0) * (RAM_MAX / 2 / 256);
+		with_room.room = ram + (len ? bytes[len - 1] : 0) * ((size_t)RAM_MAX / 2 / 256);
 		with_room.room_len = RAM_MAX / 2;
 		assert(boot_plan_init(&roomy, "k", bytes, len, &with_room, NULL) == 0);
 		place(plan, want, ram_gpa);

@@ -48,7 +48,7 @@ case_the_last_sixteen_exits_are_told() {
 case_the_exit_that_ended_the_vm_is_the_last() {
 	tollgate run -p panic "$(kernel exits)"
 	same 'last exit' "$(last_exits | tail -n 1)" 'IO             write 0x505 size 1 data 0x1'
-	complained '^       0x505-0x505 +pvpanic0 +0 +1$'
+	complained '^       0x505-0x505 +pvpanic0 +0 +1 +0$'
 	tollgate run "$(kernel triple)"
 	same 'last exit' "$(last_exits | tail -n 1 | tr -d ' ')" SHUTDOWN
 	complained '^  SHUTDOWN +1$'

@@ -141,7 +141,7 @@ static void room_is_used_when_it_suffices(void **state)
 		assert_unpacks_in_room(&p, LARGE, LARGE);
 		assert_unpacks_in_room(&p, 0, LARGE + 1);
 		assert_unpacks_in_room(&p, LARGE, LARGE + UNPACK_SLACK);
-		assert_unpacks_in_room(&p, 0, 2 * LARGE + UNPACK_SLACK);
+		assert_unpacks_in_room(&p, 0, (size_t)2 * LARGE + UNPACK_SLACK);
 		packed_free(&p);
 	}
 }

@@ -1,0 +1,168 @@
+#!/bin/sh
+# The job of console-check, beside the KVM: run.sh BYTES [CASE...]. hvc0 and the balloon with Debian's
+# kernel and its own modules.
+set -u
+bytes=$1
+shift
+failed=0
+here=/tmp/console
+mkdir -p $here
+
+fail() {
+	echo "    $*"
+	case_failed=1
+}
+
+# run CASE ARGUMENT...: Tollgate in the background as $pid, its serial port in $here/serial.
+run() {
+	tgcase=$1
+	shift
+	rm -f $here/*
+	mkfifo $here/keys
+	exec 6<>$here/keys
+	tollgate run /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
+		--stats=json:$here/stats -p "quiet tgcase=$tgcase bytes=$bytes" "$@" \
+		<$here/keys >$here/serial 2>$here/err &
+	pid=$!
+}
+
+# Waits until the guest has told that so often.
+wait_told() {
+	until n=$(grep -c "^tg: $1" $here/serial 2>/dev/null) && [ "$n" -ge "$2" ]; do
+		kill -0 "$pid" 2>/dev/null || {
+			fail "the guest ended before: $1"
+			return 1
+		}
+		sleep 0.1
+	done
+}
+
+told() {
+	tr -d '\r' <$here/serial | sed -n "s/^tg: $1 //p" | sed -n "${2:-1}p"
+}
+
+sum() {
+	sha256sum | cut -d' ' -f1
+}
+
+ends_well() {
+	wait "$pid"
+	status=$?
+	[ $status = 0 ] || fail "exit status $status: $(head -n 1 $here/err)"
+	grep -q '^tg: done' $here/serial || fail 'the guest was not through'
+}
+
+# same WHAT GOT WANTED
+same() {
+	[ "$2" = "$3" ] || fail "$1: $2, not $3"
+}
+
+rss_kib() {
+	awk '/^Rss:/ { print $2 }' "/proc/$pid/smaps_rollup"
+}
+
+# Bytes each way through a socket, one after the other and at once, none lost.
+case_transfer() {
+	run transfer --virtio-console unix:$here/hvc
+	head -c "$bytes" /dev/urandom >$here/host
+	mkfifo $here/in
+	talk unix:$here/hvc $((2 * bytes)) <$here/in >$here/got &
+	talker=$!
+	exec 7>$here/in
+	wait_told receiving 1 && cat $here/host >&7
+	wait_told receiving 2 && cat $here/host >&7
+	ends_well
+	exec 7>&-
+	wait $talker || fail 'the console ended early'
+	same 'bytes that came' "$(stat -c %s $here/got)" $((2 * bytes))
+	same 'the guest sent' "$(head -c "$bytes" $here/got | sum)" "$(told sent)"
+	same 'it sent again' "$(tail -c "$bytes" $here/got | sum)" "$(told sent)"
+	same 'it received' "$(told got)" "$(sum <$here/host)"
+	same 'it received again' "$(told both)" "$(sum <$here/host)"
+}
+
+# A window of another size on the host is one in the guest.
+case_resize() {
+	rm -f $here/*
+	pty expect 'tg: opened' resize 90x20 expect 'tg: size 20 90' resize 100x30 expect 'tg: size 30 100' -- \
+		/w/tollgate run /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
+		--console both -p 'quiet tgcase=resize' >$here/out 2>&1 || fail "status $?: $(tail -n 5 $here/out)"
+}
+
+case_rebind() {
+	run rebind --virtio-console unix:$here/hvc
+	mkfifo $here/in
+	talk unix:$here/hvc <$here/in >$here/got &
+	talker=$!
+	exec 7>$here/in
+	for i in 0 1 2 3 4; do
+		wait_told listening $((i + 1)) || break
+		echo "line $i" >&7
+	done
+	ends_well
+	exec 7>&-
+	wait $talker
+	same 'what came back' "$(tr '\n' ' ' <$here/got)" \
+		'back: line 0 back: line 1 back: line 2 back: line 3 back: line 4 '
+}
+
+# What the guest frees leaves the VMM.
+case_reporting() {
+	run reporting --balloon 0,stats=1
+	wait_told freed 1 || return
+	until [ "$(rss_kib)" -lt 131072 ]; do
+		kill -0 "$pid" 2>/dev/null || {
+			fail 'the memory never came back'
+			return
+		}
+		sleep 0.5
+	done
+	echo "    RSS $(rss_kib) KiB after 128 MiB were used and freed"
+	echo >&6
+	ends_well
+	reported=$(sed -n 's/.*"reported_bytes": *\([0-9]*\).*/\1/p' $here/stats)
+	[ "${reported:-0}" -ge 134217728 ] || fail "only $reported bytes were reported"
+	free=$(sed -n 's/.*"guest_free_bytes": *\([0-9]*\).*/\1/p' $here/stats)
+	[ "${free:-0}" -gt 0 ] || fail 'the guest sent no statistics'
+}
+
+case_balloon() {
+	run balloon --balloon 128M
+	wait_told empty 1 || return
+	full=$(rss_kib)
+	[ "$full" -ge 307200 ] || fail "RSS is $full KiB after the guest used 300 MiB"
+	echo >&6
+	wait_told inflated 1 || return
+	now=$(rss_kib)
+	[ $((full - now)) -ge 122880 ] || fail "RSS went from $full to $now KiB only"
+	echo "    RSS $full KiB, $now KiB with 128 MiB in the balloon"
+	echo >&6
+	ends_well
+	for i in 1 2 3; do
+		missing=$(told deflated $i)
+		[ "${missing:-131072}" -lt 16384 ] || fail "$missing KiB are missing after deflating"
+	done
+	same 'memory used after deflating' "$(told used 4)" $((300 << 20))
+	for counter in inflated_bytes deflated_bytes; do
+		n=$(sed -n "s/.*\"$counter\": *\([0-9]*\).*/\1/p" $here/stats)
+		[ "${n:-0}" -ge $((3 * 125829120)) ] || fail "$counter: $n"
+	done
+	same 'bad pages' "$(sed -n 's/.*"bad_pages": *\([0-9]*\).*/\1/p' $here/stats)" 0
+}
+
+[ $# != 0 ] || set -- transfer resize rebind reporting balloon
+for name; do
+	case_failed=
+	pid=
+	"case_$name"
+	if [ -n "$case_failed" ]; then
+		[ -z "$pid" ] || kill "$pid" 2>/dev/null
+		wait
+		echo "FAIL $name"
+		tail -n 20 $here/serial $here/err 2>/dev/null | sed 's/^/    /'
+		failed=$((failed + 1))
+	else
+		echo "PASS $name"
+	fi
+done
+[ $failed = 0 ]
