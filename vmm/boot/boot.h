@@ -104,8 +104,8 @@ int boot_plan_check(const struct boot_plan *plan, const char *name, const struct
 /*
  * Puts each segment where it belongs: dst[i] is its mem_len bytes, zeros but for what decompression
  * left there. The dst may cover each other's data, and do when opts->room is the memory that the
- * kernel will run in: then most of it is in its place already. The plan is good for nothing else
- * afterwards. -ENOMEM with diag.
+ * kernel will run in: then most of it is in its place already. The segments' data are there afterwards;
+ * nothing else may be loaded by the plan. -ENOMEM with diag.
  */
 int boot_plan_place(struct boot_plan *plan, uint8_t *const dst[], struct diag *diag);
 

@@ -92,9 +92,15 @@ int boot_plan_place(struct boot_plan *plan, uint8_t *const dst[], struct diag *d
 		r = leave_room(plan, diag);
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < plan->nr_segments; i++)
-		if (plan->segment[i].data_len && plan->segment[i].data != dst[i])
-			memmove(dst[i], plan->segment[i].data, plan->segment[i].data_len);
+	for (unsigned i = 0; i < plan->nr_segments; i++) {
+		struct boot_segment *seg = &plan->segment[i];
+
+		if (!seg->data_len)
+			continue;
+		if (seg->data != dst[i])
+			memmove(dst[i], seg->data, seg->data_len);
+		seg->data = dst[i]; /* where it was, other data may be now */
+	}
 	/* After all data were moved, since it may have lain here. */
 	for (unsigned i = 0; plan->room && i < plan->nr_segments; i++) {
 		const struct boot_segment *seg = &plan->segment[i];
