@@ -61,16 +61,21 @@ case_without_a_device_it_says_so() {
 	printed '^command line: virtio: no entropy device'
 }
 
+# makes_exits HOW EXITS OPTION...: of 1,000 requests. Whatever else exits, such as a signal to the vCPU,
+# does so a few times more in one of the two runs than in the other.
+makes_exits() {
+	local how=$1 wanted=$2
+	shift 2
+	exits_of_1000_requests "$@"
+	((exits >= wanted - 5 && exits <= wanted + 5)) || fail "exits $how: $exits, not $wanted"
+}
+
 # A request is a doorbell, and the handler's look at the status and acknowledgement.
 case_exits_of_a_request_are_counted() {
-	exits_of_1000_requests
-	same 'exits of 1,000 requests' "$exits" 0
-	exits_of_1000_requests --no-shadow
-	same 'exits with registers that are no memory' "$exits" 1000
-	exits_of_1000_requests --no-ioeventfd
-	same 'exits with doorbells and acknowledgements' "$exits" 2000
-	exits_of_1000_requests --no-ioeventfd --no-shadow
-	same 'exits without any of it' "$exits" 3000
+	makes_exits 'of 1,000 requests' 0
+	makes_exits 'with registers that are no memory' 1000 --no-shadow
+	makes_exits 'with doorbells and acknowledgements' 2000 --no-ioeventfd
+	makes_exits 'without any of it' 3000 --no-ioeventfd --no-shadow
 }
 
 case_statistics_say_why_a_reset_was_needed() {
