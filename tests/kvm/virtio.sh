@@ -61,8 +61,8 @@ case_without_a_device_it_says_so() {
 	printed '^command line: virtio: no entropy device'
 }
 
-# makes_exits HOW EXITS OPTION...: of 1,000 requests. Whatever else exits, such as a signal to the vCPU,
-# does so a few times more in one of the two runs than in the other.
+# makes_exits HOW EXITS OPTION...: of 1,000 requests. An interrupt that comes late and finds nothing new is
+# acknowledged by an exit, so either of the two runs may have a few more.
 makes_exits() {
 	local how=$1 wanted=$2
 	shift 2
