@@ -1,7 +1,6 @@
 /* `tollgate doctor`: whether this host can run us, and what to do when it cannot. */
 #include <errno.h>
 #include <getopt.h>
-#include <json-c/json.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "base/json.h"
 #include "cmds.h"
 #include "config.h"
 #include "kvm.h"
@@ -137,8 +137,8 @@ static void print_json(const struct findings *f)
 			       json_object_new_int(f->limits.vcpus_recommended));
 	json_object_object_add(root, "vcpus_max", json_object_new_int(f->limits.vcpus_max));
 	json_object_object_add(root, "memory_slots", json_object_new_int(f->limits.memory_slots));
-	json_object_object_add(root, "open_files", json_object_new_uint64(f->files.rlim_cur));
-	json_object_object_add(root, "open_files_max", json_object_new_uint64(f->files.rlim_max));
+	json_add_u64(root, "open_files", f->files.rlim_cur);
+	json_add_u64(root, "open_files_max", f->files.rlim_max);
 	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
 	json_object_put(root);
 }

@@ -2,13 +2,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
+#include "base/json.h"
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmds.h"
@@ -270,11 +270,6 @@ static void print_text(const struct hammer_opts *o, const struct hammer_result *
 	       res->dispatched, res->bare, res->hits, res->guest_count);
 }
 
-static void add_u64(struct json_object *obj, const char *key, uint64_t v)
-{
-	json_object_object_add(obj, key, json_object_new_uint64(v));
-}
-
 static void add_double(struct json_object *obj, const char *key, double v)
 {
 	json_object_object_add(obj, key, json_object_new_double(v));
@@ -287,18 +282,18 @@ static void print_json(const struct hammer_opts *o, const struct hammer_result *
 
 	json_object_object_add(root, "space",
 			       json_object_new_string(o->space == IOBUS_PIO ? "pio" : "mmio"));
-	add_u64(root, "address", o->addr);
+	json_add_u64(root, "address", o->addr);
 	json_object_object_add(root, "direction", json_object_new_string(o->in ? "in" : "out"));
-	add_u64(root, "width", o->width);
-	add_u64(root, "cpus", o->config.machine.cpus);
-	add_u64(root, "ioeventfds", o->ioeventfds);
+	json_add_u64(root, "width", o->width);
+	json_add_u64(root, "cpus", o->config.machine.cpus);
+	json_add_u64(root, "ioeventfds", o->ioeventfds);
 	json_object_object_add(root, "same_byte", json_object_new_boolean(o->same_byte));
 	json_object_object_add(root, "hit", json_object_new_string(hits[o->hit]));
-	add_u64(root, "ranges", o->ranges);
-	add_u64(root, "guest_count", res->guest_count);
-	add_u64(root, "dispatched", res->dispatched);
-	add_u64(root, "bare", res->bare);
-	add_u64(root, "hits", res->hits);
+	json_add_u64(root, "ranges", o->ranges);
+	json_add_u64(root, "guest_count", res->guest_count);
+	json_add_u64(root, "dispatched", res->dispatched);
+	json_add_u64(root, "bare", res->bare);
+	json_add_u64(root, "hits", res->hits);
 	if (res->nr_pairs) {
 		const struct summary s = summarise(res);
 

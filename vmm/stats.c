@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "kvm_stats.h"
 #include "stats_virtio.h"
 
@@ -206,11 +206,6 @@ void stats_print_kvm(FILE *out, const struct vm *vm)
 	print_kvm_stats(out, "KVM's statistics of the VM", of_vm, n);
 	n = read_vcpu_stats(vm, &of_vcpus);
 	print_kvm_stats(out, "KVM's statistics of the vCPUs, summed", of_vcpus, n);
-}
-
-static void json_add_u64(struct json_object *obj, const char *key, uint64_t v)
-{
-	json_object_object_add(obj, key, json_object_new_uint64(v));
 }
 
 static struct json_object *json_exits(const struct vm *vm)

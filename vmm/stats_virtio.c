@@ -1,8 +1,8 @@
 #include "stats_virtio.h"
 
 #include <inttypes.h>
-#include <json-c/json.h>
 
+#include "base/json.h"
 #include "virtio/mmio.h"
 
 /* One queue, as its I/O thread counts it. */
@@ -74,20 +74,15 @@ void stats_virtio_print(FILE *out, const struct vm *vm)
 	}
 }
 
-static void add_u64(struct json_object *obj, const char *key, uint64_t v)
-{
-	json_object_object_add(obj, key, json_object_new_uint64(v));
-}
-
 static struct json_object *json_queue(const struct queue_view *v)
 {
 	struct json_object *obj = json_object_new_object();
 
-	add_u64(obj, "doorbells", v->doorbells);
-	add_u64(obj, "kicks", v->kicks);
-	add_u64(obj, "chains", v->chains);
-	add_u64(obj, "interrupts", v->interrupts);
-	add_u64(obj, "suppressed", v->suppressed);
+	json_add_u64(obj, "doorbells", v->doorbells);
+	json_add_u64(obj, "kicks", v->kicks);
+	json_add_u64(obj, "chains", v->chains);
+	json_add_u64(obj, "interrupts", v->interrupts);
+	json_add_u64(obj, "suppressed", v->suppressed);
 	return obj;
 }
 
@@ -101,11 +96,11 @@ static struct json_object *json_device(const char *name, const struct vm_virtio 
 	json_object_object_add(obj, "type", json_object_new_string(vd->cls->name));
 	json_object_object_add(obj, "registers_as_memory",
 			       json_object_new_boolean(virtio->shown != NULL));
-	add_u64(obj, "guest_errors", counter(&vd->front->guest_errors));
-	add_u64(obj, "resets_needed", counter(&vd->resets_needed));
+	json_add_u64(obj, "guest_errors", counter(&vd->front->guest_errors));
+	json_add_u64(obj, "resets_needed", counter(&vd->resets_needed));
 	json_object_object_add(obj, "reset_why", why ? json_object_new_string(why) : NULL);
 	for (unsigned c = 0; vd->cls->counter_names && vd->cls->counter_names[c]; c++)
-		add_u64(obj, vd->cls->counter_names[c], counter(&vd->counter[c]));
+		json_add_u64(obj, vd->cls->counter_names[c], counter(&vd->counter[c]));
 	for (unsigned q = 0; q < vd->nr_queues; q++) {
 		const struct queue_view v = view_queue(virtio, vd, q);
 

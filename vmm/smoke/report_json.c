@@ -1,5 +1,4 @@
-#include <json-c/json.h>
-
+#include "base/json.h"
 #include "device.h"
 #include "smoke/report_files.h"
 
@@ -9,11 +8,6 @@ static void add_string(struct json_object *obj, const char *key, const char *val
 
 	smoke_text_clean(value ? value : "", clean, sizeof(clean));
 	json_object_object_add(obj, key, value ? json_object_new_string(clean) : NULL);
-}
-
-static void add_u64(struct json_object *obj, const char *key, uint64_t v)
-{
-	json_object_object_add(obj, key, json_object_new_uint64(v));
 }
 
 static void add_int(struct json_object *obj, const char *key, int v)
@@ -76,10 +70,10 @@ static struct json_object *exits_of(const struct smoke_result *result)
 
 	for (uint32_t i = 0; i < VCPU_EXIT_REASONS; i++)
 		total += result->exits[i];
-	add_u64(obj, "total", total);
+	json_add_u64(obj, "total", total);
 	for (uint32_t i = 0; i < VCPU_EXIT_REASONS; i++)
 		if (result->exits[i])
-			add_u64(obj, vcpu_exit_name(i, buf), result->exits[i]);
+			json_add_u64(obj, vcpu_exit_name(i, buf), result->exits[i]);
 	return obj;
 }
 
@@ -113,7 +107,7 @@ static struct json_object *end_of(const struct smoke_result *result)
 	add_string(obj, "kind", vm_end_name(result->facts.end));
 	add_string(obj, "by", result->end_by);
 	if (result->facts.end == VM_END_EXIT_CODE)
-		add_u64(obj, "code", result->facts.code);
+		json_add_u64(obj, "code", result->facts.code);
 	return obj;
 }
 
@@ -147,11 +141,11 @@ static struct json_object *console_of(const struct smoke_result *result)
 {
 	struct json_object *obj = json_object_new_object();
 
-	add_u64(obj, "bytes", result->bytes[SMOKE_CONSOLE]);
-	add_u64(obj, "out_bytes", result->bytes[SMOKE_COMMAND_OUT]);
-	add_u64(obj, "err_bytes", result->bytes[SMOKE_COMMAND_ERR]);
-	add_u64(obj, "lines_before", result->tail.before);
-	add_u64(obj, "lines_after", result->tail.after);
+	json_add_u64(obj, "bytes", result->bytes[SMOKE_CONSOLE]);
+	json_add_u64(obj, "out_bytes", result->bytes[SMOKE_COMMAND_OUT]);
+	json_add_u64(obj, "err_bytes", result->bytes[SMOKE_COMMAND_ERR]);
+	json_add_u64(obj, "lines_before", result->tail.before);
+	json_add_u64(obj, "lines_after", result->tail.after);
 	json_object_object_add(obj, "lines", lines_of(result));
 	return obj;
 }
@@ -164,7 +158,7 @@ static struct json_object *boot_of(const struct smoke_result *result)
 	add_string(obj, "name", result->spec->name);
 	add_string(obj, "kernel", config->kernel);
 	add_int(obj, "cpus", (int)config->machine.cpus);
-	add_u64(obj, "mem_bytes", config->machine.mem_bytes);
+	json_add_u64(obj, "mem_bytes", config->machine.mem_bytes);
 	add_string(obj, "append", config->machine.cmdline);
 	add_string(obj, "run", config->initramfs.run);
 	add_string(obj, "outcome", smoke_outcome_name(result->outcome));
@@ -177,7 +171,7 @@ static struct json_object *boot_of(const struct smoke_result *result)
 	json_object_object_add(obj, "exits", exits_of(result));
 	json_object_object_add(obj, "expected", rules_of(result, SMOKE_RULE_EXPECT));
 	json_object_object_add(obj, "phases", rules_of(result, SMOKE_RULE_PHASE));
-	add_u64(obj, "matches_given_up", result->too_dear);
+	json_add_u64(obj, "matches_given_up", result->too_dear);
 	json_object_object_add(obj, "console", console_of(result));
 	json_object_object_add(obj, "report",
 			       result->report ? json_object_new_string(result->report) : NULL);
