@@ -17,10 +17,10 @@ ip link set tg0 up
 boot() {
 	case $1 in
 	tollgate) tollgate run --mem 256M --timeout 300 --append "$words" --net tap,ifname=tg0 \
-		--initrd /w/guest.cpio /boot/vmlinux ;;
+		--initrd /w/guest.cpio /boot/vmlinuz ;;
 	microvm) timeout 300 /usr/bin/qemu-system-x86_64-microvm -L /w/firmware \
 		-M microvm,isa-serial=on,rtc=on -accel kvm -cpu host -m 256 -smp 1 \
-		-nodefaults -no-user-config -display none -no-reboot -serial stdio -kernel /boot/vmlinux \
+		-nodefaults -no-user-config -display none -no-reboot -serial stdio -kernel /boot/vmlinuz \
 		-initrd /w/guest.cpio -append "$words" -global virtio-mmio.force-legacy=false \
 		-netdev tap,id=n0,ifname=tg0,script=no,downscript=no,vhost=off -device virtio-net-device,netdev=n0 ;;
 	esac </dev/null >/results/console 2>&1 || true # both end with a reset
