@@ -15,9 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "device.h"
 #include "iobus.h"
 #include "iobus_internal.h"
@@ -283,14 +283,6 @@ static void run_case(struct lab *lab, struct iobus_reader *reader, unsigned thre
 		die(lab->c->name, -EIO);
 }
 
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 struct run {
 	struct lab *lab;
 	pthread_barrier_t *start;
@@ -310,9 +302,9 @@ static void *run_timed(void *arg)
 		die("reader", r);
 	run_case(run->lab, reader, run->thread, ops / 16); /* warms caches */
 	pthread_barrier_wait(run->start);
-	start = now_ns();
+	start = (double)clock_monotonic_ns();
 	run_case(run->lab, reader, run->thread, ops);
-	run->ns = (now_ns() - start) / ops;
+	run->ns = ((double)clock_monotonic_ns() - start) / ops;
 	iobus_reader_destroy(reader);
 	return NULL;
 }

@@ -13,16 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
+#include "base/clock.h"
 
 /* Nanoseconds from just before the spawn to the first byte on the child's stdout. */
 static int64_t first_byte_ns(char *const argv[])
@@ -40,7 +33,7 @@ static int64_t first_byte_ns(char *const argv[])
 	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", 1, 0);
 	posix_spawn_file_actions_adddup2(&actions, pipe_fd[1], STDOUT_FILENO);
 	posix_spawn_file_actions_addclose(&actions, pipe_fd[0]);
-	start_ns = now_ns();
+	start_ns = clock_monotonic_ns();
 	if (posix_spawn(&pid, argv[0], &actions, NULL, argv, environ) != 0)
 		exit(2);
 	close(pipe_fd[1]);
@@ -48,7 +41,7 @@ static int64_t first_byte_ns(char *const argv[])
 		fprintf(stderr, "bench_startup: %s wrote nothing\n", argv[0]);
 		exit(2);
 	}
-	end_ns = now_ns();
+	end_ns = clock_monotonic_ns();
 	close(pipe_fd[0]);
 	posix_spawn_file_actions_destroy(&actions);
 	waitpid(pid, &status, 0);

@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "virtio/queue.h"
 #include "virtq_driver.h"
 
@@ -39,14 +39,6 @@ static struct guest_mem mem;
 static struct virtq vq;
 static struct virtq_driver drv;
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 static void add(const struct bench_case *c, unsigned i)
 {
 	struct virtq_buf buf[BUFS_MAX];
@@ -65,7 +57,7 @@ static int64_t use(const struct bench_case *c)
 {
 	struct iovec iov[BUFS_MAX];
 	struct virtq_chain chain;
-	const int64_t begin_ns = now_ns();
+	const int64_t begin_ns = clock_monotonic_ns();
 	int r;
 
 	for (unsigned i = 0; i < c->batch; i++) {
@@ -75,16 +67,16 @@ static int64_t use(const struct bench_case *c)
 	}
 	virtq_publish(&vq);
 	(void)r;
-	return now_ns() - begin_ns;
+	return clock_monotonic_ns() - begin_ns;
 }
 
 static int64_t clock_cost_ns(void)
 {
-	const int64_t begin_ns = now_ns();
+	const int64_t begin_ns = clock_monotonic_ns();
 
 	for (unsigned i = 0; i < CHAINS; i++)
-		now_ns();
-	return (now_ns() - begin_ns) / CHAINS;
+		clock_monotonic_ns();
+	return (clock_monotonic_ns() - begin_ns) / CHAINS;
 }
 
 static int compare(const void *a, const void *b)

@@ -10,17 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
+#include "base/clock.h"
 
 int main(int argc, char **argv)
 {
@@ -34,7 +27,7 @@ int main(int argc, char **argv)
 
 	if (argc < 3 || pipe(pipe_fd) < 0)
 		return 2;
-	start_ns = now_ns();
+	start_ns = clock_monotonic_ns();
 	start_tsc = __rdtsc();
 	pid = fork();
 	if (pid == 0) {
@@ -52,7 +45,7 @@ int main(int argc, char **argv)
 		seen[used] = '\0';
 		if (marker_ns < 0 && strstr(seen, argv[1])) {
 			marker_tsc = __rdtsc() - start_tsc;
-			marker_ns = now_ns() - start_ns;
+			marker_ns = clock_monotonic_ns() - start_ns;
 		}
 		if (used >=
 		    sizeof(seen) / 2) { /* keep a tail in which a split marker can be found */
@@ -62,7 +55,7 @@ int main(int argc, char **argv)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return 2;
-	end_ns = now_ns() - start_ns;
+	end_ns = clock_monotonic_ns() - start_ns;
 	printf("%" PRId64 " %" PRId64 " %" PRIu64 " %d\n", marker_ns, end_ns, marker_tsc,
 	       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 	return marker_ns < 0;

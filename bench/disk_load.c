@@ -15,8 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 enum {
 	DEPTH_MAX = 256,
@@ -109,18 +110,11 @@ static void run(struct load *load, uint64_t operations)
 	}
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
-}
-
 int main(int argc, char *argv[])
 {
 	static struct load load = {.random = UINT64_C(88172645463325252)};
-	uint64_t operations, begin;
+	uint64_t operations;
+	int64_t begin_ns;
 	off_t bytes;
 
 	if (argc != 7) {
@@ -150,8 +144,8 @@ int main(int argc, char *argv[])
 	}
 	if (syscall(SYS_io_setup, load.depth, &load.ctx) < 0)
 		die("io_setup");
-	begin = now_ns();
+	begin_ns = clock_monotonic_ns();
 	run(&load, operations);
-	printf("%" PRIu64 " %" PRIu64 "\n", operations, now_ns() - begin);
+	printf("%" PRIu64 " %" PRId64 "\n", operations, clock_monotonic_ns() - begin_ns);
 	return 0;
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmds.h"
@@ -39,14 +38,6 @@ static void (*const reports[SMOKE_REPORTS])(FILE *out, const struct smoke_plan *
 	[SMOKE_REPORT_CHART] = smoke_report_chart,
 };
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
 static struct smoke *smoke_of(struct smoke_run_sink *sink)
 {
 	return container_of(sink, struct smoke, sink);
@@ -61,7 +52,7 @@ static void hear_started(struct smoke_run_sink *sink, unsigned i)
 		smoke_log_open(&smoke->logs[i], plan->run.log_dir, plan->spec[i].name,
 			       plan->run.log_limit_bytes, &smoke->log_diag);
 	if (smoke->has_live)
-		smoke_live_start(&smoke->live, i, now_ns());
+		smoke_live_start(&smoke->live, i, clock_monotonic_ns());
 }
 
 static void hear_line(struct smoke_run_sink *sink, unsigned i, const struct smoke_line *line)
@@ -90,7 +81,7 @@ static void hear_finished(struct smoke_run_sink *sink, unsigned i)
 
 static void hear_tick(struct smoke_run_sink *sink)
 {
-	smoke_live_draw(&smoke_of(sink)->live, now_ns());
+	smoke_live_draw(&smoke_of(sink)->live, clock_monotonic_ns());
 }
 
 /* Before anything is booted, so that a name that cannot be written is told at once. */

@@ -18,15 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "vm_end.h"
 
 struct device;
 struct event_loop;
 struct guest_mem;
-
-#define NS_PER_S  INT64_C(1000000000)
-#define NS_PER_MS INT64_C(1000000)
 
 struct clock_src {
 	int64_t (*realtime_ns)(const struct clock_src *clk);  /* since 1970-01-01T00:00:00Z */

@@ -160,8 +160,7 @@ static void timer_arm(struct timer_line *line, int64_t deadline_ns)
 	if (deadline_ns != INT64_MAX) {
 		if (deadline_ns < 1)
 			deadline_ns = 1; /* all zero would disarm */
-		spec.it_value.tv_sec = deadline_ns / NS_PER_S;
-		spec.it_value.tv_nsec = deadline_ns % NS_PER_S;
+		spec.it_value = clock_timespec(deadline_ns);
 	}
 	r = timerfd_settime(timer->src.fd, TFD_TIMER_ABSTIME, &spec, NULL);
 	assert(r == 0);

@@ -47,14 +47,6 @@ struct hammer {
 	bool has_control;
 };
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
 /* The hammered device: as little as a device can be, so that what is measured is the way to it. */
 static uint64_t target_read(struct device *dev, struct io_at at)
 {
@@ -233,11 +225,11 @@ static bool measure_pair(struct vcpu *vcpu, struct hammer_vcpu *hv, uint64_t chu
 	for (uint64_t i = 0; i < chunks; i++) {
 		for (unsigned k = 0; k < 2; k++) {
 			const bool bare = (i + k) % 2; /* each is first every other time */
-			int64_t start_ns = now_ns();
+			int64_t start_ns = clock_monotonic_ns();
 			bool go_on = bare ? vcpu_run_bare(vcpu, HAMMER_CHUNK, &hv->bare)
 					  : chunk_dispatched(vcpu, HAMMER_CHUNK);
 
-			scratch[bare * chunks + i] = now_ns() - start_ns;
+			scratch[bare * chunks + i] = clock_monotonic_ns() - start_ns;
 			if (!go_on)
 				return false;
 		}
@@ -287,10 +279,10 @@ static void measure(struct hammer *h, struct vcpu *vcpu)
 
 	if (!boot(h, vcpu))
 		return;
-	start_ns = now_ns();
+	start_ns = clock_monotonic_ns();
 	if (!chunk_dispatched(vcpu, WARM_UP - 1))
 		return;
-	chunks = chunks_a_pair(h, now_ns() - start_ns);
+	chunks = chunks_a_pair(h, clock_monotonic_ns() - start_ns);
 	if (chunks)
 		scratch = calloc(chunks, 2 * sizeof(*scratch));
 	for (unsigned i = 0; scratch && i < HAMMER_PAIRS; i++)
@@ -329,12 +321,12 @@ static uint64_t count_dispatched(const struct hammer *h)
 /* In short slices, so that a VM that ends meanwhile is not waited for. */
 static void sleep_ns(const struct hammer *h, int64_t ns)
 {
-	const int64_t until_ns = now_ns() + ns;
+	const int64_t until_ns = clock_monotonic_ns() + ns;
 	const struct timespec slice = {.tv_nsec = SLICE_NS};
 
-	while (now_ns() + SLICE_NS < until_ns && !atomic_load(&h->vm.vcpu[0].stop))
+	while (clock_monotonic_ns() + SLICE_NS < until_ns && !atomic_load(&h->vm.vcpu[0].stop))
 		nanosleep(&slice, NULL);
-	ns = until_ns - now_ns();
+	ns = until_ns - clock_monotonic_ns();
 	if (ns > 0 && ns <= SLICE_NS)
 		nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
 }
@@ -355,20 +347,22 @@ static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
 {
 	struct hammer_result *res = h->result;
 	struct ioeventfd *io = hit_ioeventfd(h);
-	int64_t start_ns = now_ns();
+	int64_t start_ns = clock_monotonic_ns();
 	uint64_t hits, exits;
 
 	take_hits(h);
 	sleep_ns(h, half_ns);
 	hits = take_hits(h);
-	res->rate[res->nr_pairs] = (double)hits * NS_PER_S / (double)(now_ns() - start_ns);
+	res->rate[res->nr_pairs] =
+		(double)hits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
 	ioeventfd_unregister(io, &h->vm.kvm);
 	take_hits(h);
 	exits = count_dispatched(h);
-	start_ns = now_ns();
+	start_ns = clock_monotonic_ns();
 	sleep_ns(h, half_ns);
 	exits = count_dispatched(h) - exits;
-	res->rate_other[res->nr_pairs] = (double)exits * NS_PER_S / (double)(now_ns() - start_ns);
+	res->rate_other[res->nr_pairs] =
+		(double)exits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
 	if (hits && exits)
 		res->nr_pairs++;
 	return ioeventfd_register(io, &h->vm.kvm, NULL) == 0;

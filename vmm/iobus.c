@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
 #include "device.h"
 #include "iobus_internal.h"
@@ -22,14 +21,6 @@ enum {
 	ENTER_STORE_ORDER = IOBUS_TSAN ? memory_order_seq_cst : memory_order_release,
 	ENTER_LOAD_ORDER = IOBUS_TSAN ? memory_order_seq_cst : memory_order_acquire,
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * (uint64_t)NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 /* size is 1, 2, 4 or 8. */
 static inline uint64_t load_le(const uint8_t *p, unsigned size)
@@ -173,7 +164,7 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 	/* The access ends at the top of the space at the latest: nothing wraps to address 0. */
 	unsigned end = min_bytes(a->size - 1, UINT64_MAX - a->addr) + 1;
 	unsigned claimed = 0, ranges = 0, ops = 0;
-	uint64_t t = s->timed ? now_ns() : 0;
+	int64_t t = s->timed ? clock_monotonic_ns() : 0;
 
 	if (a->dir == IOBUS_READ)
 		memset(a->data.in, 0xff, a->size);
@@ -193,10 +184,10 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 		claimed += len;
 		ranges++;
 		if (s->timed) {
-			uint64_t before = t;
+			const int64_t before = t;
 
-			t = now_ns();
-			iobus_count_add(&counter->ns, t - before);
+			t = clock_monotonic_ns();
+			iobus_count_add(&counter->ns, (uint64_t)(t - before));
 		}
 	}
 	if (claimed < a->size)

@@ -7,18 +7,9 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/checked.h"
-
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
 
 static int64_t host_realtime_ns(const struct clock_src *clk)
 {
@@ -29,7 +20,7 @@ static int64_t host_realtime_ns(const struct clock_src *clk)
 static int64_t host_monotonic_ns(const struct clock_src *clk)
 {
 	(void)clk;
-	return clock_ns(CLOCK_MONOTONIC);
+	return clock_monotonic_ns();
 }
 
 static const struct clock_src host_clock = {
@@ -270,8 +261,7 @@ static int build_signals(struct vm *vm, struct diag *diag)
 
 static int build_timeout(struct vm *vm, int64_t timeout_ns, struct diag *diag)
 {
-	const struct itimerspec spec = {
-		.it_value = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S}};
+	const struct itimerspec spec = {.it_value = clock_timespec(timeout_ns)};
 	int r;
 
 	if (timeout_ns == 0)
@@ -310,8 +300,7 @@ enum { DRAIN_MIN_MS = 10, DRAIN_MAX_MS = 40 };
 
 static void arm_drain(const struct vm *vm)
 {
-	const struct itimerspec spec = {.it_value = {.tv_sec = vm->drain_ns / NS_PER_S,
-						     .tv_nsec = vm->drain_ns % NS_PER_S}};
+	const struct itimerspec spec = {.it_value = clock_timespec(vm->drain_ns)};
 
 	timerfd_settime(vm->drain.fd, 0, &spec, NULL);
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "console.h"
@@ -121,14 +120,6 @@ void vm_chars_resized(struct vm_chars *chars)
 		char_host_resized(chars->host[i].host);
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
 /* All at once, so that one whose reader is stuck takes no time from the others. */
 static void flush_all(struct vm_chars *chars, int64_t until_ns)
 {
@@ -146,12 +137,12 @@ static void flush_all(struct vm_chars *chars, int64_t until_ns)
 		}
 		if (left)
 			poll(pfd, left, 100);
-	} while (left && now_ns() < until_ns);
+	} while (left && clock_monotonic_ns() < until_ns);
 }
 
 void vm_chars_fini(struct vm_chars *chars)
 {
-	const int64_t until_ns = now_ns() + NS_PER_S;
+	const int64_t until_ns = clock_monotonic_ns() + NS_PER_S;
 
 	flush_all(chars, until_ns);
 	while (chars->nr_hosts)

@@ -15,7 +15,6 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "backend/char.h"
@@ -69,14 +68,6 @@ static int open_slave(const struct char_host *host)
 	return ioctl(host->out.fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
 /*
  * Closing the master discards what the client has not read yet, the guest's last words. Empty at two
  * looks: what was just written gets into the slave's queue a moment later.
@@ -86,7 +77,7 @@ static void pty_linger(const struct char_host *host, int64_t until_ns)
 	AUTO_CLOSE int slave = open_slave(host);
 	unsigned empty = 0;
 
-	while (slave >= 0 && empty < 2 && now_ns() < until_ns) {
+	while (slave >= 0 && empty < 2 && clock_monotonic_ns() < until_ns) {
 		int queued = 0;
 
 		empty = ioctl(slave, FIONREAD, &queued) == 0 && queued > 0 ? 0 : empty + 1;

@@ -206,8 +206,7 @@ static void timer_set(struct net_slirp *ns, uint32_t ms)
 	if (deadline_ns >= ns->deadline_ns)
 		return;
 	ns->deadline_ns = deadline_ns;
-	spec.it_value.tv_sec = deadline_ns / NS_PER_S;
-	spec.it_value.tv_nsec = deadline_ns % NS_PER_S;
+	spec.it_value = clock_timespec(deadline_ns);
 	timerfd_settime(ns->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
 
 /* strtoull() takes signs, blanks and octal, none of which a user here means. */
 static int parse_digits(const char *s, const char **end, uint64_t *ret)
@@ -86,8 +87,7 @@ int parse_size_bytes(const char *s, uint64_t *ret)
 
 int parse_seconds_ns(const char *s, int64_t *ret)
 {
-	const int64_t second_ns = 1000000000;
-	int64_t scale = second_ns, ns;
+	int64_t scale = NS_PER_S, ns;
 	const char *end;
 	uint64_t whole;
 	int r;
@@ -97,9 +97,9 @@ int parse_seconds_ns(const char *s, int64_t *ret)
 	r = parse_digits(s, &end, &whole);
 	if (r < 0)
 		return r;
-	if (whole > (uint64_t)(INT64_MAX / second_ns - 1))
+	if (whole > (uint64_t)(INT64_MAX / NS_PER_S - 1))
 		return -ERANGE;
-	ns = (int64_t)whole * second_ns;
+	ns = (int64_t)whole * NS_PER_S;
 	if (*end == '.') {
 		if (!isdigit((unsigned char)*++end))
 			return -EINVAL;

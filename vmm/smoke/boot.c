@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -22,14 +21,6 @@
 
 enum { READ_BYTES = 1 << 16 };
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
 static bool is_running(const struct smoke_boot *boot)
 {
 	return boot->state == SMOKE_BOOT_RUNNING;
@@ -38,7 +29,7 @@ static bool is_running(const struct smoke_boot *boot)
 static void enter(struct smoke_boot *boot, enum smoke_boot_state state)
 {
 	boot->state = state;
-	boot->state_since_ns = now_ns();
+	boot->state_since_ns = clock_monotonic_ns();
 }
 
 /* Whether the VM is set up: silence and phases count from the guest's first instruction on. */
@@ -67,7 +58,7 @@ static void stop_vm(struct smoke_boot *boot)
 static void stop_for(struct smoke_boot *boot, enum smoke_stop why)
 {
 	boot->result->facts.stop = why;
-	boot->result->times.decided_ns = now_ns();
+	boot->result->times.decided_ns = clock_monotonic_ns();
 	stop_vm(boot);
 }
 
@@ -131,13 +122,13 @@ static void look_at_finding(struct smoke_boot *boot)
 	case SMOKE_FOUND_NOTHING: return;
 	case SMOKE_FOUND_ALL_EXPECTED:
 		if (boot->judge.opts.expects_decide) {
-			boot->result->times.decided_ns = now_ns();
+			boot->result->times.decided_ns = clock_monotonic_ns();
 			stop_vm(boot);
 		}
 		return;
 	case SMOKE_FOUND_REJECT:
 	case SMOKE_FOUND_PANIC:
-		boot->result->times.decided_ns = now_ns();
+		boot->result->times.decided_ns = clock_monotonic_ns();
 		enter(boot, SMOKE_BOOT_GRACE);
 	}
 }
@@ -203,8 +194,7 @@ static int64_t deadline(const struct smoke_boot *boot)
 static void arm(struct smoke_boot *boot)
 {
 	const int64_t at_ns = deadline(boot);
-	const struct itimerspec spec = {
-		.it_value = {.tv_sec = at_ns / NS_PER_S, .tv_nsec = at_ns % NS_PER_S}};
+	const struct itimerspec spec = {.it_value = clock_timespec(at_ns)};
 
 	if (at_ns >= boot->armed_ns)
 		return;
@@ -232,7 +222,7 @@ static void look_at_limits(struct smoke_boot *boot, int64_t now)
 static void timer_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct smoke_boot *boot = container_of(src, struct smoke_boot, timer);
-	const int64_t now = now_ns();
+	const int64_t now = clock_monotonic_ns();
 	uint64_t n;
 
 	(void)epoll_events;
@@ -260,7 +250,7 @@ static bool read_stream(struct smoke_boot *boot, enum smoke_stream i)
 	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
 	struct event_source *src = &boot->stream[i];
 	const ssize_t n = read(src->fd, buf, sizeof(buf));
-	const int64_t now = now_ns();
+	const int64_t now = clock_monotonic_ns();
 
 	if (n < 0 && errno == EINTR)
 		return true;
@@ -344,7 +334,7 @@ static void take_failure(struct smoke_boot *boot)
 static void take_start(struct smoke_boot *boot)
 {
 	boot->result->times.guest_ns = boot->msg.at_ns;
-	boot->last_byte_ns = boot->phase_since_ns = now_ns();
+	boot->last_byte_ns = boot->phase_since_ns = clock_monotonic_ns();
 	arm(boot);
 }
 
@@ -437,7 +427,7 @@ static void note_death(struct smoke_boot *boot, int wait_status)
 static void conclude(struct smoke_boot *boot, int wait_status)
 {
 	struct smoke_result *result = boot->result;
-	const int64_t now = now_ns();
+	const int64_t now = clock_monotonic_ns();
 
 	smoke_judge_finish(&boot->judge, now);
 	note_death(boot, wait_status);
@@ -552,7 +542,8 @@ int smoke_boot_create(const struct smoke_boot_opts *opts, struct smoke_boot **re
 	facts->expects = opts->spec->rules.nr_of[SMOKE_RULE_EXPECT] > 0;
 	facts->wants_status = opts->spec->wants_status;
 	boot->result->was_started = true;
-	boot->result->times.start_ns = boot->last_byte_ns = boot->phase_since_ns = now_ns();
+	boot->result->times.start_ns = boot->last_byte_ns = boot->phase_since_ns =
+		clock_monotonic_ns();
 	r = smoke_child_start(opts->spec, &boot->child, diag);
 	if (r == 0) {
 		r = add_sources(boot);

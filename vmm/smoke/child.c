@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -42,14 +41,6 @@ void smoke_child_connect(struct config *config)
 	config->nr_outputs = ARRAY_SIZE(output);
 }
 
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
 /* What is lost when the supervisor is gone is of no use to anybody. */
 static void send_bytes(const void *bytes, size_t len)
 {
@@ -70,7 +61,7 @@ static void send_bytes(const void *bytes, size_t len)
 static void send_failure(const struct diag *diag)
 {
 	const struct smoke_msg msg = {
-		.type = SMOKE_MSG_FAILED, .at_ns = clock_ns(CLOCK_MONOTONIC), .failed = *diag};
+		.type = SMOKE_MSG_FAILED, .at_ns = clock_monotonic_ns(), .failed = *diag};
 
 	send_bytes(&msg, sizeof(msg));
 }
@@ -101,7 +92,7 @@ static void send_end(const struct vm *vm, const struct vm_end *end)
 {
 	struct smoke_msg msg = {
 		.type = SMOKE_MSG_ENDED,
-		.at_ns = clock_ns(CLOCK_MONOTONIC),
+		.at_ns = clock_monotonic_ns(),
 		.ended = {.kind = (uint32_t)end->kind,
 			  .code = end->code,
 			  .cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
@@ -139,7 +130,7 @@ static void run(const struct config *config)
 	int r = vm ? config_make_vm(config, vm, &diag) : diag_set(&diag, -ENOMEM, "start");
 
 	if (r == 0) {
-		msg.at_ns = clock_ns(CLOCK_MONOTONIC);
+		msg.at_ns = clock_monotonic_ns();
 		send_bytes(&msg, sizeof(msg));
 		r = vm_run(vm, &end, &diag);
 	}

@@ -333,8 +333,7 @@ static void balloon_config_written(struct virtio_device *vd, unsigned off, unsig
 
 static int stats_timer_init(struct balloon *bal)
 {
-	const struct timespec period = {.tv_sec = bal->stats_ns / NS_PER_S,
-					.tv_nsec = bal->stats_ns % NS_PER_S};
+	const struct timespec period = clock_timespec(bal->stats_ns);
 	const struct itimerspec spec = {.it_interval = period, .it_value = period};
 
 	bal->stats_timer = (struct event_source){

@@ -123,8 +123,7 @@ static void rx_run(struct console *con)
 
 static void arm_timer(struct console *con, int64_t ns)
 {
-	const struct itimerspec spec = {
-		.it_value = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S}};
+	const struct itimerspec spec = {.it_value = clock_timespec(ns)};
 	int r;
 
 	con->timer_armed = ns > 0;

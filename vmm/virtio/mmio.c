@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/checked.h"
 #include "virtio/mmio_state.h"
@@ -322,10 +321,9 @@ static void write_config(struct virtio_mmio *m, struct io_at at, uint64_t val, s
 /* Under the lock, which the wait gives up. */
 static void wait_for_reset(struct virtio_mmio *m)
 {
-	struct timespec until;
+	const struct timespec until =
+		clock_timespec(clock_monotonic_ns() + VIRTIO_MMIO_RESET_WAIT_NS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += VIRTIO_MMIO_RESET_WAIT_NS / NS_PER_S;
 	while (m->reset_wanted)
 		if (pthread_cond_timedwait(&m->reset_done, &m->dev.lock, &until) != 0)
 			return; /* the guest sees from the status that it goes on */
