@@ -3,36 +3,19 @@
  * the time, so a write is now KVM's to answer and now an exit. The guest's own tests, resets and broken
  * rings among them, must not notice. And VMs with virtio devices leave nothing behind.
  */
-#include <dirent.h>
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include <linux/virtio_mmio.h>
 
 #include "base/file.h"
 #include "virtio/classes.h"
 #include "virtio/mmio.h"
-#include "vm.h"
+#include "vm_rig.h"
 
-enum {
-	DEVICES = 3,
-	RUNS = 20,
-	WARM_UP_RUNS = 3, /* thread stacks that are kept for reuse */
-	FILES_MAX = 100,  /* open at once, for a VM with DEVICES */
-	HANG_S = 300,
-	EXIT_SKIPPED = 77,
-};
+enum { DEVICES = 3, RUNS = 20 };
 
 static const struct virtio_mmio_conf conf = {.cls = &virtio_rng_class, .name = "rng"};
 static struct machine_row rows[DEVICES];
@@ -80,7 +63,7 @@ static struct vm_opts opts(const char *words)
 			    .extra = rows,
 			    .nr_extra = DEVICES},
 		.kernel = {.name = "guest-virtio", .data = kernel.data, .len = kernel.len},
-		.timeout_ns = HANG_S * NS_PER_S,
+		.timeout_ns = VM_RIG_HANG_S * NS_PER_S,
 	};
 }
 
@@ -134,8 +117,7 @@ static void run_vm(const char *words, bool change)
 	vm_fini(vm);
 	free(vm);
 	assert_null(complaint);
-	assert_int_equal(end.kind, VM_END_EXIT_CODE);
-	assert_int_equal(end.code, 0);
+	vm_rig_assert_success(end);
 }
 
 static void doorbells_come_and_go_while_they_are_rung(void **state)
@@ -146,67 +128,26 @@ static void doorbells_come_and_go_while_they_are_rung(void **state)
 	assert_true(changes > 1);
 }
 
-static unsigned entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 static void vms_leave_nothing_behind(void **state)
 {
-	unsigned files = 0, threads = 0;
+	struct vm_rig_usage before;
 
 	(void)state;
-	for (unsigned i = 0; i < WARM_UP_RUNS + RUNS; i++) {
-		if (i == WARM_UP_RUNS) {
-			files = entries("/proc/self/fd");
-			threads = entries("/proc/self/task");
-		}
+	for (unsigned i = 0; i < VM_RIG_WARM_UP_RUNS; i++)
 		run_vm("requests=4", false);
-	}
-	assert_int_equal(entries("/proc/self/fd"), files);
-	assert_int_equal(entries("/proc/self/task"), threads);
+	before = vm_rig_usage_now();
+	for (unsigned i = 0; i < RUNS; i++)
+		run_vm("requests=4", false);
+	vm_rig_assert_usage(&before);
 }
 
-/* One file more each time, until there are enough: set-up stops at each place that opens one. */
 static void set_up_that_runs_out_of_files_leaves_nothing_behind(void **state)
 {
-	struct vm_opts vm_opts = opts("");
-	struct rlimit limit, lower;
-	unsigned files, failed = 0;
-	int r;
+	const struct vm_opts vm_opts = opts("");
 
 	(void)state;
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	files = entries("/proc/self/fd");
-	lower = limit;
-	lower.rlim_cur = 3;
-	do {
-		struct diag diag = {0};
-
-		vm = calloc(1, sizeof(*vm));
-		assert_non_null(vm);
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
-		r = vm_init(vm, &vm_opts, &diag);
-		vm_fini(vm);
-		free(vm);
-		if (r < 0) {
-			assert_int_equal(diag.err, r);
-			failed++;
-		}
-		lower.rlim_cur++;
-	} while (r < 0 && lower.rlim_cur < FILES_MAX);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	assert_int_equal(r, 0); /* else each attempt keeps what it opened */
 	/* Of each device: epoll, its wake-up, interrupt, timer and a doorbell; acknowledgements can do without. */
-	assert_true(failed > 5 * DEVICES);
-	assert_int_equal(entries("/proc/self/fd"), files);
+	assert_true(vm_rig_run_out_of_files(&vm_opts) > 5 * DEVICES);
 }
 
 int main(void)
@@ -216,11 +157,8 @@ int main(void)
 		cmocka_unit_test(vms_leave_nothing_behind),
 		cmocka_unit_test(set_up_that_runs_out_of_files_leaves_nothing_behind),
 	};
-	const char *ci = getenv("CI");
 
-	if (access(KVM_DEVICE_PATH, R_OK | W_OK) < 0 && !(ci && strcmp(ci, "true") == 0)) {
-		printf("skipped: no access to " KVM_DEVICE_PATH ": %s\n", strerror(errno));
-		return EXIT_SKIPPED;
-	}
+	if (!vm_rig_has_kvm())
+		return VM_RIG_SKIPPED;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -3,36 +3,20 @@
  * nothing behind, wherever its set-up stops; sockets as standard input and output; more CPUs than the
  * host takes.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <malloc.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "arch/x86_64/arch.h"
 #include "builtin.h"
-#include "vm.h"
+#include "vm_rig.h"
 
-enum {
-	RUNS = 50,
-	WARM_UP_RUNS = 3, /* buffers and thread stacks that are kept for reuse */
-	FILES_MAX = 100,  /* open at once, for the smallest VM */
-	HANG_S = 300,
-	EXIT_SKIPPED = 77,
-};
+enum { RUNS = 50 };
 
 /* A kernel that ends by itself after a few exits. */
 static struct vm_opts short_run(void)
@@ -43,39 +27,6 @@ static struct vm_opts short_run(void)
 			    .cmdline = "port=0xa00 count=10"},
 		.kernel = builtin_hammer(),
 	};
-}
-
-static unsigned entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-struct usage {
-	unsigned files, threads;
-	size_t heap_bytes; /* always 0 with a sanitizer, which looks for leaks itself */
-};
-
-static struct usage usage_now(void)
-{
-	return (struct usage){
-		.files = entries("/proc/self/fd"),
-		.threads = entries("/proc/self/task"),
-		.heap_bytes = mallinfo2().uordblks,
-	};
-}
-
-static void assert_same_usage(const struct usage *a, const struct usage *b)
-{
-	assert_int_equal(a->files, b->files);
-	assert_int_equal(a->threads, b->threads);
-	assert_int_equal(a->heap_bytes, b->heap_bytes);
 }
 
 static struct vm_end run_once(const struct vm_opts *opts)
@@ -92,88 +43,42 @@ static struct vm_end run_once(const struct vm_opts *opts)
 	return end;
 }
 
-static void assert_success(struct vm_end end)
-{
-	assert_int_equal(end.kind, VM_END_EXIT_CODE);
-	assert_int_equal(end.code, 0);
-}
-
 static void fifty_vms_leave_nothing_behind(void **state)
 {
 	const struct vm_opts opts = short_run();
-	struct usage before, after;
+	struct vm_rig_usage before;
 
 	(void)state;
-	for (unsigned i = 0; i < WARM_UP_RUNS; i++)
-		assert_success(run_once(&opts));
-	before = usage_now();
+	for (unsigned i = 0; i < VM_RIG_WARM_UP_RUNS; i++)
+		vm_rig_assert_success(run_once(&opts));
+	before = vm_rig_usage_now();
 	for (unsigned i = 0; i < RUNS; i++)
-		assert_success(run_once(&opts));
-	after = usage_now();
-	assert_same_usage(&before, &after);
+		vm_rig_assert_success(run_once(&opts));
+	vm_rig_assert_usage(&before);
 }
 
-/* Sets a VM up and takes it down; 0 or what vm_init() said. */
-static int set_up_once(const struct vm_opts *opts, struct diag *diag)
-{
-	struct vm *vm = calloc(1, sizeof(*vm));
-	int r;
-
-	assert_non_null(vm);
-	r = vm_init(vm, opts, diag);
-	vm_fini(vm);
-	free(vm);
-	return r;
-}
-
-/* One file more each time, until there are enough: set-up stops at each place that opens one. */
 static void set_up_that_runs_out_of_files_leaves_nothing_behind(void **state)
 {
 	struct vm_opts opts = short_run();
-	struct rlimit limit, lower;
-	struct usage before, after;
-	unsigned failed = 0;
-	int r;
 
 	(void)state;
 	opts.input = opts.to_stdout = true;
-	assert_int_equal(set_up_once(&opts, NULL), 0);
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	before = usage_now();
-	lower = limit;
-	lower.rlim_cur = 3;
-	do {
-		struct diag diag = {0};
-
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &lower), 0);
-		r = set_up_once(&opts, &diag);
-		if (r < 0) {
-			assert_int_equal(diag.err, r);
-			assert_true(diag.what[0] != '\0');
-			failed++;
-		}
-		lower.rlim_cur++;
-	} while (r < 0 && lower.rlim_cur < FILES_MAX);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	assert_int_equal(r, 0); /* else each attempt keeps what it opened */
-	after = usage_now();
-	assert_true(failed > 8); /* KVM, VM, memory, two vCPUs, loop, signals, timers */
-	assert_same_usage(&before, &after);
+	/* KVM, VM, memory, two vCPUs, loop, signals, timers */
+	assert_true(vm_rig_run_out_of_files(&opts) > 8);
 }
 
 static void set_up_with_a_bad_kernel_leaves_nothing_behind(void **state)
 {
 	struct vm_opts opts = short_run();
-	struct usage before, after;
+	struct vm_rig_usage before;
 
 	(void)state;
 	opts.kernel.len = 200; /* its program headers only */
-	assert_true(set_up_once(&opts, NULL) < 0);
-	before = usage_now();
+	assert_true(vm_rig_set_up_once(&opts, NULL) < 0);
+	before = vm_rig_usage_now();
 	for (unsigned i = 0; i < RUNS; i++)
-		assert_true(set_up_once(&opts, NULL) < 0);
-	after = usage_now();
-	assert_same_usage(&before, &after);
+		assert_true(vm_rig_set_up_once(&opts, NULL) < 0);
+	vm_rig_assert_usage(&before);
 }
 
 static void more_cpus_than_the_host_takes_are_refused(void **state)
@@ -262,7 +167,7 @@ static void a_socket_that_nobody_reads_holds_up_no_end(void **state)
 
 	(void)state;
 	stdio_take_socket(&swap);
-	alarm(HANG_S);
+	alarm(VM_RIG_HANG_S);
 	end = run_once(&opts);
 	alarm(0);
 	stdio_give_back(&swap);
@@ -288,7 +193,7 @@ static void a_socket_serves_as_standard_input_and_output(void **state)
 	(void)state;
 	stdio_take_socket(&swap);
 	assert_int_equal(write(swap.peer, said, sizeof(said) - 1), sizeof(said) - 1);
-	assert_success(run_once(&opts));
+	vm_rig_assert_success(run_once(&opts));
 	flags = fcntl(STDOUT_FILENO, F_GETFL);
 	shutdown(STDOUT_FILENO, SHUT_WR);
 	while (n < sizeof(heard) - 1 &&
@@ -309,11 +214,8 @@ int main(void)
 		cmocka_unit_test(a_socket_serves_as_standard_input_and_output),
 		cmocka_unit_test(a_socket_that_nobody_reads_holds_up_no_end),
 	};
-	const char *ci = getenv("CI");
 
-	if (access(KVM_DEVICE_PATH, R_OK | W_OK) < 0 && !(ci && strcmp(ci, "true") == 0)) {
-		printf("skipped: no access to " KVM_DEVICE_PATH ": %s\n", strerror(errno));
-		return EXIT_SKIPPED;
-	}
+	if (!vm_rig_has_kvm())
+		return VM_RIG_SKIPPED;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
