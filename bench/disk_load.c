@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "random.h"
 
 enum {
 	DEPTH_MAX = 256,
@@ -29,8 +30,7 @@ struct load {
 	aio_context_t ctx;
 	bool write, sequential;
 	uint64_t block_bytes, blocks, next;
-	uint64_t
-		random; /* the state of xorshift64 (Marsaglia 2003): the same places in every run */
+	uint64_t random; /* the state: the same places in every run */
 	unsigned depth;
 	struct iocb iocb[DEPTH_MAX];
 	void *buf[DEPTH_MAX];
@@ -47,10 +47,7 @@ static uint64_t next_block(struct load *load)
 	assert(load->blocks > 0);
 	if (load->sequential)
 		return load->next++ % load->blocks;
-	load->random ^= load->random << 13;
-	load->random ^= load->random >> 7;
-	load->random ^= load->random << 17;
-	return load->random % load->blocks;
+	return random_next(&load->random) % load->blocks;
 }
 
 static void submit(struct load *load, struct iocb **batch, long n)

@@ -11,6 +11,7 @@
 
 #include "devices/classes.h"
 #include "fake_env.h"
+#include "random.h"
 
 enum { INDEX = 0, DATA = 1 };
 
@@ -140,15 +141,11 @@ static inline void set_alarm(struct device *dev, uint8_t hour, uint8_t min, uint
 	wr(dev, SEC_ALARM, sec);
 }
 
-/* xorshift64: the same numbers on every run. */
 static inline uint64_t rnd(void)
 {
-	static uint64_t x = 0x9e3779b97f4a7c15;
+	static uint64_t state = 0x9e3779b97f4a7c15;
 
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x;
+	return random_next(&state);
 }
 
 #endif

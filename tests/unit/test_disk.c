@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "disk_rig.h"
+#include "random.h"
 
 static const struct disk_way ways[] = {
 	{.name = "best"},
@@ -29,15 +30,6 @@ enum {
 	ROUNDS = 150,
 	BATCH = 24,
 };
-
-/* The generator of xorshift64, Marsaglia 2003: the same numbers in every run. */
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
 
 struct model {
 	uint8_t bytes[BYTES];
@@ -66,7 +58,7 @@ static void scatter(struct rig_request *r, uint8_t *data, size_t len, uint64_t *
 	unsigned n = 0;
 
 	while (len > 0 && n < ARRAY_SIZE(r->iov)) {
-		size_t part = n + 1 == ARRAY_SIZE(r->iov) ? len : 1 + next_random(rnd) % len;
+		size_t part = n + 1 == ARRAY_SIZE(r->iov) ? len : 1 + random_next(rnd) % len;
 
 		r->iov[n++] = (struct iovec){data, part};
 		data += part;
@@ -83,9 +75,9 @@ static const enum disk_op model_ops[] = {DISK_READ,    DISK_READ,  DISK_READ, DI
 static bool model_start(struct disk_rig *rig, struct model *m, struct model_request *q,
 			uint64_t *rnd)
 {
-	const enum disk_op op = model_ops[next_random(rnd) % ARRAY_SIZE(model_ops)];
-	const uint64_t first = next_random(rnd) % SECTORS;
-	uint64_t n = next_random(rnd) % 4 ? 1 + next_random(rnd) % 9 : next_random(rnd) % 300;
+	const enum disk_op op = model_ops[random_next(rnd) % ARRAY_SIZE(model_ops)];
+	const uint64_t first = random_next(rnd) % SECTORS;
+	uint64_t n = random_next(rnd) % 4 ? 1 + random_next(rnd) % 9 : random_next(rnd) % 300;
 	size_t len;
 
 	if (n > SECTORS - first)
@@ -98,14 +90,14 @@ static bool model_start(struct disk_rig *rig, struct model *m, struct model_requ
 	q->n = n;
 	len = (size_t)n * 512;
 	q->buf = aligned_alloc(4096, 4096 + (len + 4095) / 4096 * 4096);
-	q->data = q->buf + (next_random(rnd) % 2 ? 0 : next_random(rnd) % 4096);
+	q->data = q->buf + (random_next(rnd) % 2 ? 0 : random_next(rnd) % 4096);
 	rig_request_init(&q->r, op, first * 512, q->data, len);
-	q->r.rq.may_unmap = next_random(rnd) % 2;
-	q->r.rq.stable = next_random(rnd) % 8 == 0;
+	q->r.rq.may_unmap = random_next(rnd) % 2;
+	q->r.rq.stable = random_next(rnd) % 8 == 0;
 	if (op == DISK_WRITE)
 		for (size_t i = 0; i < len; i++)
-			q->data[i] = (uint8_t)(next_random(rnd) >> 32);
-	if ((op == DISK_READ || op == DISK_WRITE) && next_random(rnd) % 2)
+			q->data[i] = (uint8_t)(random_next(rnd) >> 32);
+	if ((op == DISK_READ || op == DISK_WRITE) && random_next(rnd) % 2)
 		scatter(&q->r, q->data, len, rnd);
 	disk_submit(rig->disk, &q->r.rq);
 	return true;

@@ -19,6 +19,7 @@
 #include "device.h"
 #include "iobus.h"
 #include "iobus_internal.h"
+#include "random.h"
 
 enum {
 	DEVICES = 40,
@@ -30,19 +31,6 @@ enum {
 	CELLS = 96,              /* of the concurrent test */
 	READS_A_THREAD = 100000, /* there */
 };
-
-static uint64_t random_next(uint64_t *state) /* xorshift64* */
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * UINT64_C(2685821657736338717);
-}
-
-static uint64_t random_below(uint64_t *state, uint64_t n)
-{
-	return (random_next(state) >> 16) % n;
-}
 
 struct op {
 	const struct device *dev;

@@ -10,12 +10,13 @@
 
 #include <cmocka.h>
 
+#include "random.h"
 #include "serial_16550_rig.h"
 
 /* Both directions as numbered bytes, and how far each is. */
 struct flow {
 	struct rig *rig;
-	uint64_t rng;      /* xorshift64, not 0 */
+	uint64_t random;
 	unsigned depth;    /* 16 or 1 */
 	unsigned sent;     /* written to THR */
 	unsigned taken;    /* by the back end, checked */
@@ -24,14 +25,6 @@ struct flow {
 	unsigned refusals; /* times the back end had no room */
 	unsigned loops;    /* excursions to loopback */
 };
-
-static unsigned pick(struct flow *fl, unsigned n)
-{
-	fl->rng ^= fl->rng << 13;
-	fl->rng ^= fl->rng >> 7;
-	fl->rng ^= fl->rng << 17;
-	return (unsigned)((fl->rng >> 32) % n);
-}
 
 /* The n-th byte of either direction; neighbours, and bytes 256 apart, differ. */
 static uint8_t numbered(unsigned n)
@@ -101,15 +94,15 @@ static void host_offers(struct flow *fl, unsigned max)
 /* A self-test in the middle of everything: what the host sees must not change. */
 static void guest_visits_loopback(struct flow *fl)
 {
-	uint8_t mcr = rd(fl->rig, MCR), probe = (uint8_t)pick(fl, 256);
-	unsigned n = pick(fl, fl->depth + 1);
+	uint8_t mcr = rd(fl->rig, MCR), probe = (uint8_t)random_below(&fl->random, 256);
+	unsigned n = random_below(&fl->random, fl->depth + 1);
 
 	fl->loops++;
 	looped(fl->rig, mcr);
 	guest_drains(fl);
 	for (unsigned i = 0; i < n; i++)
 		wr(fl->rig, THR, (uint8_t)(probe + i));
-	host_makes_room(fl, pick(fl, 20));
+	host_makes_room(fl, random_below(&fl->random, 20));
 	assert_int_equal(rx_room(fl->rig), 0);
 	assert_int_equal(fl->rig->f.out_len, 0);
 	for (unsigned i = 0; i < n; i++)
@@ -123,20 +116,21 @@ static void guest_changes_mode(struct flow *fl)
 	guest_drains(fl);
 	if (!(rd(fl->rig, LSR) & LSR_THRE))
 		return;
-	fl->depth = pick(fl, 2) ? 16 : 1;
-	wr(fl->rig, FCR, fl->depth == 1 ? 0 : (uint8_t)(pick(fl, 4) << 6 | FCR_ENABLE));
+	fl->depth = random_below(&fl->random, 2) ? 16 : 1;
+	wr(fl->rig, FCR,
+	   fl->depth == 1 ? 0 : (uint8_t)(random_below(&fl->random, 4) << 6 | FCR_ENABLE));
 }
 
 static void stream_step(struct flow *fl)
 {
 	struct rig *rig = fl->rig;
 
-	switch (pick(fl, 12)) {
+	switch (random_below(&fl->random, 12)) {
 	case 0:
 	case 1:
 	case 2:
 		if (rd(rig, LSR) & LSR_THRE)
-			guest_writes(fl, 1 + pick(fl, fl->depth));
+			guest_writes(fl, 1 + random_below(&fl->random, fl->depth));
 		break;
 	case 3:
 	case 4:
@@ -144,15 +138,15 @@ static void stream_step(struct flow *fl)
 			guest_reads_one(fl);
 		break;
 	case 5: guest_drains(fl); break;
-	case 6: host_makes_room(fl, pick(fl, 24)); break;
-	case 7: host_offers(fl, pick(fl, 20)); break;
-	case 8: wr(rig, IER, (uint8_t)pick(fl, 16)); break;
+	case 6: host_makes_room(fl, random_below(&fl->random, 24)); break;
+	case 7: host_offers(fl, random_below(&fl->random, 20)); break;
+	case 8: wr(rig, IER, (uint8_t)random_below(&fl->random, 16)); break;
 	case 9: rd(rig, IIR); break;
-	case 10: wr(rig, MCR, pick(fl, 2) ? MCR_OUT2 : MCR_DTR); break;
+	case 10: wr(rig, MCR, random_below(&fl->random, 2) ? MCR_OUT2 : MCR_DTR); break;
 	default:
-		if (pick(fl, 4) == 0)
+		if (random_below(&fl->random, 4) == 0)
 			guest_visits_loopback(fl);
-		else if (pick(fl, 4) == 0)
+		else if (random_below(&fl->random, 4) == 0)
 			guest_changes_mode(fl);
 		break;
 	}
@@ -161,7 +155,7 @@ static void stream_step(struct flow *fl)
 
 static void no_byte_is_lost_or_reordered(void **state)
 {
-	struct flow fl = {.rig = *state, .rng = 0x16550a, .depth = 1};
+	struct flow fl = {.rig = *state, .random = 0x16550a, .depth = 1};
 
 	fl.rig->f.room = 0;
 	for (int i = 0; i < 200000; i++)
@@ -237,7 +231,7 @@ static void isr_writes_blindly(struct flow *fl, unsigned to_send)
 /* Goes by LSR alone, and writes less than would fit. */
 static void isr_writes_by_lsr(struct flow *fl, unsigned to_send)
 {
-	unsigned left = to_send - fl->sent, n = 1 + pick(fl, fl->depth);
+	unsigned left = to_send - fl->sent, n = 1 + random_below(&fl->random, fl->depth);
 
 	if (!(rd(fl->rig, LSR) & LSR_THRE))
 		return;
@@ -258,7 +252,7 @@ static void deliver(struct flow *fl, const struct driver *drv, unsigned to_send,
 
 static void run_driver(struct rig *rig, const struct driver *drv)
 {
-	struct flow fl = {.rig = rig, .rng = 0x8250, .depth = drv->depth};
+	struct flow fl = {.rig = rig, .random = 0x8250, .depth = drv->depth};
 	unsigned to_send = 0, seen = rising_edges(rig);
 	uint8_t ier = drv->receives ? IER_ERBFI : 0;
 
@@ -266,14 +260,15 @@ static void run_driver(struct rig *rig, const struct driver *drv)
 	wr(rig, MCR, MCR_OUT2);
 	wr(rig, IER, ier);
 	for (int i = 0; i < 20000; i++) {
-		if (drv->receives && pick(&fl, 3) == 0)
-			host_offers(&fl, pick(&fl, 20));
-		host_makes_room(&fl, drv->host_stalls ? pick(&fl, 12) : 1000);
-		if (drv->isr != isr_reads_its_share && pick(&fl, 4) == 0 && to_send == fl.sent) {
-			to_send += pick(&fl, 100);
+		if (drv->receives && random_below(&fl.random, 3) == 0)
+			host_offers(&fl, random_below(&fl.random, 20));
+		host_makes_room(&fl, drv->host_stalls ? random_below(&fl.random, 12) : 1000);
+		if (drv->isr != isr_reads_its_share && random_below(&fl.random, 4) == 0 &&
+		    to_send == fl.sent) {
+			to_send += random_below(&fl.random, 100);
 			wr(rig, IER, ier | IER_ETBEI);
 		}
-		if (pick(&fl, 2))
+		if (random_below(&fl.random, 2))
 			deliver(&fl, drv, to_send, &seen);
 	}
 	do {
@@ -311,21 +306,23 @@ static void storm_step(struct flow *fl)
 	static const uint8_t junk[40];
 	struct rig *rig = fl->rig;
 
-	switch (pick(fl, 10)) {
-	case 0: rx_bytes(rig, junk, pick(fl, sizeof(junk) + 1)); break;
+	switch (random_below(&fl->random, 10)) {
+	case 0: rx_bytes(rig, junk, random_below(&fl->random, sizeof(junk) + 1)); break;
 	case 1: tx_room(rig); break;
-	case 2: rig->f.room = pick(fl, 40); break;
+	case 2: rig->f.room = random_below(&fl->random, 40); break;
 	case 3:
 	case 4:
-	case 5: rd(rig, pick(fl, 8)); break;
-	default: wr(rig, pick(fl, 8), (uint8_t)pick(fl, 256)); break;
+	case 5: rd(rig, random_below(&fl->random, 8)); break;
+	default:
+		wr(rig, random_below(&fl->random, 8), (uint8_t)random_below(&fl->random, 256));
+		break;
 	}
 }
 
 static void no_access_breaks_the_invariants(void **state)
 {
 	struct rig *rig = *state;
-	struct flow fl = {.rig = rig, .rng = 0x16450};
+	struct flow fl = {.rig = rig, .random = 0x16450};
 	unsigned high = 0, low = 0;
 
 	for (int i = 0; i < 300000; i++) {
@@ -340,7 +337,7 @@ static void no_access_breaks_the_invariants(void **state)
 			assert_int_equal(rig->f.out_len, 0);
 		/* Having read MCR, the guest does not poll. */
 		assert_true(rx_room(rig) <= (is_looped || !(mcr & MCR_OUT2) ? 0 : 16));
-		if (pick(&fl, 4))
+		if (random_below(&fl.random, 4))
 			continue;
 		if (rig->f.irq_level) { /* before IIR, which may reset what it shows */
 			assert_true(mcr & MCR_OUT2);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "random.h"
 #include "serial_16550_rig.h"
 
 enum { REGISTERS = 8, PORTS = 0, WINDOW = 1 };
@@ -189,17 +190,9 @@ static void a_write_takes_the_chip_as_well_and_reset_gives_it_back(void **state)
  */
 struct twins {
 	struct rig *read, *left;
-	uint64_t rng; /* xorshift64, not 0 */
+	uint64_t random;
 	unsigned shown, hidden;
 };
-
-static unsigned pick(struct twins *t, unsigned n)
-{
-	t->rng ^= t->rng << 13;
-	t->rng ^= t->rng >> 7;
-	t->rng ^= t->rng << 17;
-	return (unsigned)((t->rng >> 32) % n);
-}
 
 static void both_write(struct twins *t, uint64_t off, uint8_t val)
 {
@@ -242,22 +235,22 @@ static void twins_settle(struct twins *t)
 
 static void twins_step(struct twins *t)
 {
-	const uint8_t byte = (uint8_t)pick(t, 256);
+	const uint8_t byte = (uint8_t)random_below(&t->random, 256);
 
-	switch (pick(t, 24)) {
+	switch (random_below(&t->random, 24)) {
 	case 0:
 	case 1: twins_settle(t); break;
 	case 2: both_write(t, IER, byte); break;
 	case 3: both_write(t, FCR, byte); break;
 	case 4: both_write(t, LCR, byte); break;
 	case 5: both_write(t, MCR, byte); break;
-	case 6: both_get_room(t, (size_t)pick(t, 3) * 10); break;
+	case 6: both_get_room(t, (size_t)random_below(&t->random, 3) * 10); break;
 	case 7:
 		rx_bytes(t->read, &byte, 1);
 		rx_bytes(t->left, &byte, 1);
 		break;
 	case 8:
-		if (pick(t, 8) == 0) {
+		if (random_below(&t->random, 8) == 0) {
 			reset(t->read);
 			reset(t->left);
 		}
@@ -267,22 +260,22 @@ static void twins_step(struct twins *t)
 	case 11:
 	case 12:
 	case 13: both_write(t, THR, byte); break;
-	default: both_read(t, pick(t, REGISTERS)); break;
+	default: both_read(t, random_below(&t->random, REGISTERS)); break;
 	}
 }
 
 static void one_is_read(struct twins *t)
 {
 	uint8_t bytes[REGISTERS], again[REGISTERS];
-	const size_t late = pick(t, 8);
+	const size_t late = random_below(&t->random, 8);
 
 	if (!shadow_of(t->read, PORTS, late, bytes)) {
 		t->hidden++;
 		return;
 	}
 	t->shown++;
-	for (unsigned n = pick(t, 40); n > 0; n--) {
-		const uint64_t off = pick(t, REGISTERS);
+	for (unsigned n = random_below(&t->random, 40); n > 0; n--) {
+		const uint64_t off = random_below(&t->random, REGISTERS);
 
 		assert_int_equal(rd(t->read, off), bytes[off]);
 	}
@@ -305,7 +298,7 @@ static void assert_alike(const struct twins *t)
 
 static void reading_the_shown_registers_changes_nothing(void **state)
 {
-	struct twins t = {.read = *state, .rng = 0x5eed0f16550a0001};
+	struct twins t = {.read = *state, .random = 0x5eed0f16550a0001};
 	void *other = NULL;
 
 	if (rig_setup(&other) != 0 || !other) {

@@ -15,6 +15,7 @@
 
 #include "devices/classes.h"
 #include "fake_env.h"
+#include "random.h"
 #include "shadow_page.h"
 
 #define GPA UINT64_C(0xd0000000)
@@ -498,7 +499,7 @@ static void reset_puts_it_in_step_again(void **state)
 static void shown_is_true_whatever_happens(void **state)
 {
 	struct rig *rig = *state;
-	uint64_t rng = 0x5eed5badca9e0001;
+	uint64_t random = 0x5eed5badca9e0001;
 	int64_t polled_ns = 0, changed_ns = 0;
 	unsigned shown = 0;
 
@@ -506,12 +507,9 @@ static void shown_is_true_whatever_happens(void **state)
 		uint8_t bytes[REGISTERS], val;
 		unsigned calls = host.calls, what;
 
-		rng ^= rng << 13;
-		rng ^= rng >> 7;
-		rng ^= rng << 17;
-		what = (unsigned)(rng >> 40) % 4096;
-		val = (uint8_t)(rng >> 32);
-		host.cost_ns = (int64_t)(rng >> 56) * US;
+		what = random_below(&random, 4096);
+		val = (uint8_t)random_below(&random, 256);
+		host.cost_ns = (int64_t)random_below(&random, 256) * US;
 		if (what < 4) {
 			wr(rig, what + 1, val);
 		} else if (what < 16) {

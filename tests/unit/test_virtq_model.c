@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "random.h"
 #include "virtio/queue.h"
 #include "virtq_driver.h"
 
@@ -54,13 +55,9 @@ struct run {
 	uint64_t faults_seen; /* kinds, a bit each */
 };
 
-/* xorshift64 (Marsaglia 2003): the same on every machine. */
 static uint32_t any(struct run *run, uint32_t below)
 {
-	run->random ^= run->random << 13;
-	run->random ^= run->random >> 7;
-	run->random ^= run->random << 17;
-	return (uint32_t)((run->random >> 16) % below);
+	return random_below(&run->random, below);
 }
 
 static bool has(const struct run *run, unsigned feature)

@@ -20,8 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
+#include "random.h"
 
 enum { BLOCK_WORDS = 8192, BLOCK_BYTES = BLOCK_WORDS * 8 };
 
@@ -34,23 +36,10 @@ static void die(const char *what)
 	exit(1);
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-/* xorshift64 (Marsaglia). */
 static void fill(uint64_t *state)
 {
-	for (unsigned i = 0; i < BLOCK_WORDS && !plain; i++) {
-		*state ^= *state << 13;
-		*state ^= *state >> 7;
-		*state ^= *state << 17;
-		block[i] = *state;
-	}
+	for (unsigned i = 0; i < BLOCK_WORDS && !plain; i++)
+		block[i] = random_next(state);
 }
 
 /* Swapped, lost and changed words each make another sum. */
@@ -132,13 +121,14 @@ static bool read_block(int fd)
 
 static void report(uint64_t bytes, uint64_t sum, int64_t start_ns)
 {
-	printf("%" PRIu64 " bytes %016" PRIx64 " %" PRId64 "\n", bytes, sum, now_ns() - start_ns);
+	printf("%" PRIu64 " bytes %016" PRIx64 " %" PRId64 "\n", bytes, sum,
+	       clock_monotonic_ns() - start_ns);
 }
 
 /* The end is ours once the peer has all: it closes then. */
 static void send_stream(int fd, uint64_t bytes)
 {
-	const int64_t start_ns = now_ns();
+	const int64_t start_ns = clock_monotonic_ns();
 	uint64_t state = UINT64_C(0x9e3779b97f4a7c15), sum = 0;
 	char end;
 
@@ -155,7 +145,7 @@ static void send_stream(int fd, uint64_t bytes)
 
 static void receive_stream(int fd)
 {
-	const int64_t start_ns = now_ns();
+	const int64_t start_ns = clock_monotonic_ns();
 	uint64_t bytes = 0, sum = 0;
 
 	while (read_block(fd)) {
