@@ -3,10 +3,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "kvm_page.h"
 
 enum {
-	PAGE_BYTES = 4096,
 	POLLS_MIN = 64, /* fewer are set-up code, which does something else next */
 	POLLS_MAX = 1 << 16,
 };
@@ -92,7 +92,7 @@ static void conceal(struct shadow_page *sp)
 
 static void show(struct shadow_page *sp)
 {
-	if (set_slot(sp, PAGE_BYTES, &sp->show_ns) < 0) {
+	if (set_slot(sp, KVM_PAGE_BYTES, &sp->show_ns) < 0) {
 		sp->barred = true;
 		return;
 	}
@@ -237,26 +237,13 @@ static const struct char_ops shadow_char_ops = {
 
 int shadow_page_init(struct shadow_page *sp, const struct kvm *kvm, unsigned slot, uint64_t gpa)
 {
-	void *page;
-	int r;
+	int r = kvm_page_create(kvm, slot, gpa, &sp->page);
 
-	assert(gpa % PAGE_BYTES == 0);
-	if (!kvm_has_readonly_mem(kvm))
-		return -ENOTSUP;
-	page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (page == MAP_FAILED)
-		return -errno;
-	memset(page, UINT8_MAX, PAGE_BYTES); /* beyond the registers nothing is there */
-	r = kvm_mem_slot_set(kvm, slot, gpa, PAGE_BYTES, page, true);
-	if (r < 0) {
-		munmap(page, PAGE_BYTES);
+	if (r < 0)
 		return r;
-	}
 	sp->kvm = kvm;
 	sp->slot = slot;
 	sp->gpa = gpa;
-	sp->page = page;
 	sp->shown = true;
 	return 0;
 }
@@ -267,7 +254,7 @@ void shadow_page_fini(struct shadow_page *sp)
 		return;
 	if (sp->inner)
 		pthread_mutex_destroy(&sp->dev.lock);
-	munmap(sp->page, PAGE_BYTES);
+	kvm_page_destroy(sp->page);
 	memset(sp, 0, sizeof(*sp));
 }
 

@@ -62,9 +62,8 @@ struct shadow_page {
 };
 
 /*
- * Puts a page that reads as all ones at gpa, which is page-aligned; sp must be zeroed. To be called
- * before the interrupt chips are made, while a memory slot is cheap. Returns 0 or -errno, -ENOTSUP
- * where KVM has no read-only slots; the guest is then as well off without, only slower.
+ * Puts a page that reads as all ones at gpa; sp must be zeroed. When to call it, what it returns: as
+ * kvm_page_create().
  */
 int shadow_page_init(struct shadow_page *sp, const struct kvm *kvm, unsigned slot, uint64_t gpa);
 void shadow_page_fini(struct shadow_page *sp); /* takes a zeroed one too; after the VM is closed */

@@ -4,31 +4,14 @@
 #include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "kvm_page.h"
 #include "virtio/mmio.h"
 #include "vm.h"
-
-enum { PAGE_BYTES = 4096 };
 
 static bool has_io_thread(const struct machine_device *row)
 {
 	return row->cls->kick;
-}
-
-/* machine_resolve() has placed the range so that a page begins at shown_from. */
-static void show_page(struct vm *vm, const struct machine_device *row, struct vm_virtio *virtio)
-{
-	const uint64_t gpa = row->range[0].first + row->cls->shown_from;
-	void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (page == MAP_FAILED)
-		return;
-	if (kvm_mem_slot_set(&vm->kvm, kvm_mem_slot_new(&vm->kvm), gpa, PAGE_BYTES, page, true) < 0)
-		munmap(page, PAGE_BYTES); /* slower, and no error */
-	else
-		virtio->shown = page;
 }
 
 int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag)
@@ -41,8 +24,11 @@ int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, stru
 		vm->virtio[i] = calloc(1, sizeof(*vm->virtio[i]));
 		if (!vm->virtio[i])
 			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
-		if (row->cls->shown_from && !opts->no_shown && kvm_has_readonly_mem(&vm->kvm))
-			show_page(vm, row, vm->virtio[i]);
+		/* The range is placed so that a page begins there. Without one: slower, and no error. */
+		if (row->cls->shown_from && !opts->no_shown)
+			kvm_page_create(&vm->kvm, kvm_mem_slot_new(&vm->kvm),
+					row->range[0].first + row->cls->shown_from,
+					&vm->virtio[i]->shown);
 	}
 	return 0;
 }
@@ -138,8 +124,7 @@ void vm_virtio_fini(struct vm *vm)
 			continue;
 		event_timer_fini(&virtio->timer);
 		io_thread_fini(&virtio->io, &vm->kvm);
-		if (virtio->shown)
-			munmap(virtio->shown, PAGE_BYTES);
+		kvm_page_destroy(virtio->shown);
 		free(virtio);
 		vm->virtio[i] = NULL;
 	}
