@@ -82,24 +82,42 @@ bool virtio_negotiate(const struct virtio_device *dev, uint64_t features)
 	return virtio_read(dev, VIRTIO_STATUS) == status;
 }
 
-static void write_address(const struct virtio_device *dev, enum virtio_reg low, const void *area)
+static void write_address(const struct virtio_device *dev, enum virtio_reg low, uint64_t gpa)
 {
-	virtio_write(dev, low, (uint32_t)(uintptr_t)area);
-	virtio_write(dev, low + 4, (uint32_t)((uintptr_t)area >> 32));
+	virtio_write(dev, low, (uint32_t)gpa);
+	virtio_write(dev, low + 4, (uint32_t)(gpa >> 32));
+}
+
+bool virtio_queue_place(const struct virtio_device *dev, unsigned index,
+			const struct virtio_areas *areas)
+{
+	virtio_write(dev, VIRTIO_QUEUE_SEL, index);
+	virtio_write(dev, VIRTIO_QUEUE_NUM, areas->size);
+	write_address(dev, VIRTIO_QUEUE_DESC, areas->desc_gpa);
+	write_address(dev, VIRTIO_QUEUE_DRIVER, areas->driver_gpa);
+	write_address(dev, VIRTIO_QUEUE_DEVICE, areas->device_gpa);
+	virtio_write(dev, VIRTIO_QUEUE_READY, 1);
+	return virtio_read(dev, VIRTIO_QUEUE_READY) == 1;
+}
+
+struct virtio_areas virtio_areas_of(const struct virtio_queue *q)
+{
+	return (struct virtio_areas){
+		.size = VIRTIO_QUEUE_SIZE,
+		.desc_gpa = (uintptr_t)q->desc,
+		.driver_gpa = (uintptr_t)&q->avail,
+		.device_gpa = (uintptr_t)&q->used,
+	};
 }
 
 bool virtio_queue_start(const struct virtio_device *dev, unsigned index, struct virtio_queue *q)
 {
+	const struct virtio_areas areas = virtio_areas_of(q);
+
 	memset(q, 0, sizeof(*q));
 	virtio_write(dev, VIRTIO_QUEUE_SEL, index);
-	if (virtio_read(dev, VIRTIO_QUEUE_NUM_MAX) < VIRTIO_QUEUE_SIZE)
-		return false;
-	virtio_write(dev, VIRTIO_QUEUE_NUM, VIRTIO_QUEUE_SIZE);
-	write_address(dev, VIRTIO_QUEUE_DESC, q->desc);
-	write_address(dev, VIRTIO_QUEUE_DRIVER, &q->avail);
-	write_address(dev, VIRTIO_QUEUE_DEVICE, &q->used);
-	virtio_write(dev, VIRTIO_QUEUE_READY, 1);
-	return virtio_read(dev, VIRTIO_QUEUE_READY) == 1;
+	return virtio_read(dev, VIRTIO_QUEUE_NUM_MAX) >= VIRTIO_QUEUE_SIZE &&
+	       virtio_queue_place(dev, index, &areas);
 }
 
 /* As Linux's does: read, acknowledge, then look at what it was. */

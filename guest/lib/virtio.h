@@ -31,6 +31,7 @@ enum virtio_reg {
 	VIRTIO_QUEUE_DRIVER = 0x90,
 	VIRTIO_QUEUE_DEVICE = 0xa0,
 	VIRTIO_SHM_LEN_LOW = 0xb0,
+	VIRTIO_SHM_BASE_HIGH = 0xbc,
 	VIRTIO_CONFIG_GENERATION = 0xfc,
 	VIRTIO_CONFIG = 0x100,
 };
@@ -105,6 +106,17 @@ bool virtio_negotiate(const struct virtio_device *dev, uint64_t features);
 
 /* Empties the queue and makes it ready; false when the device does not take it. */
 bool virtio_queue_start(const struct virtio_device *dev, unsigned index, struct virtio_queue *q);
+
+/* What the driver says of a queue, whatever that is. */
+struct virtio_areas {
+	uint32_t size;
+	uint64_t desc_gpa, driver_gpa, device_gpa;
+};
+struct virtio_areas virtio_areas_of(const struct virtio_queue *q);
+
+/* Says it of a queue that is not ready, and that it is; whether the device agrees. */
+bool virtio_queue_place(const struct virtio_device *dev, unsigned index,
+			const struct virtio_areas *areas);
 
 /* DRIVER_OK, with the device's interrupt counted from 0. */
 void virtio_start(const struct virtio_device *dev);

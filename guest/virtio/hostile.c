@@ -6,9 +6,7 @@
 #include "lapic.h"
 #include "virtio_test.h"
 
-enum { WAIT_MS = 3000, BYTES = 32 };
-
-#define BEYOND UINT64_C(0xd8000000) /* no memory, and no device */
+enum { BYTES = 32, MANY = 1024 /* pieces: more than any device takes in one request */ };
 
 static uint8_t data[BYTES];
 static _Alignas(16) struct virtio_desc table[2];
@@ -51,7 +49,7 @@ static void make_avail_idx(struct virtio_queue *q)
 static void make_address(struct virtio_queue *q)
 {
 	q->desc[0] = buffer(0);
-	q->desc[0].addr = BEYOND;
+	q->desc[0].addr = VIRTIO_TEST_NOWHERE;
 	virtio_offer(q, 0);
 }
 
@@ -85,18 +83,63 @@ static void make_order(struct virtio_queue *q)
 	virtio_offer(q, 0);
 }
 
+/* Behind one that was answered: 65,535 more seem to be there. */
+static void make_avail_back(struct virtio_queue *q)
+{
+	if (virtio_test_request())
+		q->avail.idx = 0;
+}
+
+/* Of the last byte of RAM, and the one behind it. */
+static void make_top(struct virtio_queue *q)
+{
+	uint64_t bytes;
+
+	q->desc[0] = buffer(0);
+	q->desc[0].addr = virtio_test_ram_end(UINT64_MAX, &bytes) - 1;
+	q->desc[0].len = 2;
+	virtio_offer(q, 0);
+}
+
+/* The device's own registers, some of which are memory to the guest. */
+static void make_registers(struct virtio_queue *q)
+{
+	q->desc[0] = buffer(0);
+	q->desc[0].addr = test.dev.base + VIRTIO_INTERRUPT_STATUS;
+	virtio_offer(q, 0);
+}
+
+/* The pieces from table[0] on, n of them. */
+static void offer_pieces(struct virtio_queue *q, struct virtio_desc *pieces, uint32_t n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		pieces[i].flags = VIRTIO_DESC_WRITE | (i + 1 < n ? VIRTIO_DESC_NEXT : 0);
+		pieces[i].next = (uint16_t)(i + 1);
+	}
+	q->desc[0] = table_ref(n * (uint32_t)sizeof(*pieces), 0);
+	q->desc[0].addr = (uintptr_t)pieces;
+	virtio_offer(q, 0);
+}
+
+static _Alignas(16) struct virtio_desc many[MANY];
+
 static void make_segments(struct virtio_queue *q)
 {
-	/* Twice the same table: more buffers than the device takes of one chain. */
-	static _Alignas(16) struct virtio_desc many[64];
+	for (unsigned i = 0; i < MANY; i++)
+		many[i] = buffer(0);
+	offer_pieces(q, many, MANY);
+}
 
-	for (unsigned i = 0; i < 64; i++) {
-		many[i] = buffer(i < 63 ? VIRTIO_DESC_NEXT : 0);
-		many[i].next = (uint16_t)(i + 1);
-	}
-	q->desc[0] = table_ref(sizeof(many), 0);
-	q->desc[0].addr = (uintptr_t)many;
-	virtio_offer(q, 0);
+/* Each piece lies in RAM; together they are more bytes than a chain may have. */
+static void make_4_gib(struct virtio_queue *q)
+{
+	uint64_t bytes = 0, sum = 0;
+	const uint64_t end = virtio_test_ram_end(UINT64_C(1) << 32, &bytes);
+	unsigned n = 0;
+
+	for (; n < MANY && sum <= UINT32_MAX; n++, sum += bytes)
+		many[n] = (struct virtio_desc){.addr = end - bytes, .len = (uint32_t)bytes};
+	offer_pieces(q, many, n);
 }
 
 static void make_indirect_next(struct virtio_queue *q)
@@ -131,7 +174,7 @@ static void make_indirect_empty(struct virtio_queue *q)
 static void make_indirect_address(struct virtio_queue *q)
 {
 	q->desc[0] = table_ref(sizeof(table[0]), 0);
-	q->desc[0].addr = BEYOND;
+	q->desc[0].addr = VIRTIO_TEST_NOWHERE;
 	virtio_offer(q, 0);
 }
 
@@ -159,12 +202,16 @@ static const struct shape {
 	{"hostile-next", make_next, 0},
 	{"hostile-loop", make_loop, 0},
 	{"hostile-avail-idx", make_avail_idx, 0},
+	{"hostile-avail-back", make_avail_back, 0},
 	{"hostile-address", make_address, 0},
+	{"hostile-top", make_top, 0},
+	{"hostile-registers", make_registers, 0},
 	{"hostile-address-wrap", make_address_wrap, 0},
 	{"hostile-length", make_length, 0},
 	{"hostile-empty", make_empty, 0},
 	{"hostile-order", make_order, 0},
 	{"hostile-segments", make_segments, VIRTIO_F_INDIRECT},
+	{"hostile-4-gib", make_4_gib, VIRTIO_F_INDIRECT},
 	{"hostile-indirect-next", make_indirect_next, VIRTIO_F_INDIRECT},
 	{"hostile-indirect-nested", make_indirect_nested, VIRTIO_F_INDIRECT},
 	{"hostile-indirect-length", make_indirect_length, VIRTIO_F_INDIRECT},
@@ -188,14 +235,14 @@ static void try_shape(const struct shape *shape)
 		return;
 	}
 	shape->make(&test.q);
-	virtio_kick(&test.dev, 0);
-	if (!lapic_wait(reset_asked_for, WAIT_MS)) {
+	virtio_kick(&test.dev, test.index);
+	if (!lapic_wait(reset_asked_for, VIRTIO_TEST_WAIT_MS)) {
 		check_fail(shape->name, "no interrupt, status %x",
 			   virtio_read(&test.dev, VIRTIO_STATUS));
 		return;
 	}
 	status = virtio_read(&test.dev, VIRTIO_STATUS);
-	virtio_kick(&test.dev, 0); /* says nothing to a device that waits for a reset */
+	virtio_kick(&test.dev, test.index); /* says nothing to a device that waits for a reset */
 	if (!(status & VIRTIO_S_NEEDS_RESET) || virtio_used(&test.q, &len))
 		check_fail(shape->name, "status %x, used index %u", status, test.q.used.idx);
 	else

@@ -1,9 +1,9 @@
 /*
- * virtio - drives a virtio entropy device: registers, negotiation, requests with and without
- * interrupts, reset, and each way to break a ring, after which the device must ask for a reset and
- * work again.
+ * virtio - drives a virtio device, by one queue: what no driver may do to its registers, where queues may
+ * lie, resets under load, and each way to break a ring, after which the device must ask for a reset and
+ * work again. Of an entropy device also negotiation, and requests with and without interrupts.
  *
- * Words: requests=N (64) for the counted tests, which then say how long one took. doorbells=N: rings so
+ * Words: device=rng|block|net|console|balloon; wrap: more requests than an index counts, and nothing else. requests=N (64) for the counted tests, which then say how long one took. doorbells=N: rings so
  * often, with nothing to do, and says the same; so do acks=N, of interrupt acknowledgements, and
  * status=N, of looks at the interrupt's status.
  */
@@ -22,55 +22,10 @@
 #include "virtio_test.h"
 
 enum {
-	WAIT_MS = 3000,
-	BYTES = 32,
 	REQUESTS = 64,
 	REQUESTS_MAX = 1000000,
 	MAGIC = 0x74726976,
 };
-
-struct virtio_test test;
-
-static uint8_t data[2][BYTES];
-
-static bool used_came(void)
-{
-	return __atomic_load_n(&test.q.used.idx, __ATOMIC_SEQ_CST) != test.q.used_seen;
-}
-
-/* An interrupt for it, too. */
-static bool interrupt_came(void)
-{
-	return used_came() && virtio_interrupts()->used >= test.interrupts_wanted;
-}
-
-bool virtio_test_start(uint64_t features)
-{
-	if (!virtio_negotiate(&test.dev, VIRTIO_F_VERSION_1 | features) ||
-	    !virtio_queue_start(&test.dev, 0, &test.q))
-		return false;
-	virtio_start(&test.dev);
-	return true;
-}
-
-/* One request; false when the answer is none, or the interrupt does not come. */
-static bool request(uint8_t *buf)
-{
-	uint32_t len = 0;
-
-	test.q.desc[0] = (struct virtio_desc){
-		.addr = (uintptr_t)buf, .len = BYTES, .flags = VIRTIO_DESC_WRITE};
-	test.q.avail.used_event = test.q.used_seen; /* looked at with EVENT_IDX only */
-	test.interrupts_wanted = virtio_interrupts()->used + 1;
-	virtio_offer(&test.q, 0);
-	virtio_kick(&test.dev, 0);
-	return lapic_wait(interrupt_came, WAIT_MS) && virtio_used(&test.q, &len) && len == BYTES;
-}
-
-bool virtio_test_request(void)
-{
-	return request(data[0]);
-}
 
 static void test_registers(void)
 {
@@ -115,19 +70,20 @@ static void test_requests(const char *name, uint64_t features)
 	uint64_t begin;
 	size_t len;
 
-	memset(data, 0, sizeof(data));
+	memset(test.random, 0, sizeof(test.random));
 	if (!virtio_test_start(features)) {
 		check_fail(name, "the device does not start");
 		return;
 	}
 	begin = rdtsc();
-	while (done < test.requests && request(data[done % 2]))
+	while (done < test.requests && virtio_test_request())
 		done++;
 	if (done > 0 && cmdline_value("requests", &len))
 		print("virtio: %u requests, %lu cycles each\n", done, (rdtsc() - begin) / done);
 	check(name,
 	      done == test.requests && virtio_interrupts()->used >= done &&
-		      virtio_interrupts()->config == 0 && memcmp(data[0], data[1], BYTES) != 0,
+		      virtio_interrupts()->config == 0 &&
+		      memcmp(test.random[0], test.random[1], sizeof(test.random[0])) != 0,
 	      "%u of %u requests, %u interrupts, %u for configuration", done, test.requests,
 	      virtio_interrupts()->used, virtio_interrupts()->config);
 }
@@ -146,34 +102,50 @@ static void test_suppressed(const char *name, uint64_t features)
 		test.q.avail.used_event = 0x8000;
 	else
 		test.q.avail.flags = VIRTIO_AVAIL_NO_INTERRUPT;
-	test.q.desc[0] = (struct virtio_desc){
-		.addr = (uintptr_t)data, .len = BYTES, .flags = VIRTIO_DESC_WRITE};
+	virtio_test_make(test.q.desc);
 	for (done = 0; came && done < VIRTIO_QUEUE_SIZE; done++) {
 		uint32_t len;
 
 		virtio_offer(&test.q, 0);
-		virtio_kick(&test.dev, 0);
+		virtio_kick(&test.dev, test.index);
 		/* No interrupt ends the sleep. */
-		for (unsigned ms = 0; ms < WAIT_MS && !lapic_wait(used_came, 1); ms++)
+		for (unsigned ms = 0; ms < VIRTIO_TEST_WAIT_MS && !lapic_wait(virtio_test_used, 1);
+		     ms++)
 			;
 		came = virtio_used(&test.q, &len);
 	}
-	lapic_wait(interrupt_came, 1); /* lets in one that is pending */
+	lapic_wait(virtio_test_interrupt, 1); /* lets in one that is pending */
 	check(name, came && virtio_interrupts()->used == 0, "%u used, %u interrupts", done,
 	      virtio_interrupts()->used);
 }
 
+static bool never(void)
+{
+	return false;
+}
+
+/* Resets with requests under way: once the status reads 0, the device writes nothing to memory any more. */
 static void test_reset(void)
 {
-	bool ok = virtio_test_start(0);
+	uint16_t idx = 0, later = 0;
+	bool ok = true;
 
-	for (unsigned i = 0; ok && i < 16; i++) {
-		virtio_offer(&test.q, 0); /* descriptor 0 is empty or stale: so be it */
-		virtio_kick(&test.dev, 0);
-		ok = virtio_reset(&test.dev);
+	for (unsigned i = 0; ok && idx == later && i < 16; i++) {
+		ok = virtio_test_start(0);
+		test.q.avail.flags = VIRTIO_AVAIL_NO_INTERRUPT; /* how many is chance */
+		virtio_test_make(test.q.desc);
+		for (unsigned k = 0; k < VIRTIO_QUEUE_SIZE; k++)
+			virtio_offer(&test.q, 0);
+		virtio_kick(&test.dev, test.index);
+		ok = ok && virtio_reset(&test.dev);
+		idx = __atomic_load_n(&test.q.used.idx, __ATOMIC_SEQ_CST);
+		lapic_wait(never, 1);
+		later = __atomic_load_n(&test.q.used.idx, __ATOMIC_SEQ_CST);
 	}
-	check("virtio-reset-under-load", ok && virtio_test_start(0) && request(data[0]),
-	      "status %x", virtio_read(&test.dev, VIRTIO_STATUS));
+	check("virtio-reset-under-load",
+	      ok && idx == later && virtio_test_start(0) && virtio_test_request(),
+	      "status %x, used index %u, and later %u", virtio_read(&test.dev, VIRTIO_STATUS), idx,
+	      later);
 }
 
 /* What a step costs, in cycles of the time stamp counter. */
@@ -196,19 +168,33 @@ static void measure(const char *word, enum virtio_reg reg, bool is_write)
 	print("virtio: %lu %s, %lu cycles each\n", n, word, (rdtsc() - begin) / n);
 }
 
-void kernel_main(void)
+/* What an entropy device is known to say and to do. */
+static void test_entropy(void)
 {
-	lapic_init();
-	if (!devtree_init() || !virtio_find(VIRTIO_TYPE_RNG, &test.dev))
-		guest_usage("virtio: no entropy device (tollgate run --rng)");
-	test.requests = (unsigned)cmdline_u64("requests", REQUESTS, REQUESTS_MAX);
 	test_registers();
 	test_negotiation();
 	test_requests("virtio-requests", 0);
 	test_requests("virtio-event-idx", VIRTIO_F_EVENT_IDX);
 	test_suppressed("virtio-suppressed", 0);
 	test_suppressed("virtio-suppressed-event-idx", VIRTIO_F_EVENT_IDX);
+}
+
+void kernel_main(void)
+{
+	bool is_rng;
+
+	lapic_init();
+	test.requests = (unsigned)cmdline_u64("requests", REQUESTS, REQUESTS_MAX);
+	is_rng = virtio_test_find();
+	if (cmdline_has("wrap")) {
+		virtio_test_wrap();
+		check_finish();
+	}
+	if (is_rng)
+		test_entropy();
 	test_reset();
+	virtio_test_registers();
+	virtio_test_places();
 	virtio_test_hostile();
 	measure("doorbells", VIRTIO_QUEUE_NOTIFY, true);
 	measure("acks", VIRTIO_INTERRUPT_ACK, true);

@@ -67,6 +67,17 @@ case_a_hostile_guest_neither_ends_nor_breaks_the_vmm() {
 	done
 }
 
+# Of every kind; the random words start, stop and configure them, too.
+case_nor_by_way_of_virtio_devices() {
+	local seed
+	truncate -s 1M disk
+	for seed in 1 2 3 0xdeadbeef; do
+		tollgate run -p "seed=$seed count=4000" --rng --disk disk --balloon 0 \
+			--virtio-console null "$(kernel hostile)"
+		passed 5
+	done
+}
+
 case_what_a_hostile_guest_does_is_counted() {
 	tollgate run --stats=json:stats -p 'seed=7 count=1000' "$(kernel hostile)"
 	passed 5
