@@ -96,13 +96,8 @@ static double run(const struct bench_case *c, int64_t clock_ns)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		int64_t ns = 0;
 
-		virtq_driver_init(&drv, &mem, QUEUE_GPA, SIZE);
 		virtq_init(&vq, &mem, SIZE);
-		vq.size = SIZE;
-		vq.desc_gpa = drv.desc_gpa;
-		vq.driver_gpa = drv.avail_gpa;
-		vq.device_gpa = drv.used_gpa;
-		r = virtq_start(&vq, features);
+		r = virtq_driver_start(&drv, &vq, QUEUE_GPA, SIZE, features);
 		assert(r == 0);
 		for (unsigned n = 0; n < CHAINS; n += c->batch) {
 			for (unsigned k = 0; k < c->batch; k++)

@@ -179,17 +179,11 @@ static inline void blk_rig_start(uint64_t acked)
 			     UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC);
 	vd->broken = false;
 	for (unsigned i = 0; i < vd->nr_queues; i++) {
-		struct virtq_driver *drv = &blk_rig.drv[i];
 		struct virtq *vq = &vd->queue[i];
 
-		virtq_driver_init(drv, &blk_rig.mem, 0x10000 + i * UINT64_C(0x10000), 256);
-		drv->event_idx = vd->acked >> VIRTIO_RING_F_EVENT_IDX & 1;
 		virtq_reset(vq);
-		vq->size = 256;
-		vq->desc_gpa = drv->desc_gpa;
-		vq->driver_gpa = drv->avail_gpa;
-		vq->device_gpa = drv->used_gpa;
-		if (virtq_start(vq, vd->acked) < 0)
+		if (virtq_driver_start(&blk_rig.drv[i], vq, 0x10000 + i * UINT64_C(0x10000), 256,
+				       vd->acked) < 0)
 			abort();
 	}
 	for (unsigned i = 0; i < vd->nr_queues; i++)

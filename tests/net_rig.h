@@ -249,17 +249,12 @@ static inline void net_rig_fini(struct net_rig *rig)
 static inline void net_rig_queue_live(struct net_rig *rig, unsigned queue, uint32_t size)
 {
 	struct virtq *vq = &rig->vd->queue[queue];
-	struct virtq_driver *d = &rig->drv[queue];
 	int r;
 
-	virtq_driver_init(d, &rig->mem, NET_RIG_QUEUES_GPA + queue * (uint64_t)NET_RIG_QUEUE_BYTES,
-			  size);
 	virtq_reset(vq);
-	vq->size = size;
-	vq->desc_gpa = d->desc_gpa;
-	vq->driver_gpa = d->avail_gpa;
-	vq->device_gpa = d->used_gpa;
-	r = virtq_start(vq, UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC);
+	r = virtq_driver_start(&rig->drv[queue], vq,
+			       NET_RIG_QUEUES_GPA + queue * (uint64_t)NET_RIG_QUEUE_BYTES, size,
+			       UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC);
 	assert(r == 0);
 	(void)r;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "mem.h"
+#include "virtio/queue.h"
 
 struct virtq_driver {
 	const struct guest_mem *mem;
@@ -63,6 +64,19 @@ static inline void virtq_driver_init(struct virtq_driver *d, const struct guest_
 	__atomic_store_n(&d->avail->idx, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&d->used->flags, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&d->used->idx, 0, __ATOMIC_RELAXED);
+}
+
+/* A driver and vq, which is stopped, live at gpa as if a transport had been told; 0 or what virtq_start() said. */
+static inline int virtq_driver_start(struct virtq_driver *d, struct virtq *vq, uint64_t gpa,
+				     uint32_t size, uint64_t features)
+{
+	virtq_driver_init(d, vq->mem, gpa, size);
+	d->event_idx = features >> VIRTIO_RING_F_EVENT_IDX & 1;
+	vq->size = size;
+	vq->desc_gpa = d->desc_gpa;
+	vq->driver_gpa = d->avail_gpa;
+	vq->device_gpa = d->used_gpa;
+	return virtq_start(vq, features);
 }
 
 /* One descriptor, as it is in memory. */

@@ -34,14 +34,8 @@ static struct virtq_chain chain;
 
 static void queue_live(uint32_t size, uint64_t features)
 {
-	virtq_driver_init(&drv, &mem, QUEUE_GPA, size);
-	drv.event_idx = features & EVENT_IDX;
 	virtq_init(&vq, &mem, VIRTQ_SIZE_MAX);
-	vq.size = size;
-	vq.desc_gpa = drv.desc_gpa;
-	vq.driver_gpa = drv.avail_gpa;
-	vq.device_gpa = drv.used_gpa;
-	assert_int_equal(virtq_start(&vq, features), 0);
+	assert_int_equal(virtq_driver_start(&drv, &vq, QUEUE_GPA, size, features), 0);
 }
 
 static int setup(void **state)

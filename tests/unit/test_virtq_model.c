@@ -194,14 +194,9 @@ static void step_start(struct run *run)
 	run->iov_max = 1 + any(run, PIECES_MAX);
 	run->nr_flight = 0;
 	run->model = (struct model){0};
-	virtq_driver_init(&run->drv, &run->mem, QUEUE_GPA, size);
-	run->drv.event_idx = has(run, VIRTIO_RING_F_EVENT_IDX);
 	virtq_init(&run->vq, &run->mem, size);
-	run->vq.size = size;
-	run->vq.desc_gpa = run->drv.desc_gpa;
-	run->vq.driver_gpa = run->drv.avail_gpa;
-	run->vq.device_gpa = run->drv.used_gpa;
-	assert_int_equal(virtq_start(&run->vq, run->features), 0);
+	assert_int_equal(virtq_driver_start(&run->drv, &run->vq, QUEUE_GPA, size, run->features),
+			 0);
 }
 
 static void random_bufs(struct run *run, struct virtq_buf *buf, unsigned n)

@@ -98,14 +98,10 @@ static void run(bool event_idx)
 
 	assert_int_equal(guest_mem_init(&rig.mem, &region, 1, &(struct guest_mem_opts){0}, NULL),
 			 0);
-	virtq_driver_init(&rig.drv, &rig.mem, QUEUE_GPA, SIZE);
-	rig.drv.event_idx = event_idx;
 	virtq_init(&rig.vq, &rig.mem, SIZE);
-	rig.vq.size = SIZE;
-	rig.vq.desc_gpa = rig.drv.desc_gpa;
-	rig.vq.driver_gpa = rig.drv.avail_gpa;
-	rig.vq.device_gpa = rig.drv.used_gpa;
-	assert_int_equal(virtq_start(&rig.vq, (uint64_t)event_idx << VIRTIO_RING_F_EVENT_IDX), 0);
+	assert_int_equal(virtq_driver_start(&rig.drv, &rig.vq, QUEUE_GPA, SIZE,
+					    (uint64_t)event_idx << VIRTIO_RING_F_EVENT_IDX),
+			 0);
 	sem_init(&rig.kicked, 0, 0);
 	sem_init(&rig.interrupted, 0, 0);
 	assert_int_equal(pthread_create(&thread, NULL, device_thread, &rig), 0);
