@@ -1,18 +1,11 @@
 /* Unit tests of virtio/balloon.c: which pages leave the host, whatever the driver says. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #include <linux/virtio_balloon.h>
 #include <sys/mman.h>
 
-#include <cmocka.h>
-
 #include "base/checked.h"
-#include "virtio/classes.h"
-#include "virtio_rig.h"
+#include "virtio_device_rig.h"
 
 enum {
 	INFLATE,
@@ -29,7 +22,6 @@ enum {
 #define PAGE   UINT64_C(4096)
 #define F(bit) (UINT64_C(1) << VIRTIO_BALLOON_F_##bit)
 
-static struct virtio_rig rig;
 static struct virtq_driver queue[QUEUES];
 
 static int set_up(uint64_t target_bytes, int64_t stats_ns)
@@ -70,13 +62,6 @@ static int setup_stats(void **state)
 	return set_up(0, NS_PER_MS);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	virtio_rig_fini(&rig);
-	return 0;
-}
-
 /* Whether the host holds that page. */
 static bool is_there(unsigned pfn)
 {
@@ -95,18 +80,9 @@ static unsigned count_there(unsigned from, unsigned end)
 	return n;
 }
 
-static uint64_t counted(const char *name)
-{
-	for (unsigned i = 0; virtio_balloon_class.counter_names[i]; i++)
-		if (strcmp(virtio_balloon_class.counter_names[i], name) == 0)
-			return rig.vd->counter[i];
-	fail_msg("no counter %s", name);
-	return 0;
-}
-
 static uint32_t *list(void)
 {
-	return guest_mem_ptr(&rig.mem, LIST_GPA, PAGE);
+	return (void *)at(LIST_GPA);
 }
 
 /* Hands n page numbers of list() over; true when the request came back. */

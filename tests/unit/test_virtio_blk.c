@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "blk_rig.h"
+#include "virtio_counter.h"
 
 #define ALL_FEATURES UINT64_MAX
 
@@ -348,15 +349,6 @@ static void a_wrong_range_is_refused_with_all_beside_it(void **state)
 	assert_int_equal(blk_rig.disk->submits, 0);
 }
 
-static uint64_t counter_of(const char *name)
-{
-	for (unsigned i = 0; virtio_blk_class.counter_names[i]; i++)
-		if (strcmp(virtio_blk_class.counter_names[i], name) == 0)
-			return blk_rig.vd->counter[i];
-	fail_msg("no counter %s", name);
-	return 0;
-}
-
 static void the_hosts_errors_are_told(void **state)
 {
 	uint32_t used;
@@ -370,15 +362,15 @@ static void the_hosts_errors_are_told(void **state)
 	assert_int_equal(used, 0);
 	assert_int_equal(run(VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(used, 1);
-	assert_int_equal(counter_of("host_errors"), 3);
+	assert_int_equal(virtio_counter(blk_rig.vd, "host_errors"), 3);
 	blk_rig.disk->err = 0;
 	assert_int_equal(run(VIRTIO_BLK_T_IN, 0, BLK_RIG_DATA_GPA, 512, &used), VIRTIO_BLK_S_OK);
-	assert_int_equal(counter_of("read_bytes"), 512);
+	assert_int_equal(virtio_counter(blk_rig.vd, "read_bytes"), 512);
 	assert_int_equal(run(VIRTIO_BLK_T_OUT, 0, BLK_RIG_DATA_GPA, 1024, &used), VIRTIO_BLK_S_OK);
-	assert_int_equal(counter_of("written_bytes"), 1024);
+	assert_int_equal(virtio_counter(blk_rig.vd, "written_bytes"), 1024);
 	assert_int_equal(run(VIRTIO_BLK_T_FLUSH, 0, 0, 0, &used), VIRTIO_BLK_S_OK);
-	assert_int_equal(counter_of("flushes"), 1);
-	assert_int_equal(counter_of("host_errors"), 3);
+	assert_int_equal(virtio_counter(blk_rig.vd, "flushes"), 1);
+	assert_int_equal(virtio_counter(blk_rig.vd, "host_errors"), 3);
 }
 
 static void what_comes_at_once_is_shown_with_one_interrupt(void **state)

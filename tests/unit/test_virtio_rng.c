@@ -1,18 +1,10 @@
 /* Unit tests of virtio/rng.c. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "virtio/classes.h"
-#include "virtio_rig.h"
+#include "virtio_device_rig.h"
 
 enum { DATA_GPA = 0x40000, SIZE = 64, CHAIN_BYTES_MAX = 65536 };
 
-static struct virtio_rig rig;
 static struct virtq_driver drv;
 
 static int setup(void **state)
@@ -23,18 +15,6 @@ static int setup(void **state)
 	if (r == 0 && !virtio_rig_start(&rig, &drv, SIZE, 0))
 		r = -1;
 	return r;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	virtio_rig_fini(&rig);
-	return 0;
-}
-
-static uint8_t *at(uint64_t gpa)
-{
-	return guest_mem_ptr(&rig.mem, gpa, 1);
 }
 
 static uint32_t used_len(void)
