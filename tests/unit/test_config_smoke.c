@@ -1,26 +1,20 @@
 /* From a command line and a matrix file to boots: names, words, and what is refused where. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/checked.h"
 #include "config_smoke.h"
 #include "device.h"
+#include "temp_dir.h"
 
 enum { ARGS_MAX = 16 };
 
 struct rig {
 	struct smoke_plan plan;
 	struct diag diag;
-	char path[32];
+	char path[64]; /* of the matrix file */
 	char *argv[ARGS_MAX];
 	int argc;
 };
@@ -29,10 +23,12 @@ static int setup(void **state)
 {
 	static struct rig rig;
 
-	rig = (struct rig){.path = "/tmp/test_config_XXXXXX", .argc = 1};
+	rig = (struct rig){.argc = 1};
 	rig.argv[0] = strdup("smoke");
-	close(mkstemp(rig.path));
 	*state = &rig;
+	if (temp_dir_make() < 0)
+		return -1;
+	snprintf(rig.path, sizeof(rig.path), "%s", temp_dir_at("matrix"));
 	return 0;
 }
 
@@ -43,7 +39,7 @@ static int teardown(void **state)
 	config_smoke_fini(&rig->plan);
 	for (int i = 0; i < rig->argc; i++)
 		free(rig->argv[i]);
-	unlink(rig->path);
+	temp_dir_remove();
 	return 0;
 }
 
@@ -53,13 +49,9 @@ static void arg(struct rig *rig, const char *word)
 	rig->argv[rig->argc++] = strdup(word);
 }
 
-static void file(struct rig *rig, const char *text)
+static void file(const char *text)
 {
-	FILE *f = fopen(rig->path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
+	temp_dir_put("matrix", text, strlen(text));
 }
 
 static int parse(struct rig *rig)
@@ -81,7 +73,7 @@ static void assert_names(struct rig *rig, const char *const *names, unsigned nr)
 /* The file, and behind ": " what is wrong. */
 static void assert_refused(struct rig *rig, const char *text, const char *what)
 {
-	file(rig, text);
+	file(text);
 	assert_int_equal(parse(rig), -EINVAL);
 	assert_int_equal(rig->plan.nr, 0);
 	if (strncmp(rig->diag.what, rig->path, strlen(rig->path)) != 0 ||
@@ -170,21 +162,21 @@ static void test_a_matrix_is_multiplied(void **state)
 	struct rig *rig = *state;
 	const struct smoke_spec *spec;
 
-	file(rig, "timeout: 10\n"
-		  "expect: first\n"
-		  "jobs: 3\n"
-		  "boots:\n"
-		  "  - name: disk\n"
-		  "    mem: 1G\n"
-		  "    expect: [second, third]\n"
-		  "    matrix:\n"
-		  "      kernel: [x/a, b]\n"
-		  "      cpus: [1, 2]\n"
-		  "      case:\n"
-		  "        - {name: quiet, append: quiet}\n"
-		  "        - {name: loud, append: debug, expect: fourth, reject-warnings: true}\n"
-		  "  - kernel: y/vmlinuz\n"
-		  "    reject-warnings: false\n");
+	file("timeout: 10\n"
+	     "expect: first\n"
+	     "jobs: 3\n"
+	     "boots:\n"
+	     "  - name: disk\n"
+	     "    mem: 1G\n"
+	     "    expect: [second, third]\n"
+	     "    matrix:\n"
+	     "      kernel: [x/a, b]\n"
+	     "      cpus: [1, 2]\n"
+	     "      case:\n"
+	     "        - {name: quiet, append: quiet}\n"
+	     "        - {name: loud, append: debug, expect: fourth, reject-warnings: true}\n"
+	     "  - kernel: y/vmlinuz\n"
+	     "    reject-warnings: false\n");
 	arg(rig, "--config");
 	arg(rig, rig->path);
 	arg(rig, "--timeout=20");
@@ -210,10 +202,10 @@ static void test_kernels_of_the_command_line_are_for_boots_without(void **state)
 	static const char *const names[] = {"mine/k1", "mine/k2", "k1/cpus=1", "k2/cpus=1", "own"};
 	struct rig *rig = *state;
 
-	file(rig, "boots:\n"
-		  "  - name: mine\n"
-		  "  - matrix: {cpus: [1]}\n"
-		  "  - kernel: own\n");
+	file("boots:\n"
+	     "  - name: mine\n"
+	     "  - matrix: {cpus: [1]}\n"
+	     "  - kernel: own\n");
 	arg(rig, "--config");
 	arg(rig, rig->path);
 	arg(rig, "d/k1");

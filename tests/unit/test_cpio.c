@@ -1,11 +1,4 @@
 /* Unit tests of the cpio writer; cpio(1) itself judges what it wrote. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +8,7 @@
 #include <unistd.h>
 
 #include "initramfs/cpio.h"
-
-enum { OUT_MAX = 8192 };
+#include "temp_dir.h"
 
 static struct cpio cpio;
 static struct diag diag;
@@ -29,7 +21,7 @@ static int setup(void **state)
 	cpio = (struct cpio){0};
 	diag = (struct diag){0};
 	archive = NULL;
-	return 0;
+	return temp_dir_make();
 }
 
 static int teardown(void **state)
@@ -37,6 +29,7 @@ static int teardown(void **state)
 	(void)state;
 	cpio_fini(&cpio);
 	free(archive);
+	temp_dir_remove();
 	return 0;
 }
 
@@ -57,28 +50,11 @@ static void render(void)
 /* What a shell command prints that reads the archive from file $A, in an empty directory. */
 static const char *shell(const char *command)
 {
-	static char out[OUT_MAX];
-	char dir[] = "/tmp/tollgate-cpio.XXXXXX", line[1024];
-	size_t n;
-	FILE *f;
+	char line[1024];
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(line, sizeof(line), "%s/archive", dir);
-	f = fopen(line, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(archive, 1, archive_len, f), archive_len);
-	assert_int_equal(fclose(f), 0);
-	snprintf(line, sizeof(line),
-		 "export LC_ALL=C A=%s/archive; mkdir %s/x && cd %s/x && { %s; } 2>&1", dir, dir,
-		 dir, command);
-	f = popen(line, "r"); /* NOLINT(cert-env33-c): ours, a name of mkdtemp() */
-	assert_non_null(f);
-	n = fread(out, 1, sizeof(out) - 1, f);
-	out[n] = '\0';
-	pclose(f);
-	snprintf(line, sizeof(line), "rm -rf %s", dir);
-	assert_int_equal(system(line), 0); /* NOLINT(cert-env33-c): a name of mkdtemp() */
-	return out;
+	temp_dir_put("archive", archive, archive_len);
+	snprintf(line, sizeof(line), "rm -rf x; mkdir x; A=$PWD/archive; cd x && { %s; }", command);
+	return temp_dir_shell(line);
 }
 
 static void an_empty_archive_is_a_trailer(void **state)

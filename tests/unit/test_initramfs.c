@@ -1,62 +1,20 @@
 /* Unit tests of the initramfs as a whole; cpio(1) takes it apart. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <elf.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "initramfs/busybox.h"
 #include "initramfs/initramfs.h"
+#include "temp_dir.h"
 
-enum { OUT_MAX = 8192 };
-
-static const char dir_template[] = "/tmp/tollgate-initramfs.XXXXXX";
-static char dir[sizeof(dir_template)];
 static struct initramfs_opts opts;
 static struct initramfs made;
 static struct diag diag;
-static char path_buf[8][128];
-
-/* Runs a command in the test's directory; what it prints. */
-static const char *shell(const char *command)
-{
-	static char out[OUT_MAX];
-	char line[2048];
-	size_t n;
-	FILE *f;
-
-	snprintf(line, sizeof(line), "export LC_ALL=C; umask 022; cd %s && { %s; } 2>&1", dir,
-		 command);
-	f = popen(line, "r"); /* NOLINT(cert-env33-c): ours, a name of mkdtemp() */
-	assert_non_null(f);
-	n = fread(out, 1, sizeof(out) - 1, f);
-	out[n] = '\0';
-	pclose(f);
-	return out;
-}
-
-/* A file of the test's directory, by its whole name; up to eight at a time. */
-static const char *at(const char *name)
-{
-	static unsigned next;
-	char *buf = path_buf[next++ % 8];
-
-	snprintf(buf, sizeof(path_buf[0]), "%s/%s", dir, name);
-	return buf;
-}
 
 static int setup(void **state)
 {
 	(void)state;
-	memcpy(dir, dir_template, sizeof(dir));
 	diag = (struct diag){0};
 	opts = (struct initramfs_opts){
 		.busybox = INITRAMFS_BUSYBOX_NONE,
@@ -65,28 +23,23 @@ static int setup(void **state)
 		.exit_port = 0xf4,
 		.max_bytes = 1 << 20,
 	};
-	return mkdtemp(dir) ? 0 : -1;
+	return temp_dir_make();
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	initramfs_fini(&made);
-	shell("rm -rf \"$PWD\"");
+	temp_dir_remove();
 	return 0;
 }
 
 /* Builds it into the file "archive". */
 static void build(void)
 {
-	FILE *f;
-
 	initramfs_fini(&made);
 	assert_int_equal(initramfs_build(&opts, &made, &diag), 0);
-	f = fopen(at("archive"), "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(made.data, 1, made.len, f), made.len);
-	assert_int_equal(fclose(f), 0);
+	temp_dir_put("archive", made.data, made.len);
 }
 
 static void a_command_gets_our_init_and_its_settings(void **state)
@@ -96,12 +49,12 @@ static void a_command_gets_our_init_and_its_settings(void **state)
 	opts.out_port = 0x640;
 	opts.env[opts.nr_env++] = "CI=1";
 	build();
-	assert_string_equal(shell("cpio --quiet -t <archive"),
+	assert_string_equal(temp_dir_shell("cpio --quiet -t <archive"),
 			    "dev\ndev/console\netc\ninit\nproc\nroot\nrun\nsys\ntmp\ntollgate\n"
 			    "tollgate/init.conf\n");
 	assert_string_equal(
-		shell("cpio --quiet -id init 'tollgate/*' <archive; cat init; echo; "
-		      "stat -c %a init; tr '\\0' '\\n' <tollgate/init.conf"),
+		temp_dir_shell("cpio --quiet -id init 'tollgate/*' <archive; cat init; echo; "
+			       "stat -c %a init; tr '\\0' '\\n' <tollgate/init.conf"),
 		"the program\n755\nout=1600\nexit=244\nhostname=tollgate\n"
 		"env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 		"env=HOME=/root\nenv=TERM=linux\nenv=CI=1\nrun=echo 'a b' && false\n");
@@ -110,24 +63,27 @@ static void a_command_gets_our_init_and_its_settings(void **state)
 static void files_alone_come_without_it(void **state)
 {
 	(void)state;
-	shell("echo content >file");
-	opts.copy[opts.nr_copies++] = (struct initramfs_copy){at("file"), "/etc/deep/name"};
+	temp_dir_shell("echo content >file");
+	opts.copy[opts.nr_copies++] =
+		(struct initramfs_copy){temp_dir_at("file"), "/etc/deep/name"};
 	build();
-	assert_string_equal(shell("cpio --quiet -t <archive"), "etc\netc/deep\netc/deep/name\n");
-	assert_string_equal(shell("cpio --quiet -i --to-stdout etc/deep/name <archive"),
+	assert_string_equal(temp_dir_shell("cpio --quiet -t <archive"),
+			    "etc\netc/deep\netc/deep/name\n");
+	assert_string_equal(temp_dir_shell("cpio --quiet -i --to-stdout etc/deep/name <archive"),
 			    "content\n");
 }
 
 static void an_overlay_arrives_as_it_is(void **state)
 {
 	(void)state;
-	shell("mkdir -p o/bin o/empty o/etc; echo tool >o/bin/tool; chmod 4751 o/bin/tool; "
-	      "ln -s /etc/passwd o/etc/link; ln -s tool o/bin/sh; mkfifo o/fifo; : >o/none; "
-	      "chmod 700 o/empty; ln o/bin/tool o/bin/hard");
-	opts.overlay[opts.nr_overlays++] = at("o");
+	temp_dir_shell(
+		"mkdir -p o/bin o/empty o/etc; echo tool >o/bin/tool; chmod 4751 o/bin/tool; "
+		"ln -s /etc/passwd o/etc/link; ln -s tool o/bin/sh; mkfifo o/fifo; : >o/none; "
+		"chmod 700 o/empty; ln o/bin/tool o/bin/hard");
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("o");
 	build();
-	assert_string_equal(shell("cpio --quiet -tv <archive | tr -s ' ' | "
-				  "sed 's/ [0-9]* / /; s/ Jan 1 1970//'"),
+	assert_string_equal(temp_dir_shell("cpio --quiet -tv <archive | tr -s ' ' | "
+					   "sed 's/ [0-9]* / /; s/ Jan 1 1970//'"),
 			    "drwxr-xr-x root root 0 bin\n"
 			    "-rwsr-x--x root root 5 bin/hard\n"
 			    "lrwxrwxrwx root root 4 bin/sh -> tool\n"
@@ -142,38 +98,43 @@ static void an_overlay_arrives_as_it_is(void **state)
 static void the_later_wins_and_ours_last(void **state)
 {
 	(void)state;
-	shell("mkdir -p 1/tollgate 2; echo 1 >1/a; echo 1 >1/b; echo 1 >1/c; echo theirs >1/init; "
-	      "echo theirs >1/tollgate/init.conf; echo 2 >2/b; echo 2 >2/c; echo copy >copy");
+	temp_dir_shell(
+		"mkdir -p 1/tollgate 2; echo 1 >1/a; echo 1 >1/b; echo 1 >1/c; echo theirs "
+		">1/init; "
+		"echo theirs >1/tollgate/init.conf; echo 2 >2/b; echo 2 >2/c; echo copy >copy");
 	opts.run = "true";
-	opts.overlay[opts.nr_overlays++] = at("1");
-	opts.overlay[opts.nr_overlays++] = at("2");
-	opts.copy[opts.nr_copies++] = (struct initramfs_copy){at("copy"), "/c"};
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("1");
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("2");
+	opts.copy[opts.nr_copies++] = (struct initramfs_copy){temp_dir_at("copy"), "/c"};
 	build();
-	assert_string_equal(shell("mkdir x; cd x; cpio --quiet -i <../archive; cat a b c init; "
-				  "grep -c theirs tollgate/init.conf"),
-			    "1\n2\ncopy\nthe program0\n");
+	assert_string_equal(
+		temp_dir_shell("mkdir x; cd x; cpio --quiet -i <../archive; cat a b c init; "
+			       "grep -c theirs tollgate/init.conf"),
+		"1\n2\ncopy\nthe program0\n");
 }
 
 static void directories_are_copied_whole_and_a_link_to_one_is_followed(void **state)
 {
 	(void)state;
-	shell("mkdir -p real/sub; echo x >real/sub/file; ln -s real link");
-	opts.copy[opts.nr_copies++] = (struct initramfs_copy){at("link"), "/data/"};
+	temp_dir_shell("mkdir -p real/sub; echo x >real/sub/file; ln -s real link");
+	opts.copy[opts.nr_copies++] = (struct initramfs_copy){temp_dir_at("link"), "/data/"};
 	build();
-	assert_string_equal(shell("cpio --quiet -t <archive"), "data\ndata/sub\ndata/sub/file\n");
+	assert_string_equal(temp_dir_shell("cpio --quiet -t <archive"),
+			    "data\ndata/sub\ndata/sub/file\n");
 }
 
 static void the_same_files_give_the_same_bytes(void **state)
 {
 	(void)state;
-	shell("for d in o p; do mkdir $d; (cd $d; for i in 3 1 2; do echo $i >$i; done); done; "
-	      "touch -d 2001-01-01 p/*; rm p/2; echo 2 >p/2");
-	opts.overlay[opts.nr_overlays++] = at("o");
+	temp_dir_shell(
+		"for d in o p; do mkdir $d; (cd $d; for i in 3 1 2; do echo $i >$i; done); done; "
+		"touch -d 2001-01-01 p/*; rm p/2; echo 2 >p/2");
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("o");
 	build();
-	shell("mv archive first");
-	opts.overlay[0] = at("p");
+	temp_dir_shell("mv archive first");
+	opts.overlay[0] = temp_dir_at("p");
 	build();
-	assert_string_equal(shell("cmp first archive && echo same"), "same\n");
+	assert_string_equal(temp_dir_shell("cmp first archive && echo same"), "same\n");
 }
 
 static void refused(int err, const char *words)
@@ -187,27 +148,27 @@ static void refused(int err, const char *words)
 static void what_cannot_be_read_is_named(void **state)
 {
 	(void)state;
-	shell("echo file >file; mkfifo fifo; mkdir -p o/lib/x; echo y >o/lib/x/y");
-	opts.overlay[opts.nr_overlays++] = at("nothing");
+	temp_dir_shell("echo file >file; mkfifo fifo; mkdir -p o/lib/x; echo y >o/lib/x/y");
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("nothing");
 	refused(-ENOENT, "nothing'");
-	opts.overlay[0] = at("file");
+	opts.overlay[0] = temp_dir_at("file");
 	refused(-EINVAL, "file' is no directory");
 	opts.nr_overlays = 0;
-	opts.copy[opts.nr_copies++] = (struct initramfs_copy){at("missing"), "/x"};
+	opts.copy[opts.nr_copies++] = (struct initramfs_copy){temp_dir_at("missing"), "/x"};
 	refused(-ENOENT, "missing'");
-	opts.copy[0] = (struct initramfs_copy){at("file"), "/a/../b"};
+	opts.copy[0] = (struct initramfs_copy){temp_dir_at("file"), "/a/../b"};
 	refused(-EINVAL, "'/a/../b'");
 	/* Below a file of another's. */
-	opts.copy[0] = (struct initramfs_copy){at("file"), "/lib"};
-	opts.copy[opts.nr_copies++] = (struct initramfs_copy){at("o/lib"), "/lib/sub"};
+	opts.copy[0] = (struct initramfs_copy){temp_dir_at("file"), "/lib"};
+	opts.copy[opts.nr_copies++] = (struct initramfs_copy){temp_dir_at("o/lib"), "/lib/sub"};
 	refused(-ENOTDIR, "'/lib'");
 }
 
 static void no_more_is_read_than_the_guest_has_memory(void **state)
 {
 	(void)state;
-	shell("mkdir o; head -c 600 /dev/zero >o/a; head -c 600 /dev/zero >o/b");
-	opts.overlay[opts.nr_overlays++] = at("o");
+	temp_dir_shell("mkdir o; head -c 600 /dev/zero >o/a; head -c 600 /dev/zero >o/b");
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("o");
 	opts.max_bytes = 1199;
 	refused(-EFBIG, "o/");
 	assert_non_null(strstr(diag.remedy, "memory"));
@@ -228,11 +189,8 @@ static void write_elf(const char *name, uint32_t segment)
 			 .e_phnum = 2},
 		.phdr = {{.p_type = PT_LOAD}, {.p_type = segment}},
 	};
-	FILE *f = fopen(at(name), "w");
 
-	assert_non_null(f);
-	assert_int_equal(fwrite(&elf, sizeof(elf), 1, f), 1);
-	assert_int_equal(fclose(f), 0);
+	temp_dir_put(name, &elf, sizeof(elf));
 	assert_int_equal(busybox_is_static(&elf, sizeof(elf)), segment != PT_INTERP);
 	assert_false(busybox_is_static(&elf, sizeof(elf) - 1));
 	assert_false(busybox_is_static(&elf, sizeof(Elf64_Ehdr) - 1));
@@ -249,26 +207,27 @@ static void a_busybox_must_be_static(void **state)
 	write_elf("dynamic", PT_INTERP);
 	opts.run = "true";
 	opts.busybox = INITRAMFS_BUSYBOX_FILE;
-	opts.busybox_file = at("static");
+	opts.busybox_file = temp_dir_at("static");
 	build();
-	assert_string_equal(shell("cpio --quiet -t tollgate/busybox <archive; "
-				  "cpio --quiet -i --to-stdout tollgate/init.conf <archive | "
-				  "tr '\\0' '\\n' | grep busybox"),
-			    "tollgate/busybox\nbusybox=/tollgate/busybox\n");
+	assert_string_equal(
+		temp_dir_shell("cpio --quiet -t tollgate/busybox <archive; "
+			       "cpio --quiet -i --to-stdout tollgate/init.conf <archive | "
+			       "tr '\\0' '\\n' | grep busybox"),
+		"tollgate/busybox\nbusybox=/tollgate/busybox\n");
 	initramfs_fini(&made);
-	opts.busybox_file = at("dynamic");
+	opts.busybox_file = temp_dir_at("dynamic");
 	refused(-EINVAL, "dynamic' is no static program");
 }
 
 static void an_overlay_with_a_shell_needs_none(void **state)
 {
 	(void)state;
-	shell("mkdir -p o/bin; ln -s dash o/bin/sh");
+	temp_dir_shell("mkdir -p o/bin; ln -s dash o/bin/sh");
 	opts.run = "true";
 	opts.busybox = INITRAMFS_BUSYBOX_AUTO;
-	opts.overlay[opts.nr_overlays++] = at("o");
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("o");
 	build();
-	assert_string_equal(shell("cpio --quiet -t <archive | grep busybox"), "");
+	assert_string_equal(temp_dir_shell("cpio --quiet -t <archive | grep busybox"), "");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1,16 +1,11 @@
 /* How many boots fit a host, and what it says it has. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include <cmocka.h>
-
 #include "smoke/limits.h"
+#include "temp_dir.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -73,48 +68,42 @@ static void test_a_load_that_ends_makes_room(void **state)
 }
 
 /* A directory with what /proc and /sys would have. */
-static void put(const char *root, const char *name, const char *text)
+static void put(const char *name, const char *text)
 {
-	char path[256];
-	FILE *f;
+	char path[128];
 
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+	snprintf(path, sizeof(path), "%s", name);
+	for (char *slash = path; (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
-		mkdir(path, 0700);
+		mkdir(temp_dir_at(path), 0700);
 		*slash = '/';
 	}
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
+	temp_dir_put(name, text, strlen(text));
 }
 
 static void test_the_host_is_asked(void **state)
 {
-	char root[] = "/tmp/test_limits_XXXXXX", remove[64];
 	struct smoke_limits limits, own;
 
 	(void)state;
-	assert_non_null(mkdtemp(root));
-	smoke_limits_read(root, 0, &own);
+	assert_int_equal(temp_dir_make(), 0);
+	smoke_limits_read(temp_dir, 0, &own);
 	assert_true(own.mem_bytes == UINT64_MAX && own.cpus >= 1);
-	put(root, "proc/meminfo", "MemTotal: 9999999 kB\nMemAvailable:    1048576 kB\n");
-	smoke_limits_read(root, 7, &limits);
+	put("proc/meminfo", "MemTotal: 9999999 kB\nMemAvailable:    1048576 kB\n");
+	smoke_limits_read(temp_dir, 7, &limits);
 	assert_true(limits.mem_bytes == 1024 * MIB && limits.cpus == own.cpus && limits.jobs == 7);
-	put(root, "proc/self/cgroup", "0::/a/b\n");
-	put(root, "sys/fs/cgroup/a/b/memory.max", "max\n");
-	put(root, "sys/fs/cgroup/a/b/memory.current", "4096\n");
-	put(root, "sys/fs/cgroup/a/memory.max", "536870912\n");
-	put(root, "sys/fs/cgroup/a/memory.current", "268435456\n");
-	put(root, "sys/fs/cgroup/a/b/cpu.max", "50000 100000\n");
-	smoke_limits_read(root, 0, &limits);
+	put("proc/self/cgroup", "0::/a/b\n");
+	put("sys/fs/cgroup/a/b/memory.max", "max\n");
+	put("sys/fs/cgroup/a/b/memory.current", "4096\n");
+	put("sys/fs/cgroup/a/memory.max", "536870912\n");
+	put("sys/fs/cgroup/a/memory.current", "268435456\n");
+	put("sys/fs/cgroup/a/b/cpu.max", "50000 100000\n");
+	smoke_limits_read(temp_dir, 0, &limits);
 	assert_true(limits.mem_bytes == 256 * MIB && limits.cpus == 1);
-	put(root, "sys/fs/cgroup/a/memory.current", "999999999999\n");
-	smoke_limits_read(root, 0, &limits);
+	put("sys/fs/cgroup/a/memory.current", "999999999999\n");
+	smoke_limits_read(temp_dir, 0, &limits);
 	assert_true(limits.mem_bytes == 0);
-	snprintf(remove, sizeof(remove), "rm -r %s", root);
-	assert_int_equal(system(remove), 0); /* NOLINT(cert-env33-c): a name of mkdtemp() */
+	temp_dir_remove();
 }
 
 int main(void)
