@@ -150,13 +150,20 @@ static inline void rig_start(struct rig *rig)
 	rig->runs = true;
 }
 
-/* A host of that kind at rig->path, one device at it, and the loop runs. */
-static inline struct rig_device *rig_open(struct rig *rig, enum char_kind kind, size_t room)
+/* A host of that kind at rig->path. */
+static inline void rig_host(struct rig *rig, enum char_kind kind)
 {
 	const struct char_spec spec = {.kind = kind, .path = rig->path};
-	struct rig_device *rd;
 
 	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, &rig->diag, &rig->host), 0);
+}
+
+/* The same with one device at it, and the loop runs. */
+static inline struct rig_device *rig_open(struct rig *rig, enum char_kind kind, size_t room)
+{
+	struct rig_device *rd;
+
+	rig_host(rig, kind);
 	rd = rig_connect(rig, 0, room);
 	rig_start(rig);
 	return rd;

@@ -376,11 +376,10 @@ static void a_link_replaces_no_file(void **state)
 static void input_goes_to_the_last_device_that_listens(void **state)
 {
 	struct rig *rig = *state;
-	const struct char_spec spec = {.kind = CHAR_UNIX, .path = rig->path};
 	struct rig_device *one, *two;
 	int client;
 
-	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, NULL, &rig->host), 0);
+	rig_host(rig, CHAR_UNIX);
 	one = rig_connect(rig, 0, 100);
 	two = rig_connect(rig, 1, 100);
 	rig_set_listens(two, false);
@@ -415,11 +414,10 @@ static void input_waits_for_a_device_that_listens(void **state)
 static void the_user_may_choose_who_gets_the_input(void **state)
 {
 	struct rig *rig = *state;
-	const struct char_spec spec = {.kind = CHAR_UNIX, .path = rig->path};
 	struct rig_device *one, *two;
 	int client;
 
-	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, NULL, &rig->host), 0);
+	rig_host(rig, CHAR_UNIX);
 	one = rig_connect(rig, 0, 100);
 	two = rig_connect(rig, 1, 100);
 	char_host_next_input(rig->host); /* from two, which is the default, to one */
@@ -435,10 +433,9 @@ static void the_user_may_choose_who_gets_the_input(void **state)
 static void output_of_all_devices_gets_out(void **state)
 {
 	struct rig *rig = *state;
-	const struct char_spec spec = {.kind = CHAR_FILE, .path = rig->path};
 	struct stat st;
 
-	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, NULL, &rig->host), 0);
+	rig_host(rig, CHAR_FILE);
 	for (unsigned i = 0; i < RIG_DEVICES; i++)
 		rig_put(rig_connect(rig, i, 0), 0, 1000);
 	rig_start(rig);

@@ -1,15 +1,5 @@
 /* Unit tests of the debug console. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "devices/classes.h"
-#include "fake_env.h"
-
-static struct fake_env fake;
+#include "output_rig.h"
 
 static int setup(void **state)
 {
@@ -52,17 +42,6 @@ static void dropped_bytes_do_not_come_out_later(void **state)
 	fake_write(dev, 0, 0, 1, 'y');
 	assert_memory_equal(fake.out, "y", 1);
 }
-
-static void it_takes_no_input(void **state)
-{
-	struct device *dev = *state;
-
-	assert_int_equal(dev->cls->chr->rx_room(dev), 0);
-	dev->cls->chr->rx(dev, NULL, 0);
-	assert_int_equal(fake.input_wanted, 0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
 
 int main(void)
 {

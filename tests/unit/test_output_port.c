@@ -1,17 +1,7 @@
 /* Unit tests of the output port. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "devices/classes.h"
-#include "fake_env.h"
+#include "output_rig.h"
 
 enum { DATA = 0, ROOM = 4 };
-
-static struct fake_env fake;
 
 static int setup(void **state)
 {
@@ -77,17 +67,6 @@ static void other_offsets_do_nothing_and_are_counted(void **state)
 	assert_int_equal(fake.out_len, 0);
 	assert_int_equal(dev->guest_errors, 5);
 }
-
-static void it_takes_no_input(void **state)
-{
-	struct device *dev = *state;
-
-	assert_int_equal(dev->cls->chr->rx_room(dev), 0);
-	dev->cls->chr->rx(dev, NULL, 0);
-	assert_int_equal(fake.input_wanted, 0);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
 
 int main(void)
 {
