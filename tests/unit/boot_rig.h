@@ -54,6 +54,15 @@ static inline void plan_free(struct planned *p)
 		assert_int_equal((p)->r, 0);                                                       \
 	} while (0)
 
+/* That the image is planned, to be entered that way. */
+#define assert_protocol(img, opts, entered)                                                        \
+	do {                                                                                       \
+		struct planned p_;                                                                 \
+		assert_planned(&p_, img, opts);                                                    \
+		assert_int_equal(p_.plan.protocol, entered);                                       \
+		plan_free(&p_);                                                                    \
+	} while (0)
+
 static inline void check_refused(struct planned *p, int err, const char *what)
 {
 	assert_int_equal(p->r, err);

@@ -133,7 +133,6 @@ static void notes_laid_out_by_4_in_a_segment_aligned_to_8_are_found(void **state
 {
 	static const uint32_t entry = ENTRY_GPA;
 	struct elf_spec spec = elf_spec_plain();
-	struct planned p;
 	size_t end;
 
 	(void)state;
@@ -143,16 +142,13 @@ static void notes_laid_out_by_4_in_a_segment_aligned_to_8_are_found(void **state
 	spec.ph[2].p_filesz = end - NOTE_AT;
 	spec.ph[2].p_align = 8;
 	image_put_elf(&img, &spec);
-	assert_planned(&p, &img, NULL);
-	assert_int_equal(p.plan.protocol, BOOT_PVH);
-	plan_free(&p);
+	assert_protocol(&img, NULL, BOOT_PVH);
 }
 
 static void the_note_is_found_in_a_second_note_segment(void **state)
 {
 	struct elf_spec spec = elf_spec_plain();
 	const uint32_t entry = ENTRY_GPA;
-	struct planned p;
 	size_t end;
 
 	(void)state;
@@ -162,16 +158,13 @@ static void the_note_is_found_in_a_second_note_segment(void **state)
 	spec.ph[3].p_filesz = end - NOTE_AT;
 	spec.nr_ph = 4;
 	image_put_elf(&img, &spec);
-	assert_planned(&p, &img, NULL);
-	assert_int_equal(p.plan.protocol, BOOT_PVH);
-	plan_free(&p);
+	assert_protocol(&img, NULL, BOOT_PVH);
 }
 
 static void notes_of_other_owners_and_types_do_not_count(void **state)
 {
 	struct elf_spec spec = elf_spec_plain();
 	const uint32_t entry = ENTRY_GPA;
-	struct planned p;
 	size_t end;
 
 	(void)state;
@@ -180,9 +173,7 @@ static void notes_of_other_owners_and_types_do_not_count(void **state)
 	end = image_put_note(&img, end, 4, "Xen", XEN_PHYS32_ENTRY + 1, &entry, sizeof(entry));
 	spec.ph[2].p_filesz = end - NOTE_AT;
 	image_put_elf(&img, &spec);
-	assert_planned(&p, &img, NULL);
-	assert_int_equal(p.plan.protocol, BOOT_LINUX64);
-	plan_free(&p);
+	assert_protocol(&img, NULL, BOOT_LINUX64);
 }
 
 static void a_note_cut_by_the_end_of_its_segment_does_not_count(void **state)
@@ -195,13 +186,10 @@ static void a_note_cut_by_the_end_of_its_segment_does_not_count(void **state)
 	image_make_kernel(&img, &spec);
 	end = image_put_note(&img, NOTE_AT, 4, "Xen", XEN_PHYS32_ENTRY, &entry, sizeof(entry));
 	for (size_t len = 0; len < end - NOTE_AT; len++) {
-		struct planned p;
 
 		spec.ph[2].p_filesz = len;
 		image_put_elf(&img, &spec);
-		assert_planned(&p, &img, NULL);
-		assert_int_equal(p.plan.protocol, BOOT_LINUX64);
-		plan_free(&p);
+		assert_protocol(&img, NULL, BOOT_LINUX64);
 	}
 }
 
@@ -212,29 +200,23 @@ static void huge_note_sizes_end_the_search(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		struct planned p;
 
 		image_make_pvh(&img);
 		image_put32(&img, NOTE_AT, sizes[i][0]);
 		image_put32(&img, NOTE_AT + 4, sizes[i][1]);
-		assert_planned(&p, &img, NULL);
-		assert_int_equal(p.plan.protocol, BOOT_LINUX64);
-		plan_free(&p);
+		assert_protocol(&img, NULL, BOOT_LINUX64);
 	}
 }
 
 static void a_note_segment_past_the_end_does_not_count(void **state)
 {
 	struct elf_spec spec = elf_spec_plain();
-	struct planned p;
 
 	(void)state;
 	spec.ph[2].p_offset = UINT64_MAX - 3;
 	spec.ph[2].p_filesz = 16;
 	image_make_kernel(&img, &spec);
-	assert_planned(&p, &img, NULL);
-	assert_int_equal(p.plan.protocol, BOOT_LINUX64);
-	plan_free(&p);
+	assert_protocol(&img, NULL, BOOT_LINUX64);
 }
 
 static void a_note_of_another_size_is_refused(void **state)
@@ -271,16 +253,11 @@ static void without_a_note_linux_is_entered_by_its_header(void **state)
 static void the_mode_chooses_among_entries(void **state)
 {
 	const struct elf_spec spec = elf_spec_plain();
-	struct planned p;
 
 	(void)state;
 	image_make_pvh(&img);
-	assert_planned(&p, &img, mode_opts(BOOT_MODE_LINUX64));
-	assert_int_equal(p.plan.protocol, BOOT_LINUX64);
-	plan_free(&p);
-	assert_planned(&p, &img, mode_opts(BOOT_MODE_PVH));
-	assert_int_equal(p.plan.protocol, BOOT_PVH);
-	plan_free(&p);
+	assert_protocol(&img, mode_opts(BOOT_MODE_LINUX64), BOOT_LINUX64);
+	assert_protocol(&img, mode_opts(BOOT_MODE_PVH), BOOT_PVH);
 	assert_refused(&img, mode_opts(BOOT_MODE_BZIMAGE), "is no bzImage");
 	assert_refused(&img, mode_opts(BOOT_MODE_MULTIBOOT), "has no Multiboot header");
 	image_make_kernel(&img, &spec);
@@ -513,7 +490,6 @@ static void programs_are_told_from_kernels(void **state)
 /* Unikernels are linked as position-independent executables, some with thread-local storage. */
 static void a_pvh_note_vouches_for_the_file(void **state)
 {
-	struct planned p;
 	Elf64_Ehdr h;
 
 	(void)state;
@@ -521,9 +497,7 @@ static void a_pvh_note_vouches_for_the_file(void **state)
 	memcpy(&h, img.bytes, sizeof(h));
 	h.e_type = ET_DYN;
 	image_put(&img, 0, &h, sizeof(h));
-	assert_planned(&p, &img, NULL);
-	assert_int_equal(p.plan.protocol, BOOT_PVH);
-	plan_free(&p);
+	assert_protocol(&img, NULL, BOOT_PVH);
 }
 
 static void a_file_without_code_is_refused(void **state)

@@ -200,20 +200,12 @@ static void addresses_in_the_header_outrank_elf(void **state)
 
 static void a_pvh_note_outranks_multiboot_unless_asked(void **state)
 {
-	struct planned p;
-
 	(void)state;
 	image_make_pvh(&img);
 	put_header(0x1000, (struct mb_header){0});
-	assert_planned(&p, &img, NULL);
-	assert_int_equal(p.plan.protocol, BOOT_PVH);
-	plan_free(&p);
-	assert_planned(&p, &img, mode_opts(BOOT_MODE_MULTIBOOT));
-	assert_int_equal(p.plan.protocol, BOOT_MULTIBOOT);
-	plan_free(&p);
-	assert_planned(&p, &img, mode_opts(BOOT_MODE_LINUX64));
-	assert_int_equal(p.plan.protocol, BOOT_LINUX64);
-	plan_free(&p);
+	assert_protocol(&img, NULL, BOOT_PVH);
+	assert_protocol(&img, mode_opts(BOOT_MODE_MULTIBOOT), BOOT_MULTIBOOT);
+	assert_protocol(&img, mode_opts(BOOT_MODE_LINUX64), BOOT_LINUX64);
 }
 
 /* The last place where twelve bytes fit the first 8 KiB, and the first that does not count. */
