@@ -44,6 +44,7 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 	struct diag diag = {0};
 
 	vm_console_close(vm);
+	report_stuck(stderr, vm);
 	report_end(stderr, end, status);
 	if (report_wanted(end))
 		report_print(stderr, vm);
@@ -104,6 +105,7 @@ int cmd_run(int argc, char **argv)
 		vm_console_close(vm);
 		cmd_fail(&diag);
 	}
-	vm_fini(vm);
+	if (!vm_fini(vm))
+		(void)STEAL_PTR(vm); /* a thread may use it until this process has ended */
 	return status;
 }

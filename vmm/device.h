@@ -49,6 +49,8 @@ struct doorbell {
 #define DOORBELL_CONTROL UINT_MAX
 /* Not rung: write_counter.watch found something. */
 #define DOORBELL_COUNTED (UINT_MAX - 1)
+/* Not rung: the thread's last kick. Nothing that the device began is under way when it returns. */
+#define DOORBELL_END (UINT_MAX - 2)
 
 /*
  * Writes of the guest that KVM takes without an exit and only counts (KVM_IOEVENTFD); which ones, the

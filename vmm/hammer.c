@@ -534,6 +534,7 @@ int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct
 {
 	AUTO_FREE struct hammer *h = calloc(1, sizeof(*h));
 	char cmdline[160];
+	bool freed;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
@@ -554,9 +555,11 @@ int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct
 	}
 	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
 		ioeventfd_fini(&h->ioeventfd[i], &h->vm.kvm);
-	vm_fini(&h->vm);
+	freed = vm_fini(&h->vm);
 	device_destroy(h->target);
 	free(h->ioeventfd);
 	free(h->vcpu);
+	if (!freed)
+		(void)STEAL_PTR(h); /* a thread may use its VM until this process has ended */
 	return r;
 }

@@ -2,9 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
 
 static void doorbell_ready(struct event_source *src, uint32_t epoll_events)
 {
@@ -70,6 +75,8 @@ int io_thread_init(struct io_thread *io, struct diag *diag)
 
 	if (r < 0)
 		return diag_set(diag, r, "event loop of an I/O thread");
+	pthread_mutex_init(&io->lock, NULL);
+	pthread_cond_init(&io->ended, NULL);
 	io->bell.ring = bell_ring;
 	io->writes = (struct io_counter){
 		.counter = {.take = counter_take, .watch = counter_watch},
@@ -160,7 +167,14 @@ static void *thread_main(void *arg)
 {
 	struct io_thread *io = arg;
 
+	atomic_store(&io->tid, gettid());
 	event_loop_run(&io->loop);
+	atomic_store(&io->ending, true);
+	io->dev->cls->kick(io->dev, DOORBELL_END);
+	pthread_mutex_lock(&io->lock);
+	io->has_ended = true;
+	pthread_cond_signal(&io->ended);
+	pthread_mutex_unlock(&io->lock);
 	return NULL;
 }
 
@@ -177,11 +191,56 @@ int io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
 
 void io_thread_stop(struct io_thread *io)
 {
+	if (io->started)
+		event_loop_stop(&io->loop);
+}
+
+bool io_thread_join(struct io_thread *io, int64_t until_ns)
+{
+	const struct timespec until = clock_timespec(until_ns);
+	bool ended;
+	int r = 0;
+
 	if (!io->started)
-		return;
-	event_loop_stop(&io->loop);
+		return true;
+	pthread_mutex_lock(&io->lock);
+	while (!io->has_ended && r == 0)
+		r = pthread_cond_clockwait(&io->ended, &io->lock, CLOCK_MONOTONIC, &until);
+	ended = io->has_ended;
+	pthread_mutex_unlock(&io->lock);
+	if (!ended)
+		return false;
 	pthread_join(io->thread, NULL);
 	io->started = false;
+	return true;
+}
+
+/* The kernel's function that a thread sleeps in, to buf; false where the kernel does not tell. */
+static bool read_wchan(int tid, char *buf, size_t len)
+{
+	char path[48];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/wchan", tid);
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, buf, len - 1);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	return strcmp(buf, "0") != 0;
+}
+
+const char *io_thread_waits_for(const struct io_thread *io, char *buf, size_t len)
+{
+	char wchan[64];
+
+	if (atomic_load(&io->ending))
+		snprintf(buf, len, "requests that the host has not ended");
+	else if (read_wchan(atomic_load(&io->tid), wchan, sizeof(wchan)))
+		snprintf(buf, len, "the host in a system call (%s)", wchan);
+	else
+		snprintf(buf, len, "the host in a system call");
+	return buf;
 }
 
 void io_thread_fini(struct io_thread *io, const struct kvm *kvm)
@@ -197,5 +256,9 @@ void io_thread_fini(struct io_thread *io, const struct kvm *kvm)
 	free(io->queue);
 	io->queue = NULL;
 	io->nr_queues = 0;
+	if (io->bell.ring) {
+		pthread_cond_destroy(&io->ended);
+		pthread_mutex_destroy(&io->lock);
+	}
 	event_loop_fini(&io->loop);
 }

@@ -12,8 +12,11 @@
 #define VMM_IO_THREAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 #include "device.h"
@@ -46,6 +49,11 @@ struct io_thread {
 	struct io_counter writes;
 	pthread_t thread;
 	bool started;
+	atomic_int tid;
+	atomic_bool ending; /* the loop is over, and the device comes to rest */
+	pthread_mutex_t lock;
+	pthread_cond_t ended; /* has_ended changed */
+	bool has_ended; /* under lock: the thread touches nothing any more but lock and ended */
 };
 
 /* The loop, and a bell that can be handed to a device. *io is zeroed before. -errno with diag. */
@@ -72,8 +80,16 @@ void io_thread_deafen(struct io_thread *io, const struct kvm *kvm);
 
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
 int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
-/* Returns when the thread has ended. Nothing if it was not started. */
+/* Asks the thread to end, which it does once the device has come to rest (DOORBELL_END). */
 void io_thread_stop(struct io_thread *io);
+/*
+ * Waits for that until until_ns, of CLOCK_MONOTONIC. False: the host does not let the thread go. It may go on
+ * at any time, so all that it can reach must stay, for as long as the process lives. True at once if
+ * it was not started.
+ */
+bool io_thread_join(struct io_thread *io, int64_t until_ns);
+/* What a thread that does not end waits for, in words, to buf; returns buf. */
+const char *io_thread_waits_for(const struct io_thread *io, char *buf, size_t len);
 
 /* Takes a zeroed one too; after the device is gone, which may have added to the loop. */
 void io_thread_fini(struct io_thread *io, const struct kvm *kvm);

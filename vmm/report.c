@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "virtio/mmio.h"
+
 enum { REPORT_VCPUS_MAX = 8 };
 
 void report_end(FILE *out, const struct vm_end *end, int exit_status)
@@ -69,5 +71,21 @@ void report_print(FILE *out, const struct vm *vm)
 		arch_vcpu_print(out, vcpu->fd, &vm->mem, "  ");
 		fprintf(out, "  last exits, the latest last:\n");
 		vcpu_print_history(out, vcpu, "    ");
+	}
+}
+
+void report_stuck(FILE *out, const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const char *behind;
+		char waits_for[128];
+
+		if (!vm->virtio[i] || !vm->virtio[i]->stuck)
+			continue;
+		behind = virtio_mmio_device(vm->device[i])->behind;
+		fprintf(out, "tollgate: %s%s%s%s does not end: its thread waits for %s\n",
+			vm->machine.device[i].name, behind ? " ('" : "", behind ? behind : "",
+			behind ? "')" : "",
+			io_thread_waits_for(&vm->virtio[i]->io, waits_for, sizeof(waits_for)));
 	}
 }

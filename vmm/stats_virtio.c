@@ -97,6 +97,7 @@ static struct json_object *json_device(const char *name, const struct vm_virtio 
 	json_object_object_add(obj, "registers_as_memory",
 			       json_object_new_boolean(virtio->shown != NULL));
 	json_add_u64(obj, "guest_errors", counter(&vd->front->guest_errors));
+	json_object_object_add(obj, "stuck", json_object_new_boolean(virtio->stuck));
 	json_add_u64(obj, "resets_needed", counter(&vd->resets_needed));
 	json_object_object_add(obj, "reset_why", why ? json_object_new_string(why) : NULL);
 	for (unsigned c = 0; vd->cls->counter_names && vd->cls->counter_names[c]; c++)

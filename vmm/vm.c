@@ -412,7 +412,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		arm_drain(vm);
 	r = vm_virtio_start(vm, diag);
 	if (r < 0) {
-		vm_virtio_stop(vm);
+		vm->stuck = !vm_virtio_stop(vm);
 		return r;
 	}
 	/*
@@ -432,7 +432,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		vcpu_join(&vm->vcpu[i]);
 	/* What the guest wrote before its end; a port that ended it was an exit and came last. */
 	coalesced_drain(&vm->coalesced);
-	vm_virtio_stop(vm);
+	vm->stuck = !vm_virtio_stop(vm);
 	*ret_end = vm->end;
 	return r;
 }
@@ -442,11 +442,18 @@ void vm_console_close(struct vm *vm)
 	vm_chars_fini(&vm->chars);
 }
 
-void vm_fini(struct vm *vm)
+bool vm_is_stuck(const struct vm *vm)
+{
+	return vm->stuck;
+}
+
+bool vm_fini(struct vm *vm)
 {
 	if (!vm->power.end)
-		return; /* zeroed: its descriptors are not ours to close */
-	vm_console_close(vm);
+		return true;  /* zeroed: its descriptors are not ours to close */
+	vm_console_close(vm); /* a console's thread waits for nothing: see char_backend */
+	if (vm->stuck)
+		return false;
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
 		event_timer_fini(&vm->timer[i]);
 	coalesced_fini(&vm->coalesced);
@@ -474,4 +481,5 @@ void vm_fini(struct vm *vm)
 	vm_virtio_fini(vm);
 	guest_mem_fini(&vm->mem);
 	pthread_mutex_destroy(&vm->end_lock);
+	return true;
 }

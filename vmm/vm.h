@@ -77,6 +77,7 @@ struct vm {
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */
 	bool time_exits;
+	bool stuck;
 };
 
 /*
@@ -95,8 +96,17 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag);
 /* Asks for the VM to end; the first end counts. Any thread. */
 void vm_end(struct vm *vm, struct vm_end end);
 
-/* Flushes the console, gives the terminal back and frees everything. Takes a zeroed vm too. */
-void vm_fini(struct vm *vm);
+/*
+ * Whether an I/O thread does not end because the host does not answer what its device asked for
+ * (vm_virtio.stuck): known once vm_run() returned. Nothing that it may still use can be given back then.
+ */
+bool vm_is_stuck(const struct vm *vm);
+
+/*
+ * Flushes the console, gives the terminal back and frees everything. Takes a zeroed vm too. False when the
+ * VM is stuck: then the rest is left to the end of the process, and vm must stay until then.
+ */
+bool vm_fini(struct vm *vm);
 
 /* Flushes the console and gives the terminal back; after vm_run(), before anything is printed. */
 void vm_console_close(struct vm *vm);

@@ -9,6 +9,9 @@
 #include "virtio/mmio.h"
 #include "vm.h"
 
+/* Shorter than a smoke run waits for a VM that was told to end. */
+#define STOP_WAIT_NS (3 * NS_PER_S)
+
 static bool has_io_thread(const struct machine_device *row)
 {
 	return row->cls->kick;
@@ -98,11 +101,25 @@ int vm_virtio_start(struct vm *vm, struct diag *diag)
 	return r;
 }
 
-void vm_virtio_stop(struct vm *vm)
+/*
+ * A host that answers does so sooner, and what it has not answered the guest has not been promised. One that
+ * does not (a network file system whose server is gone) may keep a thread for ever.
+ */
+bool vm_virtio_stop(struct vm *vm)
 {
+	const int64_t until_ns = clock_monotonic_ns() + STOP_WAIT_NS;
+	bool all_ended = true;
+
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
 		if (vm->virtio[i])
 			io_thread_stop(&vm->virtio[i]->io);
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		if (!vm->virtio[i])
+			continue;
+		vm->virtio[i]->stuck = !io_thread_join(&vm->virtio[i]->io, until_ns);
+		all_ended &= !vm->virtio[i]->stuck;
+	}
+	return all_ended;
 }
 
 void vm_virtio_disconnect(struct vm *vm)

@@ -22,6 +22,7 @@ struct vm_virtio {
 	struct irq_eventfd irq;
 	struct event_timer timer; /* on the I/O thread */
 	uint8_t *shown;           /* NULL: reads of the registers are exits */
+	bool stuck;               /* the thread did not end: see vm_is_stuck() */
 };
 
 struct vm_virtio_opts {
@@ -43,9 +44,9 @@ int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_
 /* What a row's device offers as a character device, or NULL when it is none. */
 const struct char_ops *vm_virtio_char_ops(const struct machine_device *row);
 
-/* Before the vCPUs start, and after they have ended. */
+/* Before the vCPUs start, and after they have ended. stop: false when a thread does not end. */
 int vm_virtio_start(struct vm *vm, struct diag *diag);
-void vm_virtio_stop(struct vm *vm);
+bool vm_virtio_stop(struct vm *vm);
 
 /* Teardown: KVM rings no bell and takes no interrupt any more; then, without devices, the rest. */
 void vm_virtio_disconnect(struct vm *vm);

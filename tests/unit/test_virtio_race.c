@@ -62,6 +62,7 @@ static int teardown(void **state)
 
 	(void)state;
 	io_thread_stop(&io);
+	assert_true(io_thread_join(&io, INT64_MAX));
 	rig.dev = device_destroy(rig.dev);
 	io_thread_fini(&io, &none);
 	virtio_rig_fini(&rig);

@@ -114,6 +114,7 @@ static void send_report(struct vm *vm)
 
 	if (!f)
 		return;
+	report_stuck(f, vm);
 	report_print(f, vm);
 	stats_print(f, vm);
 	if (fclose(f) == 0)
@@ -141,8 +142,8 @@ static void run(const struct config *config)
 		send_end(vm, &end);
 		send_report(vm);
 	}
-	if (vm)
-		vm_fini(vm);
+	if (vm && !vm_fini(vm))
+		(void)STEAL_PTR(vm); /* a thread may use it until this process has ended */
 }
 
 /* Both ends of each pipe. */

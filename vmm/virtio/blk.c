@@ -516,6 +516,7 @@ static int blk_init(struct virtio_device *vd, const void *conf_arg, struct diag 
 	const unsigned queues = queues_of(conf);
 	int r;
 
+	vd->behind = conf->disk.path;
 	assert(queues >= 1 && queues <= VIRTIO_BLK_QUEUES_MAX);
 	blk->requests = calloc(DISK_REQUESTS_MAX, sizeof(*blk->requests));
 	if (!blk->requests)

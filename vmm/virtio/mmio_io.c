@@ -29,7 +29,8 @@ static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
 	return len;
 }
 
-static void run_reset(struct virtio_mmio *m)
+/* Under the lock, which is given up meanwhile. */
+static void run_stop(struct virtio_mmio *m)
 {
 	if (m->running && m->vd->cls->stop) {
 		pthread_mutex_unlock(&m->dev.lock);
@@ -37,7 +38,20 @@ static void run_reset(struct virtio_mmio *m)
 		pthread_mutex_lock(&m->dev.lock);
 	}
 	m->running = false;
+}
+
+static void run_reset(struct virtio_mmio *m)
+{
+	run_stop(m);
 	virtio_mmio_reset_registers(m);
+}
+
+/* The VM is over, and the registers stay as they are. */
+static void run_end(struct virtio_mmio *m)
+{
+	pthread_mutex_lock(&m->dev.lock);
+	run_stop(m);
+	pthread_mutex_unlock(&m->dev.lock);
 }
 
 static void run_start(struct virtio_mmio *m)
@@ -186,6 +200,10 @@ void virtio_mmio_kick(struct device *dev, unsigned queue)
 
 	if (queue == DOORBELL_COUNTED) {
 		ack_counted(m);
+		return;
+	}
+	if (queue == DOORBELL_END) {
+		run_end(m);
 		return;
 	}
 	if (!settle(m) || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))

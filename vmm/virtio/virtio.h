@@ -76,6 +76,7 @@ struct virtio_device {
 	const struct device_env *env; /* clock, mem and chr; borrowed */
 	struct event_loop *loop;      /* of its I/O thread; borrowed */
 	const char *name;             /* of its row: "disk0" */
+	const char *behind;           /* set by init: the file or interface of the host, or NULL */
 
 	/*
 	 * Set by init, constant then. VIRTIO_F_VERSION_1, INDIRECT_DESC and EVENT_IDX are the

@@ -1,0 +1,191 @@
+/*
+ * `tollgate run` with a disk whose host does not answer: the VM ends all the same, says which device does
+ * not, writes its statistics, and has the exit status that it would have had.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <json.h>
+
+#include "backend/disk_engine.h"
+#include "cmds.h"
+#include "vm_end.h"
+#include "vm_rig.h"
+
+enum { SECTORS = 8192, LINE = 16, SECTOR = 512 };
+
+ssize_t __real_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_disk_uring_create(unsigned depth, int event_fd, struct disk_uring **ret);
+
+/* The call that does not return. */
+static atomic_bool write_hangs, sync_hangs;
+
+/* What somebody does who sees that nothing goes on any more. */
+static void hang(void)
+{
+	kill(getpid(), SIGTERM);
+	for (;;)
+		pause();
+}
+
+ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off)
+{
+	if (atomic_load(&write_hangs))
+		hang();
+	return __real_pwritev64(fd, iov, nr, off);
+}
+
+int __wrap_fdatasync(int fd)
+{
+	if (atomic_load(&sync_hangs))
+		hang();
+	return __real_fdatasync(fd);
+}
+
+/* Calls that hang in the kernel are not ours to make there. */
+int __wrap_disk_uring_create(unsigned depth, int event_fd, struct disk_uring **ret)
+{
+	(void)depth;
+	(void)event_fd;
+	(void)ret;
+	return -ENOSYS;
+}
+
+static char dir[32];
+
+static const char *path_of(const char *name)
+{
+	static char path[4][64];
+	static unsigned next;
+	char *p = path[next++ % 4];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", dir, name);
+	return p;
+}
+
+/* As guest/blk wants it. */
+static void make_image(void)
+{
+	FILE *f = fopen(path_of("disk"), "w");
+
+	assert_non_null(f);
+	for (unsigned i = 0; i < SECTORS * SECTOR / LINE; i++)
+		fprintf(f, "%015u\n", i);
+	assert_int_equal(fclose(f), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/test_stuck.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	make_image();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = {"disk", "err", "stats"};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(path_of(names[i]));
+	return rmdir(dir);
+}
+
+/* tollgate run, with what it says on stderr in the file err: its exit status. */
+static int run(void)
+{
+	char disk[80], stats[80], words[32], kernel[4096];
+	char *argv[] = {"run", "--disk", disk, stats, "-p", words, kernel, NULL};
+	const int err = open(path_of("err"), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+	const int shown = dup(STDERR_FILENO);
+	int status;
+
+	snprintf(disk, sizeof(disk), "%s", path_of("disk"));
+	snprintf(stats, sizeof(stats), "--stats=json:%s", path_of("stats"));
+	snprintf(words, sizeof(words), "sectors=%u", SECTORS);
+	snprintf(kernel, sizeof(kernel), "%s/guest-blk", getenv("GUESTS"));
+	assert_true(err >= 0 && shown >= 0 && dup2(err, STDERR_FILENO) >= 0);
+	status = cmd_run((int)(sizeof(argv) / sizeof(argv[0])) - 1, argv);
+	dup2(shown, STDERR_FILENO);
+	close(shown);
+	close(err);
+	return status;
+}
+
+static void assert_said(const char *what)
+{
+	char text[4096] = "", line[160];
+	FILE *f = fopen(path_of("err"), "r");
+
+	assert_non_null(f);
+	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+	fclose(f);
+	snprintf(line, sizeof(line), "tollgate: disk0 ('%s') does not end: its thread waits for %s",
+		 path_of("disk"), what);
+	if (!strstr(text, line))
+		fail_msg("not said: %s\nbut: %s", line, text);
+	assert_non_null(strstr(text, "tollgate: killed (SIGTERM), exit status 116"));
+}
+
+static void assert_stats_say_so(void)
+{
+	struct json_object *root = json_object_from_file(path_of("stats")), *devices, *stuck;
+
+	assert_non_null(root);
+	assert_true(json_object_object_get_ex(root, "virtio", &devices));
+	assert_int_equal(json_object_array_length(devices), 1);
+	assert_true(
+		json_object_object_get_ex(json_object_array_get_idx(devices, 0), "stuck", &stuck));
+	assert_true(json_object_get_boolean(stuck));
+	json_object_put(root);
+}
+
+static void a_write_that_does_not_return_keeps_nobody(void **state)
+{
+	(void)state;
+	atomic_store(&write_hangs, true);
+	assert_int_equal(run(), EXIT_KILLED);
+	atomic_store(&write_hangs, false);
+	assert_said("the host in a system call");
+	assert_stats_say_so();
+}
+
+static void nor_does_a_flush_that_a_worker_makes(void **state)
+{
+	(void)state;
+	atomic_store(&sync_hangs, true);
+	assert_int_equal(run(), EXIT_KILLED);
+	atomic_store(&sync_hangs, false);
+	assert_said("requests that the host has not ended");
+	assert_stats_say_so();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_write_that_does_not_return_keeps_nobody, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(nor_does_a_flush_that_a_worker_makes, setup,
+						teardown),
+	};
+
+	if (!vm_rig_has_kvm())
+		return VM_RIG_SKIPPED;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
