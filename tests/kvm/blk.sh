@@ -4,6 +4,7 @@
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
+PATH=$PATH:/usr/sbin:/sbin # losetup, mke2fs
 
 sectors=8192
 
@@ -193,6 +194,121 @@ case_a_full_file_system_is_an_error_of_the_write() {
 		ended 1 'exit code 1 (exit port)'
 		printed '^FAIL blk-depth-32: 600 of 600 requests, [1-9][0-9]* failed'
 	done
+}
+
+# traced STRACE_OPTION... -- ARGUMENT...: tollgate under strace, whose words go to ./trace.
+traced() {
+	local options=()
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	# The leak checker of sanitized builds traces, too.
+	ran="tollgate $*" status=0
+	ASAN_OPTIONS=detect_leaks=0 timeout -k 10 "$limit_s" strace -f -qq -o trace "${options[@]}" \
+		"$TOLLGATE" "$@" >"$case_dir/out" 2>"$case_dir/err" || status=$?
+}
+
+need_strace() {
+	strace -qq -o /dev/null true 2>"$case_dir/why" || skip "no strace: $(head -n 1 "$case_dir/why")"
+}
+
+# Where io_uring is refused, threads do it: what the guest asked for are system calls that can be seen. Flushes
+# of io_uring are counted where the disk is a block device, below.
+case_what_the_guest_asks_for_reaches_the_host() {
+	need_strace
+	image disk
+	written wanted
+	traced -e trace=io_uring_setup,pwritev,fdatasync,fallocate -e inject=io_uring_setup:error=EPERM -- \
+		run -p "sectors=$sectors" --disk disk "$(kernel blk)"
+	ended 0 'exit code 0 (exit port)'
+	same_image disk wanted
+	same 'system calls' "$(sed -nE 's/^[0-9]+ +(pwritev|fdatasync|fallocate)\(.*= [0-9]+$/\1/p' trace |
+		tail -n +2 | tr '\n' ' ')" \
+		'fdatasync pwritev pwritev fdatasync fallocate fallocate fallocate '
+}
+
+# The host's disk fails every second write; the guest is told of each, and everything else works.
+case_a_failing_disk_is_an_error_of_the_write() {
+	need_strace
+	image disk
+	traced -e trace=pwritev -e inject=pwritev:error=EIO:when=1+2 -- \
+		run --stats=json:stats -p 'full=100 keep' --disk disk "$(kernel blk)"
+	ended 0 'exit code 0 (exit port)'
+	printed '^PASS blk-full$' '^PASS blk-full-elsewhere$' '^PASS blk-full-again$'
+	holds stats '.virtio[0] | .host_errors == 2 and .written_bytes == 512'
+}
+
+# attach BLOCK_BYTES: $loop is then a block device with ./disk in it, until the case ends.
+attach() {
+	[ "$(id -u)" = 0 ] || skip 'only root can make block devices'
+	loop=$(losetup --find --show --sector-size "$1" disk 2>"$case_dir/why") ||
+		skip "no loop devices: $(cat "$case_dir/why")"
+	trap 'losetup --detach "$loop"' EXIT
+}
+
+# Discards, and flushes that got to the device: Linux's Documentation/block/stat.rst.
+done_by_device() {
+	awk '{ print $12, $16 }' "/sys/block/${loop#/dev/}/stat"
+}
+
+# on_block_device BLOCK_BYTES: everything, and what the guest's two flushes and one discard come to.
+on_block_device() {
+	local how before after
+	for how in '' ,direct; do
+		image disk
+		written wanted
+		attach "$1"
+		before=$(done_by_device)
+		drive "sectors=$sectors block=$1" --disk "$loop$how"
+		printed '^27 passed, 0 failed$'
+		after=$(done_by_device)
+		same 'flushes' $((${after#* } - ${before#* })) 2
+		[ "${after% *}" -gt "${before% *}" ] || fail 'no discard got to the device'
+		losetup --detach "$loop"
+		trap - EXIT
+		same_image disk wanted
+	done
+}
+
+case_a_block_device_of_the_host() {
+	on_block_device 512
+}
+
+case_a_block_device_of_blocks_of_4_kib() {
+	on_block_device 4096
+}
+
+case_a_block_device_that_is_only_read() {
+	image disk
+	image wanted
+	attach 4096
+	drive 'readonly block=4096' --disk "$loop,ro"
+	drive 'op=write block=4096' --disk "$loop,cow"
+	cmp disk wanted || fail 'a block device that is only read was written to'
+}
+
+case_a_block_device_in_use_is_refused() {
+	image disk
+	attach 512
+	hold "$loop"
+	tollgate run --disk "$loop" "$(kernel blk)"
+	same status "$status" 2
+	complained "open disk '$loop': Device or resource busy" 'unmount it, or add ,ro'
+	in_use "$loop,ro"
+	stop_holding
+	mke2fs -q -F "$loop"
+	mkdir mounted
+	# shellcheck disable=SC2016 # for the inner shell
+	tollgate() {
+		status=0
+		unshare -m sh -c 'mount "$1" mounted && shift && exec "$@"' sh "$loop" "$TOLLGATE" "$@" \
+			>"$case_dir/out" 2>"$case_dir/err" || status=$?
+	}
+	tollgate run --disk "$loop" "$(kernel blk)"
+	same status "$status" 2
+	complained "open disk '$loop': Device or resource busy" 'unmount it, or add ,ro'
 }
 
 case_what_is_no_disk_is_refused() {
