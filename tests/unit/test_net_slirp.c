@@ -203,6 +203,30 @@ static void the_gateway_answers_pings(void **state)
 	assert_int_equal(frame_get32(f.b + FRAME_IP + 16), GUEST);
 }
 
+/* More than half of what is kept for the guest, and it sends nothing meanwhile. */
+static void frames_that_wait_are_all_offered(void **state)
+{
+	enum { PINGS = 400 };
+
+	(void)state;
+	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
+	for (unsigned i = 0; i < PINGS; i++) {
+		struct frame ping = {0};
+
+		frame_ping(&ping, GUEST, GATEWAY, 7, (uint16_t)i);
+		assert_int_equal(send_frame(&ping), 0);
+	}
+	for (unsigned i = 0; i < PINGS; i++) {
+		struct frame f = {0};
+
+		be->ops->rx_want(be, 0, true);
+		atomic_store(&loop.stop, false);
+		event_loop_run(&loop);
+		assert_true(receive_now(&f));
+		assert_int_equal(frame_get16(f.b + FRAME_L4 + 6), i);
+	}
+}
+
 /* A DHCPDISCOVER (RFC 2131). */
 static void frame_dhcp_discover(struct frame *f)
 {
@@ -543,6 +567,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_gateway_answers_arp),
 		TEST(the_gateway_answers_pings),
+		TEST(frames_that_wait_are_all_offered),
 		TEST(dhcp_offers_address_gateway_and_name_server),
 		TEST(dhcp_names_the_name_server_asked_for),
 		TEST(a_name_server_on_the_host_is_behind_the_gateway),

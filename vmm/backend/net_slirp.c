@@ -49,9 +49,9 @@ struct net_slirp {
 	Slirp *slirp;
 	struct event_loop *loop;
 	const struct clock_src *clock;
-	int timer_fd;
+	struct event_source timer;
 	int64_t deadline_ns;      /* that it is set to; INT64_MAX: not set */
-	struct event_source poll; /* an epoll of the sockets and of timer_fd */
+	struct event_source poll; /* an epoll of the sockets */
 	struct slirp_fd fd[FDS_MAX];
 	int fd_end; /* all from here on were never used */
 	unsigned look;
@@ -207,15 +207,7 @@ static void timer_set(struct net_slirp *ns, uint32_t ms)
 		return;
 	ns->deadline_ns = deadline_ns;
 	spec.it_value = clock_timespec(deadline_ns);
-	timerfd_settime(ns->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
-}
-
-static void timer_expired(struct net_slirp *ns)
-{
-	uint64_t expired;
-
-	if (read(ns->timer_fd, &expired, sizeof(expired)) == sizeof(expired))
-		ns->deadline_ns = INT64_MAX; /* else it was set anew since */
+	timerfd_settime(ns->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
 static bool has_room(const struct net_slirp *ns)
@@ -231,18 +223,16 @@ static void watch(struct net_slirp *ns)
 {
 	uint32_t ms = UINT32_MAX;
 
-	if (!has_room(ns)) {
-		event_loop_want(ns->loop, &ns->poll, 0); /* receive() goes on */
-		return;
+	event_loop_want(ns->loop, &ns->poll, has_room(ns) ? EPOLLIN : 0);
+	if (has_room(ns)) {
+		ns->look++;
+		slirp_lib_lock();
+		ns->lib.pollfds_fill(ns->slirp, &ms, cb_add_poll, ns);
+		slirp_lib_unlock();
+		for (int fd = 0; fd < ns->fd_end; fd++)
+			if (ns->fd[fd].watched && ns->fd[fd].look != ns->look)
+				unwatch(ns, fd);
 	}
-	event_loop_want(ns->loop, &ns->poll, EPOLLIN);
-	ns->look++;
-	slirp_lib_lock();
-	ns->lib.pollfds_fill(ns->slirp, &ms, cb_add_poll, ns);
-	slirp_lib_unlock();
-	for (int fd = 0; fd < ns->fd_end; fd++)
-		if (ns->fd[fd].watched && ns->fd[fd].look != ns->look)
-			unwatch(ns, fd);
 	timer_set(ns, ns->rx_want && ns->fifo_len ? 0 : ms);
 }
 
@@ -252,25 +242,43 @@ static void offer(struct net_slirp *ns)
 		ns->be.client->rx_ready(ns->be.client, 0);
 }
 
-static void poll_ready(struct event_source *src, uint32_t epoll_events)
+/* Sockets and libslirp's own timers, once there is room for what they bring. */
+static void look(struct net_slirp *ns)
 {
-	struct net_slirp *ns = container_of(src, struct net_slirp, poll);
 	struct epoll_event ev[EVENTS_A_LOOK];
-	int n = epoll_wait(src->fd, ev, ARRAY_SIZE(ev), 0);
+	int n = epoll_wait(ns->poll.fd, ev, ARRAY_SIZE(ev), 0);
 
-	(void)epoll_events;
-	for (int i = 0; i < n; i++) {
-		if (ev[i].data.fd == ns->timer_fd)
-			timer_expired(ns);
-		else
-			ns->fd[ev[i].data.fd].ready = ev[i].events;
-	}
+	for (int i = 0; i < n; i++)
+		ns->fd[ev[i].data.fd].ready = ev[i].events;
 	slirp_lib_lock();
 	ns->lib.pollfds_poll(ns->slirp, n < 0, cb_get_revents, ns);
 	slirp_lib_unlock();
 	for (int i = 0; i < n; i++)
-		if (ev[i].data.fd != ns->timer_fd)
-			ns->fd[ev[i].data.fd].ready = 0;
+		ns->fd[ev[i].data.fd].ready = 0;
+}
+
+static void poll_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct net_slirp *ns = container_of(src, struct net_slirp, poll);
+
+	(void)epoll_events;
+	look(ns);
+	offer(ns);
+	watch(ns);
+}
+
+/* It does its work also while no socket is looked at: the frames that are the reason are to be offered. */
+static void timer_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct net_slirp *ns = container_of(src, struct net_slirp, timer);
+	uint64_t expired;
+
+	(void)epoll_events;
+	if (read(src->fd, &expired, sizeof(expired)) != sizeof(expired))
+		return; /* it was set anew since */
+	ns->deadline_ns = INT64_MAX;
+	if (has_room(ns))
+		look(ns);
 	offer(ns);
 	watch(ns);
 }
@@ -396,8 +404,9 @@ static void backend_destroy(struct net_backend *be)
 		slirp_lib_unlock();
 	}
 	event_loop_remove(ns->loop, &ns->poll);
-	if (ns->timer_fd >= 0)
-		close(ns->timer_fd);
+	event_loop_remove(ns->loop, &ns->timer);
+	if (ns->timer.fd >= 0)
+		close(ns->timer.fd);
 	if (ns->poll.fd >= 0)
 		close(ns->poll.fd);
 	free(ns);
@@ -475,15 +484,14 @@ static int forward(struct net_slirp *ns, const struct net_slirp_forward *fwd, st
 
 static int open_events(struct net_slirp *ns, struct diag *diag)
 {
-	struct epoll_event ev = {.events = EPOLLIN};
 	int r = 0;
 
-	ns->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	ns->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	ns->poll.fd = epoll_create1(EPOLL_CLOEXEC);
-	ev.data.fd = ns->timer_fd;
-	if (ns->timer_fd < 0 || ns->poll.fd < 0 ||
-	    epoll_ctl(ns->poll.fd, EPOLL_CTL_ADD, ns->timer_fd, &ev) < 0)
+	if (ns->timer.fd < 0 || ns->poll.fd < 0)
 		r = -errno;
+	if (r == 0)
+		r = event_loop_add(ns->loop, &ns->timer);
 	if (r == 0)
 		r = event_loop_add(ns->loop, &ns->poll);
 	return r < 0 ? diag_set(diag, r, "watch the sockets of a user network") : 0;
@@ -507,7 +515,7 @@ int net_slirp_open(const void *opts, const struct net_backend_env *env, struct n
 	};
 	ns->loop = env->loop;
 	ns->clock = env->clock;
-	ns->timer_fd = -1;
+	ns->timer = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = timer_ready};
 	ns->deadline_ns = INT64_MAX;
 	ns->poll = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = poll_ready};
 	r = slirp_lib_load(&ns->lib, diag);
