@@ -35,6 +35,7 @@ struct net_rig {
 	struct net_backend be;
 	unsigned be_pairs, be_offloads, be_mtu;
 	unsigned send_room; /* frames that send takes */
+	int send_error;     /* of those that it takes; 0: none */
 	struct net_rig_frame sent[NET_RIG_FRAMES_MAX];
 	unsigned nr_sent, sent_calls;
 	struct net_rig_frame arrived[NET_RIG_FRAMES_MAX]; /* for the guest */
@@ -83,6 +84,8 @@ static inline int net_rig_send(struct net_backend *be, unsigned pair, const stru
 	if (rig->send_room == 0)
 		return -EAGAIN;
 	rig->send_room--;
+	if (rig->send_error)
+		return rig->send_error;
 	assert(rig->nr_sent < NET_RIG_FRAMES_MAX);
 	net_rig_keep(&rig->sent[rig->nr_sent++], iov, nr);
 	return 0;
@@ -192,6 +195,17 @@ static inline void net_rig_ring(struct doorbell *bell, unsigned queue)
 
 	rig->doorbells++;
 	rig->last_doorbell = queue;
+}
+
+/* What the device counted by that name. */
+static inline uint64_t net_rig_counter(const struct net_rig *rig, const char *name)
+{
+	const char *const *names = rig->vd->cls->counter_names;
+	unsigned c = 0;
+
+	while (strcmp(names[c], name) != 0)
+		c++;
+	return rig->vd->counter[c];
 }
 
 /* A device of these pairs and offloads, that no driver has started. mac may be NULL. */

@@ -50,8 +50,9 @@ static void print_device(FILE *out, const char *name, const struct vm_virtio *vi
 				name, q, v.doorbells, v.chains, v.interrupts, v.suppressed);
 	}
 	for (unsigned c = 0; vd->cls->counter_names && vd->cls->counter_names[c]; c++)
-		fprintf(out, "       %-12s %s %" PRIu64 "\n", name, vd->cls->counter_names[c],
-			counter(&vd->counter[c]));
+		if (counter(&vd->counter[c]))
+			fprintf(out, "       %-12s %s %" PRIu64 "\n", name,
+				vd->cls->counter_names[c], counter(&vd->counter[c]));
 	if (why)
 		fprintf(out, "       %-12s needed a reset %" PRIu64 " times, the last for: %s\n",
 			name, counter(&vd->resets_needed), why);

@@ -169,6 +169,7 @@ static void without_merging_a_frame_that_does_not_fit_is_lost(void **state)
 	net_rig_rx_ready(&rig, 0);
 	assert_int_equal(assert_part(p, 12, 0), 100);
 	assert_false(any_used());
+	assert_int_equal(net_rig_counter(&rig, "rx_too_long"), 1);
 }
 
 static void a_frame_waits_for_the_buffers_it_lacks(void **state)
@@ -236,6 +237,7 @@ static void a_frame_too_long_for_the_ring_is_lost(void **state)
 	net_rig_rx_ready(&rig, 0);
 	assert_int_equal(num_buffers(p[0]), 4);
 	assert_int_equal(assert_part(p[0], 12, 0), 88);
+	assert_int_equal(net_rig_counter(&rig, "rx_too_long"), 1);
 }
 
 /* A hostile ring: so many pieces that not all its buffers are looked at, and never enough for a frame. */
@@ -327,6 +329,7 @@ static void unfinished_frames_are_only_for_who_takes_them(void **state)
 	memcpy(&got, p, sizeof(got));
 	assert_int_equal(got.flags, 0);
 	assert_false(any_used());
+	assert_int_equal(net_rig_counter(&rig, "rx_offload"), 2);
 }
 
 static void unfinished_frames_come_to_who_takes_them(void **state)

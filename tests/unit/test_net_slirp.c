@@ -49,7 +49,15 @@ static void rx_ready(struct net_client *c, unsigned pair)
 	event_loop_stop(&loop);
 }
 
-static struct net_client client = {.rx_ready = rx_ready};
+static unsigned dropped;
+
+static void rx_dropped(struct net_client *c)
+{
+	(void)c;
+	dropped++;
+}
+
+static struct net_client client = {.rx_ready = rx_ready, .rx_dropped = rx_dropped};
 
 static int setup(void **state)
 {
@@ -57,6 +65,7 @@ static int setup(void **state)
 	alarm(WATCHDOG_S); /* a frame that never comes is a failure, not a hang */
 	diag = (struct diag){0};
 	be = NULL;
+	dropped = 0;
 	return event_loop_init(&loop, NULL, NULL);
 }
 
@@ -225,6 +234,23 @@ static void frames_that_wait_are_all_offered(void **state)
 		assert_true(receive_now(&f));
 		assert_int_equal(frame_get16(f.b + FRAME_L4 + 6), i);
 	}
+}
+
+/* A guest that takes none of the answers; each of the questions has one. */
+static void frames_that_find_no_room_are_counted(void **state)
+{
+	enum { PINGS = 600, KEPT = 512 };
+	struct frame f = {0};
+
+	(void)state;
+	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
+	frame_ping(&f, GUEST, GATEWAY, 7, 0);
+	for (unsigned i = 0; i < PINGS; i++)
+		assert_int_equal(send_frame(&f), 0);
+	assert_int_equal(dropped, PINGS - KEPT);
+	for (unsigned i = 0; i < KEPT; i++)
+		assert_true(receive_now(&f));
+	assert_false(receive_now(&f));
 }
 
 /* A DHCPDISCOVER (RFC 2131). */
@@ -568,6 +594,7 @@ int main(void)
 		TEST(the_gateway_answers_arp),
 		TEST(the_gateway_answers_pings),
 		TEST(frames_that_wait_are_all_offered),
+		TEST(frames_that_find_no_room_are_counted),
 		TEST(dhcp_offers_address_gateway_and_name_server),
 		TEST(dhcp_names_the_name_server_asked_for),
 		TEST(a_name_server_on_the_host_is_behind_the_gateway),

@@ -129,6 +129,7 @@ static void the_longest_frame_is_sent_and_a_longer_one_is_not(void **state)
 	assert_sent(0, NET_FRAME_BYTES_MAX);
 	assert_sent(1, 14);
 	assert_int_equal(returned(), 6);
+	assert_int_equal(net_rig_counter(&rig, "tx_malformed"), 4);
 	assert_null(rig.reset_why);
 }
 
@@ -145,6 +146,28 @@ static void a_chain_without_room_for_a_header_is_dropped(void **state)
 	net_rig_kick(&rig, TX);
 	assert_int_equal(rig.nr_sent, 0);
 	assert_int_equal(returned(), 2);
+	assert_int_equal(net_rig_counter(&rig, "tx_malformed"), 2);
+}
+
+/* The chains come back, as if the network had lost the frames, and what was wrong is counted. */
+static void what_the_back_end_refuses_is_lost(void **state)
+{
+	static const int errors[] = {-EPROTONOSUPPORT, -EIO, -EMFILE};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		rig.send_error = errors[i];
+		offer_plain(60);
+		net_rig_kick(&rig, TX);
+	}
+	rig.send_error = 0;
+	offer_plain(60);
+	net_rig_kick(&rig, TX);
+	assert_int_equal(rig.nr_sent, 1);
+	assert_int_equal(returned(), 4);
+	assert_int_equal(net_rig_counter(&rig, "tx_malformed"), 0);
+	assert_int_equal(net_rig_counter(&rig, "tx_unsupported"), 1);
+	assert_int_equal(net_rig_counter(&rig, "tx_failed"), 2);
 }
 
 static void frames_that_find_no_room_stay_in_the_ring_in_order(void **state)
@@ -377,6 +400,7 @@ int main(void)
 		TEST(a_frame_may_be_cut_anywhere),
 		TEST(the_longest_frame_is_sent_and_a_longer_one_is_not),
 		TEST(a_chain_without_room_for_a_header_is_dropped),
+		TEST(what_the_back_end_refuses_is_lost),
 		TEST(frames_that_find_no_room_stay_in_the_ring_in_order),
 		TEST(a_long_queue_is_sent_in_bursts),
 		TEST(a_chain_that_is_too_long_asks_for_a_reset),

@@ -43,7 +43,9 @@ enum net_offload {
 struct net_client {
 	void (*rx_ready)(struct net_client *client, unsigned pair); /* receive() has frames */
 	void (*tx_ready)(struct net_client *client,
-			 unsigned pair);                 /* send() said -EAGAIN; again now */
+			 unsigned pair); /* send() said -EAGAIN; again now */
+	void (*rx_dropped)(
+		struct net_client *client); /* a frame came, and there was no room to keep it */
 	void (*link_changed)(struct net_client *client); /* see net_backend.link_up */
 };
 
@@ -52,7 +54,7 @@ struct net_backend;
 struct net_backend_ops {
 	/*
 	 * Sends one frame, whose header is iov[0] alone. 0; -EAGAIN when there is no room (tx_ready
-	 * follows); any other error: the frame is lost.
+	 * follows); -EPROTONOSUPPORT when nobody here takes such a frame; any other error: it is lost.
 	 */
 	int (*send)(struct net_backend *be, unsigned pair, const struct iovec *iov, unsigned nr);
 	/* A batch of send() is over. May be NULL. */

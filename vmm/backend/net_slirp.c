@@ -76,8 +76,10 @@ static ssize_t cb_send_packet(const void *buf, size_t len, void *arg)
 	struct fifo_frame *frame;
 
 	/* A frame that is not kept is lost on the way, as frames are; less than len would be logged. */
-	if (ns->fifo_len == FIFO_FRAMES || len > SLIRP_FRAME_BYTES_MAX)
+	if (ns->fifo_len == FIFO_FRAMES || len > SLIRP_FRAME_BYTES_MAX) {
+		ns->be.client->rx_dropped(ns->be.client);
 		return (ssize_t)len;
+	}
 	frame = &ns->fifo[(ns->fifo_first + ns->fifo_len) % FIFO_FRAMES];
 	frame->len = (uint16_t)len;
 	memcpy(frame->bytes, buf, len);

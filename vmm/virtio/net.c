@@ -10,6 +10,12 @@
 /* MAC, status, pairs, MTU; speed and duplex are not ours to know. */
 enum { CONFIG_BYTES = offsetof(struct virtio_net_config, speed) };
 
+static const char *const counter_names[NET_COUNTERS + 1] = {
+	[NET_COUNT_TX_MALFORMED] = "tx_malformed", [NET_COUNT_TX_UNSUPPORTED] = "tx_unsupported",
+	[NET_COUNT_TX_FAILED] = "tx_failed",       [NET_COUNT_RX_NO_BUFFER] = "rx_no_buffer",
+	[NET_COUNT_RX_TOO_LONG] = "rx_too_long",   [NET_COUNT_RX_OFFLOAD] = "rx_offload",
+};
+
 #define BIT(feature) (UINT64_C(1) << (feature))
 
 /* Which offload of the back end stands behind which feature bits. */
@@ -69,6 +75,11 @@ static void tx_ready(struct net_client *client, unsigned pair)
 	net->tx_blocked[pair] = false;
 	if (net->started)
 		net_tx_run(net, pair);
+}
+
+static void rx_dropped(struct net_client *client)
+{
+	virtio_count(&container_of(client, struct net, client)->vd, NET_COUNT_RX_NO_BUFFER, 1);
 }
 
 static uint16_t link_status(const struct net *net)
@@ -168,6 +179,7 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 	net->client = (struct net_client){
 		.rx_ready = rx_ready,
 		.tx_ready = tx_ready,
+		.rx_dropped = rx_dropped,
 		.link_changed = link_changed,
 	};
 	r = c->open(c->opts, &env, &net->be, diag);
@@ -237,6 +249,7 @@ static void net_kick(struct virtio_device *vd, unsigned queue)
 const struct virtio_class virtio_net_class = {
 	.name = "network",
 	.device_id = VIRTIO_ID_NET,
+	.counter_names = counter_names,
 	.state_size = sizeof(struct net),
 	.init = net_init,
 	.fini = net_fini,

@@ -20,6 +20,17 @@ enum {
 	NET_PUBLISH_FRAMES = 16,
 };
 
+/* virtio_device.counter: frames that were dropped, and why. */
+enum net_counter {
+	NET_COUNT_TX_MALFORMED,   /* no driver would send such */
+	NET_COUNT_TX_UNSUPPORTED, /* the back end has nobody to send it to */
+	NET_COUNT_TX_FAILED,      /* the back end could not send it */
+	NET_COUNT_RX_NO_BUFFER,   /* too many waited in the back end already */
+	NET_COUNT_RX_TOO_LONG,    /* for the driver's buffers */
+	NET_COUNT_RX_OFFLOAD,     /* it came with one that the driver does not take any more */
+	NET_COUNTERS,
+};
+
 /* A receive buffer, taken from the queue and not used yet. */
 struct net_rx_buffer {
 	uint16_t head;

@@ -91,8 +91,11 @@ static void finish(struct net *net, unsigned pair, struct virtio_net_hdr_v1 *hdr
 	struct net_rx *rx = &net->rx[pair];
 	const unsigned n = buffers_for(rx, bytes);
 
-	if (!net_hdr_rx(hdr, net->rx_offloads))
-		return; /* queued by the host before the guest said that it does not take such */
+	if (!net_hdr_rx(hdr, net->rx_offloads)) {
+		/* Queued by the host before the guest said that it does not take such. */
+		virtio_count(&net->vd, NET_COUNT_RX_OFFLOAD, 1);
+		return;
+	}
 	hdr->num_buffers = htole16((uint16_t)n);
 	virtio_iov_write(rx->piece, rx->nr_pieces, 0, hdr, sizeof(*hdr));
 	use_buffers(net, pair, n, bytes);
@@ -129,8 +132,11 @@ static void hold(struct net *net, unsigned pair, const struct virtio_net_hdr_v1 
 {
 	struct net_rx *rx = &net->rx[pair];
 
-	if (!mergeable(net))
-		return; /* 5.1.6.4: no buffer of this driver takes such a frame */
+	if (!mergeable(net)) {
+		/* 5.1.6.4: no buffer of this driver takes such a frame. */
+		virtio_count(&net->vd, NET_COUNT_RX_TOO_LONG, 1);
+		return;
+	}
 	virtio_iov_read(rx->piece, rx->nr_pieces, 0, rx->spill, rx->bytes);
 	memcpy(rx->spill, hdr, sizeof(*hdr));
 	rx->held_bytes = bytes;
@@ -148,8 +154,10 @@ static bool release(struct net *net, unsigned pair)
 	if (rx->bytes < bytes && rx->nr_buffers < vq->size && rx->nr_pieces <= NET_CHAIN_PIECES)
 		return false;
 	rx->held_bytes = 0;
-	if (rx->bytes < bytes)
+	if (rx->bytes < bytes) {
+		virtio_count(&net->vd, NET_COUNT_RX_TOO_LONG, 1);
 		return true;
+	}
 	memcpy(&hdr, rx->spill, sizeof(hdr));
 	virtio_iov_write(rx->piece, rx->nr_pieces, 0, rx->spill, bytes);
 	finish(net, pair, &hdr, bytes);

@@ -26,8 +26,9 @@ static unsigned pieces_after(const struct virtq_chain *chain, size_t skip, struc
 }
 
 /*
- * Sends the frame of a chain whose pieces lie from tx_piece[1] on. -EAGAIN: it stays the guest's.
- * Frames that no driver would send are dropped like those the network loses.
+ * Sends the frame of a chain whose pieces lie from tx_piece[1] on. -EAGAIN: it stays the guest's; -EINVAL: no
+ * driver would send such; any other error is the back end's. Frames that are not sent are dropped, like
+ * those the network loses.
  */
 static int send_chain(struct net *net, unsigned pair, const struct virtq_chain *chain)
 {
@@ -48,12 +49,22 @@ static int send_chain(struct net *net, unsigned pair, const struct virtq_chain *
 	return net->be->ops->send(net->be, pair, iov, n);
 }
 
+static void count_lost(struct net *net, int err)
+{
+	virtio_count(&net->vd,
+		     err == -EINVAL            ? NET_COUNT_TX_MALFORMED
+		     : err == -EPROTONOSUPPORT ? NET_COUNT_TX_UNSUPPORTED
+					       : NET_COUNT_TX_FAILED,
+		     1);
+}
+
 /* True when there may be more. */
 static bool send_next(struct net *net, unsigned pair)
 {
 	const unsigned queue = net_tx_queue(pair);
 	struct virtq *vq = &net->vd.queue[queue];
 	struct virtq_chain chain;
+	int r;
 
 	if (!virtio_pop(&net->vd, queue, net->tx_piece + 1, NET_CHAIN_PIECES, &chain)) {
 		if (net->vd.broken || !virtq_kicks_allow(vq))
@@ -61,11 +72,14 @@ static bool send_next(struct net *net, unsigned pair)
 		virtq_kicks_suppress(vq);
 		return true;
 	}
-	if (send_chain(net, pair, &chain) == -EAGAIN) {
+	r = send_chain(net, pair, &chain);
+	if (r == -EAGAIN) {
 		virtq_unpop(vq, 1);
 		net->tx_blocked[pair] = true;
 		return false;
 	}
+	if (r < 0)
+		count_lost(net, r);
 	virtq_push(vq, chain.head, 0);
 	return true;
 }
