@@ -47,22 +47,13 @@ case_reported_memory_leaves_the_vmm() {
 	holds stats ".virtio[0] | .reported_bytes == $kib * 1024"
 }
 
-# refused REGEX ARGUMENT...
-refused() {
-	local re=$1
-	shift
-	tollgate run "$@"
-	same 'exit status' "$status" 2
-	complained "^tollgate: $re"
-}
-
 case_bad_balloons_are_refused() {
-	refused "--balloon 'lots' is not SIZE" --balloon lots
-	refused "--balloon '64M,stats=0' is not SIZE" --balloon 64M,stats=0
-	refused "--balloon '64M,often' is not SIZE" --balloon 64M,often
-	refused '--balloon is given twice' --balloon 0 --balloon 1M
-	refused "--balloon takes all of the guest's memory" --mem 64M --balloon 64M
-	refused '--balloon with --hugepages' --balloon 1M --hugepages
+	run_refused "--balloon 'lots' is not SIZE" --balloon lots
+	run_refused "--balloon '64M,stats=0' is not SIZE" --balloon 64M,stats=0
+	run_refused "--balloon '64M,often' is not SIZE" --balloon 64M,often
+	run_refused '--balloon is given twice' --balloon 0 --balloon 1M
+	run_refused "--balloon takes all of the guest's memory" --mem 64M --balloon 64M
+	run_refused '--balloon with --hugepages' --balloon 1M --hugepages
 }
 
 run_cases

@@ -166,28 +166,19 @@ case_a_console_without_a_client_holds_up_nothing() {
 	same 'exit status' "$status" 0
 }
 
-# refused REGEX ARGUMENT...
-refused() {
-	local re=$1
-	shift
-	tollgate run "$@"
-	same 'exit status' "$status" 2
-	complained "^tollgate: $re"
-}
-
 case_bad_places_are_refused() {
-	refused "--serial 'tape' is no place for a console" --serial tape
-	refused "--serial 'file:' is no place" --serial file:
-	refused "--virtio-console 'pty,size=3' is no place" --virtio-console pty,size=3
-	refused '--virtio-console with --console serial' --console serial --virtio-console pty
-	refused "'x' is to be the place of two consoles" --serial file:x --virtio-console file:x
-	refused "--console is given twice" --console serial --console both
-	refused "--console 'tape'" --console tape
-	refused "console's file '/nonexistent/log': No such file or directory" --serial file:/nonexistent/log
-	refused "console's socket '/nonexistent/sock': No such file or directory" --serial unix:/nonexistent/sock
+	run_refused "--serial 'tape' is no place for a console" --serial tape
+	run_refused "--serial 'file:' is no place" --serial file:
+	run_refused "--virtio-console 'pty,size=3' is no place" --virtio-console pty,size=3
+	run_refused '--virtio-console with --console serial' --console serial --virtio-console pty
+	run_refused "'x' is to be the place of two consoles" --serial file:x --virtio-console file:x
+	run_refused "--console is given twice" --console serial --console both
+	run_refused "--console 'tape'" --console tape
+	run_refused "console's file '/nonexistent/log': No such file or directory" --serial file:/nonexistent/log
+	run_refused "console's socket '/nonexistent/sock': No such file or directory" --serial unix:/nonexistent/sock
 	touch file
-	refused "console's socket 'file': Address already in use" --serial unix:file
-	refused "link 'file' to the console's /dev/pts/[0-9]+: File exists" --serial pty,link=file
+	run_refused "console's socket 'file': Address already in use" --serial unix:file
+	run_refused "link 'file' to the console's /dev/pts/[0-9]+: File exists" --serial pty,link=file
 }
 
 run_cases

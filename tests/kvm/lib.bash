@@ -143,6 +143,15 @@ complained() {
 	done
 }
 
+# run_refused REGEX ARGUMENT...: `tollgate run` does not take the arguments, and says why like this.
+run_refused() {
+	local re=$1
+	shift
+	tollgate run "$@"
+	same 'exit status' "$status" 2
+	complained "^tollgate: $re"
+}
+
 # same WHAT GOT WANTED
 same() {
 	[ "$2" = "$3" ] || { show && fail "$1: $2, not $3"; }

@@ -47,19 +47,27 @@ case_a_slow_reader_loses_nothing() {
 	stderr_is 1000
 }
 
-# Nobody reads stdout, ever.
-case_a_stuck_stdout_does_not_hold_up_stderr() {
+# start_stuck WORDS: the kernel, with a standard output (also descriptor 5) that nobody reads.
+start_stuck() {
 	mkfifo stuck
 	exec 5<>stuck
-	"$TOLLGATE" run "$(kernel output)" --run x --append 'out=1000000 err=200000' \
-		>&5 2>"$case_dir/err" &
+	"$TOLLGATE" run "$(kernel output)" --run x --append "$1" >&5 2>"$case_dir/err" &
 	pid=$! ran=tollgate status=running
-	has_all_of_stderr() { [ "$(stat -c %s "$case_dir/err")" -ge 200000 ]; }
-	wait_for has_all_of_stderr
-	flood 200000 | cmp - "$case_dir/err" || fail 'stderr differs'
+}
+
+end_stuck() {
 	kill -TERM "$pid"
 	finish
 	ended 116 'killed (SIGTERM)'
+}
+
+# Nobody reads stdout, ever.
+case_a_stuck_stdout_does_not_hold_up_stderr() {
+	start_stuck 'out=1000000 err=200000'
+	has_all_of_stderr() { [ "$(stat -c %s "$case_dir/err")" -ge 200000 ]; }
+	wait_for has_all_of_stderr
+	flood 200000 | cmp - "$case_dir/err" || fail 'stderr differs'
+	end_stuck
 }
 
 case_a_closed_stdout_ends_the_vm() {
@@ -70,15 +78,9 @@ case_a_closed_stdout_ends_the_vm() {
 
 # A guest that respects no room loses its own output, and nothing else.
 case_a_greedy_guest_gains_nothing() {
-	mkfifo stuck
-	exec 5<>stuck
-	"$TOLLGATE" run "$(kernel output)" --run x --append 'out=2000000 greedy' \
-		>&5 2>"$case_dir/err" &
-	pid=$! ran=tollgate status=running
+	start_stuck 'out=2000000 greedy'
 	wait_for fifo_is_full
-	kill -TERM "$pid"
-	finish
-	ended 116 'killed (SIGTERM)'
+	end_stuck
 }
 
 fifo_is_full() {
