@@ -1,0 +1,39 @@
+# Sourced by the benchmarks: what a build must have made, QEMU's microvm to compare with, medians.
+# shellcheck shell=bash
+
+# need_built NAME PROGRAM...: ends the benchmark NAME unless all are there, which a build makes.
+need_built() {
+	local name=$1 program
+	shift
+	for program; do
+		[ -x "$program" ] && continue
+		echo "$name: build first: meson setup build/release && ninja -C build/release" >&2
+		exit 2
+	done
+}
+
+# microvm_files DIR: $microvm_files are testbed's options for the program and for its firmware as /w/firmware,
+# which is gathered in DIR from where the packages have it.
+microvm_files() {
+	local file place
+	mkdir "$1"
+	for file in bios-microvm.bin pvh.bin linuxboot_dma.bin kvmvapic.bin; do
+		for place in /usr/share/qemu /usr/share/seabios /usr/share/qboot; do
+			[ ! -e "$place/$file" ] || cp -L "$place/$file" "$1/"
+		done
+	done
+	# shellcheck disable=SC2034 # the benchmark's
+	microvm_files=(--file "$1:/w/firmware"
+		--file /usr/bin/qemu-system-x86_64-microvm:/usr/bin/qemu-system-x86_64-microvm)
+}
+
+# For awk: median("3 1 2") is 2; of an even number of them the lower one in the middle.
+# shellcheck disable=SC2034 # the benchmark's
+awk_median='
+	function median(list, n,  i, j, t, a) {
+		n = split(list, a, " ")
+		for (i = 2; i <= n; i++) for (j = i; j > 1 && a[j - 1] + 0 > a[j] + 0; j--) {
+			t = a[j]; a[j] = a[j - 1]; a[j - 1] = t
+		}
+		return a[int((n + 1) / 2)]
+	}'
