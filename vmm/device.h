@@ -70,11 +70,9 @@ struct timer_line {
 
 /* Where a character device's output goes and where its input comes from. Never blocks. */
 struct char_backend {
-	/* Takes one byte of output; false when there is no room (tx_room is called when there is). */
-	bool (*put)(struct char_backend *be, uint8_t byte);
 	/* Takes the first so many of n bytes; tx_room is called when that was less and there is room. */
 	size_t (*write)(struct char_backend *be, const uint8_t *buf, size_t n);
-	/* Bytes that put takes for certain: only put makes it less. */
+	/* Bytes that write takes for certain: only write makes it less. */
 	size_t (*room)(const struct char_backend *be);
 	/* The device's rx_room grew: input held back may be offered again. */
 	void (*input_wanted)(struct char_backend *be);
@@ -82,13 +80,19 @@ struct char_backend {
 	bool (*size)(const struct char_backend *be, uint16_t *ret_cols, uint16_t *ret_rows);
 };
 
+/* One byte; false when there is no room. */
+static inline bool char_backend_put(struct char_backend *be, uint8_t byte)
+{
+	return be->write(be, &byte, 1) == 1;
+}
+
 /* What a character device offers to its back end, called by the event thread under the lock. */
 struct char_ops {
 	/* Whether input is for this device at all, now; NULL: always. */
 	bool (*listens)(struct device *dev);
 	size_t (*rx_room)(struct device *dev); /* bytes that rx takes now without loss */
 	void (*rx)(struct device *dev, const uint8_t *buf, size_t n); /* n <= rx_room */
-	void (*tx_room)(struct device *dev); /* put or write took less; there is room again */
+	void (*tx_room)(struct device *dev); /* write took less; there is room again */
 	void (*resized)(struct device *dev); /* size may have changed; may be NULL */
 };
 

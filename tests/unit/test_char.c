@@ -43,7 +43,7 @@ static void a_file_that_takes_no_more_ends_the_vm(void **state)
 
 	assert_int_equal(symlink("/dev/full", rig->path), 0);
 	rd = rig_open(rig, CHAR_FILE, 0);
-	rd->port->be.put(&rd->port->be, 'a');
+	char_backend_put(&rd->port->be, 'a');
 	RIG_WAIT(atomic_load(&rig->ends));
 	assert_int_equal(rig->end.kind, VM_END_KILLED);
 	assert_string_equal(rig->end.by, "console's file takes no more");
@@ -99,7 +99,7 @@ static void a_slow_client_gets_every_byte_and_costs_no_memory(void **state)
 	rig_expect(client, 0, 1);
 	for (unsigned still = 0; still < 100;) {
 		byte = rig_byte(1 + put);
-		if (rd->port->be.put(&rd->port->be, byte)) {
+		if (char_backend_put(&rd->port->be, byte)) {
 			put++;
 			still = 0;
 		} else {
@@ -292,7 +292,7 @@ static void a_slow_reader_of_a_pseudo_terminal_gets_every_byte(void **state)
 	size_t put = 0;
 
 	for (unsigned still = 0; still < 100;) {
-		if (rd->port->be.put(&rd->port->be, rig_byte(put))) {
+		if (char_backend_put(&rd->port->be, rig_byte(put))) {
 			put++;
 			still = 0;
 		} else {
@@ -466,7 +466,7 @@ static void nothing_is_a_place_too(void **state)
 
 	(void)state;
 	char_null_init(&be);
-	assert_true(be.put(&be, 'a'));
+	assert_true(char_backend_put(&be, 'a'));
 	assert_int_equal(be.write(&be, (const uint8_t *)"abc", 3), 3);
 	assert_true(be.room(&be) > CHAR_RING_BYTES);
 	be.input_wanted(&be);

@@ -60,11 +60,6 @@ static size_t port_write(struct char_backend *be, const uint8_t *buf, size_t n)
 	return n;
 }
 
-static bool port_put(struct char_backend *be, uint8_t byte)
-{
-	return port_write(be, &byte, 1) == 1;
-}
-
 static size_t port_room(const struct char_backend *be)
 {
 	return CHAR_RING_BYTES - port_used(port_of_const(be));
@@ -95,7 +90,6 @@ struct char_port *char_port_add(struct char_host *host)
 	if (!port->ring)
 		return NULL;
 	port->be = (struct char_backend){
-		.put = port_put,
 		.write = port_write,
 		.room = port_room,
 		.input_wanted = port_input_wanted,
@@ -461,13 +455,6 @@ int char_host_open(const struct char_spec *spec, struct event_loop *loop, struct
 
 /* Nobody: the back end of a device that is connected to nothing. */
 
-static bool null_put(struct char_backend *be, uint8_t byte)
-{
-	(void)be;
-	(void)byte;
-	return true;
-}
-
 static size_t null_write(struct char_backend *be, const uint8_t *buf, size_t n)
 {
 	(void)be;
@@ -497,7 +484,6 @@ static bool null_size(const struct char_backend *be, uint16_t *ret_cols, uint16_
 void char_null_init(struct char_backend *be)
 {
 	*be = (struct char_backend){
-		.put = null_put,
 		.write = null_write,
 		.room = null_room,
 		.input_wanted = null_input_wanted,

@@ -65,7 +65,7 @@ struct char_port {
 	const struct char_ops *ops;
 	uint8_t *ring;          /* CHAR_RING_BYTES */
 	atomic_uint head, tail; /* free-running; head: next byte put, tail: next byte written */
-	atomic_bool refused;    /* put or write took less since tx_room was last called */
+	atomic_bool refused;    /* write took less since tx_room was last called */
 };
 
 enum char_out_state {

@@ -30,7 +30,7 @@ static void debugcon_write(struct device *dev, struct io_at at, uint64_t val)
 	struct debugcon *con = container_of(dev, struct debugcon, dev);
 
 	(void)at;
-	if (!con->chr->put(con->chr, (uint8_t)val))
+	if (!char_backend_put(con->chr, (uint8_t)val))
 		con->dropped++;
 }
 

@@ -50,7 +50,7 @@ static void output_port_write(struct device *dev, struct io_at at, uint64_t val)
 		return;
 	}
 	for (unsigned i = 0; i < at.size; i++)
-		if (!port->chr->put(port->chr, (uint8_t)(val >> 8 * i)))
+		if (!char_backend_put(port->chr, (uint8_t)(val >> 8 * i)))
 			port->dropped++;
 }
 

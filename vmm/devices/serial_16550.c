@@ -272,7 +272,7 @@ static void uart_loop_break_changed(struct uart *uart, bool was)
 static void uart_tx_flush(struct uart *uart)
 {
 	while (uart->tx.count > 0 && !uart_looped(uart) &&
-	       uart->chr->put(uart->chr, uart->tx.data[uart->tx.first]))
+	       char_backend_put(uart->chr, uart->tx.data[uart->tx.first]))
 		fifo_pop(&uart->tx);
 }
 
@@ -309,7 +309,7 @@ static void uart_thr_write(struct uart *uart, struct io_at at, uint8_t byte)
 		if (!uart_loop_break(uart))
 			uart_rx_push(uart, byte, 0);
 		uart->thre_pending = true;
-	} else if (uart->tx.count == 0 && uart->chr->put(uart->chr, byte)) {
+	} else if (uart->tx.count == 0 && char_backend_put(uart->chr, byte)) {
 		uart->thre_pending = true;
 	} else if (uart->tx.count < uart_depth(uart)) {
 		fifo_push(&uart->tx, byte, 0);
