@@ -23,6 +23,7 @@ drive_device() {
 drive() {
 	drive_device rng 46 --rng "$@"
 	holds stats '.virtio[0] | .device == "rng0" and .type == "entropy"'
+	holds stats '.devices[] | select(.device == "rng0").guest_errors > 0'
 	holds stats '.virtio[0].queues[0] | .chains > 128 and .interrupts >= 128 and .suppressed >= 32'
 }
 
