@@ -19,7 +19,7 @@ bool report_wanted(const struct vm_end *end);
  */
 void report_print(FILE *out, const struct vm *vm);
 
-/* A line for each device whose I/O thread does not end (vm_is_stuck()). */
+/* A line for each device whose I/O thread does not end (vm_virtio.stuck). */
 void report_stuck(FILE *out, const struct vm *vm);
 
 #endif

@@ -406,15 +406,11 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 
 int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 {
-	int r = 0;
+	int r;
 
 	if (vm->coalesced.ring)
 		arm_drain(vm);
 	r = vm_virtio_start(vm, diag);
-	if (r < 0) {
-		vm->stuck = !vm_virtio_stop(vm);
-		return r;
-	}
 	/*
 	 * The boot processor last: no guest code runs before every thread is there. Under the lock,
 	 * because a guest that ends at once looks at what vcpu_start() writes after the thread runs.
@@ -424,8 +420,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		r = vcpu_start(&vm->vcpu[i], diag);
 	pthread_mutex_unlock(&vm->end_lock);
 	if (r < 0)
-		vm_end(vm,
-		       (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "a vCPU thread is missing"});
+		vm_end(vm, (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "a thread is missing"});
 	else
 		event_loop_run(&vm->loop);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
@@ -440,11 +435,6 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 void vm_console_close(struct vm *vm)
 {
 	vm_chars_fini(&vm->chars);
-}
-
-bool vm_is_stuck(const struct vm *vm)
-{
-	return vm->stuck;
 }
 
 bool vm_fini(struct vm *vm)

@@ -77,7 +77,7 @@ struct vm {
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */
 	bool time_exits;
-	bool stuck;
+	bool stuck; /* of any vm_virtio; known once vm_run() has returned */
 };
 
 /*
@@ -97,14 +97,9 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag);
 void vm_end(struct vm *vm, struct vm_end end);
 
 /*
- * Whether an I/O thread does not end because the host does not answer what its device asked for
- * (vm_virtio.stuck): known once vm_run() returned. Nothing that it may still use can be given back then.
- */
-bool vm_is_stuck(const struct vm *vm);
-
-/*
- * Flushes the console, gives the terminal back and frees everything. Takes a zeroed vm too. False when the
- * VM is stuck: then the rest is left to the end of the process, and vm must stay until then.
+ * Flushes the console, gives the terminal back and frees everything. Takes a zeroed vm too. False when an I/O
+ * thread has not ended (vm_virtio.stuck), as the host does not answer what its device asked for: what the
+ * thread may still use, vm itself among it, is left to the end of the process.
  */
 bool vm_fini(struct vm *vm);
 

@@ -22,7 +22,7 @@ struct vm_virtio {
 	struct irq_eventfd irq;
 	struct event_timer timer; /* on the I/O thread */
 	uint8_t *shown;           /* NULL: reads of the registers are exits */
-	bool stuck;               /* the thread did not end: see vm_is_stuck() */
+	bool stuck;               /* the thread did not end when it was told to */
 };
 
 struct vm_virtio_opts {

@@ -3,6 +3,7 @@
  * the time, so a write is now KVM's to answer and now an exit. The guest's own tests, resets and broken
  * rings among them, must not notice. And VMs with virtio devices leave nothing behind.
  */
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -150,11 +151,48 @@ static void set_up_that_runs_out_of_files_leaves_nothing_behind(void **state)
 	assert_true(vm_rig_run_out_of_files(&vm_opts) > 5 * DEVICES);
 }
 
+/* Of the threads that start, the one behind those has no place. */
+static unsigned threads_left = UINT_MAX;
+
+int __real_io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
+int __wrap_io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
+
+int __wrap_io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
+{
+	if (threads_left-- == 0)
+		return diag_set(diag, -EAGAIN, "start the I/O thread of '%s'", name);
+	return __real_io_thread_start(io, name, diag);
+}
+
+/* Who waits for the VM's end beside it, as the hammer does, learns of it. */
+static void a_vm_that_lacks_a_thread_has_ended(void **state)
+{
+	struct vm_opts vm_opts = opts("");
+	struct vm_rig_usage before;
+	struct vm_end end = {0};
+	struct diag diag = {0};
+
+	(void)state;
+	before = vm_rig_usage_now();
+	vm = calloc(1, sizeof(*vm));
+	assert_non_null(vm);
+	assert_int_equal(vm_init(vm, &vm_opts, &diag), 0);
+	threads_left = DEVICES - 1;
+	assert_int_equal(vm_run(vm, &end, &diag), -EAGAIN);
+	threads_left = UINT_MAX;
+	assert_non_null(strstr(diag.what, "start the I/O thread of 'rng2'"));
+	assert_true(atomic_load(&vm->vcpu[0].stop));
+	assert_true(vm_fini(vm));
+	free(vm);
+	vm_rig_assert_usage(&before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(doorbells_come_and_go_while_they_are_rung),
 		cmocka_unit_test(vms_leave_nothing_behind),
+		cmocka_unit_test(a_vm_that_lacks_a_thread_has_ended),
 		cmocka_unit_test(set_up_that_runs_out_of_files_leaves_nothing_behind),
 	};
 
