@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/parse.h"
 
@@ -80,6 +81,11 @@ static void seconds_take_decimals(void **state)
 	assert_int_equal(parse_seconds_ns("0x2", &ns), -EINVAL);
 	assert_int_equal(parse_seconds_ns("1s", &ns), -EINVAL);
 	assert_int_equal(parse_seconds_ns("99999999999", &ns), -ERANGE);
+	assert_int_equal(parse_seconds_ns("4611686019", &ns), -ERANGE);
+	assert_int_equal(ns, 1000000001);
+	/* The longest is still a time that ends, on whatever clock. */
+	assert_int_equal(parse_seconds_ns("4611686018.999999999", &ns), 0);
+	assert_true(ns > 0 && ns <= INT64_MAX / 2 + NS_PER_S);
 }
 
 static void sizes_are_shown_short(void **state)

@@ -85,6 +85,9 @@ int parse_size_bytes(const char *s, uint64_t *ret)
 	return 0;
 }
 
+/* Half of what an int64_t holds: any clock of the host's can be added. */
+#define SECONDS_MAX (INT64_MAX / NS_PER_S / 2)
+
 int parse_seconds_ns(const char *s, int64_t *ret)
 {
 	int64_t scale = NS_PER_S, ns;
@@ -97,7 +100,7 @@ int parse_seconds_ns(const char *s, int64_t *ret)
 	r = parse_digits(s, &end, &whole);
 	if (r < 0)
 		return r;
-	if (whole > (uint64_t)(INT64_MAX / NS_PER_S - 1))
+	if (whole > (uint64_t)SECONDS_MAX)
 		return -ERANGE;
 	ns = (int64_t)whole * NS_PER_S;
 	if (*end == '.') {

@@ -16,7 +16,10 @@ int parse_u64_in(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 /* Bytes: a number and one of K, M, G, T (powers of 1,024; either case; "iB" or "B" may follow). */
 int parse_size_bytes(const char *s, uint64_t *ret);
 
-/* Seconds, with up to nine decimals ("1.5"), as nanoseconds. */
+/*
+ * Seconds, with up to nine decimals ("1.5"), as nanoseconds. -ERANGE above 146 years: what is read can be
+ * added to what a clock says.
+ */
 int parse_seconds_ns(const char *s, int64_t *ret);
 
 /* "4 GiB", "63 MiB", "4.5 KiB", "17 B": for messages. buf holds at least 24 bytes; returns buf. */
