@@ -96,10 +96,27 @@ static int open_report(const char *path, int *ret_fd, struct diag *diag)
 	return *ret_fd < 0 ? diag_set(diag, -errno, "create '%s'", path) : 0;
 }
 
+/* Two boots of a name each, and one file for both: the second would empty the first one's. */
+static int check_logs(const struct smoke_plan *plan, struct diag *diag)
+{
+	for (unsigned i = 0; i < plan->nr; i++) {
+		for (unsigned k = 0; k < i; k++) {
+			if (!smoke_log_same(plan->spec[i].name, plan->spec[k].name))
+				continue;
+			diag_set(diag, -EINVAL, "boots '%s' and '%s' would have one log",
+				 plan->spec[k].name, plan->spec[i].name);
+			diag_remedy(diag, "letters, digits and +,-.=_ of a name are the file's: "
+					  "give one of them another name");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int open_outputs(struct smoke *smoke, struct diag *diag)
 {
 	const struct smoke_run_opts *run = &smoke->plan.run;
-	int r = 0;
+	int r = run->log_dir ? check_logs(&smoke->plan, diag) : 0;
 
 	smoke->out = stdout;
 	for (unsigned i = 0; r == 0 && i < SMOKE_REPORTS; i++) {

@@ -117,6 +117,18 @@ case_a_log_follows_no_link_and_leaves_no_directory() {
 	same 'the log' "$(ls -A other)" _.k.log
 }
 
+case_each_boot_has_a_log_of_its_own_or_none_is_booted() {
+	mkdir -p a/b a_b
+	cp "$(kernel exits)" a/b/k
+	cp a/b/k a_b/k
+	tollgate smoke -p poweroff --log-dir logs a/b/k a_b/k
+	same 'exit status' "$status" 2
+	complained "^tollgate: boots 'a/b/k' and 'a_b/k' would have one log\$" 'remedy: .* another name$'
+	[ ! -e logs ] || fail 'a boot began'
+	tollgate smoke -p poweroff a/b/k a_b/k
+	same 'exit status' "$status" 0
+}
+
 case_a_report_may_go_to_standard_output() {
 	tollgate smoke --json - -p poweroff "$(kernel exits)"
 	same 'exit status' "$status" 0

@@ -10,6 +10,25 @@
 
 #include "device.h"
 
+/* What a name's byte is in a file's name; such a name is not hidden either. */
+static char file_char(const char *name, size_t i)
+{
+	const unsigned char c = (unsigned char)name[i];
+
+	if (i == 0 && c == '.')
+		return '_';
+	return isalnum(c) || strchr("+,-.=_", c) ? (char)c : '_';
+}
+
+bool smoke_log_same(const char *name, const char *other)
+{
+	size_t i = 0;
+
+	while (name[i] && other[i] && file_char(name, i) == file_char(other, i))
+		i++;
+	return !name[i] && !other[i];
+}
+
 int smoke_log_path(const char *dir, const char *name, char *buf, size_t cap)
 {
 	const int dir_len = snprintf(buf, cap, "%s/", dir);
@@ -19,13 +38,8 @@ int smoke_log_path(const char *dir, const char *name, char *buf, size_t cap)
 	if (dir_len < 0 || (size_t)dir_len + name_len + sizeof(".log") > cap)
 		return -ENAMETOOLONG;
 	at = buf + dir_len;
-	for (size_t i = 0; i < name_len; i++) {
-		const unsigned char c = (unsigned char)name[i];
-
-		*at++ = isalnum(c) || strchr("+,-.=_", c) ? (char)c : '_';
-	}
-	if (buf[dir_len] == '.')
-		buf[dir_len] = '_';
+	for (size_t i = 0; i < name_len; i++)
+		*at++ = file_char(name, i);
 	memcpy(at, ".log", sizeof(".log"));
 	return 0;
 }

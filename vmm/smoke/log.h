@@ -7,6 +7,7 @@
 #ifndef SMOKE_LOG_H
 #define SMOKE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -35,6 +36,9 @@ void smoke_log_line(struct smoke_log *log, const struct smoke_line *line, int64_
  */
 int smoke_log_close(struct smoke_log *log, const char *name, const struct smoke_tail *tail,
 		    struct diag *diag);
+
+/* Whether both names make the same file, which one boot would take from the other. */
+bool smoke_log_same(const char *name, const char *other);
 
 /* DIR/NAME.log */
 int smoke_log_path(const char *dir, const char *name, char *buf, size_t cap);
