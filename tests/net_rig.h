@@ -198,16 +198,6 @@ static inline void net_rig_ring(struct doorbell *bell, unsigned queue)
 }
 
 /* What the device counted by that name. */
-static inline uint64_t net_rig_counter(const struct net_rig *rig, const char *name)
-{
-	const char *const *names = rig->vd->cls->counter_names;
-	unsigned c = 0;
-
-	while (strcmp(names[c], name) != 0)
-		c++;
-	return rig->vd->counter[c];
-}
-
 /* A device of these pairs and offloads, that no driver has started. mac may be NULL. */
 static inline void net_rig_init(struct net_rig *rig, unsigned pairs, unsigned offloads,
 				unsigned mtu, const uint8_t *mac)

@@ -8,6 +8,7 @@
 
 #include "net_rig.h"
 #include "virtio/net_hdr.h"
+#include "virtio_counter.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
 #define HOST_ALL                                                                                   \
@@ -129,7 +130,7 @@ static void the_longest_frame_is_sent_and_a_longer_one_is_not(void **state)
 	assert_sent(0, NET_FRAME_BYTES_MAX);
 	assert_sent(1, 14);
 	assert_int_equal(returned(), 6);
-	assert_int_equal(net_rig_counter(&rig, "tx_malformed"), 4);
+	assert_int_equal(virtio_counter(rig.vd, "tx_malformed"), 4);
 	assert_null(rig.reset_why);
 }
 
@@ -146,7 +147,7 @@ static void a_chain_without_room_for_a_header_is_dropped(void **state)
 	net_rig_kick(&rig, TX);
 	assert_int_equal(rig.nr_sent, 0);
 	assert_int_equal(returned(), 2);
-	assert_int_equal(net_rig_counter(&rig, "tx_malformed"), 2);
+	assert_int_equal(virtio_counter(rig.vd, "tx_malformed"), 2);
 }
 
 /* The chains come back, as if the network had lost the frames, and what was wrong is counted. */
@@ -165,9 +166,9 @@ static void what_the_back_end_refuses_is_lost(void **state)
 	net_rig_kick(&rig, TX);
 	assert_int_equal(rig.nr_sent, 1);
 	assert_int_equal(returned(), 4);
-	assert_int_equal(net_rig_counter(&rig, "tx_malformed"), 0);
-	assert_int_equal(net_rig_counter(&rig, "tx_unsupported"), 1);
-	assert_int_equal(net_rig_counter(&rig, "tx_failed"), 2);
+	assert_int_equal(virtio_counter(rig.vd, "tx_malformed"), 0);
+	assert_int_equal(virtio_counter(rig.vd, "tx_unsupported"), 1);
+	assert_int_equal(virtio_counter(rig.vd, "tx_failed"), 2);
 }
 
 static void frames_that_find_no_room_stay_in_the_ring_in_order(void **state)

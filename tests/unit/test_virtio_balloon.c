@@ -165,6 +165,13 @@ static void lists_that_are_none_need_a_reset(void **state)
 	virtio_rig_kick(&rig, INFLATE);
 	assert_string_equal(rig.vd->reset_why, "request that is no list of page numbers");
 	assert_true(start_driver(0, 2));
+	virtq_driver_add(&queue[DEFLATE], &(struct virtq_buf){LIST_GPA, 64 << 10, false}, 1);
+	virtio_rig_kick(&rig, DEFLATE);
+	assert_false(virtio_rig_status(&rig) & VIRTIO_CONFIG_S_NEEDS_RESET); /* the longest */
+	virtq_driver_add(&queue[DEFLATE], &(struct virtq_buf){LIST_GPA, (64 << 10) + 4, false}, 1);
+	virtio_rig_kick(&rig, DEFLATE);
+	assert_true(virtio_rig_status(&rig) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(start_driver(0, 2));
 	virtq_driver_add(&queue[DEFLATE], &(struct virtq_buf){LIST_GPA, 8, true}, 1);
 	virtio_rig_kick(&rig, DEFLATE);
 	assert_true(virtio_rig_status(&rig) & VIRTIO_CONFIG_S_NEEDS_RESET);
@@ -253,8 +260,10 @@ static void statistics_are_asked_for_again_and_again(void **state)
 	const struct virtio_balloon_stat stat[] = {
 		{VIRTIO_BALLOON_S_MEMFREE, 12345},
 		{VIRTIO_BALLOON_S_AVAIL, 67890},
-		{0xffff, 1}, /* unknown */
+		{0xffff, 1}, /* unknown, as is the next one */
+		{VIRTIO_BALLOON_S_CACHES + 1, 1},
 	};
+	unsigned named = 0;
 	uint32_t id, len;
 
 	(void)state;
@@ -273,9 +282,29 @@ static void statistics_are_asked_for_again_and_again(void **state)
 	}
 	assert_int_equal(counted("guest_free_bytes"), 12345);
 	assert_int_equal(counted("guest_available_bytes"), 67890);
+	while (rig.vd->cls->counter_names[named])
+		named++;
+	for (; named < VIRTIO_COUNTERS_MAX; named++)
+		assert_int_equal(rig.vd->counter[named], 0);
 	virtq_driver_add(&queue[FOURTH], &(struct virtq_buf){FIRST_PFN * PAGE, PAGE, true}, 1);
 	virtio_rig_kick(&rig, FOURTH);
 	assert_int_equal(counted("reported_bytes"), PAGE);
+}
+
+/* The buffer that is held at a reset is of a ring that is no more. */
+static void statistics_begin_anew_after_a_reset(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(start_driver(F(STATS_VQ), 3));
+		virtq_driver_add(&queue[THIRD], &(struct virtq_buf){LIST_GPA, 10, false}, 1);
+		virtio_rig_kick(&rig, THIRD);
+	}
+	rig.irq.pulse = stop_on_interrupt;
+	event_loop_run(&rig.loop);
+	assert_true(virtq_driver_used(&queue[THIRD], &id, &len));
 }
 
 /* A driver that does not take statistics numbers the queues on without them. */
@@ -303,6 +332,7 @@ int main(void)
 		BALLOON_TEST(the_target_is_told_and_stays),
 		BALLOON_TEST(what_is_offered),
 		STATS_TEST(statistics_are_asked_for_again_and_again),
+		STATS_TEST(statistics_begin_anew_after_a_reset),
 		STATS_TEST(queues_are_numbered_by_what_the_driver_took),
 	};
 

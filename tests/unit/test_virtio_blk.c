@@ -349,6 +349,35 @@ static void a_wrong_range_is_refused_with_all_beside_it(void **state)
 	assert_int_equal(blk_rig.disk->submits, 0);
 }
 
+/* As the configuration says, and not a sector more; on a disk that would have them. */
+static void a_range_has_a_limit(void **state)
+{
+	static const uint32_t types[] = {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES};
+	struct virtio_blk_config config;
+	uint32_t used;
+
+	(void)state;
+	memcpy(&config, blk_rig.vd->config, sizeof(config));
+	blk_rig.disk->disk.geo.bytes = UINT64_C(1) << 40;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		const uint32_t max = le32toh(i == 0 ? config.max_discard_sectors
+						    : config.max_write_zeroes_sectors);
+
+		blk_rig.disk->hold = true;
+		put_range(0, 0, max, 0);
+		blk_rig_request(0, 0, types[i], 0, BLK_RIG_DATA_GPA, 16);
+		blk_rig_kick(0);
+		assert_int_equal(blk_rig.disk->nr_held, 1);
+		assert_int_equal(blk_rig.disk->last.len, max * UINT64_C(512));
+		put_range(0, 0, max + 1, 0);
+		assert_int_equal(run(types[i], 0, BLK_RIG_DATA_GPA, 16, &used), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(blk_rig.disk->nr_held, 1);
+		blk_rig.disk->held[0]->op = DISK_FLUSH; /* the disk is not so large */
+		blk_rig_release(1);
+		disk_commit(&blk_rig.disk->disk);
+	}
+}
+
 static void the_hosts_errors_are_told(void **state)
 {
 	uint32_t used;
@@ -465,6 +494,34 @@ static void no_queue_starves_beside_a_busy_one(void **state)
 	blk_rig_kick(0);
 }
 
+/* It waits for room when the driver leaves, and the next driver has no such queue. */
+static void a_queue_that_waits_is_forgotten_at_the_end(void **state)
+{
+	const struct virtq_buf buf[] = {{BLK_RIG_HEADER_GPA, 16, false},
+					{BLK_RIG_DATA_GPA, 513, true}};
+	struct virtio_device *vd = blk_rig.vd;
+
+	(void)state;
+	blk_rig.disk->hold = true;
+	blk_rig_header(0, VIRTIO_BLK_T_IN, 0);
+	for (unsigned i = 0; i < DISK_REQUESTS_MAX; i++)
+		virtq_driver_offer(drv, virtq_driver_indirect(drv, 0x180000 + 64 * i, buf, 2));
+	blk_rig_kick(0);
+	blk_rig_request(3, 1, VIRTIO_BLK_T_IN, 1, BLK_RIG_DATA_GPA, 512);
+	blk_rig_kick(3);
+	assert_int_equal(blk_rig.disk->submits, DISK_REQUESTS_MAX);
+	blk_rig.disk->hold = false;
+	blk_rig_release(DISK_REQUESTS_MAX);
+	vd->cls->stop(vd);
+	for (unsigned i = 0; i < vd->nr_queues; i++)
+		virtq_reset(&vd->queue[i]);
+	assert_int_equal(virtq_driver_start(drv, &vd->queue[0], 0x10000, 256, vd->acked), 0);
+	blk_rig_request(0, 2, VIRTIO_BLK_T_IN, 2, BLK_RIG_DATA_GPA, 512);
+	blk_rig_kick(0);
+	assert_int_equal(blk_rig_status(2), VIRTIO_BLK_S_OK);
+	assert_int_equal(blk_rig_status(1), 0xee);
+}
+
 static void as_many_queues_as_vcpus_unless_told(void **state)
 {
 	static const struct {
@@ -490,12 +547,21 @@ static void write_wce(uint8_t val)
 	blk_rig.vd->cls->config_written(blk_rig.vd, off, 1);
 }
 
+/* Writing, and if the driver has that, writing zeroes. */
 static bool write_is_stable(void)
 {
 	uint32_t used;
+	bool stable;
 
 	assert_int_equal(run(VIRTIO_BLK_T_OUT, 0, BLK_RIG_DATA_GPA, 512, &used), VIRTIO_BLK_S_OK);
-	return blk_rig.disk->last.stable;
+	stable = blk_rig.disk->last.stable;
+	if (virtio_has(blk_rig.vd, VIRTIO_BLK_F_WRITE_ZEROES)) {
+		put_range(0, 0, 1, 0);
+		assert_int_equal(run(VIRTIO_BLK_T_WRITE_ZEROES, 0, BLK_RIG_DATA_GPA, 16, &used),
+				 VIRTIO_BLK_S_OK);
+		assert_int_equal(blk_rig.disk->last.stable, stable);
+	}
+	return stable;
 }
 
 static void writes_reach_the_disk_as_the_driver_chose(void **state)
@@ -578,11 +644,14 @@ int main(void)
 		TEST(a_request_that_cannot_be_answered_asks_for_a_reset),
 		TEST(ranges_are_zeroed_and_discarded_one_after_the_other),
 		TEST(a_wrong_range_is_refused_with_all_beside_it),
+		TEST(a_range_has_a_limit),
 		TEST(the_hosts_errors_are_told),
 		TEST(what_comes_at_once_is_shown_with_one_interrupt),
 		TEST(what_finds_no_room_waits_in_the_ring),
 		TEST(a_driver_that_never_stops_does_not_keep_the_thread),
 		cmocka_unit_test_setup_teardown(no_queue_starves_beside_a_busy_one,
+						setup_four_queues, teardown),
+		cmocka_unit_test_setup_teardown(a_queue_that_waits_is_forgotten_at_the_end,
 						setup_four_queues, teardown),
 		cmocka_unit_test(as_many_queues_as_vcpus_unless_told),
 		TEST(writes_reach_the_disk_as_the_driver_chose),

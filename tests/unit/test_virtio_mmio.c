@@ -279,6 +279,27 @@ static void a_reset_forgets_all_but_what_it_is(void **state)
 	ASSERT_ERROR(virtio_rig_kick(&rig, 0));
 	wr(VIRTIO_MMIO_STATUS, 0); /* a reset of what does not run is over at once */
 	assert_int_equal(fake->stops, 1);
+	/* What the driver before said of features is forgotten, and with nothing said none will do. */
+	wr(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	ASSERT_ERROR(wr(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+						    VIRTIO_CONFIG_S_FEATURES_OK));
+	assert_int_equal(virtio_rig_status(&rig),
+			 VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+}
+
+static void a_start_that_a_reset_overtakes_is_none(void **state)
+{
+	(void)state;
+	virtq_driver_init(&drv, &rig.mem, VIRTIO_RIG_QUEUE_GPA, SIZE);
+	assert_true(virtio_rig_negotiate(&rig, 0));
+	assert_true(virtio_rig_queue(&rig, 0, &drv));
+	rig.deaf = true; /* the I/O thread is busy */
+	virtio_rig_driver_ok(&rig);
+	rig.deaf = false;
+	wr(VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(virtio_rig_status(&rig), 0);
+	assert_int_equal(fake->starts, 0);
+	assert_int_equal(fake->kicks[0], 0);
 }
 
 static void a_reset_that_takes_long_shows(void **state)
@@ -399,9 +420,9 @@ static void a_device_that_runs_is_stopped_at_its_end(void **state)
 	(void)state;
 	assert_int_equal(setup(NULL), 0);
 	start(0);
-	virtio_rig_fini(
-		&rig); /* fake_stop() asserts that it runs; the leak checker that all is freed */
+	virtio_rig_fini(&rig); /* the leak checker sees that all is freed */
 	assert_int_equal(finis, 1);
+	assert_int_equal(finis_running, 0);
 }
 
 static void bytes_go_through_scatter_lists(void **state)
@@ -445,6 +466,7 @@ int main(void)
 		TEST(doorbells_that_ring_for_nobody_are_errors),
 		TEST(a_broken_ring_needs_a_reset),
 		TEST(a_reset_forgets_all_but_what_it_is),
+		TEST(a_start_that_a_reset_overtakes_is_none),
 		TEST(a_reset_that_takes_long_shows),
 		TEST(a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless),
 		TEST(the_configuration_can_be_read_in_every_width),

@@ -89,6 +89,26 @@ static void a_full_queue_is_answered_in_order(void **state)
 	assert_true(virtq_driver_kick_wanted(&drv, 0));
 }
 
+/* The driver gives a buffer back as soon as it has it, for so many that one kick does not do them all. */
+static void offer_again(struct irq_line *irq)
+{
+	static const struct virtq_buf buf = {DATA_GPA, 4, true};
+
+	(void)irq;
+	if (rig.pulses++ < 3 * SIZE)
+		virtq_driver_add(&drv, &buf, 1);
+}
+
+static void a_driver_that_never_pauses_gets_everything_in_the_end(void **state)
+{
+	(void)state;
+	rig.irq.pulse = offer_again;
+	virtq_driver_add(&drv, &(struct virtq_buf){DATA_GPA, 4, true}, 1);
+	virtio_rig_kick(&rig, 0);
+	assert_int_equal(drv.used->idx, 3 * SIZE + 1);
+	assert_true(virtq_driver_kick_wanted(&drv, 0));
+}
+
 static void it_offers_order(void **state)
 {
 	(void)state;
@@ -105,6 +125,7 @@ int main(void)
 		TEST(a_request_gets_64_kib_at_most),
 		TEST(buffers_for_reading_are_not_touched),
 		TEST(a_full_queue_is_answered_in_order),
+		TEST(a_driver_that_never_pauses_gets_everything_in_the_end),
 		TEST(it_offers_order),
 	};
 

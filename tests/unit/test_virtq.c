@@ -414,6 +414,23 @@ static void starting_again_mends_a_broken_queue(void **state)
 	assert_int_equal(pop(), 1);
 }
 
+/* As often as before it was started again: what was published then is not what is published now. */
+static void a_queue_that_starts_again_publishes_anew(void **state)
+{
+	uint32_t id, len;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		virtq_reset(&vq);
+		assert_int_equal(virtq_driver_start(&drv, &vq, QUEUE_GPA, SIZE, 0), 0);
+		virtq_driver_add(&drv, &(struct virtq_buf){DATA_GPA, 8, true}, 1);
+		assert_int_equal(pop(), 1);
+		virtq_push(&vq, chain.head, 8);
+		assert_true(virtq_publish(&vq));
+		assert_true(virtq_driver_used(&drv, &id, &len));
+	}
+}
+
 static void a_reset_forgets_what_the_driver_said(void **state)
 {
 	(void)state;
@@ -564,6 +581,7 @@ static void kicks_are_suppressed_and_allowed_by_event(void **state)
 	virtq_kicks_suppress(&vq);
 	virtq_driver_add(&drv, &(struct virtq_buf){DATA_GPA, 1, true}, 1);
 	assert_false(virtq_driver_kick_wanted(&drv, 1));
+	assert_int_equal(drv.used->flags, 0); /* 2.7.10.1: whatever is suppressed */
 	assert_true(virtq_kicks_allow(&vq));
 	assert_int_equal(pop(), 1);
 	assert_int_equal(pop(), 1);
@@ -603,6 +621,7 @@ int main(void)
 		TEST(an_index_too_far_ahead_is_refused),
 		TEST(what_is_under_way_counts_as_the_queues),
 		TEST(starting_again_mends_a_broken_queue),
+		TEST(a_queue_that_starts_again_publishes_anew),
 		TEST(a_reset_forgets_what_the_driver_said),
 		TEST(queues_are_not_started_when),
 		TEST(the_largest_queue_works_through_every_wrap),

@@ -39,7 +39,7 @@ struct fake_device {
 static struct virtio_rig rig;
 static struct fake_device *fake;
 static struct virtq_driver drv;
-static unsigned finis;
+static unsigned finis, finis_running; /* ends of devices; of those that still ran */
 
 static inline int fake_init(struct virtio_device *vd, const void *conf, struct diag *diag)
 {
@@ -62,8 +62,8 @@ static inline struct fake_device *fake_of(struct virtio_device *vd)
 
 static inline void fake_fini(struct virtio_device *vd)
 {
-	(void)vd;
 	finis++;
+	finis_running += fake_of(vd)->started;
 }
 
 static inline void fake_start(struct virtio_device *vd)
@@ -118,7 +118,7 @@ static inline int fake_device_setup(uint8_t *page)
 {
 	int r = virtio_rig_init_shown(&rig, &fake_class, NULL, page);
 
-	finis = 0;
+	finis = finis_running = 0;
 	if (r == 0)
 		fake = fake_of(rig.vd);
 	return r;
@@ -129,6 +129,7 @@ static inline int teardown(void **state)
 	(void)state;
 	virtio_rig_fini(&rig);
 	assert_int_equal(finis, 1);
+	assert_int_equal(finis_running, 0);
 	return 0;
 }
 
