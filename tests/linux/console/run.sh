@@ -13,7 +13,8 @@ fail() {
 	case_failed=1
 }
 
-# run CASE ARGUMENT...: Tollgate in the background as $pid, its serial port in $here/serial.
+# run CASE ARGUMENT...: Tollgate in the background as $pid, its standard output in $here/serial. $words are for
+# the kernel.
 run() {
 	tgcase=$1
 	shift
@@ -21,7 +22,7 @@ run() {
 	mkfifo $here/keys
 	exec 6<>$here/keys
 	tollgate run /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
-		--stats=json:$here/stats -p "quiet tgcase=$tgcase bytes=$bytes" "$@" \
+		--stats=json:$here/stats -p "quiet tgcase=$tgcase bytes=$bytes ${words:-}" "$@" \
 		<$here/keys >$here/serial 2>$here/err &
 	pid=$!
 }
@@ -89,6 +90,30 @@ case_resize() {
 		--console both -p 'quiet tgcase=resize' >$here/out 2>&1 || fail "status $?: $(tail -n 5 $here/out)"
 }
 
+# talks WHAT TTY CONSOLE: with --console WHAT, both on standard output, the kernel's console is CONSOLE, and
+# who opens TTY is heard, and hears what is typed.
+talks() {
+	words="loglevel=7 tgtty=$2"
+	run talk --console "$1"
+	words=
+	wait_told listening 1 && echo 'what is typed' >&6
+	ends_well
+	tr -d '\r' <$here/serial >$here/text
+	same 'consoles' "$(told consoles)" "$3"
+	for words in 'Linux version' 'guest: hello' 'guest: from the kernel' 'guest: back what is typed'; do
+		grep -q "$words" $here/text || fail "not seen: $words"
+	done
+}
+
+# Early messages come by the serial port, as the driver is a module.
+case_virtio() {
+	talks virtio console hvc0
+}
+
+case_both() {
+	talks both hvc0 ttyS0
+}
+
 case_rebind() {
 	run rebind --virtio-console unix:$here/hvc
 	mkfifo $here/in
@@ -150,7 +175,7 @@ case_balloon() {
 	same 'bad pages' "$(sed -n 's/.*"bad_pages": *\([0-9]*\).*/\1/p' $here/stats)" 0
 }
 
-[ $# != 0 ] || set -- transfer resize rebind reporting balloon
+[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon
 for name; do
 	case_failed=
 	pid=
