@@ -123,6 +123,17 @@ static void directories_are_copied_whole_and_a_link_to_one_is_followed(void **st
 			    "data\ndata/sub\ndata/sub/file\n");
 }
 
+static void slashes_behind_a_directory_make_no_difference(void **state)
+{
+	(void)state;
+	temp_dir_shell("mkdir -p d/sub; echo x >d/file; echo y >d/sub/file");
+	opts.copy[opts.nr_copies++] = (struct initramfs_copy){temp_dir_at("d/"), "/data"};
+	opts.overlay[opts.nr_overlays++] = temp_dir_at("d//");
+	build();
+	assert_string_equal(temp_dir_shell("cpio --quiet -t <archive"),
+			    "data\ndata/file\ndata/sub\ndata/sub/file\nfile\nsub\nsub/file\n");
+}
+
 static void the_same_files_give_the_same_bytes(void **state)
 {
 	(void)state;
@@ -240,6 +251,7 @@ int main(void)
 		TEST(an_overlay_arrives_as_it_is),
 		TEST(the_later_wins_and_ours_last),
 		TEST(directories_are_copied_whole_and_a_link_to_one_is_followed),
+		TEST(slashes_behind_a_directory_make_no_difference),
 		TEST(the_same_files_give_the_same_bytes),
 		TEST(what_cannot_be_read_is_named),
 		TEST(no_more_is_read_than_the_guest_has_memory),

@@ -152,10 +152,20 @@ static int add_below(const struct tree *t, const FTSENT *e, struct diag *diag)
 	return add_entry(t, e, path, diag);
 }
 
+/* Without slashes at the end: what fts(3) says of a file below begins with one behind that. */
+static size_t bare_len(const char *path)
+{
+	size_t n = strlen(path);
+
+	while (n > 0 && path[n - 1] == '/')
+		n--;
+	return n;
+}
+
 int host_files_add(struct cpio *cpio, const char *what, const char *file, const char *path,
 		   uint64_t *budget_bytes, struct diag *diag)
 {
-	const struct tree tree = {cpio, what, file, strlen(file), path, budget_bytes};
+	const struct tree tree = {cpio, what, file, bare_len(file), path, budget_bytes};
 	AUTO_FREE char *copy = strdup(file);
 	char *const roots[] = {copy, NULL};
 	FTS *fts = copy ? fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL) : NULL;
