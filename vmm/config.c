@@ -48,13 +48,11 @@ void config_init(struct config *config)
 
 static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
+	int r = option_size("--mem", arg, &bytes, diag);
 
-	if (parse_size_bytes(arg, &bytes) < 0) {
-		diag_set(diag, -EINVAL, "--mem '%s' is not a size", arg);
-		diag_remedy(diag, "a number with M or G, as in --mem 512M");
-		return -EINVAL;
-	}
+	if (r < 0)
+		return r;
 	if (bytes < MACHINE_MEM_MIN || bytes > MEM_MAX) {
 		diag_set(diag, -EINVAL, "--mem %s is out of range", arg);
 		diag_remedy(diag, "64M to 64G");
@@ -186,18 +184,6 @@ int config_kernel_option(struct config *config, int opt, const char *arg, struct
 	}
 }
 
-static int parse_timeout(struct config *config, const char *arg, struct diag *diag)
-{
-	int r = parse_seconds_ns(arg, &config->timeout_ns);
-
-	if (r == 0 && config->timeout_ns > 0)
-		return 0;
-	diag_set(diag, -EINVAL, "--timeout '%s' is %s", arg,
-		 r == -ERANGE ? "too long" : "not a number of seconds above 0");
-	diag_remedy(diag, "seconds, as in --timeout 60 or --timeout 0.5; without it there is none");
-	return -EINVAL;
-}
-
 static int parse_stats(struct config *config, const char *arg, struct diag *diag)
 {
 	static const char json[] = "json:";
@@ -257,7 +243,7 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	switch (opt) {
 	case OPT_SERIAL: return config_console_serial(config, arg, diag);
 	case OPT_VIRTIO_CONSOLE: return config_console_virtio(config, arg, diag);
-	case OPT_TIMEOUT: return parse_timeout(config, arg, diag);
+	case OPT_TIMEOUT: return option_seconds("--timeout", arg, false, &config->timeout_ns, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	case OPT_TIME_EXITS: config->time_exits = true; return 0;

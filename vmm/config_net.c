@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/option.h"
 #include "base/parse.h"
 #include "config.h"
@@ -210,23 +211,20 @@ static int parse_items(struct config_net *net, struct option_items *items, struc
 
 static int parse_kind(struct config_net *net, struct option_items *items, struct diag *diag)
 {
-	char kind[ITEM_BYTES];
-	int r = option_item_next(items, kind, sizeof(kind), diag);
+	enum { USER, TAP };
+	static const struct option_word kinds[] = {{"user", USER}, {"tap", TAP}};
+	char word[ITEM_BYTES];
+	int kind = USER, r = option_item_next(items, word, sizeof(word), diag);
 
+	if (r >= 0)
+		r = option_choice(items->option, word, kinds, ARRAY_SIZE(kinds), &kind, diag);
 	if (r < 0)
 		return r;
 	net->device.opts = &net->backend;
-	if (strcmp(kind, "user") == 0) {
-		net->device.open = net_slirp_open;
-		return 0;
-	}
-	if (strcmp(kind, "tap") == 0) {
-		net->device.open = net_tap_open;
+	net->device.open = kind == USER ? net_slirp_open : net_tap_open;
+	if (kind == TAP)
 		net->backend.tap.pairs = 1;
-		return 0;
-	}
-	diag_set(diag, -EINVAL, "--net '%s' is neither user nor tap", kind);
-	return -EINVAL;
+	return 0;
 }
 
 int config_net_option(struct config *config, const char *arg, struct diag *diag)

@@ -115,19 +115,6 @@ static int add_rule(struct smoke_spec *spec, enum smoke_rule_kind kind, const ch
 	return smoke_rules_add(&spec->rules, &opts, diag);
 }
 
-/* Seconds from 0, which means never. */
-static int parse_limit(const char *option, const char *arg, int64_t *ret, struct diag *diag)
-{
-	const int r = parse_seconds_ns(arg, ret);
-
-	if (r == 0)
-		return 0;
-	diag_set(diag, -EINVAL, "%s '%s' is %s", option, arg,
-		 r == -ERANGE ? "too long" : "not a number of seconds");
-	diag_remedy(diag, "seconds, as in %s 60 or %s 0.5; 0 for no limit", option, option);
-	return -EINVAL;
-}
-
 /* NAME=REGEX:SECONDS, where the first '=' and the last ':' count. */
 static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag)
 {
@@ -165,10 +152,11 @@ static int take_word(struct builder *b, const struct config_smoke_word *word, st
 	case 'r': return add_rule(spec, SMOKE_RULE_REJECT, "--reject", word->arg, diag);
 	case OPT_NO_DEFAULT_REJECTS: b->no_defaults = true; return 0;
 	case OPT_REJECT_WARNINGS: b->warnings = true; return 0;
-	case OPT_TIMEOUT: return parse_limit("--timeout", word->arg, &spec->timeout_ns, diag);
-	case OPT_STALL: return parse_limit("--stall", word->arg, &spec->stall_ns, diag);
+	case OPT_TIMEOUT:
+		return option_seconds("--timeout", word->arg, true, &spec->timeout_ns, diag);
+	case OPT_STALL: return option_seconds("--stall", word->arg, true, &spec->stall_ns, diag);
 	case OPT_PHASE_TIMEOUT: return add_phase(spec, word->arg, diag);
-	case OPT_GRACE: return parse_limit("--grace", word->arg, &spec->grace_ns, diag);
+	case OPT_GRACE: return option_seconds("--grace", word->arg, true, &spec->grace_ns, diag);
 	default: break;
 	}
 	r = config_kernel_option(&spec->config, word->opt, word->arg, diag);
@@ -296,15 +284,6 @@ static int parse_jobs(struct smoke_run_opts *run, const char *arg, struct diag *
 	return r;
 }
 
-static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct diag *diag)
-{
-	if (parse_size_bytes(arg, &run->log_limit_bytes) == 0)
-		return 0;
-	diag_set(diag, -EINVAL, "--log-limit '%s' is not a size", arg);
-	diag_remedy(diag, "a number with K, M or G, as in --log-limit 64M");
-	return -EINVAL;
-}
-
 bool config_smoke_is_of_run(int opt)
 {
 	return opt == 'j' || (opt >= OPT_JUNIT && opt <= OPT_LOG_LIMIT);
@@ -319,7 +298,7 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 	case OPT_JSON: run->report[SMOKE_REPORT_JSON] = arg; return 0;
 	case OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
 	case OPT_LOG_DIR: run->log_dir = arg; return 0;
-	case OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
+	case OPT_LOG_LIMIT: return option_size("--log-limit", arg, &run->log_limit_bytes, diag);
 	default: return 0;
 	}
 }

@@ -105,8 +105,8 @@ static void what_is_no_network_is_refused(void **state)
 	static const struct {
 		const char *arg, *what;
 	} cases[] = {
-		{"", "neither user nor tap"},
-		{"bridge", "neither user nor tap"},
+		{"", "is not user or tap"},
+		{"bridge", "is not user or tap"},
 		{"user,", "--net user: ''"},
 		{"user,restrict=on", "--net user: 'restrict=on'"},
 		{"user,ifname=tap0", "--net user: 'ifname=tap0'"},

@@ -40,6 +40,49 @@ static void number_out_of_range_names_option_and_limits(void **state)
 	}
 }
 
+static void sizes_and_seconds_are_taken(void **state)
+{
+	struct diag diag = {0};
+	uint64_t bytes = 0;
+	int64_t ns = -1;
+
+	(void)state;
+	assert_int_equal(option_size("--mem", "3M", &bytes, &diag), 0);
+	assert_int_equal(bytes, 3 << 20);
+	assert_int_equal(option_seconds("--stall", "0", true, &ns, &diag), 0);
+	assert_int_equal(ns, 0);
+	assert_int_equal(option_seconds("--stall", "0.5", false, &ns, &diag), 0);
+	assert_int_equal(ns, 500000000);
+}
+
+static void what_is_no_size_or_no_time_is_told(void **state)
+{
+	static const struct {
+		const char *arg;
+		bool zero;
+		const char *what;
+	} bad[] = {
+		{"x", true, "--stall 'x' is not a number of seconds"},
+		{"0", false, "--stall '0' is not a number of seconds above 0"},
+		{"9999999999", true, "--stall '9999999999' is too long"},
+	};
+	struct diag diag = {0};
+	uint64_t bytes = 99;
+	int64_t ns = 99;
+
+	(void)state;
+	assert_int_equal(option_size("--mem", "3Q", &bytes, &diag), -EINVAL);
+	assert_string_equal(diag.what, "--mem '3Q' is not a size");
+	assert_int_equal(bytes, 99);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		diag = (struct diag){0};
+		assert_int_equal(option_seconds("--stall", bad[i].arg, bad[i].zero, &ns, &diag),
+				 -EINVAL);
+		assert_string_equal(diag.what, bad[i].what);
+		assert_int_equal(ns, 99);
+	}
+}
+
 static void choice_is_found(void **state)
 {
 	struct diag diag = {0};
@@ -118,6 +161,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(number_in_range_is_taken),
 		cmocka_unit_test(number_out_of_range_names_option_and_limits),
+		cmocka_unit_test(sizes_and_seconds_are_taken),
+		cmocka_unit_test(what_is_no_size_or_no_time_is_told),
 		cmocka_unit_test(choice_is_found),
 		cmocka_unit_test(other_word_lists_the_choices),
 		cmocka_unit_test(items_are_split_at_single_commas),

@@ -18,6 +18,34 @@ int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, 
 	return -EINVAL;
 }
 
+int option_size(const char *option, const char *arg, uint64_t *ret, struct diag *diag)
+{
+	if (parse_size_bytes(arg, ret) == 0)
+		return 0;
+	diag_set(diag, -EINVAL, "%s '%s' is not a size", option, arg);
+	diag_remedy(diag, "a number with M or G, as in %s 512M", option);
+	return -EINVAL;
+}
+
+int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret, struct diag *diag)
+{
+	int64_t ns = 0;
+	const int r = parse_seconds_ns(arg, &ns);
+
+	if (r == 0 && (ns > 0 || zero)) {
+		*ret = ns;
+		return 0;
+	}
+	if (r == -ERANGE)
+		diag_set(diag, -EINVAL, "%s '%s' is too long", option, arg);
+	else
+		diag_set(diag, -EINVAL, "%s '%s' is not a number of seconds%s", option, arg,
+			 zero ? "" : " above 0");
+	diag_remedy(diag, "seconds, as in %s 60 or %s 0.5; %s", option, option,
+		    zero ? "0 for no limit" : "without it there is no limit");
+	return -EINVAL;
+}
+
 /* "host, guest or none" */
 static void list_words(const struct option_word *words, size_t n, char *buf, size_t cap)
 {

@@ -17,6 +17,10 @@
 int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, uint64_t *ret,
 	       struct diag *diag);
 
+/* Bytes, as parse_size_bytes() reads them; and seconds as parse_seconds_ns() does, above 0 unless zero is too. */
+int option_size(const char *option, const char *arg, uint64_t *ret, struct diag *diag);
+int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret, struct diag *diag);
+
 /* One of n words; the messages list them in this order. */
 struct option_word {
 	const char *word;
