@@ -12,6 +12,7 @@
 #include "report.h"
 #include "stats.h"
 #include "vm.h"
+#include "vm_control.h"
 
 static int exit_status(const struct config *config, const struct vm_end *end)
 {
@@ -41,6 +42,7 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 		  int stats_fd)
 {
 	int status = exit_status(config, end);
+	struct stats_kvm kvm = {0};
 	struct diag diag = {0};
 
 	vm_console_close(vm);
@@ -50,13 +52,16 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 		report_print(stderr, vm);
 	if (report_wanted(end) || config->stats)
 		stats_print(stderr, vm);
+	if (config->stats || stats_fd >= 0)
+		stats_kvm_open(&kvm, vm);
 	if (config->stats)
-		stats_print_kvm(stderr, vm);
+		stats_print_kvm(stderr, &kvm);
 	if (stats_fd >= 0 &&
-	    stats_write_json(stats_fd, config->stats_json, vm, end, status, &diag) < 0) {
+	    stats_write_json(stats_fd, config->stats_json, vm, &kvm, end, status, &diag) < 0) {
 		cmd_fail(&diag);
-		return EXIT_SETUP;
+		status = EXIT_SETUP;
 	}
+	stats_kvm_close(&kvm);
 	return status;
 }
 
@@ -78,6 +83,7 @@ int cmd_run(int argc, char **argv)
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct diag diag = {0};
 	struct config config = {0};
+	struct vm_control control = {0};
 	struct vm_end end;
 	AUTO_CLOSE int stats_fd = -1;
 	int r = vm ? config_parse_run(&config, argc, argv, &diag)
@@ -93,12 +99,15 @@ int cmd_run(int argc, char **argv)
 		return EXIT_SETUP;
 	}
 	r = config_make_vm(&config, vm, &diag);
+	if (r == 0 && config.control)
+		r = vm_control_open(&control, config.control, vm, &diag);
 	if (r == 0)
 		r = open_stats(&config, &stats_fd, &diag);
 	if (r == 0) {
 		tell_places(vm);
 		r = vm_run(vm, &end, &diag);
 	}
+	vm_control_close(&control);
 	if (r == 0) {
 		status = finish(vm, &config, &end, stats_fd);
 	} else {

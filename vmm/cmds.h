@@ -12,6 +12,7 @@
 
 #include "base/diag.h"
 
+int cmd_control(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_hammer(int argc, char **argv);
 int cmd_machine(int argc, char **argv);

@@ -22,6 +22,7 @@ const char *const config_run_help[] = {
 	"      --serial PLACE      where the serial port is (default stdio)\n"
 	"      --virtio-console PLACE  where hvc0 is (default stdio); adds it, as --console both\n"
 	"      --timeout SECONDS   end the VM after so long\n"
+	"      --control PATH      a socket for `tollgate control`, while the VM runs\n"
 	"      --exit-code HOW     guest: the guest's code is the exit status (default);\n"
 	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
 	"      --stats             print exits by reason and device at the end\n"
@@ -218,6 +219,7 @@ enum {
 	OPT_SERIAL = CONFIG_OPT_OWN,
 	OPT_VIRTIO_CONSOLE,
 	OPT_TIMEOUT,
+	OPT_CONTROL,
 	OPT_EXIT_CODE,
 	OPT_STATS,
 	OPT_TIME_EXITS,
@@ -244,6 +246,7 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_SERIAL: return config_console_serial(config, arg, diag);
 	case OPT_VIRTIO_CONSOLE: return config_console_virtio(config, arg, diag);
 	case OPT_TIMEOUT: return option_seconds("--timeout", arg, false, &config->timeout_ns, diag);
+	case OPT_CONTROL: config->control = arg; return 0;
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	case OPT_TIME_EXITS: config->time_exits = true; return 0;
@@ -291,6 +294,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		{"serial", required_argument, NULL, OPT_SERIAL},
 		{"virtio-console", required_argument, NULL, OPT_VIRTIO_CONSOLE},
 		{"timeout", required_argument, NULL, OPT_TIMEOUT},
+		{"control", required_argument, NULL, OPT_CONTROL},
 		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
 		{"stats", optional_argument, NULL, OPT_STATS},
 		{"time-exits", no_argument, NULL, OPT_TIME_EXITS},

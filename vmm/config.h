@@ -71,6 +71,7 @@ struct config {
 	int64_t timeout_ns; /* 0: none */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
+	const char *control;    /* path of the control socket, NULL: none */
 	bool time_exits;
 	bool no_coalesce;
 	bool no_ioeventfd, no_irqfd;

@@ -38,18 +38,24 @@ static int read_values(int fd, const struct kvm_stats_header *header,
 	return r;
 }
 
-int kvm_stats_read(int vm_or_vcpu_fd, struct kvm_stat **ret)
+int kvm_stats_open(int vm_or_vcpu_fd)
 {
-	AUTO_CLOSE int fd = ioctl(vm_or_vcpu_fd, KVM_GET_STATS_FD, NULL);
+	const int fd = ioctl(vm_or_vcpu_fd, KVM_GET_STATS_FD, NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int kvm_stats_read(int stats_fd, struct kvm_stat **ret)
+{
 	AUTO_FREE char *descs = NULL;
 	AUTO_FREE struct kvm_stat *stat = NULL;
 	struct kvm_stats_header header;
 	size_t desc_bytes;
 	int r;
 
-	if (fd < 0)
-		return -errno;
-	r = read_exact(fd, &header, sizeof(header), 0);
+	if (stats_fd < 0)
+		return stats_fd;
+	r = read_exact(stats_fd, &header, sizeof(header), 0);
 	if (r < 0)
 		return r;
 	if (header.name_size == 0 || header.name_size > NAME_MAX_BYTES ||
@@ -60,7 +66,7 @@ int kvm_stats_read(int vm_or_vcpu_fd, struct kvm_stat **ret)
 	stat = calloc(header.num_desc ? header.num_desc : 1, sizeof(*stat));
 	if (!descs || !stat)
 		return -ENOMEM;
-	r = read_exact(fd, descs, header.num_desc * desc_bytes, header.desc_offset);
+	r = read_exact(stats_fd, descs, header.num_desc * desc_bytes, header.desc_offset);
 	for (uint32_t i = 0; r == 0 && i < header.num_desc; i++) {
 		struct kvm_stats_desc desc;
 		const char *name = descs + i * desc_bytes + sizeof(desc);
@@ -68,7 +74,7 @@ int kvm_stats_read(int vm_or_vcpu_fd, struct kvm_stat **ret)
 		memcpy(&desc, descs + i * desc_bytes, sizeof(desc));
 		snprintf(stat[i].name, sizeof(stat[i].name), "%.*s", (int)header.name_size - 1,
 			 name);
-		r = read_values(fd, &header, &desc, &stat[i].value);
+		r = read_values(stats_fd, &header, &desc, &stat[i].value);
 	}
 	if (r < 0)
 		return r;

@@ -16,9 +16,16 @@ struct kvm_stat {
 };
 
 /*
- * The counters of a VM or a vCPU. *ret (n of them) is the caller's to free. Returns n or -errno:
- * -ENOTTY and the like where the host lacks it, -EPROTO for a format we cannot read.
+ * A descriptor that is good for reading the counters of a VM or a vCPU at any time; the caller closes it.
+ * -errno: -ENOTTY and the like where the host lacks it. For a vCPU that is in KVM_RUN this call waits until
+ * it has left it.
  */
-int kvm_stats_read(int vm_or_vcpu_fd, struct kvm_stat **ret);
+int kvm_stats_open(int vm_or_vcpu_fd);
+
+/*
+ * The counters behind such a descriptor, or the error that there is instead of one. *ret (n of them) is the
+ * caller's to free. Returns n or -errno: -EPROTO for a format we cannot read.
+ */
+int kvm_stats_read(int stats_fd, struct kvm_stat **ret);
 
 #endif

@@ -14,6 +14,7 @@ static const struct {
 } commands[] = {
 	{"run", cmd_run, "boot a kernel, or the built-in test kernel"},
 	{"smoke", cmd_smoke, "boot kernels and judge how each of them did, for CI"},
+	{"control", cmd_control, "ask or tell something of a running VM"},
 	{"doctor", cmd_doctor, "tell whether this host can run guests"},
 	{"hammer", cmd_hammer, "measure exits: a guest makes one access over and over"},
 	{"machine", cmd_machine, "show the machine a guest would see"},

@@ -68,7 +68,7 @@ static void hide(struct shadow_page *sp)
 		return;
 	}
 	sp->shown = false;
-	sp->hides++;
+	sp->counts.hides++;
 	if (shown_ns >= SOON_NS)
 		sp->polls_needed = POLLS_MIN;
 	else if (sp->polls_needed < POLLS_MAX)
@@ -98,7 +98,7 @@ static void show(struct shadow_page *sp)
 	}
 	sp->shown = true;
 	sp->shown_at_ns = clock_now_ns(sp);
-	sp->shows++;
+	sp->counts.shows++;
 	if (sp->input_waits)
 		conceal(sp);
 }
@@ -297,4 +297,14 @@ struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, 
 	sp->shown_at_ns = clock_now_ns(sp);
 	update(sp);
 	return &sp->dev;
+}
+
+struct shadow_page_counts shadow_page_counts(struct shadow_page *sp)
+{
+	struct shadow_page_counts counts;
+
+	device_lock(&sp->dev);
+	counts = sp->counts;
+	device_unlock(&sp->dev);
+	return counts;
 }

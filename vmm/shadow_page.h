@@ -58,7 +58,9 @@ struct shadow_page {
 	int64_t conceal_until_ns; /* while input waits */
 	uint64_t writes, writes_then;
 
-	uint64_t shows, hides; /* for statistics, without the first show */
+	struct shadow_page_counts {
+		uint64_t shows, hides; /* without the first show */
+	} counts;
 };
 
 /*
@@ -78,5 +80,8 @@ void shadow_page_env(struct shadow_page *sp, struct device_env *env);
  */
 struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, uint8_t range,
 				  uint8_t len, size_t late);
+
+/* For statistics; takes the lock. Any thread. */
+struct shadow_page_counts shadow_page_counts(struct shadow_page *sp);
 
 #endif

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -108,36 +109,50 @@ static void print_bus(FILE *out, const struct bus_view *view, bool timed)
 }
 
 /* KVM counts no read of what is memory, so only the page's own comings and goings can be told. */
-static void print_shadows(FILE *out, const struct vm *vm)
+static void print_shadows(FILE *out, struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		const struct shadow_page *sp = &vm->shadow[i];
+		struct shadow_page_counts counts;
 
-		if (sp->page)
-			fprintf(out,
-				"registers of %s as memory: withdrawn %" PRIu64
-				" times, shown again %" PRIu64 " times\n",
-				vm->machine.device[i].name, sp->hides, sp->shows);
+		if (!vm->shadow[i].page)
+			continue;
+		counts = shadow_page_counts(&vm->shadow[i]);
+		fprintf(out,
+			"registers of %s as memory: withdrawn %" PRIu64
+			" times, shown again %" PRIu64 " times\n",
+			vm->machine.device[i].name, counts.hides, counts.shows);
 	}
 }
 
-static uint64_t own_counter(struct device *dev)
+/* What a device counts under its lock, which is that of what stands in front of it. */
+struct device_view {
+	const char *counter_name; /* NULL: it has no number of its own */
+	uint64_t counter, guest_errors;
+};
+
+static struct device_view view_device(struct vm *vm, unsigned i)
 {
-	return dev->cls->counter ? dev->cls->counter(dev) : 0;
+	struct device *dev = vm->device[i], *front = vm_device_front(vm, i);
+	struct device_view view = {.counter_name = dev->cls->counter_name};
+
+	pthread_mutex_lock(&front->lock);
+	view.guest_errors = dev->guest_errors;
+	if (dev->cls->counter)
+		view.counter = dev->cls->counter(dev);
+	pthread_mutex_unlock(&front->lock);
+	return view;
 }
 
-/* No thread of the VM runs any more, so no lock is needed. */
-static void print_devices(FILE *out, const struct vm *vm)
+static void print_devices(FILE *out, struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		struct device *dev = vm->device[i];
+		const struct device_view view = view_device(vm, i);
 		const char *name = vm->machine.device[i].name;
 
-		if (own_counter(dev))
-			fprintf(out, "%s: %s %" PRIu64 "\n", name, dev->cls->counter_name,
-				own_counter(dev));
-		if (dev->guest_errors)
-			fprintf(out, "%s: guest_errors %" PRIu64 "\n", name, dev->guest_errors);
+		if (view.counter)
+			fprintf(out, "%s: %s %" PRIu64 "\n", name, view.counter_name, view.counter);
+		if (view.guest_errors)
+			fprintf(out, "%s: guest_errors %" PRIu64 "\n", name, view.guest_errors);
 	}
 }
 
@@ -159,15 +174,39 @@ void stats_print(FILE *out, struct vm *vm)
 	bus_view_free(&mmio);
 }
 
+void stats_kvm_open(struct stats_kvm *kvm, const struct vm *vm)
+{
+	*kvm = (struct stats_kvm){.vm = kvm_stats_open(vm->kvm.vm_fd)};
+	kvm->vcpu = calloc(vm->nr_vcpus, sizeof(*kvm->vcpu));
+	if (!kvm->vcpu)
+		return;
+	kvm->nr_vcpus = vm->nr_vcpus;
+	for (unsigned i = 0; i < kvm->nr_vcpus; i++)
+		kvm->vcpu[i] = kvm_stats_open(vm->vcpu[i].fd);
+}
+
+void stats_kvm_close(struct stats_kvm *kvm)
+{
+	if (kvm->vm > 0)
+		close(kvm->vm);
+	for (unsigned i = 0; i < kvm->nr_vcpus; i++)
+		if (kvm->vcpu[i] >= 0)
+			close(kvm->vcpu[i]);
+	free(kvm->vcpu);
+	*kvm = (struct stats_kvm){0};
+}
+
 /* Adds every vCPU's counters up by name; KVM gives each vCPU the same list. */
-static int read_vcpu_stats(const struct vm *vm, struct kvm_stat **ret)
+static int read_vcpu_stats(const struct stats_kvm *kvm, struct kvm_stat **ret)
 {
 	struct kvm_stat *sum = NULL;
 	int n = 0;
 
-	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+	if (!kvm->vcpu)
+		return -ENOMEM;
+	for (unsigned i = 0; i < kvm->nr_vcpus; i++) {
 		AUTO_FREE struct kvm_stat *one = NULL;
-		int got = kvm_stats_read(vm->vcpu[i].fd, &one);
+		int got = kvm_stats_read(kvm->vcpu[i], &one);
 
 		if (got < 0 || (sum && got != n)) {
 			free(sum);
@@ -197,14 +236,14 @@ static void print_kvm_stats(FILE *out, const char *title, const struct kvm_stat 
 			fprintf(out, "  %-32s %12" PRIu64 "\n", stat[i].name, stat[i].value);
 }
 
-void stats_print_kvm(FILE *out, const struct vm *vm)
+void stats_print_kvm(FILE *out, const struct stats_kvm *kvm)
 {
 	AUTO_FREE struct kvm_stat *of_vm = NULL;
 	AUTO_FREE struct kvm_stat *of_vcpus = NULL;
-	int n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);
+	int n = kvm_stats_read(kvm->vm, &of_vm);
 
 	print_kvm_stats(out, "KVM's statistics of the VM", of_vm, n);
-	n = read_vcpu_stats(vm, &of_vcpus);
+	n = read_vcpu_stats(kvm, &of_vcpus);
 	print_kvm_stats(out, "KVM's statistics of the vCPUs, summed", of_vcpus, n);
 }
 
@@ -252,40 +291,41 @@ static struct json_object *json_bus(struct iobus *bus, const struct iobus_reader
 	return obj;
 }
 
-static struct json_object *json_devices(const struct vm *vm)
+static struct json_object *json_devices(struct vm *vm)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		struct json_object *obj = json_object_new_object();
-		struct device *dev = vm->device[i];
+		const struct device_view view = view_device(vm, i);
 
 		json_object_object_add(obj, "device",
 				       json_object_new_string(vm->machine.device[i].name));
-		json_add_u64(obj, "guest_errors", dev->guest_errors);
-		if (dev->cls->counter)
-			json_add_u64(obj, dev->cls->counter_name, dev->cls->counter(dev));
+		json_add_u64(obj, "guest_errors", view.guest_errors);
+		if (view.counter_name)
+			json_add_u64(obj, view.counter_name, view.counter);
 		json_object_array_add(array, obj);
 	}
 	return array;
 }
 
-static struct json_object *json_shadows(const struct vm *vm)
+static struct json_object *json_shadows(struct vm *vm)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		const struct shadow_page *sp = &vm->shadow[i];
+		struct shadow_page_counts counts;
 		struct json_object *obj;
 
-		if (!sp->page)
+		if (!vm->shadow[i].page)
 			continue;
+		counts = shadow_page_counts(&vm->shadow[i]);
 		obj = json_object_new_object();
 		json_object_object_add(obj, "device",
 				       json_object_new_string(vm->machine.device[i].name));
-		json_add_u64(obj, "first", sp->gpa);
-		json_add_u64(obj, "withdrawn", sp->hides);
-		json_add_u64(obj, "shown_again", sp->shows);
+		json_add_u64(obj, "first", vm->shadow[i].gpa);
+		json_add_u64(obj, "withdrawn", counts.hides);
+		json_add_u64(obj, "shown_again", counts.shows);
 		json_object_array_add(array, obj);
 	}
 	return array;
@@ -300,7 +340,7 @@ static struct json_object *json_kvm_stats(const struct kvm_stat *stat, int n)
 	return obj; /* NULL is JSON's null: the host does not tell */
 }
 
-static struct json_object *json_end(const struct vm_end *end, int exit_status)
+static struct json_object *json_end(const struct vm_end *end)
 {
 	struct json_object *obj = json_object_new_object();
 
@@ -308,19 +348,19 @@ static struct json_object *json_end(const struct vm_end *end, int exit_status)
 	json_object_object_add(obj, "by", end->by ? json_object_new_string(end->by) : NULL);
 	if (end->kind == VM_END_EXIT_CODE)
 		json_add_u64(obj, "code", end->code);
-	json_object_object_add(obj, "exit_status", json_object_new_int(exit_status));
 	return obj;
 }
 
-int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_end *end,
-		     int exit_status, struct diag *diag)
+/* Takes end, and gives the document. */
+static struct json_object *json_stats(struct vm *vm, const struct stats_kvm *kvm,
+				      struct json_object *end)
 {
 	AUTO_FREE struct kvm_stat *of_vm = NULL;
 	AUTO_FREE struct kvm_stat *of_vcpus = NULL;
 	struct json_object *root = json_object_new_object();
-	int n, r = 0;
+	int n;
 
-	json_object_object_add(root, "end", json_end(end, exit_status));
+	json_object_object_add(root, "end", end);
 	json_object_object_add(root, "exits", json_exits(vm));
 	json_add_u64(root, "coalesced_writes", atomic_load(&vm->coalesced.drained));
 	json_object_object_add(root, "pio", json_bus(vm->pio, vm->coalesced.pio, vm->time_exits));
@@ -329,13 +369,39 @@ int stats_write_json(int fd, const char *path, struct vm *vm, const struct vm_en
 	json_object_object_add(root, "shadow_pages", json_shadows(vm));
 	json_object_object_add(root, "devices", json_devices(vm));
 	json_object_object_add(root, "virtio", stats_virtio_json(vm));
-	n = kvm_stats_read(vm->kvm.vm_fd, &of_vm);
+	n = kvm_stats_read(kvm->vm, &of_vm);
 	json_object_object_add(root, "kvm_vm", json_kvm_stats(of_vm, n));
-	n = read_vcpu_stats(vm, &of_vcpus);
+	n = read_vcpu_stats(kvm, &of_vcpus);
 	json_object_object_add(root, "kvm_vcpus", json_kvm_stats(of_vcpus, n));
+	return root;
+}
+
+int stats_write_json(int fd, const char *path, struct vm *vm, const struct stats_kvm *kvm,
+		     const struct vm_end *end, int exit_status, struct diag *diag)
+{
+	struct json_object *json = json_end(end), *root;
+	int r = 0;
+
+	json_object_object_add(json, "exit_status", json_object_new_int(exit_status));
+	root = json_stats(vm, kvm, json);
 	errno = 0;
 	if (json_object_to_fd(fd, root, JSON_C_TO_STRING_PRETTY) < 0)
 		r = diag_set(diag, errno ? -errno : -EIO, "write statistics to '%s'", path);
 	json_object_put(root);
 	return r;
+}
+
+int stats_print_json(FILE *out, struct vm *vm, const struct stats_kvm *kvm, struct diag *diag)
+{
+	static const struct vm_end running = {.kind = VM_END_NONE};
+	struct json_object *root;
+	const char *text;
+
+	coalesced_drain(&vm->coalesced); /* so that what KVM has collected by now is counted */
+	root = json_stats(vm, kvm, json_end(&running));
+	text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY);
+	if (text)
+		fprintf(out, "%s\n", text);
+	json_object_put(root);
+	return text ? 0 : diag_set(diag, -ENOMEM, "statistics");
 }

@@ -64,8 +64,7 @@ static void build_shadow_pages(struct vm *vm)
 	}
 }
 
-/* What bus, event loop and back end see in the place of device[i]. */
-static struct device *device_front(struct vm *vm, unsigned i)
+struct device *vm_device_front(struct vm *vm, unsigned i)
 {
 	return vm->shadow[i].inner ? &vm->shadow[i].dev : vm->device[i];
 }
@@ -149,7 +148,7 @@ static void coalesce_writes(struct vm *vm, const struct machine_device *row)
 /* As the back end sees it: what stands in front of the device has ops of its own. */
 static const struct char_ops *front_char_ops(struct vm *vm, unsigned i)
 {
-	const struct char_ops *ops = device_front(vm, i)->cls->chr;
+	const struct char_ops *ops = vm_device_front(vm, i)->cls->chr;
 
 	return ops ? ops : vm_virtio_char_ops(&vm->machine.device[i]);
 }
@@ -177,9 +176,9 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 	if (shadow->page)
 		shadow_page_attach(shadow, vm->device[i], 0, (uint8_t)row->range[0].len,
 				   vm->coalesced.capacity);
-	vm->timer[i].dev = device_front(vm, i);
+	vm->timer[i].dev = vm_device_front(vm, i);
 	if (port)
-		char_port_connect(port, device_front(vm, i), front_char_ops(vm, i));
+		char_port_connect(port, vm_device_front(vm, i), front_char_ops(vm, i));
 	return vm_virtio_build_doorbells(vm, i, &opts->virtio, diag);
 }
 
@@ -198,7 +197,7 @@ static int build_ranges(struct vm *vm, enum iobus_space space, struct diag *diag
 			range[n++] = (struct iobus_range){
 				.first = row->range[k].first,
 				.len = row->range[k].len,
-				.dev = device_front(vm, i),
+				.dev = vm_device_front(vm, i),
 				.owner = row->name,
 				.region = (uint8_t)k,
 			};

@@ -96,6 +96,9 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag);
 /* Asks for the VM to end; the first end counts. Any thread. */
 void vm_end(struct vm *vm, struct vm_end end);
 
+/* What bus, event loop and back end see in the place of device[i], and whose lock guards that. */
+struct device *vm_device_front(struct vm *vm, unsigned i);
+
 /*
  * Flushes the console, gives the terminal back and frees everything. Takes a zeroed vm too. False when an I/O
  * thread has not ended (vm_virtio.stuck), as the host does not answer what its device asked for: what the

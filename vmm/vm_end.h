@@ -12,7 +12,7 @@ enum vm_end_kind {
 	VM_END_TRIPLE_FAULT, /* KVM_EXIT_SHUTDOWN */
 	VM_END_RESET,        /* guest asked for a reset: 0xcf9, i8042, a system event */
 	VM_END_KVM_ERROR,    /* KVM could not go on: INTERNAL_ERROR, FAIL_ENTRY, an unknown exit */
-	VM_END_KILLED,       /* SIGINT, SIGTERM, SIGHUP, or Ctrl-a x */
+	VM_END_KILLED,       /* SIGINT, SIGTERM, SIGHUP, Ctrl-a x, or the control socket */
 	VM_END_TIMEOUT,      /* --timeout ran out */
 };
 

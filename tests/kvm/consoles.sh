@@ -177,7 +177,7 @@ case_bad_places_are_refused() {
 	run_refused "console's file '/nonexistent/log': No such file or directory" --serial file:/nonexistent/log
 	run_refused "console's socket '/nonexistent/sock': No such file or directory" --serial unix:/nonexistent/sock
 	touch file
-	run_refused "console's socket 'file': Address already in use" --serial unix:file
+	run_refused "console's socket 'file': File exists" --serial unix:file
 	run_refused "link 'file' to the console's /dev/pts/[0-9]+: File exists" --serial pty,link=file
 }
 

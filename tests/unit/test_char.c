@@ -238,8 +238,7 @@ static void only_a_dead_socket_is_replaced(void **state)
 	rig_close(rig, 0);
 	fd = open(rig->path, O_WRONLY | O_CREAT, 0600);
 	close(fd);
-	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, NULL, &second),
-			 -EADDRINUSE);
+	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, NULL, &second), -EEXIST);
 	spec.path = "/nonexistent/socket";
 	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, NULL, &second), -ENOENT);
 }

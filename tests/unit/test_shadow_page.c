@@ -248,8 +248,8 @@ static void a_mode_withdraws_it_until_64_polls_after_its_end(void **state)
 	wr(rig, THR, 'x');
 	poll_lsr(rig, 1);
 	assert_non_null(host.page);
-	assert_int_equal(rig->sp.hides, 1);
-	assert_int_equal(rig->sp.shows, 1);
+	assert_int_equal(shadow_page_counts(&rig->sp).hides, 1);
+	assert_int_equal(shadow_page_counts(&rig->sp).shows, 1);
 }
 
 static void a_page_that_goes_soon_takes_twice_the_polls_to_come_again(void **state)

@@ -5,23 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "backend/char.h"
-#include "base/cleanup.h"
+#include "base/unix_socket.h"
 
 struct unix_host {
-	struct char_host host;      /* out.fd: the client or -1; in.fd: a duplicate */
-	struct event_source listen; /* events are 0 while there is a client */
-	char *path;                 /* the socket's, once it is ours to remove, or NULL */
-	dev_t dev;                  /* what path was when it was made */
-	ino_t ino;
+	struct char_host host; /* out.fd: the client or -1; in.fd: a duplicate */
+	struct unix_listener listener;
+	struct event_source listen; /* its; events are 0 while there is a client */
 };
 
 /*
@@ -94,17 +89,11 @@ static void unix_ready(struct event_source *src, uint32_t epoll_events)
 static void unix_close(struct char_host *host, int64_t until_ns)
 {
 	struct unix_host *un = unix_of(host);
-	struct stat st;
 
 	(void)until_ns;
 	close_client(host);
-	if (un->listen.fd >= 0) {
-		event_loop_remove(host->loop, &un->listen);
-		close(un->listen.fd);
-	}
-	if (un->path && lstat(un->path, &st) == 0 && st.st_dev == un->dev && st.st_ino == un->ino)
-		unlink(un->path);
-	free(un->path);
+	event_loop_remove(host->loop, &un->listen);
+	unix_listener_close(&un->listener);
 }
 
 static const struct char_host_class unix_class = {
@@ -114,79 +103,39 @@ static const struct char_host_class unix_class = {
 	.close = unix_close,
 };
 
-/* Whether what is at addr is a socket that nobody listens on any more. */
-static bool is_stale(const struct sockaddr_un *addr)
+static int start_listening(struct unix_host *un, const char *path)
 {
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct stat st;
+	int r = unix_listener_open(&un->listener, path, 1);
 
-	return fd >= 0 && lstat(addr->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	       connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 &&
-	       errno == ECONNREFUSED;
-}
-
-static int bind_path(int fd, const struct sockaddr_un *addr)
-{
-	/* A console is a way in: the owner's alone. Linux takes the new file's mode from here. */
-	if (fchmod(fd, 0600) < 0)
-		return -errno;
-	if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0)
-		return 0;
-	if (errno != EADDRINUSE)
-		return -errno;
-	if (!is_stale(addr) || unlink(addr->sun_path) < 0)
-		return -EADDRINUSE;
-	return bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
-}
-
-static int start_listening(struct unix_host *un, const struct sockaddr_un *addr)
-{
-	struct stat st;
-	int r;
-
+	if (r < 0)
+		return r;
 	un->listen = (struct event_source){
-		.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+		.fd = un->listener.fd,
 		.events = listen_events,
 		.ready = unix_ready,
 	};
-	if (un->listen.fd < 0)
-		return -errno;
-	r = bind_path(un->listen.fd, addr);
-	if (r < 0)
-		return r;
-	if (lstat(addr->sun_path, &st) < 0)
-		return -errno;
-	un->path = strdup(addr->sun_path);
-	if (!un->path)
-		return -ENOMEM;
-	un->dev = st.st_dev;
-	un->ino = st.st_ino;
-	if (listen(un->listen.fd, 1) < 0)
-		return -errno;
 	return event_loop_add(un->host.loop, &un->listen);
 }
 
 int char_unix_open(const char *path, struct event_loop *loop, struct power *power,
 		   struct diag *diag, struct char_host **ret)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct char_host *host;
 	int r;
 
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		diag_set(diag, -EINVAL, "console's socket '%s': a path of at most %zu bytes", path,
-			 sizeof(addr.sun_path) - 1);
+	if (strlen(path) > UNIX_PATH_BYTES_MAX) {
+		diag_set(diag, -EINVAL, "console's socket '%s': a path of at most %d bytes", path,
+			 UNIX_PATH_BYTES_MAX);
 		return -EINVAL;
 	}
-	memcpy(addr.sun_path, path, strlen(path));
 	r = char_host_create(sizeof(struct unix_host), &unix_class, loop, power, diag, &host);
 	if (r < 0)
 		return r;
-	unix_of(host)->listen.fd = -1;
-	r = start_listening(unix_of(host), &addr);
+	unix_of(host)->listener.fd = -1;
+	r = start_listening(unix_of(host), path);
 	if (r < 0) {
 		diag_set(diag, r, "console's socket '%s'", path);
-		if (r == -EADDRINUSE)
+		if (r == -EADDRINUSE || r == -EEXIST)
 			diag_remedy(diag,
 				    "another process listens there, or it is no socket; choose "
 				    "another path");

@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# The control socket: a running VM tells of itself and is told what to do, by `tollgate control` and by hand.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+
+answers() {
+	"$TOLLGATE" control ctl status >/dev/null 2>&1
+}
+
+# start_controlled ARGUMENT...: the same as start run, with a control socket "ctl", once it answers.
+start_controlled() {
+	start run --control ctl "$@"
+	wait_for answers
+}
+
+# control WORD...: a command, whose data is in the file "reply"; it must succeed.
+control() {
+	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || {
+		cat refusal
+		fail "control $*"
+	}
+	same "what 'control $*' says on standard error" "$(cat refusal)" ''
+}
+
+# refuses WHAT REMEDY WORD...: a command that must fail, with that.
+refuses() {
+	local what=$1 remedy=$2 got=0
+	shift 2
+	timeout -k 10 "$limit_s" "$TOLLGATE" control "$@" >reply 2>refusal || got=$?
+	same 'exit status' "$got" 2
+	same 'data' "$(cat reply)" ''
+	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
+	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
+	same 'lines' "$(wc -l <refusal)" "$([ -n "$remedy" ] && echo 2 || echo 1)"
+}
+
+stop() {
+	control stop
+	finish
+	ended 116 'killed (control socket)'
+	[ ! -e ctl ] || fail 'the socket was left behind'
+}
+
+case_status() {
+	start_controlled "$(kernel hang)"
+	same 'mode of the socket' "$(stat -c %a ctl)" 600
+	control status
+	same 'state' "$(sed -n 1p reply)" 'state running'
+	grep -qxE 'uptime_s [0-9]+\.[0-9]{3}' reply || fail 'no uptime'
+	grep -qx "pid $pid" reply || fail "not its pid: $(cat reply)"
+	control help
+	grep -qE '^stop +ends' reply || fail 'no list of commands'
+	stop
+}
+
+case_stop_is_told_at_the_end() {
+	start_controlled --stats=json:stats "$(kernel hang)"
+	stop
+	holds stats '.end == {kind: "killed", by: "control socket", exit_status: 116}'
+}
+
+# Whether the running guest has made its last write that counts.
+has_written() {
+	control stats
+	jq -e '.pio.ranges[] | select(.device == "port80").writes == 300' reply >/dev/null
+}
+
+case_statistics_of_a_running_vm() {
+	assemble code <<-'END'
+		.code16
+		mov $300, %cx
+		1: out %al, $0x80
+		loop 1b
+		1: in $0xe9, %al
+		jmp 1b
+	END
+	start_controlled --flat 0x7c00,real --rng --stats=json:stats code
+	wait_for has_written
+	control stats
+	cp reply live
+	stop
+	holds live '.end == {kind: "running", by: null}'
+	holds live '.pio.unclaimed_writes == 0 and .exits.IO > 0'
+	# The same document: what it counts goes on, and what it lists is all there.
+	same 'keys' "$(jq -c '[paths | map(tostring) | join(".") | select(startswith("end") or startswith("exits") | not)]' live)" \
+		"$(jq -c '[paths | map(tostring) | join(".") | select(startswith("end") or startswith("exits") | not)]' stats)"
+	jq -es '.[0].exits.total <= .[1].exits.total and (.[0].pio.reads <= .[1].pio.reads)' live stats >/dev/null ||
+		fail 'numbers went down'
+	jq -es '(.[0].kvm_vcpus == null) == (.[1].kvm_vcpus == null)' live stats >/dev/null ||
+		fail "KVM's statistics of the vCPUs are missing"
+}
+
+case_statistics_of_all_that_there_is() {
+	start_controlled --cpus 4 --rng --balloon 0 --net user --console both --time-exits --stats "$(kernel hang)"
+	for _ in 1 2 3; do
+		control stats
+		holds reply '(.virtio | length) == 4 and (.devices | length) > 10 and (.shadow_pages | type) == "array"'
+	done
+	stop
+}
+
+case_by_hand() {
+	start_controlled "$(kernel hang)"
+	printf 'status\nbogus\nstop\n' | "$TALK" unix:ctl >reply
+	same 'state' "$(sed -n 1p reply)" 'state running'
+	same 'end of the first' "$(sed -n 4p reply)" 'ok'
+	same 'the second' "$(sed -n 5p reply)" "error: unknown command 'bogus'; remedy: \`help\` lists the commands"
+	same 'the third' "$(sed -n 6p reply)" 'ok'
+	finish
+	ended 116 'killed (control socket)'
+}
+
+case_commands_are_refused() {
+	start_controlled "$(kernel hang)"
+	refuses "unknown command 'quit'" "\`help\` lists the commands" ctl quit
+	refuses "'stop' takes no arguments" "\`help\` tells what each command takes" ctl stop now
+	refuses 'a word of the command is empty' '' ctl status ''
+	refuses "'a?b': a command is one line" '' ctl $'a\nb'
+	refuses "the command has more than 255 bytes" '' ctl "$(printf 'x%.0s' {1..256})"
+	control status
+	stop
+}
+
+case_nobody_is_there() {
+	refuses "no VM is at control socket 'ctl': No such file or directory" \
+		'start one by: tollgate run --control ctl' ctl status
+	start_controlled "$(kernel hang)"
+	kill -9 "$pid"
+	finish
+	[ -S ctl ] || fail 'a VM that was killed has removed its socket'
+	refuses "no VM is at control socket 'ctl': Connection refused" \
+		'the VM or program that made it is gone; start another one' ctl status
+	start_controlled "$(kernel hang)" # and takes its place
+	control status
+	stop
+	refuses "control needs the PATH of a VM's socket and a COMMAND" \
+		"'tollgate control --help' lists the commands"
+	refuses "control needs the PATH of a VM's socket and a COMMAND" \
+		"'tollgate control --help' lists the commands" ctl
+	refuses "option '--now' is unknown or ambiguous" "'tollgate control --help' lists the options" --now ctl stop
+}
+
+# place_refused REGEX REMEDY PATH
+place_refused() {
+	run_refused "$1\$" --control "$3" "$(kernel hang)"
+	same 'remedy' "$(sed -n '2s/^  remedy: //p' "$case_dir/err")" "$2"
+}
+
+case_places_are_refused() {
+	local first
+	start_controlled "$(kernel hang)"
+	first=$pid
+	place_refused "control socket 'ctl' is in use: a running VM, or another program, listens there" \
+		'choose another path' ctl
+	control status
+	grep -qx "pid $first" reply || fail 'another VM has the socket'
+	pid=$first
+	stop
+	echo mine >file
+	place_refused "control socket 'file': there is a file that is no socket" 'choose another path, or remove the file' file
+	same 'the file' "$(cat file)" mine
+	place_refused "control socket '/nonexistent/ctl': No such file or directory" '' /nonexistent/ctl
+	tollgate run --control ctl --stats=json:/nonexistent/stats "$(kernel hang)"
+	same 'exit status' "$status" 2
+	[ ! -e ctl ] || fail 'a VM that was not started left its socket behind'
+}
+
+case_the_socket_goes_with_the_vm() {
+	tollgate run --control ctl -p exit=3 "$(kernel exits)"
+	ended 3 'exit code 3 (exit port)'
+	[ ! -e ctl ] || fail 'the socket was left behind'
+}
+
+case_clients_do_not_hold_up_the_end() {
+	local clients=() i
+	start_controlled "$(kernel hang)"
+	mkfifo silence
+	exec 8<>silence
+	for i in 1 2 3 4 5 6 7; do
+		{ echo status && exec cat <silence 8>&-; } | "$TALK" unix:ctl >"heard$i" 8>&- &
+		clients+=($!)
+	done
+	for i in 1 2 3 4 5 6 7; do
+		wait_for grep -qx ok "heard$i"
+	done
+	control status # there is one place left
+	kill -s TERM "$pid"
+	finish
+	ended 116 'killed (SIGTERM)'
+	exec 8>&-
+	wait "${clients[@]}"
+}
+
+run_cases

@@ -1,0 +1,52 @@
+/*
+ * control.h - a Unix socket through which a running VM is asked and told things: its clients, the framing
+ * of commands and replies, and their bounds. What commands there are, its user says (vm_control.c). The
+ * protocol is in docs/control.md.
+ *
+ * A command is a line; its reply is lines of data and one last line, CONTROL_REPLY_OK or one that begins
+ * with CONTROL_REPLY_ERROR. A client's next command runs when it has taken the reply to the one before, so
+ * one reply and CONTROL_INPUT_BYTES are all that we hold for it. One command a turn: between two of them
+ * everything else on the loop has its turn.
+ *
+ * Threads: all on the one that runs the loop, or before and after it runs.
+ */
+#ifndef VMM_CONTROL_H
+#define VMM_CONTROL_H
+
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "control_line.h"
+#include "event.h"
+
+enum {
+	CONTROL_CLIENTS_MAX = 8,
+	CONTROL_WORDS_MAX = 8, /* of a command */
+};
+
+#define CONTROL_REPLY_OK     "ok"
+#define CONTROL_REPLY_ERROR  "error: "    /* what, and: */
+#define CONTROL_REPLY_REMEDY "; remedy: " /* where there is one */
+
+struct control_commands {
+	/*
+	 * Runs a command of nr words, at least one. It prints lines of data to out, none of them such as a
+	 * reply ends with. 0, or -errno with diag: what it printed is dropped then. It does not wait.
+	 */
+	int (*run)(struct control_commands *commands, char *const word[], unsigned nr, FILE *out,
+		   struct diag *diag);
+};
+
+struct control;
+
+/*
+ * Makes the socket, for its owner alone, in the place of one that a dead VM left. loop and commands are
+ * borrowed until control_close(). -errno with diag.
+ */
+int control_open(const char *path, struct event_loop *loop, struct control_commands *commands,
+		 struct control **ret, struct diag *diag);
+
+/* Removes the socket; what clients have not taken is lost. Takes NULL; returns NULL. */
+struct control *control_close(struct control *control);
+
+#endif

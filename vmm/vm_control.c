@@ -1,0 +1,119 @@
+#include "vm_control.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+
+/* A command of a VM: arg are the nr words behind its name. 0, or -errno with diag. */
+struct command {
+	const char *name, *args;
+	unsigned args_min, args_max;
+	int (*run)(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		   struct diag *diag);
+	const char *help;
+};
+
+static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		      struct diag *diag)
+{
+	const int64_t ms = (clock_monotonic_ns() - ctl->since_ns) / NS_PER_MS;
+
+	(void)arg;
+	(void)nr;
+	(void)diag;
+	fprintf(out, "state %s\n", vm_end_name(VM_END_NONE));
+	fprintf(out, "uptime_s %" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
+	fprintf(out, "pid %ld\n", (long)getpid());
+	return 0;
+}
+
+static int run_stats(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		     struct diag *diag)
+{
+	(void)arg;
+	(void)nr;
+	return stats_print_json(out, ctl->vm, &ctl->kvm, diag);
+}
+
+/* The reply is sent before the loop looks whether it is to stop. */
+static int run_stop(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	(void)arg;
+	(void)nr;
+	(void)out;
+	(void)diag;
+	vm_end(ctl->vm, (struct vm_end){.kind = VM_END_KILLED, .by = "control socket"});
+	return 0;
+}
+
+static int run_help(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag);
+
+static const struct command command[] = {
+	{"help", "", 0, 0, run_help, "this list"},
+	{"status", "", 0, 0, run_status, "how long it runs, in which process, what can be changed"},
+	{"stats", "", 0, 0, run_stats, "the statistics so far, as --stats=json writes them"},
+	{"stop", "", 0, 0, run_stop, "ends the VM, as SIGTERM does"},
+};
+
+static int run_help(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	(void)ctl;
+	(void)arg;
+	(void)nr;
+	(void)diag;
+	for (size_t i = 0; i < ARRAY_SIZE(command); i++)
+		fprintf(out, "%-8s%-14s%s\n", command[i].name, command[i].args, command[i].help);
+	return 0;
+}
+
+static int run_command(struct control_commands *commands, char *const word[], unsigned nr,
+		       FILE *out, struct diag *diag)
+{
+	struct vm_control *ctl = container_of(commands, struct vm_control, commands);
+
+	for (size_t i = 0; i < ARRAY_SIZE(command); i++) {
+		const struct command *c = &command[i];
+
+		if (strcmp(word[0], c->name) != 0)
+			continue;
+		if (nr - 1 >= c->args_min && nr - 1 <= c->args_max)
+			return c->run(ctl, word + 1, nr - 1, out, diag);
+		if (c->args[0])
+			diag_set(diag, -EINVAL, "'%s' is to be followed by %s", c->name, c->args);
+		else
+			diag_set(diag, -EINVAL, "'%s' takes no arguments", c->name);
+		diag_remedy(diag, "`help` tells what each command takes");
+		return -EINVAL;
+	}
+	diag_set(diag, -EINVAL, "unknown command '%s'", word[0]);
+	diag_remedy(diag, "`help` lists the commands");
+	return -EINVAL;
+}
+
+int vm_control_open(struct vm_control *ctl, const char *path, struct vm *vm, struct diag *diag)
+{
+	int r;
+
+	*ctl = (struct vm_control){
+		.commands.run = run_command,
+		.vm = vm,
+		.since_ns = clock_monotonic_ns(),
+	};
+	r = control_open(path, &vm->loop, &ctl->commands, &ctl->socket, diag);
+	if (r == 0)
+		stats_kvm_open(&ctl->kvm, vm);
+	return r;
+}
+
+void vm_control_close(struct vm_control *ctl)
+{
+	ctl->socket = control_close(ctl->socket);
+	stats_kvm_close(&ctl->kvm);
+}

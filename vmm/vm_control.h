@@ -1,0 +1,30 @@
+/*
+ * vm_control.h - the commands of a VM's control socket (docs/control.md).
+ *
+ * Threads: opened before vm_run() and closed after it; between that it runs on the event thread.
+ */
+#ifndef VMM_VM_CONTROL_H
+#define VMM_VM_CONTROL_H
+
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "control.h"
+#include "stats.h"
+#include "vm.h"
+
+struct vm_control {
+	struct control_commands commands;
+	struct control *socket;
+	struct vm *vm;
+	struct stats_kvm kvm;
+	int64_t since_ns; /* of CLOCK_MONOTONIC: when it was opened */
+};
+
+/* Makes the socket at path for a VM that is about to run, and is borrowed. -errno with diag. */
+int vm_control_open(struct vm_control *ctl, const char *path, struct vm *vm, struct diag *diag);
+
+/* Before vm_fini(). Takes a zeroed one too. */
+void vm_control_close(struct vm_control *ctl);
+
+#endif
