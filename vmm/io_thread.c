@@ -235,7 +235,7 @@ const char *io_thread_waits_for(const struct io_thread *io, char *buf, size_t le
 	char wchan[64];
 
 	if (atomic_load(&io->ending))
-		snprintf(buf, len, "requests that the host has not ended");
+		snprintf(buf, len, "what it asked the host for");
 	else if (read_wchan(atomic_load(&io->tid), wchan, sizeof(wchan)))
 		snprintf(buf, len, "the host in a system call (%s)", wchan);
 	else

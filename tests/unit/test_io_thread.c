@@ -136,7 +136,7 @@ static void nor_is_a_request_that_does_not_end(void **state)
 	start(DOORBELL_END);
 	io_thread_stop(&io);
 	wait_for(waiter.here[0]);
-	does_not_end("requests that the host has not ended");
+	does_not_end("what it asked the host for");
 }
 
 int main(void)

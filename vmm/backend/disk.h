@@ -6,8 +6,8 @@
  * and each ends with its done(): inside disk_commit(), inside disk_drain(), or from the event loop, but
  * never inside disk_submit(). A done() may submit more; whatever made it run commits that.
  *
- * Threads: everything here belongs to the thread that runs the disk's event loop, but for disk_open() and
- * disk_close(), which run while it does not.
+ * Threads: everything here belongs to the thread that runs the disk's event loop, but for disk_open(), which
+ * runs while it does not, and disk_close(), which runs while the loop does not.
  */
 #ifndef BACKEND_DISK_H
 #define BACKEND_DISK_H

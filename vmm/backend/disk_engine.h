@@ -2,7 +2,7 @@
  * disk_engine.h - runs the system calls of a disk without waiting for them: by io_uring where the host
  * permits it, else by a few threads.
  *
- * Threads: all of it belongs to the event loop's thread; create and destroy run while there is none.
+ * Threads: all of it belongs to the event loop's thread; create and destroy run while the loop does not.
  */
 #ifndef BACKEND_DISK_ENGINE_H
 #define BACKEND_DISK_ENGINE_H

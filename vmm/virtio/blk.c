@@ -535,12 +535,18 @@ static int blk_init(struct virtio_device *vd, const void *conf_arg, struct diag 
 	return 0;
 }
 
-static void blk_fini(struct virtio_device *vd)
+/* A network file system writes back what it has cached, and does not return before. */
+static void blk_end(struct virtio_device *vd)
 {
 	struct blk *blk = blk_of(vd);
 
 	blk->disk = disk_close(blk->disk);
-	free(blk->requests);
+}
+
+static void blk_fini(struct virtio_device *vd)
+{
+	blk_end(vd);
+	free(blk_of(vd)->requests);
 }
 
 const struct virtio_class virtio_blk_class = {
@@ -551,6 +557,7 @@ const struct virtio_class virtio_blk_class = {
 	.init = blk_init,
 	.fini = blk_fini,
 	.stop = blk_stop,
+	.end = blk_end,
 	.kick = blk_kick,
 	.config_written = blk_config_written,
 };

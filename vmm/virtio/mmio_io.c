@@ -52,6 +52,8 @@ static void run_end(struct virtio_mmio *m)
 	pthread_mutex_lock(&m->dev.lock);
 	run_stop(m);
 	pthread_mutex_unlock(&m->dev.lock);
+	if (m->vd->cls->end)
+		m->vd->cls->end(m->vd);
 }
 
 static void run_start(struct virtio_mmio *m)

@@ -5,7 +5,7 @@
  * are live and whole, and the bytes of its configuration space. Names are virtio 1.2's; numbers come
  * from the kernel's <linux/virtio_*.h>.
  *
- * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, kick and
+ * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, end, kick and
  * whatever the device added to that loop run there, so a device needs no lock, and a back end that is
  * slow holds up only its own device. A vCPU that resets the device waits until stop has returned, but
  * not for ever: the status register reads non-zero until then. init and fini run while there is no
@@ -53,6 +53,11 @@ struct virtio_class {
 	void (*start)(struct virtio_device *vd); /* may be NULL */
 	/* Returns when no request is under way any more: no guest memory is touched until start. */
 	void (*stop)(struct virtio_device *vd); /* may be NULL */
+	/*
+	 * The VM is over, and the device stopped: closes what the host may take long to close, because the
+	 * end waits for this thread as long as is reasonable, and for fini without end. May be NULL.
+	 */
+	void (*end)(struct virtio_device *vd);
 	/*
 	 * The driver made buffers of this queue available, perhaps; also once for each live queue after
 	 * start. Not called for a queue that is not live, nor once the device needs a reset.
