@@ -3,9 +3,10 @@
  * lie, resets under load, and each way to break a ring, after which the device must ask for a reset and
  * work again. Of an entropy device also negotiation, and requests with and without interrupts.
  *
- * Words: device=rng|block|net|console|balloon; wrap: more requests than an index counts, and nothing else. requests=N (64) for the counted tests, which then say how long one took. doorbells=N: rings so
- * often, with nothing to do, and says the same; so do acks=N, of interrupt acknowledgements, and
- * status=N, of looks at the interrupt's status.
+ * Words: device=rng|block|net|console|balloon. With features, which ones are offered, and with wrap, more
+ * requests than an index counts; nothing else then. requests=N (64) for the counted tests, which then say
+ * how long one took. doorbells=N: rings so often, with nothing to do, and says the same; so do acks=N, of
+ * interrupt acknowledgements, and status=N, of looks at the interrupt's status.
  */
 #include <string.h>
 
@@ -186,6 +187,10 @@ void kernel_main(void)
 	lapic_init();
 	test.requests = (unsigned)cmdline_u64("requests", REQUESTS, REQUESTS_MAX);
 	is_rng = virtio_test_find();
+	if (cmdline_has("features")) {
+		print("virtio: offers %lx\n", virtio_features(&test.dev));
+		guest_exit(GUEST_EXIT_OK);
+	}
 	if (cmdline_has("wrap")) {
 		virtio_test_wrap();
 		check_finish();

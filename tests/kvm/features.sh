@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Feature bits: each one that the kernel's headers know is in the tables of docs/devices.md or docs/virtio.md,
+# and devices offer what stands there. Names are the headers', so a new header may ask for a new line.
+# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+. "${0%/*}/lib.bash"
+need_kvm
+docs=$(cd "${0%/*}/../../docs" && pwd)
+headers=/usr/include/linux
+legacy=' BARRIER SCSI GSO NOTIFY_ON_EMPTY ANY_LAYOUT ' # of drivers before virtio 1.0, to which we do not speak
+
+# bits HEADER PREFIX: "BIT NAME" of each feature.
+bits() {
+	sed -nE "s/^#define[[:space:]]+VIRTIO_$2F_([A-Z0-9_]+)[[:space:]]+([0-9]+).*/\2 \1/p" "$headers/$1.h" |
+		while read -r bit name; do
+			[ "$name" != REPORTING ] || name=PAGE_REPORTING # as virtio 1.2 calls it
+			[[ $legacy == *" $name "* ]] || echo "$bit $name"
+		done
+}
+
+# newer PREFIX: those that headers of Linux 6.1 do not have yet, and we do.
+newer() {
+	[ "$1" != NET_ ] || printf '%s\n' '54 GUEST_USO4' '55 GUEST_USO6' '56 HOST_USO'
+}
+
+# said SECTION NAME: what the table of that section of devices.md says of a feature.
+said() {
+	awk -F ' *[|] *' -v section="## $1" -v name="\`$2\`" '
+		/^## / { here = $0 == section }
+		here && index($2, name) { print $3; exit }' "$docs/devices.md"
+}
+
+# offers NAME ARGUMENT...: into $offered, the bits that tollgate's arguments make the device offer.
+offers() {
+	local name=$1
+	shift
+	tollgate run -p "device=$name features" "$@" "$(kernel virtio)"
+	offered=$((16#$(tr -d '\r' <"$case_dir/out" | sed -n 's/^virtio: offers //p')))
+}
+
+# holds_of SECTION HEADER PREFIX: $offered is what the section's table says; conditional ones that are offered
+# are added to ./kept.
+holds_of() {
+	local bit name word wanted=$((1 << 32 | 1 << 28 | 1 << 29)) # said of every device
+	while read -r bit name; do
+		word=$(said "$1" "$name")
+		[ -n "$word" ] || fail "devices.md, $1: nothing of $name"
+		case $word in
+		always | [0-9]*) wanted=$((wanted | 1 << bit)) ;;
+		no) ;;
+		*)
+			wanted=$((wanted | (offered & 1 << bit)))
+			[[ $word == *host* ]] || echo "$((offered >> bit & 1)) $name" >>kept
+			;;
+		esac
+	done < <({ bits "$2" "$3" && newer "$3"; } | sort -u && echo '35 IN_ORDER')
+	same "features of $1" "$(printf %x "$offered")" "$(printf %x "$wanted")"
+}
+
+# What is offered at times has been, and what is not always has not been.
+all_were_kept() {
+	local names name
+	mapfile -t names < <(cut -d ' ' -f 2 kept | sort -u)
+	for name in "${names[@]}"; do
+		grep -qx "1 $name" kept || fail "$name was never offered"
+		grep -qx "0 $name" kept || fail "$name was always offered"
+	done
+}
+
+case_block() {
+	truncate -s 1M disk
+	offers block --disk disk,queues=2
+	holds_of Block virtio_blk BLK_
+	offers block --disk disk,ro,queues=1
+	holds_of Block virtio_blk BLK_
+	all_were_kept
+}
+
+case_network() {
+	local user=$TOLLGATE
+	offers net --net user
+	holds_of Network virtio_net NET_
+	unshare --net ip tuntap add tg0 mode tap 2>"$case_dir/why" ||
+		skip "no tap interface in a namespace: $(head -n 1 "$case_dir/why")"
+	printf '#!/bin/sh\nexec unshare --net "%s" "$@"\n' "$user" >in-namespace
+	chmod +x in-namespace
+	TOLLGATE=$PWD/in-namespace
+	offers net --net tap,queues=2
+	holds_of Network virtio_net NET_
+	all_were_kept
+}
+
+case_entropy() {
+	offers rng --rng
+	holds_of Entropy virtio_rng RNG_
+}
+
+case_console() {
+	offers console --virtio-console null
+	holds_of Console virtio_console CONSOLE_
+}
+
+case_balloon() {
+	offers balloon --balloon 0
+	holds_of Balloon virtio_balloon BALLOON_
+	offers balloon --balloon 0,stats=1
+	holds_of Balloon virtio_balloon BALLOON_
+	all_were_kept
+}
+
+# Those that belong to no device: offered by all, or by none.
+case_transport() {
+	local name
+	offers rng --rng
+	while read -r _ name; do
+		case $name in
+		VERSION_1 | INDIRECT_DESC | EVENT_IDX) grep -q "^chips. Offered by .*\`$name\`" "$docs/devices.md" ;;
+		IN_ORDER) ;; # each device's own
+		*) awk '/^## /{ here = /^## Not offered/ } here' "$docs/virtio.md" | grep -q "^|.*\`$name\`" ;;
+		esac || fail "nothing of $name"
+	done < <(bits virtio_config '' && bits virtio_ring RING_)
+}
+
+run_cases
