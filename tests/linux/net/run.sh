@@ -1,5 +1,6 @@
 #!/bin/sh
-# Job: Linux's own virtio_net against our network device. run.sh CASE BYTES: user, tap, queues or rebind.
+# Job: Linux's own virtio_net against our network device. run.sh CASE BYTES: user, tap, queues, rebind or
+# together.
 # The guest takes its commands from the console; the other end of the network is here, in a network
 # namespace of its own.
 set -u
@@ -198,6 +199,39 @@ case_queues() {
 		same "$(sed -n "$((cpu + 1))p" /tmp/said)" "$(cat "/tmp/got$cpu")" "CPU $cpu to host"
 	done
 	end
+}
+
+# Every device there is under load at once: two disks and two networks, four queues for four CPUs.
+case_together() {
+	dd if=/dev/urandom of=/tmp/from bs=1M count=16 2>/dev/null
+	truncate -s 16M /tmp/to
+	boot --cpus 4 --disk /tmp/from,ro,queues=4 --disk /tmp/to,queues=4 --net tap,ifname=tg4,queues=4 --net user \
+		--rng --balloon 32M,stats=1 --virtio-console file:/tmp/hvc --stats=json:/tmp/stats
+	tap_up tg4
+	guest "ip addr add 192.168.77.2/24 dev eth0 && ip link set eth0 up"
+	guest "udhcpc -i eth1 -n -q -s /udhcpc-script"
+	listen /tmp/got0 net_peer receive 7000
+	servers="$server $copier"
+	listen /tmp/got1 net_peer receive 7001
+	servers="$servers $server $copier"
+	# shellcheck disable=SC2016 # the guest's variable
+	work='for cpu in 0 1 2 3; do taskset -c $cpu dd if=/dev/vda of=/dev/vdb bs=4M count=1 skip=$cpu seek=$cpu conv=notrunc,fsync 2>/dev/null & done;'
+	work="$work /net_peer send 192.168.77.1 7000 $bytes >/tmp/sent0 & /net_peer send 10.0.2.2 7001 $bytes >/tmp/sent1 &"
+	work="$work { stty raw; head -c 1048576 /dev/vda; } <>/dev/hvc0 >&0 & head -c 65536 /dev/hwrng | wc -c >/tmp/random &"
+	guest "$work wait; cat /tmp/random /tmp/sent0 /tmp/sent1"
+	# shellcheck disable=SC2086 # words
+	wait $servers
+	said "^65536"
+	same "$(sed -n 2p /tmp/said)" "$(cat /tmp/got0)" "by the tap interface"
+	same "$(sed -n 3p /tmp/said)" "$(cat /tmp/got1)" "by the user network"
+	guest "ls -1 /sys/block/vda/mq /sys/block/vdb/mq /sys/class/net/eth0/queues"
+	[ "$(grep -c '^[0-3]$' /tmp/said)" = 8 ] || die "queues: $(cat /tmp/said)"
+	end
+	cmp /tmp/from /tmp/to || die "what the guest copied differs"
+	head -c 1048576 /tmp/from | cmp - /tmp/hvc || die "what the guest sent to hvc0 differs"
+	balloon=$(sed -n 's/.*"inflated_bytes": *\([0-9]*\).*/\1/p' /tmp/stats)
+	[ "$balloon" = $((32 << 20)) ] || die "the balloon took $balloon bytes"
+	echo "  two disks, two networks, random bytes, a console and a balloon at once"
 }
 
 case_rebind() {
