@@ -1,6 +1,7 @@
 #include "config_balloon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/option.h"
@@ -54,8 +55,11 @@ int config_balloon_check(const struct config *config, struct diag *diag)
 		return -EINVAL;
 	}
 	if (config->balloon.device.target_bytes >= config->machine.mem_bytes) {
-		diag_set(diag, -EINVAL, "--balloon takes all of the guest's memory");
-		diag_remedy(diag, "less than --mem");
+		diag_set(diag, -EINVAL,
+			 "--balloon of %" PRIu64 " MiB takes all of the guest's %" PRIu64,
+			 config->balloon.device.target_bytes >> 20,
+			 config->machine.mem_bytes >> 20);
+		diag_remedy(diag, "take less than --mem gives");
 		return -EINVAL;
 	}
 	return 0;

@@ -145,6 +145,14 @@ static int user_check(const struct config_net *net, struct diag *diag)
 	return 0;
 }
 
+static int bad_ifname(const char *arg, struct diag *diag)
+{
+	diag_set(diag, -EINVAL, "--net ifname='%s' is no name of an interface", arg);
+	diag_remedy(diag,
+		    "1 to 15 characters without blanks, '/', ':' and '%%', as in ifname=tap0");
+	return -EINVAL;
+}
+
 static int parse_ifname(const char *arg, struct net_tap_opts *tap, struct diag *diag)
 {
 	const size_t len = strlen(arg);
@@ -152,7 +160,7 @@ static int parse_ifname(const char *arg, struct net_tap_opts *tap, struct diag *
 	/* What the kernel takes (dev_valid_name()), but for %, from which it would make a new name. */
 	if (len == 0 || len >= sizeof(tap->ifname) || strpbrk(arg, "/:% \t\n\v\f\r") ||
 	    strcmp(arg, ".") == 0 || strcmp(arg, "..") == 0)
-		return diag_set(diag, -EINVAL, "--net ifname='%s' is no name of an interface", arg);
+		return bad_ifname(arg, diag);
 	memcpy(tap->ifname, arg, len + 1);
 	return 0;
 }

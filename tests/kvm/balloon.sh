@@ -52,7 +52,7 @@ case_bad_balloons_are_refused() {
 	run_refused "--balloon '64M,stats=0' is not SIZE" --balloon 64M,stats=0
 	run_refused "--balloon '64M,often' is not SIZE" --balloon 64M,often
 	run_refused '--balloon is given twice' --balloon 0 --balloon 1M
-	run_refused "--balloon takes all of the guest's memory" --mem 64M --balloon 64M
+	run_refused "--balloon of 64 MiB takes all of the guest's 64" --mem 64M --balloon 64M
 	run_refused '--balloon with --hugepages' --balloon 1M --hugepages
 }
 

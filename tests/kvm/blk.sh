@@ -311,17 +311,6 @@ case_a_block_device_in_use_is_refused() {
 	complained "open disk '$loop': Device or resource busy" 'unmount it, or add ,ro'
 }
 
-case_what_is_no_disk_is_refused() {
-	local what
-	: >empty
-	mkfifo fifo
-	for what in empty fifo . /dev/null missing; do
-		tollgate run --disk "$what" "$(kernel blk)"
-		same status "$status" 2
-		complained "disk '$what'"
-	done
-}
-
 # What 2,000 more requests of one kind cost: exits to userspace (a disk has no ports), and interrupts
 # that were sent. ARGUMENT... for tollgate.
 cost() {

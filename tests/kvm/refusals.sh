@@ -185,6 +185,92 @@ case_initrds() {
 	refused 'more than 16 times --initrd' '' run "${many[@]}" "$(kernel exits)"
 }
 
+case_disks() {
+	local k format magic
+	k=$(kernel exits)
+	mkdir dir
+	mkfifo fifo
+	: >empty
+	head -c 1000 /dev/zero >odd
+	truncate -s 1M image
+	refused "open disk 'missing': No such file" 'to make one of 1 GiB: truncate -s 1G FILE' run --disk missing "$k"
+	refused "open disk 'missing': No such file" '' run --disk missing,ro "$k"
+	refused "disk 'dir' is neither a regular file nor a block device" 'name a raw image' run --disk dir "$k"
+	refused "disk 'dir' is neither a regular file nor a block device" 'name a raw image' run --disk dir,ro "$k"
+	refused "disk 'fifo' is neither a regular file nor a block device" 'name a raw image' run --disk fifo "$k"
+	refused "disk '/dev/null' is neither a regular file nor a block device" 'name a raw' run --disk /dev/null "$k"
+	refused "disk 'empty' is empty" 'give it a size, as in: truncate -s 1G' run --disk empty "$k"
+	refused "disk 'image' is used by another program or another --disk" 'end the other one, or give both' \
+		run --disk image --disk image "$k"
+	refused "--disk 'image': ro and cow exclude each other" '' run --disk image,ro,cow "$k"
+	refused "--disk does not know 'rw'" 'FILE[,ro|,cow]' run --disk image,rw "$k"
+	refused "--disk queues '0' is not a number from 1 to 16" '' run --disk image,queues=0 "$k"
+	refused "--disk id '123456789012345678901' is not 1 to 20" '' run --disk image,id=123456789012345678901 "$k"
+	while read -r format magic; do
+		{ printf %b "$magic" && head -c 4096 /dev/zero; } >"$format"
+		refused "disk '$format' is a $format image, not a raw one" 'qemu-img convert -O raw' run --disk "$format" "$k"
+		refused "disk '$format' is a $format image, not a raw one" 'qemu-img convert -O raw' \
+			run --disk "$format,cow" "$k"
+	done <<-'EOT'
+		qcow2 QFI\xfb
+		VMDK KDMV
+		VHDX vhdxfile
+		VHD conectix
+		VirtualBox <<<\x20
+	EOT
+}
+
+case_disks_that_may_not_be_written() {
+	share_with "${unprivileged[@]}"
+	truncate -s 1M image
+	chmod 444 image
+	as_kvm_user "$TOLLGATE" run --disk image "$(kernel exits)"
+	says "open disk 'image': Permission denied" 'add ,ro, or ,cow for writes that end with the guest'
+	chmod 0 image
+	as_kvm_user "$TOLLGATE" run --disk image,ro "$(kernel exits)"
+	says "open disk 'image': Permission denied"
+}
+
+case_networks() {
+	local k mac
+	k=$(kernel exits)
+	refused "--net 'bridge' is not user or tap" '' run --net bridge "$k"
+	refused "--net user: 'ifname=tap0' is unknown" 'hostfwd=, dns=' run --net user,ifname=tap0 "$k"
+	refused "--net tap: 'restrict' is unknown" 'ifname=, queues=' run --net tap,restrict "$k"
+	refused "--net ifname='sixteen-letters-x' is no name" '1 to 15 characters' run --net tap,ifname=sixteen-letters-x "$k"
+	refused 'tap interface lo: it is none, or not made for 1 queue' 'ip tuntap add' run --net tap,ifname=lo "$k"
+	for mac in 02:00:00:00:00 01:00:00:00:00:01 ff:ff:ff:ff:ff:ff 00:00:00:00:00:00 02-00-00-00-00-01; do
+		refused "--net mac='$mac' is no MAC address of one station" 'six bytes with an even first one' \
+			run --net "user,mac=$mac" "$k"
+	done
+	refused "--net queues= '0' is not a number from 1 to 16" '' run --net tap,queues=0 "$k"
+	refused "--net hostfwd='tcp::80' is no forward" 'tcp or udp:[HOSTADDR]:PORT-' run --net user,hostfwd=tcp::80 "$k"
+	refused "--net dns='x' is no IPv4 address" '' run --net user,dns=x "$k"
+	as_kvm_user "$TOLLGATE" run --net tap "$k"
+	says 'open /dev/net/tun: Permission denied' 'give this user access to it, or take --net user'
+}
+
+case_consoles_and_balloons() {
+	local k
+	k=$(kernel exits)
+	mkdir dir
+	: >file
+	refused "--console 'tape' is not serial, virtio or both" '' run --console tape "$k"
+	refused "--virtio-console 'tape' is no place for a console" 'stdio, null, file:PATH' run --virtio-console tape "$k"
+	refused "console's file 'dir': Is a directory" '' run --virtio-console file:dir "$k"
+	refused "console's file 'no/file': No such file or directory" '' run --virtio-console file:no/file "$k"
+	refused "console's socket 'file': File exists" 'another process listens' run --virtio-console unix:file "$k"
+	refused "link 'file' to the console's /dev/pts/" 'remove it, or choose another path' \
+		run --virtio-console pty,link=file "$k"
+	refused "'file' is to be the place of two consoles" 'give each a path of its own' \
+		run --virtio-console file:file --serial file:file "$k"
+	refused "--balloon 'x' is not" '' run --balloon x "$k"
+	refused "--balloon of 1024 MiB takes all of the guest's 512" 'take less than --mem' run --balloon 1G "$k"
+	refused '--balloon is given twice' '' run --balloon 0 --balloon 0 "$k"
+	refused '--balloon with --hugepages' 'reserved huge pages' run --balloon 0 --hugepages "$k"
+	refused "option '--rng' takes no value" '' run --rng=1 "$k"
+}
+
 case_kernels_that_do_not_fit() {
 	printf '\xf4' >code
 	refused "kernel 'code' needs memory from 0xfffff0000000 " '' run --flat 0xfffff0000000 code
@@ -243,6 +329,15 @@ case_files_that_may_not_be_opened() {
 # Runs a command as nobody in particular; the mode of files means nothing to root.
 unprivileged=()
 [ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
+
+# as_kvm_user COMMAND...: refused_with, as somebody who may open /dev/kvm and nothing else.
+as_kvm_user() {
+	[ "$(id -u)" = 0 ] || skip 'only root can give another user a /dev/kvm'
+	mkdir -p dev
+	# shellcheck disable=SC2016 # for the inner shell
+	refused_with unshare -m sh -c 'mount -t tmpfs -o dev,mode=755 none dev && mknod -m 666 dev/kvm c 10 232 &&
+		mount --bind dev/kvm /dev/kvm && umount -l dev && exec "$@"' sh "${unprivileged[@]}" "$@"
+}
 
 case_a_kernel_that_may_not_be_read() {
 	share_with "${unprivileged[@]}"

@@ -172,9 +172,14 @@ static int make_link(struct pty_host *pty, const char *path, struct diag *diag)
 	if (readlink(path, target, sizeof(target)) == sizeof(target) &&
 	    memcmp(target, dir, sizeof(target)) == 0)
 		unlink(path);
-	if (symlink(pty->host.name, path) < 0)
-		return diag_set(diag, -errno, "link '%s' to the console's %s", path,
-				pty->host.name);
+	if (symlink(pty->host.name, path) < 0) {
+		const int r = diag_set(diag, -errno, "link '%s' to the console's %s", path,
+				       pty->host.name);
+
+		if (r == -EEXIST)
+			diag_remedy(diag, "remove it, or choose another path");
+		return r;
+	}
 	pty->link = strdup(path);
 	return pty->link ? 0 : diag_set(diag, -ENOMEM, "link '%s'", path);
 }

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,12 +20,23 @@ enum {
 	BLOCK_BYTES_MAX = 65536, /* a block size beyond that is not believed */
 };
 
+static int no_disk(const char *path, struct diag *diag)
+{
+	diag_set(diag, -EINVAL, "disk '%s' is neither a regular file nor a block device", path);
+	diag_remedy(diag, "name a raw image, or a block device such as /dev/sdb");
+	return -EINVAL;
+}
+
 static int open_failed(int err, const struct disk_opts *opts, struct diag *diag)
 {
 	const bool writes = !opts->read_only;
 
+	if (err == -EISDIR)
+		return no_disk(opts->path, diag);
 	diag_set(diag, err, "open disk '%s'", opts->path);
-	if (err == -EBUSY)
+	if (err == -ENOENT && writes)
+		diag_remedy(diag, "to make one of 1 GiB: truncate -s 1G FILE");
+	else if (err == -EBUSY)
 		diag_remedy(diag, "it is mounted or in use: unmount it, or add ,ro");
 	else if (writes && (err == -EACCES || err == -EROFS || err == -EPERM))
 		diag_remedy(diag, "add ,ro, or ,cow for writes that end with the guest");
@@ -150,8 +162,7 @@ static int measure(struct disk_file *file, const char *path, struct diag *diag)
 	else if (S_ISREG(st.st_mode))
 		measure_file(file, &st);
 	else
-		return diag_set(diag, -EINVAL,
-				"disk '%s' is neither a regular file nor a block device", path);
+		return no_disk(path, diag);
 	if (r < 0)
 		return diag_set(diag, r, "measure disk '%s'", path);
 	if (file->file_bytes == 0) {
@@ -161,6 +172,34 @@ static int measure(struct disk_file *file, const char *path, struct diag *diag)
 	}
 	file->geo.bytes =
 		(file->file_bytes + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+	return 0;
+}
+
+/*
+ * A guest would find a disk that is not the one inside, and spoil it. Block devices are taken for what they
+ * are, which is also the way to have an image that really begins so.
+ */
+static int check_raw(const struct disk_file *file, const char *path, struct diag *diag)
+{
+	static const struct {
+		const char *magic, *name;
+	} formats[] = {
+		{"QFI\xfb", "qcow2"}, {"KDMV", "VMDK"},       {"vhdxfile", "VHDX"},
+		{"conectix", "VHD"},  {"<<< ", "VirtualBox"},
+	};
+	_Alignas(PAGE_BYTES) char start[PAGE_BYTES] = "";
+
+	/* One that cannot be read is a matter for whoever reads there. */
+	if (file->block_device || pread(file->fd, start, sizeof(start), 0) < 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (memcmp(start, formats[i].magic, strlen(formats[i].magic)) != 0)
+			continue;
+		diag_set(diag, -EINVAL, "disk '%s' is a %s image, not a raw one", path,
+			 formats[i].name);
+		diag_remedy(diag, "qemu-img convert -O raw IMAGE FILE");
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -192,6 +231,8 @@ int disk_file_open(const struct disk_opts *opts, struct disk_file *ret, struct d
 
 	if (r == 0)
 		r = lock_file(fd, opts, diag);
+	if (r == 0)
+		r = check_raw(&file, opts->path, diag);
 	if (r == 0 && fcntl(fd, F_SETFL, opts->direct ? O_DIRECT : 0) < 0)
 		r = diag_set(diag, -errno, "set up disk '%s'", opts->path);
 	if (r == 0)
