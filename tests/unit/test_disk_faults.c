@@ -141,6 +141,21 @@ static void short_and_interrupted_transfers_go_on(void **state)
 }
 
 /* Where a file system has no way to zero, zeros are written; it is tried in the guest's order. */
+/* What comes of a block is less than what lies before the bytes that are wanted. */
+static void a_transfer_that_ends_before_its_bytes_is_an_error(void **state)
+{
+	uint8_t back[512];
+
+	(void)state;
+	start(&(struct disk_way){.engine = DISK_ENGINE_THREADS, .align = 4096});
+	host.most = 1024;
+	assert_int_equal(disk_rig_do(&rig, DISK_READ, 2048, back, sizeof(back)), -EIO);
+	host.most = 0;
+	assert_int_equal(disk_rig_do(&rig, DISK_READ, 2048, back, sizeof(back)), 0);
+	assert_int_equal(back[0], disk_rig_byte(2048));
+	stop();
+}
+
 static void zeroes_are_written_where_there_is_no_call(void **state)
 {
 	static const struct {
@@ -252,6 +267,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_and_interrupted_transfers_go_on),
+		cmocka_unit_test(a_transfer_that_ends_before_its_bytes_is_an_error),
 		cmocka_unit_test(zeroes_are_written_where_there_is_no_call),
 		cmocka_unit_test(a_discard_that_the_host_lacks_is_no_error),
 		cmocka_unit_test(errors_reach_the_request),

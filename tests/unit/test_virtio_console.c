@@ -1,5 +1,6 @@
 /* Unit tests of virtio/console.c, with a back end of the test's own. */
 #include <string.h>
+#include <sys/timerfd.h>
 
 #include <linux/virtio_console.h>
 
@@ -23,7 +24,26 @@ static struct {
 	size_t len, room;
 	uint16_t cols, rows; /* 0: no terminal */
 	unsigned wanted;     /* calls of input_wanted */
+	int64_t stuck_ns;    /* that the timer was set to; 0: it is not set */
+	unsigned timer_sets; /* calls */
 } host;
+
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
+			   struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *spec,
+			   struct itimerspec *old);
+
+/* It expires at once, which is noticed when the loop runs. */
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *spec, struct itimerspec *old)
+{
+	struct itimerspec at_once = *spec;
+
+	host.timer_sets++;
+	host.stuck_ns = spec->it_value.tv_sec * NS_PER_S + spec->it_value.tv_nsec;
+	if (host.stuck_ns)
+		at_once.it_value = (struct timespec){.tv_nsec = 1};
+	return __real_timerfd_settime(fd, flags, &at_once, old);
+}
 
 static size_t host_write(struct char_backend *be, const uint8_t *buf, size_t n)
 {
@@ -199,6 +219,26 @@ static void output_waits_for_room_and_is_not_used_before(void **state)
 	assert_true(virtq_driver_kick_wanted(&tx, 0));
 }
 
+/* From the first byte that waits until room is made, whatever the driver does meanwhile; and again. */
+static void output_waits_for_5_seconds_at_most(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		host.room = 10;
+		host.timer_sets = 0;
+		send_one(DATA_GPA, 3000);
+		assert_int_equal(host.stuck_ns, 5 * NS_PER_S);
+		send_one(DATA_GPA, 3000);
+		virtio_rig_kick(&rig, TX);
+		assert_int_equal(host.timer_sets, 1);
+		host.room = OUT_BYTES - host.len;
+		ops()->tx_room(rig.dev);
+		assert_int_equal(used(&tx), 2);
+		assert_int_equal(host.stuck_ns, 0);
+	}
+	assert_int_equal(counted("dropped_bytes"), 0);
+}
+
 static void stop_on_interrupt(struct irq_line *irq)
 {
 	struct virtio_rig *r = container_of(irq, struct virtio_rig, irq);
@@ -216,21 +256,27 @@ static void output_that_nobody_reads_is_dropped_until_somebody_does(void **state
 	send_one(DATA_GPA, 3000);
 	assert_int_equal(used(&tx), 0);
 	rig.irq.pulse = stop_on_interrupt;
-	event_loop_run(&rig.loop); /* until the timer has been there */
+	event_loop_run(&rig.loop); /* until the time is up */
 	assert_int_equal(used(&tx), 1);
 	expect_out(1000);
 	send_one(DATA_GPA, 500); /* goes the same way, at once */
 	assert_int_equal(used(&tx), 1);
 	assert_int_equal(counted("dropped_bytes"), 2500);
+	host.room = 30; /* as far as there is room, of which nobody told */
+	fill(DATA_GPA, 1000, 50);
+	send_one(DATA_GPA, 50);
+	assert_int_equal(used(&tx), 1);
+	expect_out(1030);
+	assert_int_equal(counted("dropped_bytes"), 2520);
 	host.room = 100;
 	ops()->tx_room(rig.dev); /* somebody reads: from here on output waits again */
-	fill(DATA_GPA, 1000, 200);
+	fill(DATA_GPA, 1030, 200);
 	send_one(DATA_GPA, 200);
-	expect_out(1100);
+	expect_out(1130);
 	assert_int_equal(used(&tx), 0);
 	host.room = OUT_BYTES;
 	ops()->tx_room(rig.dev);
-	expect_out(1200);
+	expect_out(1230);
 	assert_int_equal(used(&tx), 1);
 }
 
@@ -420,6 +466,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CONSOLE_TEST(output_of_many_pieces_and_chains_comes_in_order),
 		CONSOLE_TEST(output_waits_for_room_and_is_not_used_before),
+		CONSOLE_TEST(output_waits_for_5_seconds_at_most),
 		CONSOLE_TEST(output_that_nobody_reads_is_dropped_until_somebody_does),
 		CONSOLE_TEST(input_fills_buffers_in_order),
 		CONSOLE_TEST(input_waits_for_buffers),
