@@ -303,6 +303,16 @@ static void (*const stream_ready[SMOKE_STREAMS])(struct event_source *src, uint3
 	[SMOKE_INIT_LOG] = init_log_ready,
 };
 
+/* What is said of a time outside the boot's life would reach other boots' reports, and overflow. */
+static int64_t message_at_ns(const struct smoke_boot *boot)
+{
+	const int64_t first = boot->result->times.start_ns, last = clock_monotonic_ns();
+
+	if (boot->msg.at_ns < first)
+		return first;
+	return earlier(boot->msg.at_ns, last);
+}
+
 static void take_end(struct smoke_boot *boot)
 {
 	struct smoke_result *result = boot->result;
@@ -312,28 +322,31 @@ static void take_end(struct smoke_boot *boot)
 		return;
 	result->facts.end = (enum vm_end_kind)msg->ended.kind;
 	result->facts.code = msg->ended.code;
-	result->times.end_ns = msg->at_ns;
+	result->times.end_ns = message_at_ns(boot);
 	result->cpu_ns = msg->ended.cpu_ns;
 	result->guest_cpu_ns = msg->ended.guest_ns;
 	result->has_exits = true;
 	memcpy(result->exits, msg->ended.exits, sizeof(result->exits));
 	msg->ended.by[sizeof(msg->ended.by) - 1] = '\0';
-	snprintf(result->end_by, sizeof(result->end_by), "%s", msg->ended.by);
+	smoke_text_clean(msg->ended.by, result->end_by, sizeof(result->end_by));
 }
 
 static void take_failure(struct smoke_boot *boot)
 {
-	struct diag *diag = &boot->result->diag;
+	struct diag *diag = &boot->result->diag, *failed = &boot->msg.failed;
 
-	*diag = boot->msg.failed;
-	diag->what[sizeof(diag->what) - 1] = '\0';
-	diag->remedy[sizeof(diag->remedy) - 1] = '\0';
+	failed->what[sizeof(failed->what) - 1] = '\0';
+	failed->remedy[sizeof(failed->remedy) - 1] = '\0';
+	smoke_text_clean(failed->what, diag->what, sizeof(diag->what));
+	smoke_text_clean(failed->remedy, diag->remedy, sizeof(diag->remedy));
 	boot->result->facts.setup_failed = true;
 }
 
 static void take_start(struct smoke_boot *boot)
 {
-	boot->result->times.guest_ns = boot->msg.at_ns;
+	if (has_guest(boot))
+		return; /* it began once */
+	boot->result->times.guest_ns = message_at_ns(boot);
 	boot->last_byte_ns = boot->phase_since_ns = clock_monotonic_ns();
 	arm(boot);
 }
