@@ -312,6 +312,9 @@ static void test_writes(void)
 		expect("blk-discard-past-end",
 		       run_range(T_DISCARD, (struct range){blk.sectors, 1, 0}), S_IOERR);
 	}
+	expect("blk-write-nothing", run(T_OUT, WRITTEN, 0), S_OK);
+	expect("blk-zero-nothing", run_range(T_WRITE_ZEROES, (struct range){WRITTEN, 0, 0}), S_OK);
+	check("blk-nothing-changed", reads_as(WRITTEN, 'w', SECTOR), "other bytes");
 	expect("blk-zero-wrong-flag", run_range(T_WRITE_ZEROES, (struct range){0, 1, 2}), S_UNSUPP);
 }
 

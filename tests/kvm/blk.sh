@@ -49,7 +49,7 @@ drive_and_compare() {
 	image disk
 	written wanted
 	drive "sectors=$sectors" --disk "disk${how:-}" "$@"
-	printed '^27 passed, 0 failed$'
+	printed '^30 passed, 0 failed$'
 	same_image disk wanted
 }
 
@@ -98,7 +98,7 @@ case_an_overlay_leaves_the_image_as_it_is() {
 	image wanted
 	chmod 444 disk
 	drive op=write --disk disk,cow
-	printed '^27 passed, 0 failed$'
+	printed '^30 passed, 0 failed$'
 	cmp disk wanted || fail 'an image under an overlay was written to'
 }
 
@@ -107,7 +107,7 @@ case_a_size_that_is_no_multiple_of_a_sector() {
 	printf 'tail' >>disk
 	tollgate run -p "sectors=$((sectors + 1))" --disk disk "$(kernel blk)"
 	# The kernel wants a line in the last sector, and finds four bytes and zeros.
-	printed '^PASS blk-capacity$' '^FAIL blk-read-last: .* status 0' '^26 passed, 1 failed$'
+	printed '^PASS blk-capacity$' '^FAIL blk-read-last: .* status 0' '^29 passed, 1 failed$'
 	[ "$(tail -c 4 disk)" = tail ] || fail 'the tail has changed'
 }
 
@@ -262,7 +262,7 @@ on_block_device() {
 		attach "$1"
 		before=$(done_by_device)
 		drive "sectors=$sectors block=$1" --disk "$loop$how"
-		printed '^27 passed, 0 failed$'
+		printed '^30 passed, 0 failed$'
 		after=$(done_by_device)
 		same 'flushes' $((${after#* } - ${before#* })) 2
 		[ "${after% *}" -gt "${before% *}" ] || fail 'no discard got to the device'
