@@ -7,6 +7,9 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/parse.h"
+#include "virtio/classes.h"
+#include "virtio/mmio.h"
 
 /* A command of a VM: arg are the nr words behind its name. 0, or -errno with diag. */
 struct command {
@@ -17,10 +20,25 @@ struct command {
 	const char *help;
 };
 
+/* The next virtio device of that class, from device[*at] on, which then is behind it; NULL: no more. */
+static struct virtio_device *next_device(const struct vm *vm, const struct virtio_class *cls,
+					 unsigned *at)
+{
+	while (*at < vm->machine.nr_devices) {
+		const unsigned i = (*at)++;
+		struct virtio_device *vd = vm->virtio[i] ? virtio_mmio_device(vm->device[i]) : NULL;
+
+		if (vd && vd->cls == cls)
+			return vd;
+	}
+	return NULL;
+}
+
 static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
 		      struct diag *diag)
 {
 	const int64_t ms = (clock_monotonic_ns() - ctl->since_ns) / NS_PER_MS;
+	const struct virtio_device *vd;
 
 	(void)arg;
 	(void)nr;
@@ -28,6 +46,8 @@ static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FI
 	fprintf(out, "state %s\n", vm_end_name(VM_END_NONE));
 	fprintf(out, "uptime_s %" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
 	fprintf(out, "pid %ld\n", (long)getpid());
+	for (unsigned at = 0; (vd = next_device(ctl->vm, &virtio_balloon_class, &at));)
+		fprintf(out, "balloon %s\n", vd->name);
 	return 0;
 }
 
@@ -37,6 +57,45 @@ static int run_stats(struct vm_control *ctl, char *const arg[], unsigned nr, FIL
 	(void)arg;
 	(void)nr;
 	return stats_print_json(out, ctl->vm, &ctl->kvm, diag);
+}
+
+static int set_balloon(struct virtio_device *vd, const char *arg, uint64_t mem_bytes,
+		       struct diag *diag)
+{
+	uint64_t bytes = 0;
+	char has[24];
+
+	if (strcmp(arg, "0") != 0 && parse_size_bytes(arg, &bytes) < 0) {
+		diag_set(diag, -EINVAL, "balloon '%s' is not a size", arg);
+		diag_remedy(diag, "a number with M or G, as in balloon 256M; or 0");
+		return -EINVAL;
+	}
+	if (bytes >= mem_bytes) {
+		diag_set(diag, -EINVAL, "balloon %s is all of the guest's memory, or more", arg);
+		diag_remedy(diag, "less than %s", format_size(mem_bytes, has));
+		return -EINVAL;
+	}
+	virtio_balloon_retarget(vd, bytes);
+	return 0;
+}
+
+static int run_balloon(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		       struct diag *diag)
+{
+	struct virtio_device *vd = next_device(ctl->vm, &virtio_balloon_class, &(unsigned){0});
+	struct virtio_balloon_size size;
+
+	if (!vd) {
+		diag_set(diag, -EINVAL, "this VM has no balloon");
+		diag_remedy(diag, "start it with --balloon 0, or with a SIZE");
+		return -EINVAL;
+	}
+	if (nr > 0)
+		return set_balloon(vd, arg[0], ctl->vm->machine.mem_bytes, diag);
+	size = virtio_balloon_size(vd);
+	fprintf(out, "target_bytes %" PRIu64 "\nactual_bytes %" PRIu64 "\n", size.target_bytes,
+		size.actual_bytes);
+	return 0;
 }
 
 /* The reply is sent before the loop looks whether it is to stop. */
@@ -58,6 +117,8 @@ static const struct command command[] = {
 	{"help", "", 0, 0, run_help, "this list"},
 	{"status", "", 0, 0, run_status, "how long it runs, in which process, what can be changed"},
 	{"stats", "", 0, 0, run_stats, "the statistics so far, as --stats=json writes them"},
+	{"balloon", "[SIZE]", 0, 1, run_balloon,
+	 "what the guest is to give up, and has; or a new SIZE"},
 	{"stop", "", 0, 0, run_stop, "ends the VM, as SIGTERM does"},
 };
 

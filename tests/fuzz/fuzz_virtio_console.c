@@ -6,6 +6,7 @@
  * take. What must hold, beside not crashing:
  * - the host is never asked to take more than the chains of the driver hold;
  * - input is taken up to what the device said it takes, and never is beyond its bound;
+ * - the balloon's target is the host's, whatever the driver writes there;
  * - a device that asked for a reset works after it.
  */
 #include <assert.h>
@@ -118,7 +119,13 @@ static void op_start(struct run *run, struct fuzz_input *in)
 	assert(!run->rig.vd->broken);
 }
 
-/* The host does something; for the balloon there is nothing that it could. */
+static void retarget(struct run *run, uint64_t pages)
+{
+	virtio_balloon_retarget(run->rig.vd, pages << 12);
+	assert(virtio_rig_read(&run->rig, VIRTIO_MMIO_CONFIG) == pages);
+}
+
+/* The host does something. */
 static void op_host(struct run *run, struct fuzz_input *in)
 {
 	static const uint8_t typed[256];
@@ -126,8 +133,10 @@ static void op_host(struct run *run, struct fuzz_input *in)
 	const uint8_t choice = fuzz_u8(in);
 	size_t n;
 
-	if (!run->console)
+	if (!run->console) {
+		retarget(run, fuzz_scaled(in, 16));
 		return;
+	}
 	run->cols = choice;
 	if (choice & 1)
 		ops->resized(run->rig.dev);

@@ -47,6 +47,34 @@ case_reported_memory_leaves_the_vmm() {
 	holds stats ".virtio[0] | .reported_bytes == $kib * 1024"
 }
 
+# actual MIB: whether the VM knows that the guest has given up so much.
+actual() {
+	control balloon
+	grep -qx "actual_bytes $(($1 << 20))" reply
+}
+
+# What the guest has to give up changes while it runs; it follows, and finds what it takes back zeroed.
+case_the_target_is_raised_and_lowered() {
+	local full low half
+	start_controlled -m 256M --balloon 0 --stats=json:stats -p "mib=$mib how=follow" "$(kernel balloon)"
+	wait_for_output 'balloon: follow'
+	full=$(rss_kib)
+	control balloon ${mib}M
+	wait_for_output "balloon: at $mib MiB"
+	low=$(rss_kib)
+	[ $((full - low)) -ge $((kib * 9 / 10)) ] || fail "RSS went from $full to $low KiB only"
+	wait_for actual $mib
+	control balloon $((mib / 4))M
+	wait_for_output "balloon: at $((mib / 4)) MiB"
+	half=$(rss_kib)
+	[ $((half - low)) -ge $((kib * 27 / 40)) ] || fail "RSS went from $low to $half KiB only"
+	wait_for actual $((mib / 4))
+	control balloon 0
+	wait_for_output 'balloon: at 0 MiB'
+	stop
+	holds stats ".virtio[0] | .inflated_bytes == $kib * 1024 and .deflated_bytes == $kib * 1024 and .resets_needed == 0"
+}
+
 case_bad_balloons_are_refused() {
 	run_refused "--balloon 'lots' is not SIZE" --balloon lots
 	run_refused "--balloon '64M,stats=0' is not SIZE" --balloon 64M,stats=0

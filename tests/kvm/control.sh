@@ -4,25 +4,6 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
-answers() {
-	"$TOLLGATE" control ctl status >/dev/null 2>&1
-}
-
-# start_controlled ARGUMENT...: the same as start run, with a control socket "ctl", once it answers.
-start_controlled() {
-	start run --control ctl "$@"
-	wait_for answers
-}
-
-# control WORD...: a command, whose data is in the file "reply"; it must succeed.
-control() {
-	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || {
-		cat refusal
-		fail "control $*"
-	}
-	same "what 'control $*' says on standard error" "$(cat refusal)" ''
-}
-
 # refuses WHAT REMEDY WORD...: a command that must fail, with that.
 refuses() {
 	local what=$1 remedy=$2 got=0
@@ -33,13 +14,6 @@ refuses() {
 	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
 	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
 	same 'lines' "$(wc -l <refusal)" "$([ -n "$remedy" ] && echo 2 || echo 1)"
-}
-
-stop() {
-	control stop
-	finish
-	ended 116 'killed (control socket)'
-	[ ! -e ctl ] || fail 'the socket was left behind'
 }
 
 case_status() {
@@ -119,6 +93,38 @@ case_commands_are_refused() {
 	refuses "'a?b': a command is one line" '' ctl $'a\nb'
 	refuses "the command has more than 255 bytes" '' ctl "$(printf 'x%.0s' {1..256})"
 	control status
+	stop
+}
+
+# Whether statistics tell that target, which the device's own thread has taken by then.
+has_target() {
+	control stats
+	jq -e ".virtio[] | select(.type == \"balloon\").target_bytes == $1" reply >/dev/null
+}
+
+# What the guest makes of it: balloon.sh.
+case_a_balloon() {
+	local size
+	start_controlled -m 256M --balloon 32M "$(kernel hang)"
+	control status
+	grep -qx 'balloon balloon0' reply || fail 'the balloon is not among what can be changed'
+	control balloon
+	same 'what is shown' "$(cat reply)" $'target_bytes 33554432\nactual_bytes 0'
+	for size in 0 128M 262140K; do
+		control balloon "$size"
+		same 'data' "$(cat reply)" ''
+		control balloon
+		wait_for has_target "$(sed -n 's/^target_bytes //p' reply)"
+	done
+	same 'the last' "$(jq '.virtio[0].target_bytes' reply)" $((262140 << 10))
+	refuses "balloon 'lots' is not a size" 'a number with M or G, as in balloon 256M; or 0' ctl balloon lots
+	refuses "balloon 256M is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 256M
+	refuses "balloon 16777215T is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 16777215T
+	refuses "'balloon' is to be followed by [SIZE]" "\`help\` tells what each command takes" ctl balloon 1M 2M
+	wait_for has_target $((262140 << 10)) # as it was
+	stop
+	start_controlled "$(kernel hang)"
+	refuses 'this VM has no balloon' 'start it with --balloon 0, or with a SIZE' ctl balloon 1M
 	stop
 }
 

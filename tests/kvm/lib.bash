@@ -111,6 +111,33 @@ wait_for_output() {
 	wait_for grep -qF -- "$1" "$case_dir/out"
 }
 
+answers() {
+	"$TOLLGATE" control ctl status >/dev/null 2>&1
+}
+
+# start_controlled ARGUMENT...: the same as start run, with a control socket "ctl", once it answers.
+start_controlled() {
+	start run --control ctl "$@"
+	wait_for answers
+}
+
+# control WORD...: a command, whose data is in the file "reply"; it must succeed.
+control() {
+	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || {
+		cat refusal
+		fail "control $*"
+	}
+	same "what 'control $*' says on standard error" "$(cat refusal)" ''
+}
+
+# stop: ends what start_controlled() began.
+stop() {
+	control stop
+	finish
+	ended 116 'killed (control socket)'
+	[ ! -e ctl ] || fail 'the socket was left behind'
+}
+
 show() {
 	printf '%.500s: status %s\n-- standard output\n' "$ran" "$status"
 	tail -c 4000 "$case_dir/out" | cut -c 1-500

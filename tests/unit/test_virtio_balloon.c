@@ -236,6 +236,71 @@ static void the_target_is_told_and_stays(void **state)
 	assert_int_equal(counted("actual_bytes"), UINT64_C(0xffffffff) * PAGE);
 }
 
+static uint32_t shown_target(void)
+{
+	return virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG);
+}
+
+static void a_new_target_is_told(void **state)
+{
+	const unsigned pulses = rig.pulses;
+
+	(void)state;
+	virtio_balloon_retarget(rig.vd, 64 * PAGE + 1);
+	assert_int_equal(shown_target(), 64);
+	assert_int_equal(rig.pulses, pulses + 1);
+	assert_true(virtio_rig_read(&rig, VIRTIO_MMIO_INTERRUPT_STATUS) & VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(counted("target_bytes"), 64 * PAGE);
+	assert_int_equal(virtio_balloon_size(rig.vd).target_bytes, 64 * PAGE);
+	virtio_balloon_retarget(rig.vd, 64 * PAGE); /* no change */
+	assert_int_equal(rig.pulses, pulses + 1);
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 60);
+	assert_int_equal(virtio_balloon_size(rig.vd).actual_bytes, 60 * PAGE);
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG, 7); /* it is not the driver's */
+	assert_int_equal(shown_target(), 64);
+	virtio_balloon_retarget(rig.vd, 0);
+	assert_int_equal(shown_target(), 0);
+	assert_int_equal(virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG + 4), 60);
+}
+
+/* The I/O thread does it, and the last of several counts. */
+static void a_new_target_waits_for_the_io_thread(void **state)
+{
+	const unsigned pulses = rig.pulses;
+
+	(void)state;
+	rig.deaf = true;
+	virtio_balloon_retarget(rig.vd, 10 * PAGE);
+	virtio_balloon_retarget(rig.vd, 20 * PAGE);
+	assert_int_equal(shown_target(), 128);
+	assert_int_equal(virtio_balloon_size(rig.vd).target_bytes, 20 * PAGE);
+	/* Meanwhile the driver writes. */
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG, 7);
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 5);
+	virtio_rig_answer(&rig);
+	assert_int_equal(shown_target(), 20);
+	assert_int_equal(counted("actual_bytes"), 5 * PAGE);
+	assert_true(rig.pulses > pulses);
+}
+
+static void a_target_outlives_the_driver(void **state)
+{
+	unsigned pulses;
+
+	(void)state;
+	virtio_rig_write(&rig, VIRTIO_MMIO_STATUS, 0);
+	pulses = rig.pulses;
+	virtio_balloon_retarget(rig.vd, 30 * PAGE);
+	assert_int_equal(shown_target(), 30);
+	assert_int_equal(rig.pulses, pulses); /* nobody to tell */
+	assert_true(start_driver(F(REPORTING), 3));
+	assert_int_equal(shown_target(), 30);
+	/* One that broke the rules is told, too. */
+	assert_false(request(INFLATE, 0));
+	virtio_balloon_retarget(rig.vd, 40 * PAGE);
+	assert_int_equal(shown_target(), 40);
+}
+
 static void what_is_offered(void **state)
 {
 	const uint64_t features = virtio_rig_features(&rig);
@@ -330,6 +395,9 @@ int main(void)
 		BALLOON_TEST(many_requests_at_once_are_worked_off),
 		BALLOON_TEST(reported_pages_leave_the_host),
 		BALLOON_TEST(the_target_is_told_and_stays),
+		BALLOON_TEST(a_new_target_is_told),
+		BALLOON_TEST(a_new_target_waits_for_the_io_thread),
+		BALLOON_TEST(a_target_outlives_the_driver),
 		BALLOON_TEST(what_is_offered),
 		STATS_TEST(statistics_are_asked_for_again_and_again),
 		STATS_TEST(statistics_begin_anew_after_a_reset),

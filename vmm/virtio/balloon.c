@@ -9,13 +9,15 @@
  *
  * Queues are numbered as the driver does: those of features that it did not take are left out.
  *
- * Threads: all on the device's I/O thread.
+ * Threads: all on the device's I/O thread but virtio_balloon_retarget() and virtio_balloon_size(): a new
+ * target comes over in a word of its own and a ring of the doorbell.
  */
 #include <endian.h>
 #include <errno.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -70,10 +72,11 @@ _Static_assert(sizeof(counter_names) / sizeof(counter_names[0]) - 1 <= VIRTIO_CO
 	       "counters of the balloon");
 
 struct balloon {
-	struct virtio_device vd; /* first */
-	struct guest_mem *mem;   /* borrowed */
-	struct doorbell *bell;   /* borrowed */
-	uint32_t target_pages;
+	struct virtio_device vd;               /* first */
+	struct guest_mem *mem;                 /* borrowed */
+	struct doorbell *bell;                 /* borrowed */
+	_Atomic uint32_t wanted_pages;         /* the target, by any thread */
+	uint32_t target_pages;                 /* the one that the driver is told */
 	int64_t stats_ns;                      /* 0: nobody wants statistics */
 	unsigned stats_queue, reporting_queue; /* QUEUE_NONE: not there */
 	bool small_pages;                      /* the host is told to back RAM with small pages */
@@ -331,6 +334,19 @@ static void balloon_config_written(struct virtio_device *vd, unsigned off, unsig
 		use_small_pages(bal, false);
 }
 
+static void balloon_control(struct virtio_device *vd)
+{
+	struct balloon *bal = balloon_of(vd);
+	const uint32_t pages = atomic_load(&bal->wanted_pages), target = htole32(pages);
+
+	if (pages == bal->target_pages)
+		return;
+	bal->target_pages = pages;
+	virtio_config_set(vd, offsetof(struct virtio_balloon_config, num_pages), &target,
+			  sizeof(target));
+	counter_set(bal, COUNTER_TARGET, (uint64_t)pages * PAGE_BYTES);
+}
+
 static int stats_timer_init(struct balloon *bal)
 {
 	const struct timespec period = clock_timespec(bal->stats_ns);
@@ -356,6 +372,7 @@ static int balloon_init(struct virtio_device *vd, const void *conf, struct diag 
 	bal->mem = vd->env->mem;
 	bal->bell = vd->env->doorbell;
 	bal->target_pages = (uint32_t)(c->target_bytes / PAGE_BYTES);
+	atomic_init(&bal->wanted_pages, bal->target_pages);
 	bal->stats_ns = c->stats_ns;
 	bal->stats_timer.fd = -1;
 	vd->features = UINT64_C(1) << VIRTIO_BALLOON_F_DEFLATE_ON_OOM |
@@ -395,4 +412,23 @@ const struct virtio_class virtio_balloon_class = {
 	.stop = balloon_stop,
 	.kick = balloon_kick,
 	.config_written = balloon_config_written,
+	.control = balloon_control,
 };
+
+void virtio_balloon_retarget(struct virtio_device *vd, uint64_t target_bytes)
+{
+	struct balloon *bal = balloon_of(vd);
+
+	atomic_store(&bal->wanted_pages, (uint32_t)(target_bytes / PAGE_BYTES));
+	bal->bell->ring(bal->bell, DOORBELL_CONTROL);
+}
+
+struct virtio_balloon_size virtio_balloon_size(const struct virtio_device *vd)
+{
+	const struct balloon *bal = (const struct balloon *)vd;
+
+	return (struct virtio_balloon_size){
+		.target_bytes = (uint64_t)atomic_load(&bal->wanted_pages) * PAGE_BYTES,
+		.actual_bytes = __atomic_load_n(&vd->counter[COUNTER_ACTUAL], __ATOMIC_RELAXED),
+	};
+}

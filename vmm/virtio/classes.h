@@ -45,12 +45,22 @@ struct virtio_blk_conf {
 extern const struct virtio_class virtio_blk_class;
 
 struct virtio_balloon_conf {
-	uint64_t target_bytes; /* that the guest is to give up */
+	uint64_t target_bytes; /* that the guest is to give up, at first */
 	int64_t stats_ns;      /* between statistics; 0: none */
 };
 
 /* balloon.c. env: mem, doorbell. conf: struct virtio_balloon_conf. Not for reserved huge pages. */
 extern const struct virtio_class virtio_balloon_class;
+
+/*
+ * What the guest is to give up from now on, in whole pages, which its driver will do in its own time; and
+ * how far that is. Any thread; vd is of virtio_balloon_class.
+ */
+struct virtio_balloon_size {
+	uint64_t target_bytes, actual_bytes; /* actual: what the driver says */
+};
+void virtio_balloon_retarget(struct virtio_device *vd, uint64_t target_bytes);
+struct virtio_balloon_size virtio_balloon_size(const struct virtio_device *vd);
 
 /* console.c: hvc0. env: chr, doorbell. conf: none. */
 extern const struct virtio_class virtio_console_class;

@@ -199,6 +199,7 @@ void virtio_mmio_kick(struct device *dev, unsigned queue)
 {
 	struct virtio_mmio *m = virtio_mmio_of(dev);
 	struct virtio_device *vd = m->vd;
+	bool running;
 
 	if (queue == DOORBELL_COUNTED) {
 		ack_counted(m);
@@ -208,7 +209,10 @@ void virtio_mmio_kick(struct device *dev, unsigned queue)
 		run_end(m);
 		return;
 	}
-	if (!settle(m) || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
+	running = settle(m);
+	if (queue == DOORBELL_CONTROL && vd->cls->control)
+		vd->cls->control(vd);
+	if (!running || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
 		return;
 	__atomic_store_n(&vd->kicks[queue], vd->kicks[queue] + 1, __ATOMIC_RELAXED);
 	vd->cls->kick(vd, queue);

@@ -5,8 +5,8 @@
  * are live and whole, and the bytes of its configuration space. Names are virtio 1.2's; numbers come
  * from the kernel's <linux/virtio_*.h>.
  *
- * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, end, kick and
- * whatever the device added to that loop run there, so a device needs no lock, and a back end that is
+ * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, end, kick, control
+ * and whatever the device added to that loop run there, so a device needs no lock, and a back end that is
  * slow holds up only its own device. A vCPU that resets the device waits until stop has returned, but
  * not for ever: the status register reads non-zero until then. init and fini run while there is no
  * such thread.
@@ -69,6 +69,12 @@ struct virtio_class {
 	 * read-only.
 	 */
 	void (*config_written)(struct virtio_device *vd, unsigned off, unsigned len);
+	/*
+	 * DOORBELL_CONTROL was rung, for the device itself or for its transport: whatever a function of the
+	 * class left word of from another thread is to be done now. Also while the device is stopped. May
+	 * be NULL.
+	 */
+	void (*control)(struct virtio_device *vd);
 	const struct char_ops
 		*chr; /* NULL unless a character device; with the transport's device */
 };

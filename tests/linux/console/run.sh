@@ -175,7 +175,31 @@ case_balloon() {
 	same 'bad pages' "$(sed -n 's/.*"bad_pages": *\([0-9]*\).*/\1/p' $here/stats)" 0
 }
 
-[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon
+control() {
+	tollgate control $here/ctl "$@" || fail "control $*"
+}
+
+case_retarget() {
+	run retarget --balloon 0 --control $here/ctl
+	wait_told bound 1 || return
+	for i in 1 2; do
+		full=$(rss_kib)
+		control balloon 128M
+		wait_told inflated $i || return
+		now=$(rss_kib)
+		[ $((full - now)) -ge 122880 ] || fail "RSS went from $full to $now KiB only"
+		echo "    RSS $full KiB, $now KiB with a target of 128 MiB, $(control balloon | tail -n 1)"
+		control balloon 0
+		wait_told deflated $i || return
+	done
+	ends_well
+	for counter in inflated_bytes deflated_bytes; do
+		n=$(sed -n "s/.*\"$counter\": *\([0-9]*\).*/\1/p" $here/stats)
+		[ "${n:-0}" -ge $((2 * 125829120)) ] || fail "$counter: $n"
+	done
+}
+
+[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon retarget
 for name; do
 	case_failed=
 	pid=
