@@ -127,6 +127,19 @@ static inline void frame_udp(struct frame *f, uint32_t src, unsigned sport, uint
 
 enum { FRAME_FIN = 1, FRAME_SYN = 2, FRAME_RST = 4, FRAME_PSH = 8, FRAME_ACK = 16 };
 
+/* The first segment of a connection. */
+static inline void frame_tcp_syn(struct frame *f, uint32_t src, unsigned sport, uint32_t dst,
+				 unsigned dport)
+{
+	frame_ip(f, 6, src, dst, 20);
+	frame_put16(f->b + FRAME_L4, sport);
+	frame_put16(f->b + FRAME_L4 + 2, dport);
+	f->b[FRAME_L4 + 12] = 5 << 4;
+	f->b[FRAME_L4 + 13] = FRAME_SYN;
+	frame_put16(f->b + FRAME_L4 + 14, 8192);
+	frame_ip_finish(f, 16);
+}
+
 /* The answer to a TCP segment got: ports and addresses swapped, all of it acknowledged. */
 static inline void frame_tcp_answer(struct frame *f, const struct frame *got, uint32_t seq,
 				    unsigned flags, const void *data, size_t len)

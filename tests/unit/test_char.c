@@ -86,17 +86,12 @@ static void a_socket_passes_bytes_both_ways(void **state)
 	close(client);
 }
 
-static void a_slow_client_gets_every_byte_and_costs_no_memory(void **state)
+/* Puts bytes from 1 on until nothing goes any more: the socket's buffer and the ring are full. How many. */
+static size_t put_till_full(struct rig_device *rd)
 {
-	struct rig *rig = *state;
-	struct rig_device *rd = rig_open(rig, CHAR_UNIX, 0);
-	int client = dial(rig->path);
 	size_t put = 0;
 	uint8_t byte;
 
-	/* Until nothing goes any more: the socket's buffer and the ring are full. */
-	rig_put(rd, 0, 1);
-	rig_expect(client, 0, 1);
 	for (unsigned still = 0; still < 100;) {
 		byte = rig_byte(1 + put);
 		if (char_backend_put(&rd->port->be, byte)) {
@@ -107,11 +102,40 @@ static void a_slow_client_gets_every_byte_and_costs_no_memory(void **state)
 			still++;
 		}
 	}
+	return put;
+}
+
+static void a_slow_client_gets_every_byte_and_costs_no_memory(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_device *rd = rig_open(rig, CHAR_UNIX, 0);
+	int client = dial(rig->path);
+	size_t put;
+
+	rig_put(rd, 0, 1);
+	rig_expect(client, 0, 1);
+	put = put_till_full(rd);
 	assert_int_equal(rd->port->be.room(&rd->port->be), 0);
 	rig_expect(client, 1, 1 + put);
 	rig_put(rd, 1 + put, 1 + put + CHAR_RING_BYTES);
 	rig_expect(client, 1 + put, 1 + put + CHAR_RING_BYTES);
 	close(client);
+}
+
+/* It leaves while output waits for it, and no longer does so for the next one. */
+static void a_client_that_never_read_leaves_nothing_stuck(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_device *rd = rig_open(rig, CHAR_UNIX, 0);
+	struct pollfd next = {.events = POLLIN};
+	int client = dial(rig->path);
+
+	rig_put(rd, 0, 1);
+	put_till_full(rd);
+	close(client);
+	next.fd = dial(rig->path);
+	assert_int_equal(poll(&next, 1, RIG_HANG_MS), 1);
+	close(next.fd);
 }
 
 static void input_waits_for_the_device(void **state)
@@ -218,6 +242,18 @@ static void a_socket_is_the_owners_and_goes_with_the_vm(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	rig_close(rig, 0);
 	assert_int_equal(stat(rig->path, &st), -1);
+}
+
+static void what_took_the_sockets_place_stays(void **state)
+{
+	struct rig *rig = *state;
+	struct stat st;
+
+	rig_open(rig, CHAR_UNIX, 0);
+	assert_int_equal(unlink(rig->path), 0);
+	close(open(rig->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	rig_close(rig, 0);
+	assert_int_equal(stat(rig->path, &st), 0);
 }
 
 static void only_a_dead_socket_is_replaced(void **state)
@@ -481,11 +517,13 @@ int main(void)
 		RIG_TEST(a_file_that_cannot_be_made_is_named),
 		RIG_TEST(a_socket_passes_bytes_both_ways),
 		RIG_TEST(a_slow_client_gets_every_byte_and_costs_no_memory),
+		RIG_TEST(a_client_that_never_read_leaves_nothing_stuck),
 		RIG_TEST(input_waits_for_the_device),
 		RIG_TEST(the_newest_output_waits_for_a_client),
 		RIG_TEST(clients_come_one_after_the_other),
 		RIG_TEST(a_client_that_stops_sending_still_reads),
 		RIG_TEST(a_socket_is_the_owners_and_goes_with_the_vm),
+		RIG_TEST(what_took_the_sockets_place_stays),
 		RIG_TEST(only_a_dead_socket_is_replaced),
 		RIG_TEST(a_socket_path_that_is_too_long_is_refused),
 		RIG_TEST(a_pseudo_terminal_passes_every_byte_both_ways),

@@ -535,6 +535,22 @@ static void a_guest_opens_a_bounded_number_of_sockets(void **state)
 	close(fd);
 }
 
+/* One that the host refuses is over, and makes room for another. */
+static void sockets_that_are_over_do_not_count(void **state)
+{
+	const uint16_t port = free_port(SOCK_STREAM);
+	struct frame f = {0};
+
+	(void)state;
+	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		frame_tcp_syn(&f, GUEST, 2000 + i, GATEWAY, port);
+		assert_int_equal(send_frame(&f), 0);
+		receive_protocol(&f, 6);
+		assert_true(f.b[FRAME_L4 + 13] & FRAME_RST);
+	}
+}
+
 /* The frame of len bytes after a change of one byte. */
 static enum slirp_frame_kind kind_with(const struct frame *f, size_t len, size_t at, unsigned byte)
 {
@@ -608,6 +624,7 @@ int main(void)
 		TEST(a_guest_that_takes_nothing_does_not_grow_the_queue),
 		TEST(addresses_are_learned_from_what_is_sent),
 		TEST(a_guest_opens_a_bounded_number_of_sockets),
+		TEST(sockets_that_are_over_do_not_count),
 		TEST(only_whole_ipv4_and_arp_are_let_through),
 		TEST(other_frames_are_refused),
 	};

@@ -216,6 +216,17 @@ static void test_the_first_of_several_rejects_counts(void **state)
 			      "!first second first\n");
 }
 
+/* Of what ends with the same byte, trouble counts, whichever rule was given first. */
+static void test_trouble_wins_a_tie(void **state)
+{
+	struct rig *rig = *state;
+
+	add(rig, SMOKE_RULE_EXPECT, "all ok");
+	add(rig, SMOKE_RULE_REJECT, "not all ok");
+	assert_split_anywhere(rig, true, "not all ok\n", SMOKE_FOUND_REJECT, "not all ok",
+			      "met all ok\n!not all ok\n");
+}
+
 /* The first pattern may still grow when the second one is whole. */
 static void test_what_may_end_first_is_waited_for(void **state)
 {
@@ -259,10 +270,13 @@ static void test_streams_do_not_mix(void **state)
 	feed(rig, "no");
 	smoke_judge_feed(&rig->judge, SMOKE_COMMAND_OUT, (const uint8_t *)"BUG: t ok\nok\n", 13, 1);
 	assert_int_equal(rig->judge.finding, SMOKE_FOUND_NOTHING);
+	smoke_judge_feed(&rig->judge, SMOKE_INIT_LOG, (const uint8_t *)"not ok\n", 7, 1);
+	assert_int_equal(rig->judge.finding,
+			 SMOKE_FOUND_NOTHING); /* our own words are shown only */
 	smoke_judge_feed(&rig->judge, SMOKE_COMMAND_ERR, (const uint8_t *)"not ok", 6, 1);
 	assert_int_equal(rig->judge.finding, SMOKE_FOUND_REJECT);
 	smoke_judge_finish(&rig->judge, 1);
-	assert_string_equal(rig->heard, " BUG: t ok\n ok\n no\n!not ok\n");
+	assert_string_equal(rig->heard, " BUG: t ok\n ok\n not ok\n no\n!not ok\n");
 }
 
 /* Takes out of what was heard where a line was cut. */
@@ -303,6 +317,23 @@ static void test_long_lines_hide_nothing(void **state)
 		assert_non_null(strstr(rig->heard, word));
 		assert_null(strstr(strstr(rig->heard, word) + 1, word));
 	}
+}
+
+/* One on either side of where the line becomes too long. */
+static void test_a_cut_does_not_part_expectations(void **state)
+{
+	struct rig *rig = *state;
+	static char console[SMOKE_LINE_MAX + 100];
+
+	add(rig, SMOKE_RULE_EXPECT, "one");
+	add(rig, SMOKE_RULE_EXPECT, "two");
+	memset(console, 'x', sizeof(console));
+	memcpy(console + SMOKE_LINE_MAX - 10, "one", 3);
+	memcpy(console + SMOKE_LINE_MAX + 10, "two", 3);
+	begin(rig, true);
+	for (size_t i = 0; i < sizeof(console); i++)
+		smoke_judge_feed(&rig->judge, SMOKE_CONSOLE, (uint8_t *)console + i, 1, 1);
+	assert_int_equal(rig->judge.finding, SMOKE_FOUND_ALL_EXPECTED);
 }
 
 static void test_a_character_is_not_cut(void **state)
@@ -429,10 +460,12 @@ int main(void)
 		TEST(what_comes_first_counts),
 		TEST(a_panic_outweighs_its_oops),
 		TEST(the_first_of_several_rejects_counts),
+		TEST(trouble_wins_a_tie),
 		TEST(what_may_end_first_is_waited_for),
 		TEST(phases_and_init_are_marks_only),
 		TEST(streams_do_not_mix),
 		TEST(long_lines_hide_nothing),
+		TEST(a_cut_does_not_part_expectations),
 		TEST(a_character_is_not_cut),
 		TEST(costly_patterns_are_given_up),
 		TEST(bad_patterns_are_refused),
