@@ -140,7 +140,7 @@ static void what_is_no_network_is_refused(void **state)
 		{"tap,queues=17", "--net queues="},
 		{"tap,ifname=", "no name of an interface"},
 		{"tap,ifname=fifteen-letters", NULL},
-		{"tap,ifname=sixteen-letters-x", "no name of an interface"},
+		{"tap,ifname=sixteen-lettersx", "no name of an interface"},
 		{"tap,ifname=a/b", "no name of an interface"},
 		{"tap,ifname=tap%d", "no name of an interface"},
 		{"tap,ifname=..", "no name of an interface"},

@@ -253,6 +253,113 @@ static void test_bad_files_are_refused_by_line(void **state)
 		":2: this makes too many boots");
 }
 
+/* A matrix file with one boot of n values; the words of two such boots are told apart by which. */
+static size_t put_boot(char *to, size_t room, const char *which, unsigned n)
+{
+	size_t len =
+		(size_t)snprintf(to, room, "  - kernel: %s\n    matrix:\n      append: [", which);
+
+	for (unsigned i = 0; i < n; i++)
+		len += (size_t)snprintf(to + len, room - len, "%s%u", i ? "," : "", i);
+	return len + (size_t)snprintf(to + len, room - len, "]\n");
+}
+
+static void test_a_run_has_a_thousand_boots_at_most(void **state)
+{
+	static char text[16384];
+	const size_t head = (size_t)snprintf(text, sizeof(text), "boots:\n");
+	struct rig *rig = *state;
+	size_t len;
+
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	arg(rig, "--no-default-rejects");
+	put_boot(text + head, sizeof(text) - head, "k", 1000);
+	file(text);
+	assert_int_equal(parse(rig), 0);
+	assert_int_equal(rig->plan.nr, 1000);
+	put_boot(text + head, sizeof(text) - head, "k", 1001);
+	assert_refused(rig, text, ":2: this makes too many boots");
+	len = head + put_boot(text + head, sizeof(text) - head, "k", 501);
+	put_boot(text + len, sizeof(text) - len, "l", 500);
+	assert_refused(rig, text, ":2: these are too many boots");
+}
+
+static void test_a_matrix_has_eight_words_at_most(void **state)
+{
+	static const char eight[] = "boots:\n  - matrix:\n      {a: [{name: a}], b: [{name: b}], "
+				    "c: [{name: c}], d: [{name: d}], e: [{name: e}], "
+				    "f: [{name: f}], g: [{name: g}], h: [{name: h}]}\n";
+	static const char *const names[] = {"a/b/c/d/e/f/g/h"};
+	struct rig *rig = *state;
+	char text[sizeof(eight) + 64];
+
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	snprintf(text, sizeof(text), "%s    kernel: k\n", eight);
+	file(text);
+	assert_names(rig, names, 1);
+	snprintf(text, sizeof(text), "%.*s, i: [{name: i}]}\n", (int)sizeof(eight) - 3, eight);
+	assert_refused(rig, text, ":3: too many words in one matrix");
+	arg(rig, "k"); /* kernels of the command line are one more */
+	assert_refused(rig, eight, ":2: too many words in one matrix");
+}
+
+static void test_a_name_has_an_end(void **state)
+{
+	enum { FITS = 511 - (sizeof("/append=x") - 1) };
+	struct rig *rig = *state;
+	char name[FITS + 2], text[640];
+
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	for (size_t len = FITS; len <= FITS + 1; len++) {
+		memset(name, 'n', len);
+		name[len] = '\0';
+		snprintf(text, sizeof(text),
+			 "boots:\n  - kernel: k\n    name: %s\n    matrix: {append: [x]}\n", name);
+		file(text);
+		assert_int_equal(parse(rig), len == FITS ? 0 : -EINVAL);
+	}
+	assert_non_null(strstr(rig->diag.what, ": the name of boot 'nnn"));
+}
+
+static void test_defaults_may_be_left_out(void **state)
+{
+	struct rig *rig = *state;
+	const struct smoke_spec *spec;
+
+	arg(rig, "k");
+	assert_int_equal(parse(rig), 0);
+	spec = &rig->plan.spec[0];
+	assert_int_equal(spec->timeout_ns, 300 * NS_PER_S);
+	assert_int_equal(spec->grace_ns, 2 * NS_PER_S);
+	assert_true(spec->rules.nr_of[SMOKE_RULE_REJECT] > 0);
+	arg(rig, "--no-default-rejects");
+	assert_int_equal(parse(rig), 0);
+	spec = &rig->plan.spec[0];
+	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_REJECT], 0);
+	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_PANIC], 0);
+	arg(rig, "--reject-warnings");
+	assert_int_equal(parse(rig), -EINVAL);
+	assert_string_equal(rig->diag.what,
+			    "--reject-warnings adds to what --no-default-rejects takes");
+}
+
+/* An option that may have a value has none with "true". */
+static void test_a_value_may_be_left_out(void **state)
+{
+	struct rig *rig = *state;
+
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	file("boots:\n  - {name: a, kernel: k, run: x, busybox: true}\n"
+	     "  - {name: b, kernel: k, run: x, busybox: /b}\n");
+	assert_int_equal(parse(rig), 0);
+	assert_null(rig->plan.spec[0].config.initramfs.busybox_file);
+	assert_string_equal(rig->plan.spec[1].config.initramfs.busybox_file, "/b");
+}
+
 static void test_a_file_that_is_not_there(void **state)
 {
 	struct rig *rig = *state;
@@ -272,6 +379,11 @@ int main(void)
 		TEST(a_matrix_is_multiplied),
 		TEST(kernels_of_the_command_line_are_for_boots_without),
 		TEST(bad_files_are_refused_by_line),
+		TEST(a_run_has_a_thousand_boots_at_most),
+		TEST(a_matrix_has_eight_words_at_most),
+		TEST(a_name_has_an_end),
+		TEST(defaults_may_be_left_out),
+		TEST(a_value_may_be_left_out),
 		TEST(a_file_that_is_not_there),
 	};
 
