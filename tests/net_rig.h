@@ -295,6 +295,14 @@ static inline void net_rig_kick(struct net_rig *rig, unsigned queue)
 		virtio_net_class.kick(rig->vd, queue);
 }
 
+/* The cable, by way of the doorbell that the I/O thread answers. */
+static inline void net_rig_plug(struct net_rig *rig, bool plugged)
+{
+	virtio_net_plug(rig->vd, plugged);
+	assert(rig->last_doorbell == DOORBELL_CONTROL);
+	virtio_net_class.control(rig->vd);
+}
+
 /* Fresh guest memory; the rig's frames are small, or few. */
 static inline uint64_t net_rig_alloc(struct net_rig *rig, size_t bytes, uint8_t **ret)
 {

@@ -23,6 +23,7 @@ static const char *const help[] = {
 	"  status              how long it runs, in which process, what can be changed\n"
 	"  stats               the statistics so far, as --stats=json writes them\n"
 	"  balloon [SIZE]      what the guest is to give up, and has; or a new SIZE\n"
+	"  link NAME up|down   plugs a network's cable in, or pulls it out\n"
 	"  stop                ends the VM, as SIGTERM does: its exit status is 116\n"
 	"\n"
 	"Exit status: 0 when the VM did so, 2 when not, with the reason on standard error.\n",

@@ -34,6 +34,19 @@ static struct virtio_device *next_device(const struct vm *vm, const struct virti
 	return NULL;
 }
 
+static const char *link_state(struct virtio_net_link link)
+{
+	return !link.plugged ? "down control" : link.interface_up ? "up" : "down interface";
+}
+
+static void print_links(const struct vm *vm, FILE *out)
+{
+	struct virtio_device *vd;
+
+	for (unsigned at = 0; (vd = next_device(vm, &virtio_net_class, &at));)
+		fprintf(out, "link %s %s\n", vd->name, link_state(virtio_net_link(vd)));
+}
+
 static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
 		      struct diag *diag)
 {
@@ -48,6 +61,7 @@ static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FI
 	fprintf(out, "pid %ld\n", (long)getpid());
 	for (unsigned at = 0; (vd = next_device(ctl->vm, &virtio_balloon_class, &at));)
 		fprintf(out, "balloon %s\n", vd->name);
+	print_links(ctl->vm, out);
 	return 0;
 }
 
@@ -98,6 +112,45 @@ static int run_balloon(struct vm_control *ctl, char *const arg[], unsigned nr, F
 	return 0;
 }
 
+static int say_no_network(const struct vm *vm, const char *name, struct diag *diag)
+{
+	const struct virtio_device *vd;
+	char names[256] = "";
+	size_t len = 0;
+
+	for (unsigned at = 0; (vd = next_device(vm, &virtio_net_class, &at));)
+		if (len < sizeof(names))
+			len += (size_t)snprintf(names + len, sizeof(names) - len, " %s", vd->name);
+	diag_set(diag, -EINVAL, "this VM has no network '%s'", name);
+	if (len > 0)
+		diag_remedy(diag, "it has:%s", names);
+	else
+		diag_remedy(diag, "start it with --net user or --net tap");
+	return -EINVAL;
+}
+
+static int run_link(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	const bool up = strcmp(arg[1], "up") == 0;
+	struct virtio_device *vd;
+
+	(void)nr;
+	(void)out;
+	if (!up && strcmp(arg[1], "down") != 0) {
+		diag_set(diag, -EINVAL, "link %s '%s' is neither up nor down", arg[0], arg[1]);
+		diag_remedy(diag, "link NAME up, or link NAME down");
+		return -EINVAL;
+	}
+	for (unsigned at = 0; (vd = next_device(ctl->vm, &virtio_net_class, &at));) {
+		if (strcmp(vd->name, arg[0]) == 0) {
+			virtio_net_plug(vd, up);
+			return 0;
+		}
+	}
+	return say_no_network(ctl->vm, arg[0], diag);
+}
+
 /* The reply is sent before the loop looks whether it is to stop. */
 static int run_stop(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
 		    struct diag *diag)
@@ -119,6 +172,7 @@ static const struct command command[] = {
 	{"stats", "", 0, 0, run_stats, "the statistics so far, as --stats=json writes them"},
 	{"balloon", "[SIZE]", 0, 1, run_balloon,
 	 "what the guest is to give up, and has; or a new SIZE"},
+	{"link", "NAME up|down", 2, 2, run_link, "plugs a network's cable in, or pulls it out"},
 	{"stop", "", 0, 0, run_stop, "ends the VM, as SIGTERM does"},
 };
 

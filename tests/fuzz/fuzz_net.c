@@ -169,8 +169,14 @@ static void op_room(struct target *t, struct fuzz_input *in)
 
 static void op_link(struct target *t, struct fuzz_input *in)
 {
-	t->rig.be.link_up = fuzz_u8(in) & 1;
+	const uint8_t choice = fuzz_u8(in);
+	struct virtio_net_config config = {0};
+
+	t->rig.be.link_up = choice & 1;
 	t->rig.be.client->link_changed(t->rig.be.client);
+	net_rig_plug(&t->rig, !(choice & 2));
+	memcpy(&config, t->rig.vd->config, t->rig.vd->config_len);
+	assert(le16toh(config.status) == ((choice & 3) == 1 ? VIRTIO_NET_S_LINK_UP : 0));
 }
 
 static void op_reset(struct target *t, struct fuzz_input *in)
@@ -196,6 +202,7 @@ static void check_works(struct target *t)
 	net_rig_stop(rig);
 	check_sent(rig);
 	net_rig_forget_frames(rig);
+	net_rig_plug(rig, true);
 	net_rig_start(rig, 0, 256);
 	rig->send_room = 1;
 	rig->next_gpa = NET_RIG_DATA_GPA;

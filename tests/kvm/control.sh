@@ -128,6 +128,28 @@ case_a_balloon() {
 	stop
 }
 
+# What the guest sees of it: tests/linux/net.
+case_links() {
+	start_controlled --net user --net user,restrict --rng "$(kernel hang)"
+	control link net1 down
+	same 'data' "$(cat reply)" ''
+	control status
+	same 'links' "$(grep ^link reply)" $'link net0 up\nlink net1 down control'
+	control link net1 down
+	control link net0 down
+	control link net1 up
+	control status
+	same 'links' "$(grep ^link reply)" $'link net0 down control\nlink net1 up'
+	refuses "this VM has no network 'rng0'" 'it has: net0 net1' ctl link rng0 down
+	refuses "this VM has no network 'eth0'" 'it has: net0 net1' ctl link eth0 up
+	refuses "link net0 'sideways' is neither up nor down" 'link NAME up, or link NAME down' ctl link net0 sideways
+	refuses "'link' is to be followed by NAME up|down" "\`help\` tells what each command takes" ctl link net0
+	stop
+	start_controlled "$(kernel hang)"
+	refuses "this VM has no network 'net0'" 'start it with --net user or --net tap' ctl link net0 down
+	stop
+}
+
 case_nobody_is_there() {
 	refuses "no VM is at control socket 'ctl': No such file or directory" \
 		'start one by: tollgate run --control ctl' ctl status

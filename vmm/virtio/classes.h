@@ -20,6 +20,17 @@ struct virtio_net_conf {
 };
 extern const struct virtio_class virtio_net_class;
 
+/*
+ * Whether its cable is plugged in, beside what the interface of the host says: while it is not, the driver
+ * sees the link down and no frame goes either way. Any thread; vd is of virtio_net_class.
+ */
+struct virtio_net_link {
+	bool plugged;
+	bool interface_up; /* what is behind it on the host */
+};
+void virtio_net_plug(struct virtio_device *vd, bool plugged);
+struct virtio_net_link virtio_net_link(struct virtio_device *vd);
+
 /* rng.c: entropy. env: doorbell. conf: none. */
 extern const struct virtio_class virtio_rng_class;
 

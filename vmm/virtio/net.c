@@ -14,6 +14,7 @@ static const char *const counter_names[NET_COUNTERS + 1] = {
 	[NET_COUNT_TX_MALFORMED] = "tx_malformed", [NET_COUNT_TX_UNSUPPORTED] = "tx_unsupported",
 	[NET_COUNT_TX_FAILED] = "tx_failed",       [NET_COUNT_RX_NO_BUFFER] = "rx_no_buffer",
 	[NET_COUNT_RX_TOO_LONG] = "rx_too_long",   [NET_COUNT_RX_OFFLOAD] = "rx_offload",
+	[NET_COUNT_TX_UNPLUGGED] = "tx_unplugged", [NET_COUNT_RX_UNPLUGGED] = "rx_unplugged",
 };
 
 #define BIT(feature) (UINT64_C(1) << (feature))
@@ -84,16 +85,58 @@ static void rx_dropped(struct net_client *client)
 
 static uint16_t link_status(const struct net *net)
 {
-	return htole16(net->be->link_up ? VIRTIO_NET_S_LINK_UP : 0);
+	return htole16(net->be->link_up && !net->unplugged ? VIRTIO_NET_S_LINK_UP : 0);
+}
+
+static void show_link(struct net *net)
+{
+	const unsigned off = offsetof(struct virtio_net_config, status);
+	const uint16_t status = link_status(net);
+
+	if (memcmp(&net->vd.config[off], &status, sizeof(status)) != 0)
+		virtio_config_set(&net->vd, off, &status, sizeof(status));
 }
 
 static void link_changed(struct net_client *client)
 {
 	struct net *net = container_of(client, struct net, client);
-	const uint16_t status = link_status(net);
 
-	virtio_config_set(&net->vd, offsetof(struct virtio_net_config, status), &status,
-			  sizeof(status));
+	atomic_store(&net->be_link_up, net->be->link_up);
+	show_link(net);
+}
+
+/* Frames that wait when the cable is pulled are lost with those that come while it is out. */
+static void net_control(struct virtio_device *vd)
+{
+	struct net *net = net_of(vd);
+	const bool unplugged = atomic_load(&net->unplug_wanted);
+
+	if (unplugged == net->unplugged)
+		return;
+	net->unplugged = unplugged;
+	show_link(net);
+	for (unsigned i = 0; net->started && i < net->pairs; i++) {
+		net_rx_run(net, i);
+		net->tx_blocked[i] = false;
+		if (virtq_live(&vd->queue[net_tx_queue(i)]))
+			net_tx_run(net, i);
+	}
+}
+
+void virtio_net_plug(struct virtio_device *vd, bool plugged)
+{
+	atomic_store(&net_of(vd)->unplug_wanted, !plugged);
+	vd->env->doorbell->ring(vd->env->doorbell, DOORBELL_CONTROL);
+}
+
+struct virtio_net_link virtio_net_link(struct virtio_device *vd)
+{
+	struct net *net = net_of(vd);
+
+	return (struct virtio_net_link){
+		.plugged = !atomic_load(&net->unplug_wanted),
+		.interface_up = atomic_load(&net->be_link_up),
+	};
 }
 
 /*
@@ -186,6 +229,7 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 	if (r < 0)
 		return r;
 	vd->behind = net->be->name;
+	atomic_init(&net->be_link_up, net->be->link_up);
 	net->rx = calloc(net->be->pairs, sizeof(*net->rx));
 	if (!net->rx)
 		return diag_set(diag, -ENOMEM, "receive queues of %s", vd->name);
@@ -256,4 +300,5 @@ const struct virtio_class virtio_net_class = {
 	.start = net_start,
 	.stop = net_stop,
 	.kick = net_kick,
+	.control = net_control,
 };

@@ -2,6 +2,8 @@
 #ifndef VIRTIO_NET_INTERNAL_H
 #define VIRTIO_NET_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "virtio/classes.h"
 
 enum {
@@ -28,6 +30,8 @@ enum net_counter {
 	NET_COUNT_RX_NO_BUFFER,   /* too many waited in the back end already */
 	NET_COUNT_RX_TOO_LONG,    /* for the driver's buffers */
 	NET_COUNT_RX_OFFLOAD,     /* it came with one that the driver does not take any more */
+	NET_COUNT_TX_UNPLUGGED,   /* the cable was out */
+	NET_COUNT_RX_UNPLUGGED,   /* the same */
 	NET_COUNTERS,
 };
 
@@ -56,6 +60,9 @@ struct net {
 	struct virtio_device vd;
 	struct net_client client;
 	struct net_backend *be;
+	atomic_bool unplug_wanted; /* the cable is to be out; by any thread */
+	bool unplugged;            /* it is out */
+	atomic_bool be_link_up;    /* be->link_up for any thread */
 	bool started;
 	unsigned pairs;       /* in use */
 	unsigned tx_offloads; /* sets of enum net_offload: that the guest may use, */

@@ -195,6 +195,27 @@ static enum step receive_next(struct net *net, unsigned pair)
 	return STEP_DONE;
 }
 
+/* The cable is out: what comes is lost. */
+static void drop_arriving(struct net *net, unsigned pair)
+{
+	struct net_rx *rx = &net->rx[pair];
+	struct virtio_net_hdr_v1 hdr;
+	const struct iovec iov[] = {
+		{.iov_base = &hdr, .iov_len = sizeof(hdr)},
+		{.iov_base = rx->spill, .iov_len = sizeof(rx->spill)},
+	};
+
+	if (rx->held_bytes)
+		virtio_count(&net->vd, NET_COUNT_RX_UNPLUGGED, 1);
+	rx->held_bytes = 0;
+	for (unsigned i = 0; i < NET_BURST_FRAMES; i++) {
+		if (net->be->ops->receive(net->be, pair, iov, 2) < (ssize_t)sizeof(hdr))
+			break;
+		virtio_count(&net->vd, NET_COUNT_RX_UNPLUGGED, 1);
+	}
+	net->be->ops->rx_want(net->be, pair, true);
+}
+
 void net_rx_run(struct net *net, unsigned pair)
 {
 	struct virtq *vq = &net->vd.queue[net_rx_queue(pair)];
@@ -203,6 +224,10 @@ void net_rx_run(struct net *net, unsigned pair)
 
 	if (!net->started || pair >= net->pairs || !virtq_live(vq))
 		return;
+	if (net->unplugged) {
+		drop_arriving(net, pair);
+		return;
+	}
 	for (unsigned i = 0; step == STEP_DONE && i < NET_BURST_FRAMES; i++) {
 		step = receive_next(net, pair);
 		if (step == STEP_STARVED && virtq_kicks_allow(vq))

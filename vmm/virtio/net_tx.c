@@ -52,7 +52,8 @@ static int send_chain(struct net *net, unsigned pair, const struct virtq_chain *
 static void count_lost(struct net *net, int err)
 {
 	virtio_count(&net->vd,
-		     err == -EINVAL            ? NET_COUNT_TX_MALFORMED
+		     net->unplugged            ? NET_COUNT_TX_UNPLUGGED
+		     : err == -EINVAL          ? NET_COUNT_TX_MALFORMED
 		     : err == -EPROTONOSUPPORT ? NET_COUNT_TX_UNSUPPORTED
 					       : NET_COUNT_TX_FAILED,
 		     1);
@@ -72,7 +73,7 @@ static bool send_next(struct net *net, unsigned pair)
 		virtq_kicks_suppress(vq);
 		return true;
 	}
-	r = send_chain(net, pair, &chain);
+	r = net->unplugged ? -ENETDOWN : send_chain(net, pair, &chain);
 	if (r == -EAGAIN) {
 		virtq_unpop(vq, 1);
 		net->tx_blocked[pair] = true;

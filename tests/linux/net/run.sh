@@ -142,10 +142,19 @@ tap_boot() {
 	said "3 packets transmitted, 3 packets received"
 }
 
+control() {
+	tollgate control /tmp/ctl "$@" || die "control $*"
+}
+
+# Waits until the guest has seen that its link is so.
+guest_carrier() {
+	guest "until [ \$(cat /sys/class/net/eth0/carrier) = $1 ]; do :; done"
+}
+
 case_tap() {
 	tunctl -t tg0 >/dev/null
 	tap_up tg0
-	tap_boot --net tap,ifname=tg0 --net tap
+	tap_boot --net tap,ifname=tg0 --net tap --control /tmp/ctl
 	guest "cat /sys/class/net/eth0/address"
 	first=$(head -n 1 /tmp/said)
 	case $first in [0-9a-f][26ae]:*) ;; *) die "no local address: $first" ;; esac
@@ -163,11 +172,24 @@ case_tap() {
 	guest "cat /sys/class/net/eth0/carrier"
 	said "^1"
 	ip link set tg0 down
-	guest "until [ \$(cat /sys/class/net/eth0/carrier) = 0 ]; do :; done"
+	guest_carrier 0
 	ip link set tg0 up
-	guest "until [ \$(cat /sys/class/net/eth0/carrier) = 1 ]; do :; done"
+	guest_carrier 1
 	guest "ping -c 1 192.168.77.1"
 	echo "  ping, fragments, link"
+	# So is the cable, which is pulled and plugged in from here; what is sent meanwhile is lost.
+	control link net0 down
+	guest_carrier 0
+	! ping -c 1 -W 2 192.168.77.2 >/dev/null || die 'an answer without a cable'
+	ip link set tg0 down
+	ip link set tg0 up
+	guest "cat /sys/class/net/eth0/carrier"
+	said "^0"
+	control link net0 up
+	guest_carrier 1
+	guest "ping -c 1 192.168.77.1"
+	ping -c 1 192.168.77.2 >/dev/null || die 'no answer with the cable plugged in again'
+	echo "  the cable pulled and plugged in"
 	end
 	# The same address the next time.
 	tap_boot --net tap,ifname=tg0
