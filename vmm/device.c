@@ -1,5 +1,6 @@
 #include "device.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -38,6 +39,37 @@ struct device *device_destroy(struct device *dev)
 	free(dev);
 	return NULL;
 }
+
+static bool output_listens(struct device *dev)
+{
+	(void)dev;
+	return false;
+}
+
+static size_t output_rx_room(struct device *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+static void output_rx(struct device *dev, const uint8_t *buf, size_t n)
+{
+	(void)dev;
+	(void)buf;
+	assert(n == 0); /* never more than output_rx_room() */
+}
+
+static void output_tx_room(struct device *dev)
+{
+	(void)dev;
+}
+
+const struct char_ops char_ops_output = {
+	.listens = output_listens,
+	.rx_room = output_rx_room,
+	.rx = output_rx,
+	.tx_room = output_tx_room,
+};
 
 uint64_t device_guest_error(struct device *dev, struct io_at at)
 {

@@ -96,6 +96,9 @@ struct char_ops {
 	void (*resized)(struct device *dev); /* size may have changed; may be NULL */
 };
 
+/* Of one that has no input, and does not send again what was refused. */
+extern const struct char_ops char_ops_output;
+
 /* How a device ends the VM. The first end counts; returns at once, the VM stops soon after. */
 struct power {
 	void (*end)(struct power *power, struct vm_end end);

@@ -136,7 +136,7 @@ static int run(void)
 	int status;
 
 	snprintf(stats, sizeof(stats), "--stats=json:%s", path_of("stats"));
-	snprintf(words, sizeof(words), "sectors=%u", SECTORS);
+	snprintf(words, sizeof(words), "sectors=%d", SECTORS);
 	snprintf(kernel, sizeof(kernel), "%s/guest-blk", getenv("GUESTS"));
 	assert_true(err >= 0 && shown >= 0 && dup2(err, STDERR_FILENO) >= 0);
 	status = cmd_run((int)(sizeof(argv) / sizeof(argv[0])) - 1, argv);

@@ -3,9 +3,8 @@
  * Modelled: output; reads give 0xe9, by which a guest tells that the port is there. Range 0: one
  * byte. Nothing else exists. The port has no flow control, so a byte that the back end
  * has no room for is dropped and counted; the guest never waits.
- * Environment: chr. Threads: any vCPU, and the event thread for char_ops; under the device's lock.
+ * Environment: chr. Threads: any vCPU, under the device's lock.
  */
-#include <assert.h>
 
 #include "device.h"
 #include "devices/classes.h"
@@ -34,30 +33,6 @@ static void debugcon_write(struct device *dev, struct io_at at, uint64_t val)
 		con->dropped++;
 }
 
-static bool debugcon_listens(struct device *dev)
-{
-	(void)dev;
-	return false;
-}
-
-static size_t debugcon_rx_room(struct device *dev)
-{
-	(void)dev;
-	return 0; /* output only */
-}
-
-static void debugcon_rx(struct device *dev, const uint8_t *buf, size_t n)
-{
-	(void)dev;
-	(void)buf;
-	assert(n == 0); /* never more than debugcon_rx_room() */
-}
-
-static void debugcon_tx_room(struct device *dev)
-{
-	(void)dev; /* what was refused is gone; there is nothing to send again */
-}
-
 static int debugcon_init(struct device *dev, const struct device_env *env)
 {
 	container_of(dev, struct debugcon, dev)->chr = env->chr;
@@ -69,13 +44,6 @@ static uint64_t debugcon_counter(struct device *dev)
 	return container_of(dev, struct debugcon, dev)->dropped;
 }
 
-static const struct char_ops debugcon_chr = {
-	.listens = debugcon_listens,
-	.rx_room = debugcon_rx_room,
-	.rx = debugcon_rx,
-	.tx_room = debugcon_tx_room,
-};
-
 const struct device_class debugcon_class = {
 	.name = "debug console",
 	.fdt_compatible = "tollgate,debugcon",
@@ -85,7 +53,7 @@ const struct device_class debugcon_class = {
 	.init = debugcon_init,
 	.read = debugcon_read,
 	.write = debugcon_write,
-	.chr = &debugcon_chr,
+	.chr = &char_ops_output,
 	.counter_name = "dropped_bytes",
 	.counter = debugcon_counter,
 };

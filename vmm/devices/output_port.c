@@ -6,9 +6,8 @@
  * When nobody reads on the host this stays 0, and the guest waits, not the VMM. The room is at most
  * OUTPUT_PORT_ROOM_MAX, and it is that again when all that was written has left.
  * Writes may be collected by KVM; reading the room is an exit, and drains them first.
- * Environment: chr. Threads: any vCPU, and the event thread for char_ops; under the device's lock.
+ * Environment: chr. Threads: any vCPU, under the device's lock.
  */
-#include <assert.h>
 
 #include "device.h"
 #include "devices/classes.h"
@@ -54,30 +53,6 @@ static void output_port_write(struct device *dev, struct io_at at, uint64_t val)
 			port->dropped++;
 }
 
-static bool output_port_listens(struct device *dev)
-{
-	(void)dev;
-	return false;
-}
-
-static size_t output_port_rx_room(struct device *dev)
-{
-	(void)dev;
-	return 0; /* output only */
-}
-
-static void output_port_rx(struct device *dev, const uint8_t *buf, size_t n)
-{
-	(void)dev;
-	(void)buf;
-	assert(n == 0); /* never more than output_port_rx_room() */
-}
-
-static void output_port_tx_room(struct device *dev)
-{
-	(void)dev; /* the guest looks at the room itself */
-}
-
 static int output_port_init(struct device *dev, const struct device_env *env)
 {
 	container_of(dev, struct output_port, dev)->chr = env->chr;
@@ -89,13 +64,6 @@ static uint64_t output_port_counter(struct device *dev)
 	return container_of(dev, struct output_port, dev)->dropped;
 }
 
-static const struct char_ops output_port_chr = {
-	.listens = output_port_listens,
-	.rx_room = output_port_rx_room,
-	.rx = output_port_rx,
-	.tx_room = output_port_tx_room,
-};
-
 const struct device_class output_port_class = {
 	.name = "output port",
 	.fdt_compatible = "tollgate,output-port",
@@ -105,7 +73,7 @@ const struct device_class output_port_class = {
 	.init = output_port_init,
 	.read = output_port_read,
 	.write = output_port_write,
-	.chr = &output_port_chr,
+	.chr = &char_ops_output,
 	.counter_name = "dropped_bytes",
 	.counter = output_port_counter,
 };
