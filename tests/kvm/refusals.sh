@@ -204,6 +204,8 @@ case_disks() {
 		run --disk image --disk image "$k"
 	refused "--disk 'image': ro and cow exclude each other" '' run --disk image,ro,cow "$k"
 	refused "--disk does not know 'rw'" 'FILE[,ro|,cow]' run --disk image,rw "$k"
+	# shellcheck disable=SC2046 # words
+	refused 'more than 20 times --disk' '' run $(printf -- '--disk image,ro %.0s' {1..21}) "$k"
 	refused "--disk queues '0' is not a number from 1 to 16" '' run --disk image,queues=0 "$k"
 	refused "--disk id '123456789012345678901' is not 1 to 20" '' run --disk image,id=123456789012345678901 "$k"
 	while read -r format magic; do
@@ -237,7 +239,7 @@ case_networks() {
 	refused "--net 'bridge' is not user or tap" '' run --net bridge "$k"
 	refused "--net user: 'ifname=tap0' is unknown" 'hostfwd=, dns=' run --net user,ifname=tap0 "$k"
 	refused "--net tap: 'restrict' is unknown" 'ifname=, queues=' run --net tap,restrict "$k"
-	refused "--net ifname='sixteen-letters-x' is no name" '1 to 15 characters' run --net tap,ifname=sixteen-letters-x "$k"
+	refused "--net ifname='sixteen-lettersx' is no name" '1 to 15 characters' run --net tap,ifname=sixteen-lettersx "$k"
 	refused 'tap interface lo: it is none, or not made for 1 queue' 'ip tuntap add' run --net tap,ifname=lo "$k"
 	for mac in 02:00:00:00:00 01:00:00:00:00:01 ff:ff:ff:ff:ff:ff 00:00:00:00:00:00 02-00-00-00-00-01; do
 		refused "--net mac='$mac' is no MAC address of one station" 'six bytes with an even first one' \
@@ -368,6 +370,7 @@ case_commands_in_the_guest() {
 	refused '--busybox without --run' "$remedy" run --busybox "$k"
 	refused '--module ext4 without --modules' 'add --modules DIR' run --run x --module ext4 "$k"
 	refused "read file 'nothing'" '' run --copy nothing:/x "$k"
+	refused "read file 'nothing:/x'" '' run --copy nothing:/x:/y "$k" # the last colon counts
 	refused "'/a/../x' is no path" '' run --copy "$k:/a/../x" "$k"
 	refused "read overlay 'nothing'" '' run --overlay nothing "$k"
 	refused "overlay '$k' is no directory" '' run --overlay "$k" "$k"

@@ -324,12 +324,13 @@ static void test_a_cut_does_not_part_expectations(void **state)
 {
 	struct rig *rig = *state;
 	static char console[SMOKE_LINE_MAX + 100];
+	const char words[2][3] = {{'o', 'n', 'e'}, {'t', 'w', 'o'}};
 
 	add(rig, SMOKE_RULE_EXPECT, "one");
 	add(rig, SMOKE_RULE_EXPECT, "two");
 	memset(console, 'x', sizeof(console));
-	memcpy(console + SMOKE_LINE_MAX - 10, "one", 3);
-	memcpy(console + SMOKE_LINE_MAX + 10, "two", 3);
+	memcpy(console + SMOKE_LINE_MAX - 10, words[0], sizeof(words[0]));
+	memcpy(console + SMOKE_LINE_MAX + 10, words[1], sizeof(words[1]));
 	begin(rig, true);
 	for (size_t i = 0; i < sizeof(console); i++)
 		smoke_judge_feed(&rig->judge, SMOKE_CONSOLE, (uint8_t *)console + i, 1, 1);
