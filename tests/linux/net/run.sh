@@ -1,6 +1,6 @@
 #!/bin/sh
-# Job: Linux's own virtio_net against our network device. run.sh CASE BYTES: user, tap, queues, rebind or
-# together.
+# Job: Linux's own virtio_net against our network device. run.sh CASE BYTES: user, tap, queues, segments,
+# rebind or together.
 # The guest takes its commands from the console; the other end of the network is here, in a network
 # namespace of its own.
 set -u
@@ -220,6 +220,47 @@ case_queues() {
 	for cpu in 0 1 2 3; do
 		same "$(sed -n "$((cpu + 1))p" /tmp/said)" "$(cat "/tmp/got$cpu")" "CPU $cpu to host"
 	done
+	end
+}
+
+# The frames that crossed tg0 in the direction of the host's counter $1.
+frames() {
+	cat "/sys/class/net/tg0/statistics/$1_packets"
+}
+
+# A few more are the kernels' own.
+one_frame_each() {
+	if [ "$1" -lt 100 ] || [ "$1" -ge 200 ]; then die "$1 frames for 100 messages of 32 datagrams, $2"; fi
+	echo "  $2: 3,200 datagrams in $1 frames"
+}
+
+# Datagrams that are cut out of one frame behind the device: GUEST_USO4, GUEST_USO6 and HOST_USO.
+case_segments() {
+	tunctl -t tg0 >/dev/null
+	tap_up tg0
+	tap_boot --net tap,ifname=tg0
+	guest "uname -r"
+	for release in "$(uname -r)" "$(head -n 1 /tmp/said)"; do
+		case $release in [1-5].* | 6.[01].*)
+			echo "skipped: Linux $release has no UDP segmentation offload for virtio and tap"
+			exit 77
+			;;
+		esac
+	done
+	guest "cut -c55-57 /sys/class/net/eth0/device/features"
+	said "^111"
+	guest "/udp_segments enable eth0"
+	before=$(frames rx)
+	listen /tmp/got udp_segments receive 7005 100
+	guest "/udp_segments send 192.168.77.1 7005 100"
+	wait "$server" || die "what the guest sent"
+	one_frame_each $(($(frames rx) - before)) "guest to host"
+	guest "/udp_segments receive 7006 100 >/tmp/got 2>&1 & until grep -q . /tmp/got; do :; done"
+	before=$(frames tx)
+	udp_segments send 192.168.77.2 7006 100 || die "what the guest received"
+	guest "until grep 'messages\|udp_segments:' /tmp/got; do :; done"
+	said "^100 messages"
+	one_frame_each $(($(frames tx) - before)) "host to guest"
 	end
 }
 
