@@ -61,6 +61,7 @@ enum {
 #define VIRTIO_F_INDIRECT  (UINT64_C(1) << 28)
 #define VIRTIO_F_EVENT_IDX (UINT64_C(1) << 29)
 #define VIRTIO_F_VERSION_1 (UINT64_C(1) << 32)
+#define VIRTIO_F_IN_ORDER  (UINT64_C(1) << 35)
 
 enum { VIRTIO_QUEUE_SIZE = 32 };
 

@@ -149,6 +149,38 @@ static void test_reset(void)
 	      later);
 }
 
+static bool all_used(void)
+{
+	return __atomic_load_n(&test.q.used.idx, __ATOMIC_SEQ_CST) == test.q.avail.idx;
+}
+
+/* Two rounds through the descriptor table, which come back as they went (2.7.9); of one descriptor each. */
+static void test_in_order(void)
+{
+	unsigned ordered = 0;
+
+	if (!(virtio_features(&test.dev) & VIRTIO_F_IN_ORDER))
+		return;
+	if (!virtio_test_start(VIRTIO_F_IN_ORDER)) {
+		check_fail("virtio-in-order", "the device does not start");
+		return;
+	}
+	test.q.avail.flags = VIRTIO_AVAIL_NO_INTERRUPT; /* how many is chance */
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < VIRTIO_QUEUE_SIZE; i++) {
+			virtio_test_make(&test.q.desc[i]);
+			virtio_offer(&test.q, (uint16_t)i);
+		}
+		virtio_kick(&test.dev, test.index);
+		for (unsigned ms = 0; ms < VIRTIO_TEST_WAIT_MS && !lapic_wait(all_used, 1); ms++)
+			;
+		for (unsigned i = 0; all_used() && i < VIRTIO_QUEUE_SIZE; i++)
+			ordered += test.q.used.ring[i].id == i;
+	}
+	check("virtio-in-order", ordered == 2 * VIRTIO_QUEUE_SIZE, "%u of %u, used index %u",
+	      ordered, 2 * VIRTIO_QUEUE_SIZE, test.q.used.idx);
+}
+
 /* What a step costs, in cycles of the time stamp counter. */
 static void measure(const char *word, enum virtio_reg reg, bool is_write)
 {
@@ -197,6 +229,7 @@ void kernel_main(void)
 	}
 	if (is_rng)
 		test_entropy();
+	test_in_order();
 	test_reset();
 	virtio_test_registers();
 	virtio_test_places();

@@ -21,7 +21,7 @@ drive_device() {
 }
 
 drive() {
-	drive_device rng 46 --rng "$@"
+	drive_device rng 47 --rng "$@"
 	holds stats '.virtio[0] | .device == "rng0" and .type == "entropy"'
 	holds stats '.devices[] | select(.device == "rng0").guest_errors > 0'
 	holds stats '.virtio[0].queues[0] | .chains > 128 and .interrupts >= 128 and .suppressed >= 32'
@@ -89,11 +89,11 @@ case_every_device_takes_what_a_driver_does_wrong() {
 		# shellcheck disable=SC2086 # words
 		{
 			drive_device block 35 --disk disk $how
-			drive_device console 35 --virtio-console null $how
-			drive_device balloon 35 --balloon 0 $how
+			drive_device console 36 --virtio-console null $how
+			drive_device balloon 36 --balloon 0 $how
 		}
 		# shellcheck disable=SC2086
-		[ -n "$no_slirp" ] || drive_device net 35 --net user $how
+		[ -n "$no_slirp" ] || drive_device net 36 --net user $how
 	done
 }
 
