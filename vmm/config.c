@@ -27,7 +27,7 @@ const char *const config_run_help[] = {
 	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
 	"      --stats             print exits by reason and device at the end\n"
 	"      --stats=json:FILE   write them to FILE\n"
-	"      --time-exits        with --stats: also the time spent in each device\n"
+	"      --time-exits        with --stats or --control: also the time in each device\n"
 	"      --no-coalesce       an exit for every write, also where KVM could collect them\n"
 	"      --no-ioeventfd      an exit for every virtio doorbell\n"
 	"      --no-irqfd          virtio interrupts by ioctl instead of eventfd\n"
@@ -273,14 +273,31 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 	return config_initramfs_check(&config->initramfs, diag);
 }
 
-static int check_run(const struct config *config, struct diag *diag)
+static int check_control(const struct config *config, struct diag *diag)
 {
-	if (config->time_exits && !config->stats && !config->stats_json) {
-		diag_set(diag, -EINVAL, "--time-exits measures nothing that is shown");
-		diag_remedy(diag, "add --stats");
+	const char *const console[] = {config->consoles.serial.path, config->consoles.virtio.path};
+
+	for (size_t i = 0; config->control && i < ARRAY_SIZE(console); i++) {
+		if (!console[i] || strcmp(console[i], config->control) != 0)
+			continue;
+		diag_set(diag, -EINVAL,
+			 "'%s' is to be the place of a console and of the control socket",
+			 config->control);
+		diag_remedy(diag, "give each a path of its own");
 		return -EINVAL;
 	}
-	if (config_console_check(config, diag) < 0 || config_balloon_check(config, diag) < 0)
+	return 0;
+}
+
+static int check_run(const struct config *config, struct diag *diag)
+{
+	if (config->time_exits && !config->stats && !config->stats_json && !config->control) {
+		diag_set(diag, -EINVAL, "--time-exits measures nothing that is shown");
+		diag_remedy(diag, "add --stats, or --control to ask for them");
+		return -EINVAL;
+	}
+	if (config_console_check(config, diag) < 0 || config_balloon_check(config, diag) < 0 ||
+	    check_control(config, diag) < 0)
 		return -EINVAL;
 	return config_check_kernel(config, diag);
 }

@@ -169,7 +169,7 @@ static void client_ready(struct event_source *src, uint32_t epoll_events)
 		return;
 	}
 	/* A socket that takes output calls at once: so it does for lines that came already. */
-	busy = client->out || client->ended || control_input_has_line(&client->in);
+	busy = client->out || control_input_has_line(&client->in);
 	event_loop_want(client->owner->loop, src, busy ? EPOLLOUT : EPOLLIN);
 }
 

@@ -66,12 +66,26 @@ case_statistics_of_a_running_vm() {
 }
 
 case_statistics_of_all_that_there_is() {
-	start_controlled --cpus 4 --rng --balloon 0 --net user --console both --time-exits --stats "$(kernel hang)"
+	start_controlled --cpus 4 --rng --balloon 0 --net user --console both --time-exits "$(kernel hang)"
 	for _ in 1 2 3; do
 		control stats
-		holds reply '(.virtio | length) == 4 and (.devices | length) > 10 and (.shadow_pages | type) == "array"'
+		holds reply 'all(.pio.ranges[]; has("ns")) and (.virtio | length) == 4 and (.devices | length) > 10 and (.shadow_pages | type) == "array"'
 	done
 	stop
+}
+
+# While vCPUs and I/O threads count.
+case_statistics_beside_a_busy_guest() {
+	local told=0
+	start run --control ctl --rng --cpus 2 -p requests=5000 "$(kernel virtio)"
+	until has_ended; do
+		"$TOLLGATE" control ctl stats >reply 2>/dev/null || continue
+		holds reply '.end.kind == "running" and .virtio[0].device == "rng0"'
+		told=$((told + 1))
+	done
+	finish
+	ended 0 'exit code 0 (exit port)'
+	[ $told -gt 0 ] || fail 'it never told'
 }
 
 case_by_hand() {
@@ -188,6 +202,7 @@ case_places_are_refused() {
 	echo mine >file
 	place_refused "control socket 'file': there is a file that is no socket" 'choose another path, or remove the file' file
 	same 'the file' "$(cat file)" mine
+	run_refused "'file' is to be the place of a console and of the control socket\$" --control file --serial unix:file
 	place_refused "control socket '/nonexistent/ctl': No such file or directory" '' /nonexistent/ctl
 	tollgate run --control ctl --stats=json:/nonexistent/stats "$(kernel hang)"
 	same 'exit status' "$status" 2
