@@ -197,7 +197,9 @@ static int check_raw(const struct disk_file *file, const char *path, struct diag
 			continue;
 		diag_set(diag, -EINVAL, "disk '%s' is a %s image, not a raw one", path,
 			 formats[i].name);
-		diag_remedy(diag, "qemu-img convert -O raw IMAGE FILE");
+		diag_remedy(diag,
+			    "qemu-img convert -O raw IMAGE FILE, unless a guest wrote it: what "
+			    "it names as its base would be read");
 		return -EINVAL;
 	}
 	return 0;
