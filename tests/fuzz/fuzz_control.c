@@ -10,29 +10,26 @@
 #include "control_line.h"
 #include "fuzz.h"
 
-/* The line that begins at *at, as it must be told; false when there is no whole one. */
-static bool expected_line(const uint8_t *data, size_t size, size_t *at, enum control_line *ret_kind,
-			  char ret[CONTROL_INPUT_BYTES])
+/* The line that begins at *at, as it must be told, and where the next one does. */
+static enum control_line expected_line(const uint8_t *data, size_t size, size_t *at,
+				       char ret[CONTROL_INPUT_BYTES])
 {
 	const uint8_t *begin = data + *at, *end = memchr(begin, '\n', size - *at);
 	size_t len;
 
 	if (!end)
-		return false;
+		return CONTROL_LINE_NONE;
 	len = (size_t)(end - begin);
 	*at += len + 1;
-	*ret_kind = CONTROL_LINE_READY;
 	if (len > CONTROL_LINE_MAX)
-		*ret_kind = CONTROL_LINE_TOO_LONG;
-	else if (memchr(begin, '\0', len))
-		*ret_kind = CONTROL_LINE_BINARY;
-	if (*ret_kind != CONTROL_LINE_READY)
-		return true;
+		return CONTROL_LINE_TOO_LONG;
+	if (memchr(begin, '\0', len))
+		return CONTROL_LINE_BINARY;
 	if (len > 0 && begin[len - 1] == '\r')
 		len--;
 	memcpy(ret, begin, len);
 	ret[len] = '\0';
-	return true;
+	return CONTROL_LINE_READY;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		in.data += n;
 		in.left -= n;
 		while ((kind = control_input_next(&input, line)) != CONTROL_LINE_NONE) {
-			assert(expected_line(bytes, bytes_len, &told, &wanted_kind, wanted));
+			wanted_kind = expected_line(bytes, bytes_len, &told, wanted);
 			assert(kind == wanted_kind);
 			assert(kind != CONTROL_LINE_READY || strcmp(line, wanted) == 0);
 		}

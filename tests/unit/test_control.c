@@ -343,7 +343,7 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
 		char first[16], last[32];
 
 		snprintf(first, sizeof(first), "%04u 0\n", i);
-		snprintf(last, sizeof(last), "%04u %u\nok\n", i, BIG_LINES - 1);
+		snprintf(last, sizeof(last), "%04u %d\nok\n", i, BIG_LINES - 1);
 		assert_memory_equal(rig->reply, first, strlen(first));
 		assert_string_equal(rig->reply + len - strlen(last), last);
 	}
