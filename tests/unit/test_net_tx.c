@@ -202,6 +202,7 @@ static void a_long_queue_is_sent_in_bursts(void **state)
 		offer_plain(60);
 	net_rig_kick(&rig, TX);
 	assert_int_equal(rig.nr_sent, 64);
+	assert_int_equal(rig.interrupts, 4); /* 16 come back at a time */
 	assert_int_equal(rig.doorbells, 1);
 	assert_int_equal(rig.last_doorbell, TX);
 	while (rig.doorbells) {

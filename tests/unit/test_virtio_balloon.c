@@ -23,12 +23,23 @@ enum {
 #define F(bit) (UINT64_C(1) << VIRTIO_BALLOON_F_##bit)
 
 static struct virtq_driver queue[QUEUES];
+static unsigned smalls, larges; /* times that small pages were asked for, and no longer */
+
+void __wrap_guest_mem_prefer_small(const struct guest_mem *mem, bool small);
+
+void __wrap_guest_mem_prefer_small(const struct guest_mem *mem, bool small)
+{
+	assert_ptr_equal(mem, &rig.mem);
+	smalls += small;
+	larges += !small;
+}
 
 static int set_up(uint64_t target_bytes, int64_t stats_ns)
 {
 	static struct virtio_balloon_conf conf;
 
 	conf = (struct virtio_balloon_conf){target_bytes, stats_ns};
+	smalls = larges = 0;
 	return virtio_rig_init(&rig, &virtio_balloon_class, &conf);
 }
 
@@ -301,6 +312,24 @@ static void a_target_outlives_the_driver(void **state)
 	assert_int_equal(shown_target(), 40);
 }
 
+/* From the first page that goes until the driver says that the balloon is empty. */
+static void ram_is_of_small_pages_while_some_are_gone(void **state)
+{
+	(void)state;
+	list()[0] = FIRST_PFN;
+	assert_true(request(DEFLATE, 1));
+	assert_int_equal(smalls, 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(request(INFLATE, 1));
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 1);
+	assert_int_equal(smalls, 1);
+	assert_int_equal(larges, 0);
+	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 0);
+	assert_int_equal(larges, 1);
+	assert_true(request(INFLATE, 1));
+	assert_int_equal(smalls, 2);
+}
+
 static void what_is_offered(void **state)
 {
 	const uint64_t features = virtio_rig_features(&rig);
@@ -398,6 +427,7 @@ int main(void)
 		BALLOON_TEST(a_new_target_is_told),
 		BALLOON_TEST(a_new_target_waits_for_the_io_thread),
 		BALLOON_TEST(a_target_outlives_the_driver),
+		BALLOON_TEST(ram_is_of_small_pages_while_some_are_gone),
 		BALLOON_TEST(what_is_offered),
 		STATS_TEST(statistics_are_asked_for_again_and_again),
 		STATS_TEST(statistics_begin_anew_after_a_reset),

@@ -177,6 +177,8 @@ static unsigned pages_chain(struct balloon *bal, unsigned queue)
 		virtio_needs_reset(vd, "request that is no list of page numbers");
 		return 0;
 	}
+	if (queue == QUEUE_INFLATE)
+		use_small_pages(bal, true);
 	take_pages(bal, &chain, queue == QUEUE_INFLATE);
 	virtq_push(&vd->queue[queue], chain.head, 0);
 	return chain.out_bytes / (unsigned)sizeof(uint32_t);
@@ -187,8 +189,6 @@ static void pages_run(struct balloon *bal, unsigned queue)
 	struct virtq *vq = &bal->vd.queue[queue];
 	unsigned budget = PAGES_A_KICK;
 
-	if (queue == QUEUE_INFLATE)
-		use_small_pages(bal, true);
 	virtq_kicks_suppress(vq);
 	do {
 		unsigned n;
