@@ -151,6 +151,18 @@ case_reporting() {
 	[ "${free:-0}" -gt 0 ] || fail 'the guest sent no statistics'
 }
 
+# What a guest needs it takes back out of the balloon.
+case_oom() {
+	run oom --balloon 256M
+	ends_well
+	[ "$(told left)" -lt 250 ] || fail "the guest had $(told left) MiB left"
+	same 'memory used' "$(told used)" $((300 << 20))
+	same 'processes killed' "$(told killed)" 0
+	n=$(sed -n 's/.*"deflated_bytes": *\([0-9]*\).*/\1/p' $here/stats)
+	echo "    $(told left) MiB left, $((${n:-0} >> 20)) MiB taken back for 300"
+	[ "${n:-0}" -ge $(((300 - $(told left)) << 20)) ] || fail "only ${n:-no} bytes came out of the balloon"
+}
+
 case_balloon() {
 	run balloon --balloon 128M
 	wait_told empty 1 || return
@@ -199,7 +211,7 @@ case_retarget() {
 	done
 }
 
-[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon retarget
+[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon oom retarget
 for name; do
 	case_failed=
 	pid=

@@ -51,6 +51,18 @@ told() {
 	esac
 }
 
+# uses DISK BIT...: these features, and no others of a block device's, are used: SEG_MAX 2, RO 5, BLK_SIZE 6, FLUSH 9,
+# TOPOLOGY 10, CONFIG_WCE 11, MQ 12, DISCARD 13, WRITE_ZEROES 14.
+uses() {
+	disk=$1 bit=0 wanted=
+	shift
+	while [ $bit -lt 24 ]; do
+		case " $* " in *" $bit "*) wanted=${wanted}1 ;; *) wanted=${wanted}0 ;; esac
+		bit=$((bit + 1))
+	done
+	same "features of $disk" "$(said "$disk" | sed 's/.*features=//' | cut -c1-24)" "$wanted"
+}
+
 sum() {
 	sha256sum <"$1" | cut -d' ' -f1
 }
@@ -82,6 +94,8 @@ case_copy() {
 	told vdb logical=512
 	told vdb physical=4096
 	told vdb cache=write-back
+	uses vda 2 5 6 9 10 12
+	uses vdb 2 6 9 10 11 12 13 14
 	same 'what the guest read' "$(said vda_sha256)" "$(sum from)"
 	same 'what the guest wrote, and read' "$(said vdb_sha256)" "$(sum from)"
 	cmp from to || fail 'what the guest wrote differs'
