@@ -115,7 +115,8 @@ static void ethtool(int fd, const char *ifname, void *command)
 
 static void enable(const char *ifname)
 {
-	struct ethtool_gstrings *names = calloc(1, sizeof(*names) + NAMES_MAX * ETH_GSTRING_LEN);
+	struct ethtool_gstrings *names =
+		calloc(1, sizeof(*names) + (size_t)NAMES_MAX * ETH_GSTRING_LEN);
 	struct ethtool_sfeatures *set =
 		calloc(1, sizeof(*set) + NAMES_MAX / 32 * sizeof(set->features[0]));
 	int fd = udp_socket();
@@ -126,7 +127,7 @@ static void enable(const char *ifname)
 	names->cmd = ETHTOOL_GSTRINGS;
 	names->string_set = ETH_SS_FEATURES;
 	ethtool(fd, ifname, names);
-	while (bit < names->len && strcmp((const char *)names->data + bit * ETH_GSTRING_LEN,
+	while (bit < names->len && strcmp((const char *)names->data + (size_t)bit * ETH_GSTRING_LEN,
 					  "tx-udp-segmentation") != 0)
 		bit++;
 	if (bit >= names->len || bit >= NAMES_MAX)
