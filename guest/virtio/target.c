@@ -11,8 +11,8 @@
 enum {
 	NET_HDR_BYTES = 12,
 	FRAME_BYTES = 60,
-	BLK_T_GET_ID = 8,
-	BLK_ID_BYTES = 20,
+	BLK_T_IN = 0,
+	SECTOR_BYTES = 512,
 };
 
 struct virtio_test test;
@@ -32,14 +32,14 @@ static uint32_t make_block(struct virtio_desc *desc)
 	static const struct {
 		uint32_t type, reserved;
 		uint64_t sector;
-	} header = {.type = BLK_T_GET_ID};
-	static uint8_t id[BLK_ID_BYTES], status;
+	} header = {.type = BLK_T_IN};
+	static uint8_t sector[SECTOR_BYTES], status;
 
 	desc[0] = (struct virtio_desc){(uintptr_t)&header, sizeof(header), VIRTIO_DESC_NEXT, 1};
-	desc[1] = (struct virtio_desc){(uintptr_t)id, sizeof(id),
+	desc[1] = (struct virtio_desc){(uintptr_t)sector, sizeof(sector),
 				       VIRTIO_DESC_WRITE | VIRTIO_DESC_NEXT, 2};
 	desc[2] = (struct virtio_desc){(uintptr_t)&status, sizeof(status), VIRTIO_DESC_WRITE, 0};
-	return sizeof(id) + sizeof(status);
+	return sizeof(sector) + sizeof(status);
 }
 
 /* To nobody, and of no protocol. */

@@ -81,14 +81,16 @@ case_more_requests_than_an_index_counts() {
 
 # What a driver may do wrong is the same to each device, whether it comes by an exit or not.
 case_every_device_takes_what_a_driver_does_wrong() {
-	local how no_slirp=
+	local how direct=,direct no_slirp=''
 	truncate -s 1M disk
+	dd if=disk of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null || direct=
 	tollgate run --net user -p exit=0 "$(kernel exits)"
 	[ "$status" = 0 ] || { complained libslirp && no_slirp=yes; }
 	for how in '' '--no-ioeventfd --no-irqfd --no-shadow --no-coalesce'; do
 		# shellcheck disable=SC2086 # words
 		{
 			drive_device block 35 --disk disk $how
+			drive_device block 35 --disk "disk$direct" $how
 			drive_device console 36 --virtio-console null $how
 			drive_device balloon 36 --balloon 0 $how
 		}
