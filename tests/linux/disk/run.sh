@@ -101,6 +101,23 @@ case_copy() {
 	cmp from to || fail 'what the guest wrote differs'
 }
 
+# The same by way of exits: what the driver sees is equal, and the statistics show the difference.
+case_exits() {
+	dd if=/dev/urandom of=from bs=1M count=4 2>/dev/null
+	fewest=
+	for how in '' '--no-ioeventfd --no-irqfd --no-shadow --no-coalesce'; do
+		rm -f to
+		truncate -s 4M to
+		guest copy 4 --cpus 4 --disk from,ro --disk to,queues=4 $how
+		cmp from to || fail "what the guest wrote differs with '$how'"
+		exits=$(awk '$1 ~ /^0x/ && $2 ~ /^disk[01]$/ { n += $3 + $4 } END { print n }' "$err")
+		doorbells=$(awk '$1 ~ /^disk[01]$/ && $2 ~ /^[0-9]+$/ { n += $3 } END { print n }' "$err")
+		echo "    $exits exits, $doorbells doorbells ${how:+with $how}"
+		[ -z "$fewest" ] || [ "$exits" -ge $((fewest + doorbells)) ] || fail "$doorbells doorbells, $exits exits"
+		fewest=$exits
+	done
+}
+
 case_files() {
 	size=$(either 1000 10000)
 	filesystem files 128M
@@ -172,7 +189,7 @@ case_rebind() {
 }
 
 if [ $# = 0 ]; then
-	set -- copy files plug overlay trim rebind
+	set -- copy exits files plug overlay trim rebind
 fi
 for name; do
 	case_failed=0
