@@ -98,12 +98,30 @@ static int add_test_device(struct config *config, struct diag *diag)
 	return r;
 }
 
+/* Behind those given before, as the kernel has it: of words that contradict each other the last one counts. */
+static int add_words(struct config *config, const char *arg, struct diag *diag)
+{
+	const size_t used = strlen(config->append), space = used && *arg ? 1 : 0;
+
+	if (used + space + strlen(arg) >= sizeof(config->append)) {
+		diag_set(diag, -EINVAL, "--append has more than %zu bytes in all",
+			 sizeof(config->append) - 1);
+		diag_remedy(diag, "kernels take less, Linux 2,047");
+		return -EINVAL;
+	}
+	if (space)
+		config->append[used] = ' ';
+	memcpy(config->append + used + space, arg, strlen(arg) + 1);
+	config->machine.cmdline = config->append;
+	return 0;
+}
+
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
 	case 'm': return parse_mem(config, arg, diag);
 	case 'c': return parse_cpus(config, arg, diag);
-	case 'p': config->machine.cmdline = arg; return 0;
+	case 'p': return add_words(config, arg, diag);
 	case CONFIG_OPT_HUGEPAGES: config->mem.hugepages = true; return 0;
 	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);

@@ -28,6 +28,7 @@ enum {
 		40, /* devices that options ask for; machine_resolve() knows how many fit */
 	CONFIG_VIRTIO_MAX = 32, /* of them, virtio */
 	CONFIG_DISKS_MAX = 20,  /* of these, disks */
+	CONFIG_APPEND_BYTES = 4096,
 };
 
 enum config_exit_code {
@@ -45,6 +46,7 @@ struct config_virtio {
 /* Points into itself: it stays where it is, and lives as long as what was made from it. */
 struct config {
 	struct machine_spec machine;
+	char append[CONFIG_APPEND_BYTES];        /* machine.cmdline, once there is one */
 	struct machine_row row[CONFIG_ROWS_MAX]; /* machine.extra, once there are any */
 	struct config_virtio virtio[CONFIG_VIRTIO_MAX];
 	unsigned nr_virtio;
@@ -132,7 +134,7 @@ enum {
 #define CONFIG_MACHINE_HELP                                                                        \
 	"  -m, --mem SIZE          guest memory, 64M to 64G (default 512M)\n"                      \
 	"  -c, --cpus N            virtual CPUs, 1 to 255 as the host allows (default 1)\n"        \
-	"  -p, --append WORDS      words for the kernel command line, after ours\n"                \
+	"  -p, --append WORDS      words for the kernel command line, after ours; repeatable\n"    \
 	"      --hugepages         back guest memory with huge pages\n"                            \
 	"      --prealloc          touch all guest memory before the guest runs\n"                 \
 	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n" \

@@ -164,6 +164,7 @@ static void test_a_matrix_is_multiplied(void **state)
 
 	file("timeout: 10\n"
 	     "expect: first\n"
+	     "append: panic=5\n"
 	     "jobs: 3\n"
 	     "boots:\n"
 	     "  - name: disk\n"
@@ -186,7 +187,7 @@ static void test_a_matrix_is_multiplied(void **state)
 	assert_string_equal(spec->config.kernel, "b");
 	assert_int_equal(spec->config.machine.cpus, 2);
 	assert_int_equal(spec->config.machine.mem_bytes, 1 << 30);
-	assert_string_equal(spec->config.machine.cmdline, "debug");
+	assert_string_equal(spec->config.machine.cmdline, "panic=5 debug");
 	assert_int_equal(spec->timeout_ns, 20 * NS_PER_S); /* the command line's word */
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_EXPECT], 4);
 	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 3)->pattern, "fourth");
