@@ -101,17 +101,23 @@ static int add_test_device(struct config *config, struct diag *diag)
 /* Behind those given before, as the kernel has it: of words that contradict each other the last one counts. */
 static int add_words(struct config *config, const char *arg, struct diag *diag)
 {
-	const size_t used = strlen(config->append), space = used && *arg ? 1 : 0;
+	const char *before = config->machine.cmdline;
+	const size_t used = before ? strlen(before) : 0, len = strlen(arg);
 
-	if (used + space + strlen(arg) >= sizeof(config->append)) {
-		diag_set(diag, -EINVAL, "--append has more than %zu bytes in all",
+	if (used == 0 || len == 0) {
+		config->machine.cmdline = len || !before ? arg : before;
+		return 0;
+	}
+	if (used + 1 + len >= sizeof(config->append)) {
+		diag_set(diag, -EINVAL, "--append, given several times, has more than %zu bytes",
 			 sizeof(config->append) - 1);
-		diag_remedy(diag, "kernels take less, Linux 2,047");
+		diag_remedy(diag, "Linux takes 2,047; for another kernel give all in one");
 		return -EINVAL;
 	}
-	if (space)
-		config->append[used] = ' ';
-	memcpy(config->append + used + space, arg, strlen(arg) + 1);
+	if (before != config->append)
+		memcpy(config->append, before, used);
+	config->append[used] = ' ';
+	memcpy(config->append + used + 1, arg, len + 1);
 	config->machine.cmdline = config->append;
 	return 0;
 }

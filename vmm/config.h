@@ -46,7 +46,7 @@ struct config_virtio {
 /* Points into itself: it stays where it is, and lives as long as what was made from it. */
 struct config {
 	struct machine_spec machine;
-	char append[CONFIG_APPEND_BYTES];        /* machine.cmdline, once there is one */
+	char append[CONFIG_APPEND_BYTES];        /* machine.cmdline when it was given in pieces */
 	struct machine_row row[CONFIG_ROWS_MAX]; /* machine.extra, once there are any */
 	struct config_virtio virtio[CONFIG_VIRTIO_MAX];
 	unsigned nr_virtio;
