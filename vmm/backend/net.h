@@ -14,6 +14,7 @@
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -83,7 +84,7 @@ struct net_backend {
 	unsigned tx_offloads;      /* sets of enum net_offload: that send() takes, */
 	unsigned rx_offloads;      /* and that can be switched on */
 	unsigned mtu;              /* of the network; 0: nothing to tell */
-	bool link_up;
+	atomic_bool link_up;       /* read by any thread */
 };
 
 struct net_backend_env {

@@ -99,10 +99,7 @@ static void show_link(struct net *net)
 
 static void link_changed(struct net_client *client)
 {
-	struct net *net = container_of(client, struct net, client);
-
-	atomic_store(&net->be_link_up, net->be->link_up);
-	show_link(net);
+	show_link(container_of(client, struct net, client));
 }
 
 /* Frames that wait when the cable is pulled are lost with those that come while it is out. */
@@ -135,7 +132,7 @@ struct virtio_net_link virtio_net_link(struct virtio_device *vd)
 
 	return (struct virtio_net_link){
 		.plugged = !atomic_load(&net->unplug_wanted),
-		.interface_up = atomic_load(&net->be_link_up),
+		.interface_up = atomic_load(&net->be->link_up),
 	};
 }
 
@@ -229,7 +226,6 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 	if (r < 0)
 		return r;
 	vd->behind = net->be->name;
-	atomic_init(&net->be_link_up, net->be->link_up);
 	net->rx = calloc(net->be->pairs, sizeof(*net->rx));
 	if (!net->rx)
 		return diag_set(diag, -ENOMEM, "receive queues of %s", vd->name);

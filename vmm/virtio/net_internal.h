@@ -62,7 +62,6 @@ struct net {
 	struct net_backend *be;
 	atomic_bool unplug_wanted; /* the cable is to be out; by any thread */
 	bool unplugged;            /* it is out */
-	atomic_bool be_link_up;    /* be->link_up for any thread */
 	bool started;
 	unsigned pairs;       /* in use */
 	unsigned tx_offloads; /* sets of enum net_offload: that the guest may use, */
