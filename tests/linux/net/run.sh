@@ -142,6 +142,13 @@ tap_boot() {
 	said "3 packets transmitted, 3 packets received"
 }
 
+# tg0_boot OPTION...: the same, with an interface tg0 that was there before the VMM.
+tg0_boot() {
+	tunctl -t tg0 >/dev/null
+	tap_up tg0
+	tap_boot --net tap,ifname=tg0 "$@"
+}
+
 control() {
 	tollgate control /tmp/ctl "$@" || die "control $*"
 }
@@ -152,9 +159,7 @@ guest_carrier() {
 }
 
 case_tap() {
-	tunctl -t tg0 >/dev/null
-	tap_up tg0
-	tap_boot --net tap,ifname=tg0 --net tap --control /tmp/ctl
+	tg0_boot --net tap --control /tmp/ctl
 	guest "cat /sys/class/net/eth0/address"
 	first=$(head -n 1 /tmp/said)
 	case $first in [0-9a-f][26ae]:*) ;; *) die "no local address: $first" ;; esac
@@ -236,9 +241,7 @@ one_frame_each() {
 
 # Datagrams that are cut out of one frame behind the device: GUEST_USO4, GUEST_USO6 and HOST_USO.
 case_segments() {
-	tunctl -t tg0 >/dev/null
-	tap_up tg0
-	tap_boot --net tap,ifname=tg0
+	tg0_boot
 	guest "uname -r"
 	for release in "$(uname -r)" "$(head -n 1 /tmp/said)"; do
 		case $release in [1-5].* | 6.[01].*)
@@ -298,9 +301,7 @@ case_together() {
 }
 
 case_rebind() {
-	tunctl -t tg0 >/dev/null
-	tap_up tg0
-	tap_boot --net tap,ifname=tg0
+	tg0_boot
 	guest "ls /sys/bus/virtio/drivers/virtio_net | grep virtio >/tmp/device; cat /tmp/device"
 	device=$(head -n 1 /tmp/said)
 	round=0
