@@ -115,7 +115,7 @@ case_transport() {
 		case $name in
 		VERSION_1 | INDIRECT_DESC | EVENT_IDX) grep -q "^chips. Offered by .*\`$name\`" "$docs/devices.md" ;;
 		IN_ORDER) ;; # each device's own
-		*) awk '/^## /{ here = /^## Not offered/ } here' "$docs/virtio.md" | grep -q "^|.*\`$name\`" ;;
+		*) grep -q "^|.*\`$name\`" <(awk '/^## /{ here = /^## Not offered/ } here' "$docs/virtio.md") ;;
 		esac || fail "nothing of $name"
 	done < <(bits virtio_config '' && bits virtio_ring RING_)
 }

@@ -159,7 +159,7 @@ ended() {
 printed() {
 	local re
 	for re; do
-		tr -d '\r' <"$case_dir/out" | grep -qE -- "$re" || { show && fail "no line of output like: $re"; }
+		grep -qE -- "$re" <(tr -d '\r' <"$case_dir/out") || { show && fail "no line of output like: $re"; }
 	done
 }
 

@@ -6,7 +6,7 @@ need_kvm
 
 # reported NAME: the value of a register of the first vCPU, in hexadecimal.
 reported() {
-	sed -nE "s/.*\\b$1 +([0-9a-f]+).*/\\1/p" "$case_dir/err" | head -n 1
+	sed -nE "s/.*\\b$1 +([0-9a-f]+).*/\\1/p; T; q" "$case_dir/err"
 }
 
 # RIP of the report is inside that function of that kernel, and the bytes there are the file's.

@@ -43,4 +43,4 @@ PATH=$PATH:/sbin:/usr/sbin depmod -b "$1" 9.9
 gzip "$tree/kernel/virtio_blk.ko"
 mv "$tree/kernel/virtio_blk.ko.gz" "$tree/kernel/virtio_blk.ko"
 echo 'no module' >"$tree/kernel/broken.ko"
-xz -c "$tree/kernel/virtio.ko" | head -c 100 >"$tree/kernel/truncated.ko"
+head -c 100 <(xz -c "$tree/kernel/virtio.ko") >"$tree/kernel/truncated.ko"
