@@ -12,6 +12,7 @@ export LC_ALL=C
 ulimit -c 0 # some cases crash the VMM on purpose
 
 limit_s=300 # a hang, not slowness: sanitizers and loaded hosts are slow
+leave_s=60  # for a helper that has got its end of file or its signal to be gone
 
 fail() {
 	printf 'FAILED: %s\n' "$*"
@@ -158,8 +159,9 @@ ended() {
 # printed REGEX...: each matches a line of the guest's output; complained: of standard error.
 printed() {
 	local re
+	tr -d '\r' <"$case_dir/out" >"$case_dir/lines" # in a pipe it might outlive the case, or die of SIGPIPE
 	for re; do
-		grep -qE -- "$re" <(tr -d '\r' <"$case_dir/out") || { show && fail "no line of output like: $re"; }
+		grep -qE -- "$re" "$case_dir/lines" || { show && fail "no line of output like: $re"; }
 	done
 }
 
@@ -205,6 +207,14 @@ left_running() {
 	done 2>/dev/null
 }
 
+# ends_alone TAG: waits while processes of this case run; those of one that went well are about to end.
+ends_alone() {
+	local until_s=$((SECONDS + leave_s))
+	while [ -n "$(left_running "$1")" ] && [ $SECONDS -lt $until_s ]; do
+		sleep 0.01
+	done
+}
+
 run_case() {
 	local name=$1 status=0 left tag=$$.$1
 	case_dir=$work/$name
@@ -218,6 +228,7 @@ run_case() {
 		"case_$name" </dev/null
 	) >"$case_dir/log" 2>&1
 	status=$?
+	[ $status != 0 ] || ends_alone "$tag"
 	left=$(left_running "$tag")
 	if [ -n "$left" ]; then
 		printf 'FAILED: left running: %s\n' "$left" >>"$case_dir/log"
