@@ -293,7 +293,7 @@ static int build_buses(struct vm *vm, bool time_exits, struct diag *diag)
 
 /*
  * A guest that sends a byte and halts until the UART interrupts waits for the drain, all the longer
- * while it was idle. The self-test gives its byte 100 ms.
+ * while it was idle. Drivers that probe for the interrupt give it 100 ms and more.
  */
 enum { DRAIN_MIN_MS = 10, DRAIN_MAX_MS = 40 };
 

@@ -31,7 +31,6 @@ enum {
 	PAGE_BYTES = 4096,
 	PAGES_A_MIB = 256,
 	LIST_PAGES = 256, /* as Linux has them in a request */
-	WAIT_MS = 60000,
 };
 #define FIRST_GPA   (UINT64_C(32) << 20)
 #define BEYOND_PFN  UINT32_C(0xd8000) /* no memory, and no device */
@@ -70,7 +69,7 @@ static void give(unsigned index, uint64_t gpa, uint32_t len, uint16_t flags)
 	virtio_offer(&queue[index], 0);
 	virtio_kick(&dev, index);
 	waiting = index;
-	if (!lapic_wait(used_came, WAIT_MS) || !virtio_used(&queue[index], &written))
+	if (!lapic_wait(used_came, LAPIC_HANG_MS) || !virtio_used(&queue[index], &written))
 		guest_panic("balloon: queue %u does not answer", index);
 }
 
@@ -121,7 +120,7 @@ static void follow(uint64_t pages)
 		if (target > pages)
 			target = pages;
 		if (target == actual) {
-			lapic_wait(config_changed, WAIT_MS);
+			lapic_wait(config_changed, LAPIC_HANG_MS);
 			continue;
 		}
 		if (target > actual)
@@ -160,5 +159,5 @@ void kernel_main(void)
 	if (choice == 4)
 		follow(pages);
 	for (;;)
-		lapic_wait(used_came, WAIT_MS);
+		lapic_wait(used_came, LAPIC_HANG_MS);
 }

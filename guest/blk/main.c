@@ -22,7 +22,6 @@
 #include "virtio.h"
 
 enum {
-	WAIT_MS = 3900,
 	SECTOR = 512,
 	LINE = 16,
 	DATA = 4096,
@@ -158,7 +157,7 @@ static unsigned harvest(void)
 	unsigned n = 0;
 
 	blk.interrupts_wanted = virtio_interrupts()->used + 1;
-	if (!used_came() && !lapic_wait(interrupt_came, WAIT_MS))
+	if (!used_came() && !lapic_wait(interrupt_came, LAPIC_HANG_MS))
 		return 0;
 	do {
 		while (take_used())

@@ -26,8 +26,7 @@ enum {
 	RING_BYTES = 4096, /* a power of two */
 	CHUNK_BYTES = 256,
 	LINE_BYTES = 64,
-	SYMBOLS = 94,            /* '!' to '~' */
-	FLOOD_TIMEOUT_MS = 4000, /* for one FIFO to drain */
+	SYMBOLS = 94, /* '!' to '~' */
 	CTRL_D = 4,
 };
 
@@ -192,7 +191,7 @@ static void flood_irq(void)
 	listen(UART_IER_TX);
 	do {
 		before = flood.sent;
-		if (lapic_wait(flood_ended, FLOOD_TIMEOUT_MS))
+		if (lapic_wait(flood_ended, LAPIC_HANG_MS))
 			return;
 	} while (flood.sent != before);
 	serial_out(UART_IER, 0);

@@ -24,7 +24,6 @@ enum {
 	BUF_BYTES = 4096,
 	LINE_BYTES = 64,
 	SYMBOLS = 94, /* '!' to '~' */
-	WAIT_MS = 60000,
 	CTRL_D = 4,
 };
 #define F_SIZE UINT64_C(1)
@@ -57,7 +56,7 @@ static bool size_came(void)
 /* Waits without a limit: for a person, or a slow reader. */
 static void wait_for(bool (*come)(void))
 {
-	while (!lapic_wait(come, WAIT_MS))
+	while (!lapic_wait(come, LAPIC_HANG_MS))
 		;
 }
 

@@ -32,7 +32,7 @@ enum {
 /* The architectural address; nobody here moves it. */
 static const uint64_t lapic_gpa = 0xfee00000;
 
-static uint32_t waited_ticks;
+static uint64_t waited_ticks;
 
 static uint32_t lapic_read(unsigned reg)
 {
@@ -91,20 +91,30 @@ static void timer_interrupt(void)
 	/* Its purpose was to end a HLT. */
 }
 
-bool lapic_wait(bool (*done)(void), unsigned ms)
+/* One shot of the timer; ms is at most LAPIC_TIMER_MAX_MS. */
+static bool wait_round(bool (*done)(void), unsigned ms)
 {
 	bool is_done;
 
-	trap_set_handler(VECTOR_TIMER, timer_interrupt);
 	lapic_timer_start(ms, true);
 	while (!(is_done = done()) && !lapic_timer_expired())
 		irq_wait();
-	waited_ticks = ms * LAPIC_TICKS_PER_MS - lapic_read(LAPIC_TIMER_CURRENT);
+	waited_ticks += ms * LAPIC_TICKS_PER_MS - lapic_read(LAPIC_TIMER_CURRENT);
 	lapic_timer_start(0, false);
 	return is_done;
 }
 
-unsigned lapic_waited_us(void)
+bool lapic_wait(bool (*done)(void), unsigned ms)
+{
+	trap_set_handler(VECTOR_TIMER, timer_interrupt);
+	waited_ticks = 0;
+	for (; ms > LAPIC_TIMER_MAX_MS; ms -= LAPIC_TIMER_MAX_MS)
+		if (wait_round(done, LAPIC_TIMER_MAX_MS))
+			return true;
+	return wait_round(done, ms);
+}
+
+uint64_t lapic_waited_us(void)
 {
 	return waited_ticks / (LAPIC_TICKS_PER_MS / 1000);
 }

@@ -13,6 +13,12 @@
 
 #define LAPIC_TICKS_PER_MS UINT32_C(1000000)
 
+enum {
+	LAPIC_TIMER_MAX_MS = 4000,
+	LAPIC_HANG_MS =
+		60000, /* limit of a wait for the host, which may be late by seconds under load */
+};
+
 /*
  * Enables this CPU's APIC. Ends the guest when it is in x2APIC mode, which no VMM enters unasked.
  */
@@ -21,7 +27,7 @@ void lapic_init(void);
 unsigned lapic_id(void);
 void lapic_eoi(void);
 
-/* Starts a one-shot of ms milliseconds (at most 4,000), which replaces an earlier one. */
+/* Starts a one-shot of ms milliseconds (at most LAPIC_TIMER_MAX_MS), which replaces an earlier one. */
 void lapic_timer_start(unsigned ms, bool with_interrupt);
 bool lapic_timer_expired(void);
 
@@ -35,7 +41,7 @@ void lapic_delay_us(unsigned us);
 bool lapic_wait(bool (*done)(void), unsigned ms);
 
 /* How long the last lapic_wait() took; at most its ms. */
-unsigned lapic_waited_us(void);
+uint64_t lapic_waited_us(void);
 
 /* IPIs to the CPU with that APIC ID; both wait for delivery. */
 void lapic_send_init(unsigned apic_id);

@@ -11,7 +11,6 @@
 enum {
 	INIT_DELAY_US = 10000, /* SDM volume 3, 8.4.4.1 */
 	STARTUP_DELAY_US = 200,
-	START_TIMEOUT_MS = 2000, /* from one CPU to the next */
 };
 
 static struct {
@@ -50,17 +49,30 @@ static void send_startup(unsigned apic_id)
 	lapic_send_startup(apic_id, SMP_TRAMPOLINE_GPA >> 12);
 }
 
-/* Returns when that many are there, or when none has come for START_TIMEOUT_MS. */
+/* Returns when more are there than before, or all, or when LAPIC_HANG_MS have passed. */
+static unsigned wait_for_more(unsigned before, unsigned wanted)
+{
+	unsigned online = before;
+
+	for (unsigned ms = 0; ms < LAPIC_HANG_MS; ms += LAPIC_TIMER_MAX_MS) {
+		lapic_timer_start(LAPIC_TIMER_MAX_MS, false);
+		do {
+			online = atomic_load(&smp.online);
+			if (online != before || online >= wanted)
+				return online;
+			cpu_relax();
+		} while (!lapic_timer_expired());
+	}
+	return online;
+}
+
 static unsigned wait_online(unsigned wanted)
 {
 	unsigned online = 0, before;
 
 	do {
 		before = online;
-		lapic_timer_start(START_TIMEOUT_MS, false);
-		while ((online = atomic_load(&smp.online)) == before && online < wanted &&
-		       !lapic_timer_expired())
-			cpu_relax();
+		online = wait_for_more(before, wanted);
 	} while (online != before);
 	return online;
 }

@@ -20,7 +20,6 @@
 #include "virtio.h"
 
 enum {
-	WAIT_MS = 3000,
 	RX_BYTES = 512, /* so that longer frames need several buffers */
 	HDR_BYTES = 12,
 	LONG_PING_BYTES = 1400,
@@ -125,7 +124,7 @@ static bool send(const struct net_hdr *hdr, size_t frame_bytes)
 	net.tx.avail.flags = 0; /* the interrupt ends the wait */
 	virtio_offer(&net.tx, 0);
 	virtio_kick(&net.dev, QUEUE_TX);
-	return lapic_wait(tx_done, WAIT_MS) && virtio_used(&net.tx, &len);
+	return lapic_wait(tx_done, LAPIC_HANG_MS) && virtio_used(&net.tx, &len);
 }
 
 /* Takes the next frame, if one is there, into net.frame; its buffers go back. */
@@ -176,7 +175,7 @@ static bool resolve(void)
 	const struct net_hdr hdr = {0};
 
 	return send(&hdr, frame_arp_request(&net.ends, net.out.frame)) &&
-	       lapic_wait(arp_answered, WAIT_MS);
+	       lapic_wait(arp_answered, LAPIC_HANG_MS);
 }
 
 static bool ping(size_t data_bytes)
@@ -186,7 +185,7 @@ static bool ping(size_t data_bytes)
 	net.seq++;
 	net.data_bytes = data_bytes;
 	return send(&hdr, frame_ping(&net.ends, net.seq, data_bytes, true, net.out.frame)) &&
-	       lapic_wait(pong_came, WAIT_MS);
+	       lapic_wait(pong_came, LAPIC_HANG_MS);
 }
 
 /* The checksum is the host's to finish. */
@@ -198,7 +197,7 @@ static bool ping_unsummed(void)
 	net.seq++;
 	net.data_bytes = 32;
 	return send(&hdr, frame_ping(&net.ends, net.seq, 32, false, net.out.frame)) &&
-	       lapic_wait(pong_came, WAIT_MS);
+	       lapic_wait(pong_came, LAPIC_HANG_MS);
 }
 
 static void test_config(void)
@@ -223,7 +222,7 @@ static void test_pings(void)
 	const unsigned pings = (unsigned)cmdline_u64("pings", 16, 1000000);
 	unsigned answered = 0;
 
-	check("net-arp", resolve(), "no answer in %d ms", WAIT_MS);
+	check("net-arp", resolve(), "no answer in %d ms", LAPIC_HANG_MS);
 	while (answered < pings && ping(32))
 		answered++;
 	check("net-ping", answered == pings, "%u of %u answered", answered, pings);
@@ -255,7 +254,7 @@ static uint8_t command(uint8_t class, uint8_t cmd, const void *data, uint32_t by
 		(struct virtio_desc){.addr = (uintptr_t)&ack, .len = 1, .flags = VIRTIO_DESC_WRITE};
 	virtio_offer(&net.ctrl, 0);
 	virtio_kick(&net.dev, QUEUE_CTRL);
-	if (!lapic_wait(ctrl_done, WAIT_MS) || !virtio_used(&net.ctrl, &len))
+	if (!lapic_wait(ctrl_done, LAPIC_HANG_MS) || !virtio_used(&net.ctrl, &len))
 		return CTRL_NONE;
 	return *(volatile uint8_t *)&ack;
 }
@@ -336,7 +335,7 @@ static void test_buffer_too_small(void)
 	virtio_start(&net.dev);
 	offer_buffer(0, HDR_BYTES - 1);
 	virtio_kick(&net.dev, QUEUE_RX);
-	asked = lapic_wait(wants_reset, WAIT_MS);
+	asked = lapic_wait(wants_reset, LAPIC_HANG_MS);
 	check("net-small-buffer", asked && start(usual_features()) && ping(32), "%s a reset",
 	      asked ? "no ping after" : "it does not ask for");
 }

@@ -18,7 +18,6 @@ enum {
 	LOOKS = 100,            /* instructions in which a pending interrupt is surely taken */
 	PERIODS_US_MIN = 60500, /* 62 periods: the first may have been under way, and late */
 	ALARM_AHEAD_S = 2,
-	TIMEOUT_MS = 4000,
 };
 
 static struct {
@@ -71,7 +70,7 @@ static bool wait_for(uint8_t enable, uint8_t flag, unsigned n)
 	test.flag = flag;
 	rtc_read(PC_RTC_PORT, RTC_C); /* an old flag would hold the line */
 	rtc_write(PC_RTC_PORT, RTC_B, RTC_B_24H | enable);
-	came = lapic_wait(enough, TIMEOUT_MS);
+	came = lapic_wait(enough, LAPIC_HANG_MS);
 	rtc_write(PC_RTC_PORT, RTC_B, RTC_B_24H);
 	take_latched();
 	return came;
@@ -87,7 +86,7 @@ static void test_periodic(void)
 		check_fail("rtc-periodic", "%u interrupts instead of %d", test.flags_seen, PERIODS);
 	else
 		check("rtc-periodic", lapic_waited_us() >= PERIODS_US_MIN,
-		      "%d periods took %u us only", PERIODS, lapic_waited_us());
+		      "%d periods took %lu us only", PERIODS, lapic_waited_us());
 	rtc_write(PC_RTC_PORT, RTC_A, a);
 }
 

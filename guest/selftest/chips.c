@@ -12,8 +12,6 @@
 #include "trap.h"
 
 enum {
-	SERIAL_TIMEOUT_MS = 100,
-	UPDATE_TIMEOUT_MS = 2500, /* an update a second */
 	LOOP_BYTE = 0x6b,
 	IRQ_BYTE = 0x4e,
 };
@@ -46,7 +44,7 @@ static bool serial_scratch_works(uint16_t port)
 static bool serial_loopback_works(uint16_t port)
 {
 	out8(port + UART_THR, LOOP_BYTE);
-	lapic_timer_start(SERIAL_TIMEOUT_MS, false);
+	lapic_timer_start(LAPIC_TIMER_MAX_MS, false);
 	while (!(in8(port + UART_LSR) & UART_LSR_DR)) {
 		if (lapic_timer_expired())
 			return false;
@@ -75,7 +73,7 @@ static bool serial_interrupt_works(void)
 	ioapic_route((unsigned)uart.at.gsi, VECTOR_SERIAL, lapic_id());
 	out8(uart.at.port + UART_IER, UART_IER_RX);
 	out8(uart.at.port + UART_THR, IRQ_BYTE);
-	came = lapic_wait(serial_received, SERIAL_TIMEOUT_MS);
+	came = lapic_wait(serial_received, LAPIC_HANG_MS);
 	out8(uart.at.port + UART_IER, 0);
 	ioapic_mask((unsigned)uart.at.gsi);
 	return came && uart.received == IRQ_BYTE;
@@ -163,7 +161,7 @@ void test_rtc_update(void)
 	ioapic_route((unsigned)rtc.at.gsi, VECTOR_RTC, lapic_id());
 	rtc_read(port, RTC_C); /* an old flag would hold the line */
 	rtc_write(port, RTC_B, b | RTC_B_UIE);
-	lapic_wait(rtc_updated, UPDATE_TIMEOUT_MS);
+	lapic_wait(rtc_updated, LAPIC_HANG_MS);
 	rtc_write(port, RTC_B, b);
 	ioapic_mask((unsigned)rtc.at.gsi);
 	if (!rtc.updated)

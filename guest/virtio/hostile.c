@@ -236,7 +236,7 @@ static void try_shape(const struct shape *shape)
 	}
 	shape->make(&test.q);
 	virtio_kick(&test.dev, test.index);
-	if (!lapic_wait(reset_asked_for, VIRTIO_TEST_WAIT_MS)) {
+	if (!lapic_wait(reset_asked_for, LAPIC_HANG_MS)) {
 		check_fail(shape->name, "no interrupt, status %x",
 			   virtio_read(&test.dev, VIRTIO_STATUS));
 		return;

@@ -110,8 +110,7 @@ static void test_suppressed(const char *name, uint64_t features)
 		virtio_offer(&test.q, 0);
 		virtio_kick(&test.dev, test.index);
 		/* No interrupt ends the sleep. */
-		for (unsigned ms = 0; ms < VIRTIO_TEST_WAIT_MS && !lapic_wait(virtio_test_used, 1);
-		     ms++)
+		for (unsigned ms = 0; ms < LAPIC_HANG_MS && !lapic_wait(virtio_test_used, 1); ms++)
 			;
 		came = virtio_used(&test.q, &len);
 	}
@@ -172,7 +171,7 @@ static void test_in_order(void)
 			virtio_offer(&test.q, (uint16_t)i);
 		}
 		virtio_kick(&test.dev, test.index);
-		for (unsigned ms = 0; ms < VIRTIO_TEST_WAIT_MS && !lapic_wait(all_used, 1); ms++)
+		for (unsigned ms = 0; ms < LAPIC_HANG_MS && !lapic_wait(all_used, 1); ms++)
 			;
 		for (unsigned i = 0; all_used() && i < VIRTIO_QUEUE_SIZE; i++)
 			ordered += test.q.used.ring[i].id == i;

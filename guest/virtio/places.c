@@ -114,7 +114,7 @@ static bool request_at(const struct virtio_areas *areas)
 	__atomic_store_n(&avail[1], 1, __ATOMIC_SEQ_CST);
 	virtio_kick(&test.dev, test.index);
 	used_idx = &used[1];
-	return lapic_wait(used_is_1, VIRTIO_TEST_WAIT_MS) && virtio_reset(&test.dev);
+	return lapic_wait(used_is_1, LAPIC_HANG_MS) && virtio_reset(&test.dev);
 }
 
 static void test_top(void)

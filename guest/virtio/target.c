@@ -124,8 +124,8 @@ bool virtio_test_request(void)
 	test.interrupts_wanted = virtio_interrupts()->used + 1;
 	virtio_offer(&test.q, 0);
 	virtio_kick(&test.dev, test.index);
-	return lapic_wait(virtio_test_interrupt, VIRTIO_TEST_WAIT_MS) &&
-	       virtio_used(&test.q, &len) && len == wanted;
+	return lapic_wait(virtio_test_interrupt, LAPIC_HANG_MS) && virtio_used(&test.q, &len) &&
+	       len == wanted;
 }
 
 uint64_t virtio_test_ram_end(uint64_t below_gpa, uint64_t *ret_bytes)

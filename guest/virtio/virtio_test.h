@@ -4,8 +4,6 @@
 
 #include "virtio.h"
 
-enum { VIRTIO_TEST_WAIT_MS = 3000 };
-
 #define VIRTIO_TEST_NOWHERE UINT64_C(0xd8000000) /* no memory, and no device */
 
 extern struct virtio_test {

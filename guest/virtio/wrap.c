@@ -31,7 +31,7 @@ static bool run_batch(uint32_t wanted)
 		virtio_offer(&test.q, 0);
 	if (kick_wanted(old, test.q.avail.idx))
 		virtio_kick(&test.dev, test.index);
-	ok = lapic_wait(all_used, VIRTIO_TEST_WAIT_MS);
+	ok = lapic_wait(all_used, LAPIC_HANG_MS);
 	for (unsigned i = 0; i < VIRTIO_QUEUE_SIZE; i++)
 		ok = ok && virtio_used(&test.q, &len) && len == wanted;
 	return ok;

@@ -6,6 +6,7 @@
  *   --until-full   reads nothing, and ends once the pipe is full and has got no more for STILL_MS:
  *                  its writer has tried and failed
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -15,6 +16,20 @@
 #include <unistd.h>
 
 enum { STALL_S = 2, PIECE_BYTES = 500, LOOK_MS = 5, STILL_MS = 500 };
+
+/* As small as what is in it already allows. */
+static bool make_pipe_small(void)
+{
+	const int before = fcntl(STDIN_FILENO, F_GETPIPE_SZ);
+
+	for (int bytes = 1; bytes <= before; bytes *= 2) {
+		if (fcntl(STDIN_FILENO, F_SETPIPE_SZ, bytes) >= 0)
+			return true;
+		if (errno != EBUSY)
+			return false;
+	}
+	return before > 0; /* full, or filled while we tried */
+}
 
 /* Whether a writer would have to wait. True as well when there is no writer any more. */
 static bool is_full_or_ended(void)
@@ -45,7 +60,7 @@ int main(int argc, char **argv)
 	char buf[PIECE_BYTES];
 	ssize_t n;
 
-	if (fcntl(STDIN_FILENO, F_SETPIPE_SZ, 1) < 0) {
+	if (!make_pipe_small()) {
 		perror("slowcat: standard input");
 		return 1;
 	}
