@@ -152,7 +152,7 @@ case_a_signal_during_set_up_is_never_lost() {
 case_timeout_ends_whatever_the_guest_does() {
 	local how
 	for how in hlt loop exits; do
-		tollgate run --timeout 0.5 -p "how=$how" "$(kernel hang)"
+		after_timeout "has_printed 'hang: $how'" run -p "how=$how" "$(kernel hang)"
 		ended 117 'timeout (--timeout)'
 		printed "^hang: $how$"
 	done

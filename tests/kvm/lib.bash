@@ -71,6 +71,19 @@ tollgate() {
 	ran="tollgate $*"
 }
 
+# after_timeout CHECK COMMAND ARGUMENT...: tollgate COMMAND with a --timeout, $seconds, that is long enough on
+# this host just now for the guest to get where the command CHECK finds it afterwards.
+after_timeout() {
+	local check=$1 command=$2
+	shift 2
+	for seconds in 0.5 5 50 250; do
+		tollgate "$command" --timeout $seconds "$@"
+		! eval "$check" || return 0
+	done
+	show
+	fail "not after $seconds s: $check"
+}
+
 # start ARGUMENT...: the same in the background, as $pid; finish waits for its end.
 start() {
 	: >"$case_dir/out" # the words of an earlier run are none of this one
@@ -81,9 +94,14 @@ start() {
 	status=running
 }
 
-has_ended() {
+# is_over PID: whether a process has ended, though its parent may not have asked how.
+is_over() {
 	local state
-	! read -r _ _ state _ 2>/dev/null <"/proc/$pid/stat" || [ "$state" = Z ]
+	! read -r _ _ state _ 2>/dev/null <"/proc/$1/stat" || [ "$state" = Z ]
+}
+
+has_ended() {
+	is_over "$pid"
 }
 
 finish() {
@@ -107,9 +125,13 @@ runs_a_vcpu() {
 	grep -qx vcpu0 /proc/"$pid"/task/*/comm
 }
 
+has_printed() {
+	grep -qF -- "$1" "$case_dir/out"
+}
+
 # Waits until the guest has printed TEXT.
 wait_for_output() {
-	wait_for grep -qF -- "$1" "$case_dir/out"
+	wait_for has_printed "$1"
 }
 
 answers() {

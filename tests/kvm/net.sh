@@ -96,8 +96,9 @@ case_a_tap_interface_that_is_made() {
 		until ip link show tap0 2>/dev/null | grep -q '[<,]UP[,>]'; do kill -0 $!; done
 		kill $!
 		wait $! || [ $? = 116 ]
-		! ip link show mine
-		! ip link show tap0
+		ip link show mine && exit 1
+		ip link show tap0 && exit 1
+		exit 0
 S
 }
 

@@ -69,20 +69,25 @@ static int open_slave(const struct char_host *host)
 }
 
 /*
- * Closing the master discards what the client has not read yet, the guest's last words. Empty at two
- * looks: what was just written gets into the slave's queue a moment later.
+ * Whether the slave's reader has not taken all that was written to the master. A worker of the kernel moves
+ * that to the slave's queue, which FIONREAD counts; poll() waits for the worker (n_tty_poll() in Linux).
  */
+static bool slave_has_input(int slave)
+{
+	struct pollfd pfd = {.fd = slave, .events = POLLIN};
+	int queued = 0;
+
+	poll(&pfd, 1, 0);
+	return ioctl(slave, FIONREAD, &queued) == 0 && queued > 0;
+}
+
+/* Closing the master discards what the client has not read yet, the guest's last words. */
 static void pty_linger(const struct char_host *host, int64_t until_ns)
 {
 	AUTO_CLOSE int slave = open_slave(host);
-	unsigned empty = 0;
 
-	while (slave >= 0 && empty < 2 && clock_monotonic_ns() < until_ns) {
-		int queued = 0;
-
-		empty = ioctl(slave, FIONREAD, &queued) == 0 && queued > 0 ? 0 : empty + 1;
+	while (slave >= 0 && slave_has_input(slave) && clock_monotonic_ns() < until_ns)
 		poll(NULL, 0, LINGER_LOOK_MS);
-	}
 }
 
 /* Whether a client has the slave open: the master of a slave that nobody has open is hung up. */
