@@ -6,6 +6,8 @@
 set -u
 case=$1 bytes=$2
 guest_mac=02:00:00:00:00:77
+# For one command in the guest, in seconds: a hang, not slowness. It may move that many bytes.
+limit_s=$((240 + bytes / 1048576))
 
 die() {
 	echo "FAIL $case: $*"
@@ -15,12 +17,24 @@ die() {
 	exit 1
 }
 
-# Reads the guest's console until the end of a command; its words are in /tmp/said.
-wait_rc() {
-	: >/tmp/said
-	while read -r line <&4; do
+# The guest's next line, as $line; false when it has ended. What it does, $1, since $since_s may take $limit_s.
+next_line() {
+	left_s=$((since_s + limit_s - $(date +%s)))
+	# shellcheck disable=SC3045 # busybox sh has read -t
+	if [ "$left_s" -gt 0 ] && read -r -t "$left_s" line <&4; then
 		line=${line%"$(printf '\r')"}
 		echo "$line" >>/results/console
+		return
+	fi
+	[ $(($(date +%s) - since_s)) -lt "$limit_s" ] || die "no end within $limit_s s: $1"
+	return 1
+}
+
+# Reads the guest's console until the end of what it does, $1; its words are in /tmp/said.
+wait_rc() {
+	: >/tmp/said
+	since_s=$(date +%s)
+	while next_line "$1"; do
 		case $line in
 		"tg: rc "*)
 			rc=${line#tg: rc }
@@ -29,7 +43,7 @@ wait_rc() {
 		*) echo "$line" >>/tmp/said ;;
 		esac
 	done
-	die "the guest is gone"
+	die "the guest is gone, during: $1"
 }
 
 # boot OPTION...: a guest with these options, ready for commands.
@@ -40,14 +54,19 @@ boot() {
 		</tmp/in >/tmp/out 2>/results/stderr &
 	vmm=$!
 	exec 3>/tmp/in 4</tmp/out
-	wait_rc
+	wait_rc boot
 }
 
 # guest COMMAND: runs it there; it must succeed.
 guest() {
 	echo "$*" >&3
-	wait_rc
+	wait_rc "$*"
 	[ "$rc" = 0 ] || die "in the guest, '$*' ended with $rc"
+}
+
+# One echo there and back. After more than one, busybox waits for the last one a second only.
+guest_ping() {
+	guest "ping -c 1 -W 60 $*"
 }
 
 said() {
@@ -56,7 +75,8 @@ said() {
 
 end() {
 	echo 'poweroff -f' >&3
-	while read -r line <&4; do echo "$line" >>/results/console; done
+	since_s=$(date +%s)
+	while next_line 'power off'; do :; done
 	wait "$vmm" || die "exit status $?"
 	exec 3>&- 4<&-
 }
@@ -76,6 +96,11 @@ listen() {
 	copier=$!
 	exec 5<&-
 }
+
+# For a command in the guest that started $all: fails as soon as it is known that one of them did, as the other
+# end of a connection that was never made would be waited for.
+# shellcheck disable=SC2016 # the guest's variables
+wait_all='for pid in $all; do wait $pid || exit; done'
 
 # Both ends printed the same bytes and checksum: "sent" and "got" are such lines.
 same() {
@@ -103,29 +128,28 @@ case_user() {
 		--net user,restrict
 	guest "cat /sys/class/net/eth0/address"
 	said "$guest_mac"
-	guest "udhcpc -i eth0 -n -q -s /udhcpc-script"
+	guest "udhcpc -i eth0 -n -q -t 20 -s /udhcpc-script"
 	said "lease: eth0 10.0.2.15 router 10.0.2.2 dns 10.0.2.2"
-	guest "ping -c 3 10.0.2.2"
-	said "3 packets transmitted, 3 packets received"
-	guest "nslookup some.name.example 10.0.2.2"
+	guest_ping 10.0.2.2
+	guest "n=6; until nslookup some.name.example 10.0.2.2; do n=\$((n - 1)); [ \$n != 0 ] || exit; done"
 	said "192.0.2.80"
 	transfer 10.0.2.2
 	# Forwarded: the guest listens. What nc prints when it does is nothing, so it is asked for a file.
 	guest "mkdir /tmp/www && echo hello from the guest >/tmp/www/index.html"
 	guest "httpd -p 80 -h /tmp/www && httpd -p 81 -h /tmp/www"
 	for port in 8080 8081; do
-		[ "$(wget -q -O - "http://127.0.0.1:$port/")" = "hello from the guest" ] || die "port $port"
+		[ "$(timeout 120 wget -q -O - "http://127.0.0.1:$port/")" = "hello from the guest" ] || die "port $port"
 	done
 	echo "  lease, name server, forwarded ports"
 	# The second network, which leads nowhere.
 	guest "ip link set eth0 down"
-	guest "udhcpc -i eth1 -n -q -s /udhcpc-script"
+	guest "udhcpc -i eth1 -n -q -t 20 -s /udhcpc-script"
 	said "lease: eth1 10.0.2.15 router none dns none"
 	listen /dev/null net_peer serve 7002 "$bytes"
 	guest "! /net_peer fetch 10.0.2.2 7002"
 	said "connect: Connection refused"
 	kill "$server"
-	guest "ping -c 1 10.0.2.2"
+	guest_ping 10.0.2.2
 	end
 	kill "$dns"
 }
@@ -138,8 +162,7 @@ tap_up() {
 tap_boot() {
 	boot "$@"
 	guest "ip addr add 192.168.77.2/24 dev eth0 && ip link set eth0 up"
-	guest "ping -c 3 192.168.77.1"
-	said "3 packets transmitted, 3 packets received"
+	guest_ping 192.168.77.1
 }
 
 # tg0_boot OPTION...: the same, with an interface tg0 that was there before the VMM.
@@ -171,8 +194,7 @@ case_tap() {
 		[ "$(echo "$features" | cut -c$((bit + 1)))" = 1 ] || die "feature $bit is not used: $features"
 	done
 	transfer 192.168.77.1
-	guest "ping -c 2 -s 8000 192.168.77.1"
-	said "2 packets received"
+	guest_ping 192.168.77.1 -s 8000
 	# The link is the interface's.
 	guest "cat /sys/class/net/eth0/carrier"
 	said "^1"
@@ -180,7 +202,7 @@ case_tap() {
 	guest_carrier 0
 	ip link set tg0 up
 	guest_carrier 1
-	guest "ping -c 1 192.168.77.1"
+	guest_ping 192.168.77.1
 	echo "  ping, fragments, link"
 	# So is the cable, which is pulled and plugged in from here; what is sent meanwhile is lost.
 	control link net0 down
@@ -192,8 +214,8 @@ case_tap() {
 	said "^0"
 	control link net0 up
 	guest_carrier 1
-	guest "ping -c 1 192.168.77.1"
-	ping -c 1 192.168.77.2 >/dev/null || die 'no answer with the cable plugged in again'
+	guest_ping 192.168.77.1
+	ping -c 1 -W 60 192.168.77.2 >/dev/null || die 'no answer with the cable plugged in again'
 	echo "  the cable pulled and plugged in"
 	end
 	# The same address the next time.
@@ -212,14 +234,14 @@ case_queues() {
 	# So many does the guest use: the host's interface has a queue for each.
 	set -- /sys/class/net/tg4/queues/tx-*
 	[ $# = 4 ] || die "queues: $*"
-	guest "ping -c 3 192.168.77.1"
+	guest_ping 192.168.77.1
 	transfer 192.168.77.1
 	# Four connections at once, from four CPUs.
 	for cpu in 0 1 2 3; do
 		listen "/tmp/got$cpu" net_peer receive $((7010 + cpu))
 		servers="${servers:-} $server $copier"
 	done
-	guest "for cpu in 0 1 2 3; do taskset -c \$cpu /net_peer send 192.168.77.1 \$((7010 + cpu)) $bytes >/tmp/sent\$cpu & done; wait; cat /tmp/sent?"
+	guest "for cpu in 0 1 2 3; do taskset -c \$cpu /net_peer send 192.168.77.1 \$((7010 + cpu)) $bytes >/tmp/sent\$cpu & all=\"\$all \$!\"; done; $wait_all; cat /tmp/sent?"
 	# shellcheck disable=SC2086 # words
 	wait $servers
 	for cpu in 0 1 2 3; do
@@ -275,16 +297,19 @@ case_together() {
 		--rng --balloon 32M,stats=1 --virtio-console file:/tmp/hvc --stats=json:/tmp/stats
 	tap_up tg4
 	guest "ip addr add 192.168.77.2/24 dev eth0 && ip link set eth0 up"
-	guest "udhcpc -i eth1 -n -q -s /udhcpc-script"
+	guest "udhcpc -i eth1 -n -q -t 20 -s /udhcpc-script"
 	listen /tmp/got0 net_peer receive 7000
 	servers="$server $copier"
 	listen /tmp/got1 net_peer receive 7001
 	servers="$servers $server $copier"
 	# shellcheck disable=SC2016 # the guest's variable
-	work='for cpu in 0 1 2 3; do taskset -c $cpu dd if=/dev/vda of=/dev/vdb bs=4M count=1 skip=$cpu seek=$cpu conv=notrunc,fsync 2>/dev/null & done;'
-	work="$work /net_peer send 192.168.77.1 7000 $bytes >/tmp/sent0 & /net_peer send 10.0.2.2 7001 $bytes >/tmp/sent1 &"
-	work="$work { stty raw; head -c 1048576 /dev/vda; } <>/dev/hvc0 >&0 & head -c 65536 /dev/hwrng | wc -c >/tmp/random &"
-	guest "$work wait; cat /tmp/random /tmp/sent0 /tmp/sent1"
+	work='for cpu in 0 1 2 3; do taskset -c $cpu dd if=/dev/vda of=/dev/vdb bs=4M count=1 skip=$cpu seek=$cpu conv=notrunc,fsync 2>/dev/null & all="$all $!"; done;'
+	# shellcheck disable=SC2016 # the guest's variable
+	for command in "/net_peer send 192.168.77.1 7000 $bytes >/tmp/sent0" "/net_peer send 10.0.2.2 7001 $bytes >/tmp/sent1" \
+		'{ stty raw; head -c 1048576 /dev/vda; } <>/dev/hvc0 >&0' 'head -c 65536 /dev/hwrng | wc -c >/tmp/random'; do
+		work="$work $command & "'all="$all $!";'
+	done
+	guest "$work $wait_all; cat /tmp/random /tmp/sent0 /tmp/sent1"
 	# shellcheck disable=SC2086 # words
 	wait $servers
 	said "^65536"
@@ -310,7 +335,7 @@ case_rebind() {
 		guest "ping -q -A -w 2 192.168.77.1 & ping -q -A -c 5 192.168.77.1; echo $device >/sys/bus/virtio/drivers/virtio_net/unbind; wait; true"
 		guest "echo $device >/sys/bus/virtio/drivers/virtio_net/bind"
 		guest "ip addr add 192.168.77.2/24 dev eth0 && ip link set eth0 up"
-		guest "ping -c 1 192.168.77.1"
+		guest_ping 192.168.77.1
 		round=$((round + 1))
 	done
 	echo "  $round times unbound under load and bound again"
