@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,8 +47,48 @@ static inline unsigned vm_rig_entries(const char *path)
 	return n;
 }
 
+/*
+ * Whether a thread is on its way out: one that was joined is listed until the kernel has buried it, and so is
+ * KVM's own in this process, which closing a VM ends.
+ */
+static inline bool vm_rig_thread_ends(const char *tid)
+{
+	enum { PF_EXITING = 4 }; /* of Linux's sched.h; proc_pid_stat(5) shows it */
+	char path[300], line[512] = "";
+	unsigned flags = 0;
+	const char *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/stat", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	if (fgets(line, sizeof(line), f) && (p = strrchr(line, ')')))
+		sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	fclose(f);
+	return flags & PF_EXITING || strstr(line, "(kvm-");
+}
+
+static inline bool vm_rig_some_thread_ends(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	const struct dirent *e;
+	bool ends = false;
+
+	assert_non_null(dir);
+	while (!ends && (e = readdir(dir)))
+		ends = e->d_name[0] != '.' && vm_rig_thread_ends(e->d_name);
+	closedir(dir);
+	return ends;
+}
+
+/* While there is no VM. */
 static inline struct vm_rig_usage vm_rig_usage_now(void)
 {
+	for (unsigned ms = 0; vm_rig_some_thread_ends(); ms++) {
+		assert_true(ms < VM_RIG_HANG_S * 1000);
+		poll(NULL, 0, 1);
+	}
 	return (struct vm_rig_usage){
 		.files = vm_rig_entries("/proc/self/fd"),
 		.threads = vm_rig_entries("/proc/self/task"),
