@@ -148,8 +148,9 @@ case_plug() {
 		done
 		kill -9 "$vmm" || fail 'the guest ended by itself'
 		wait "$vmm" 2>/dev/null
-		# The last line may be cut off.
-		tr -d '\r' <"$log" | sed -n 's/^dt: synced \(.*\) \([0-9a-f]\{64\}\)$/\2  \1/p' >>synced
+		# The last line may be cut off, also before its end of line only.
+		{ tr -d '\r' <"$log" && echo; } | sed -n 's/^dt: synced \(.*\) \([0-9a-f]\{64\}\)$/\2  \1/p' >>synced
+		cp "$log" "/results/$name.$round.log"
 		e2fsck -fp plug >/results/"$name".fsck 2>&1
 		[ $? -le 1 ] || fail "e2fsck after round $round: $(tail -n 3 /results/"$name".fsck)"
 		whole plug
@@ -158,7 +159,8 @@ case_plug() {
 	mkdir out
 	debugfs -R 'rdump / out' plug 2>/dev/null
 	[ "$(wc -l <synced)" -ge $((rounds * 5)) ] || fail "only $(wc -l <synced) files"
-	(cd out && sha256sum -c ../synced >/results/"$name".sums 2>&1) || fail 'what was acknowledged is lost'
+	(cd out && sha256sum -c ../synced >/results/"$name".sums 2>&1) ||
+		fail "what was acknowledged is lost: $(grep -v ': OK$' /results/"$name".sums)"
 	echo "    $(wc -l <synced) files survived $rounds kills"
 }
 
