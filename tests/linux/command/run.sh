@@ -183,7 +183,7 @@ case_not_executable() {
 	says "$err" "tollgate-init: cannot execute '/payload': Permission denied"
 }
 
-[ $# != 0 ] || set -- everything success output killed_by_a_signal left_behind not_found without_a_shell \
+[ $# != 0 ] || set -- everything success output rng killed_by_a_signal left_behind not_found without_a_shell \
 	not_executable root_directory_of_a_disk init_of_a_disk no_disk network
 for name; do
 	case_failed=0 image=vmlinuz
