@@ -125,6 +125,7 @@ reserve_huge_pages() {
 	before=$(cat $huge_pages/nr_hugepages)
 	# shellcheck disable=SC2064 # as it was before
 	trap "echo $before >$huge_pages/nr_hugepages" EXIT
+	echo 1 >/proc/sys/vm/compact_memory # or there may be memory enough, but not in pieces of 2 MiB
 	echo $((before + 32)) >$huge_pages/nr_hugepages
 }
 
