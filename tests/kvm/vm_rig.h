@@ -53,9 +53,8 @@ static inline unsigned vm_rig_entries(const char *path)
  */
 static inline bool vm_rig_thread_ends(const char *tid)
 {
-	enum { PF_EXITING = 4 }; /* of Linux's sched.h; proc_pid_stat(5) shows it */
+	enum { FLAGS = 9, PF_EXITING = 4 }; /* proc_pid_stat(5), and Linux's sched.h */
 	char path[300], line[512] = "";
-	unsigned flags = 0;
 	const char *p;
 	FILE *f;
 
@@ -63,10 +62,11 @@ static inline bool vm_rig_thread_ends(const char *tid)
 	f = fopen(path, "re");
 	if (!f)
 		return true;
-	if (fgets(line, sizeof(line), f) && (p = strrchr(line, ')')))
-		sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	for (unsigned field = 2; p && field < FLAGS; field++)
+		p = strchr(p + 1, ' ');
 	fclose(f);
-	return flags & PF_EXITING || strstr(line, "(kvm-");
+	return !p || strtoul(p, NULL, 10) & PF_EXITING || strstr(line, "(kvm-");
 }
 
 static inline bool vm_rig_some_thread_ends(void)
