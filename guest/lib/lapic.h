@@ -15,8 +15,7 @@
 
 enum {
 	LAPIC_TIMER_MAX_MS = 4000,
-	LAPIC_HANG_MS =
-		60000, /* limit of a wait for the host, which may be late by seconds under load */
+	LAPIC_HANG_MS = 60000, /* for the host, which may be late by seconds under load */
 };
 
 /*
