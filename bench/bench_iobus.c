@@ -82,7 +82,7 @@ static const struct bench_case cases[] = {
 	{"write-locked", "iobus_write", WRITE_LOCKED, 16, true, 20000, 0},
 	{"write-fenced", "iobus_write", WRITE_FENCED, 16, true, 20000, 0},
 	{"write-timed", "iobus_write", WRITE_TIMED, 16, true, 20000, 0},
-	{"write-unclaimed", "iobus_write", WRITE_UNCLAIMED, 16, false, 20000, 0},
+	{"write-unclaimed", "iobus_write", WRITE_UNCLAIMED, 16, false, 20000, 45},
 	{"publish-twice-16", "bench_publish_twice", PUBLISH, 16, true, 500, 0},
 	{"publish-twice-4096", "bench_publish_twice", PUBLISH, 4096, true, 100, 0},
 };

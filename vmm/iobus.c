@@ -90,6 +90,43 @@ static inline void reader_leave(struct iobus_reader *r)
 	atomic_store_explicit(&r->active, 0, memory_order_release);
 }
 
+static uint64_t gap_read(struct device *dev, struct io_at at)
+{
+	(void)dev;
+	(void)at;
+	return UINT64_MAX;
+}
+
+static void gap_write(struct device *dev, struct io_at at, uint64_t val)
+{
+	(void)dev;
+	(void)at;
+	(void)val;
+}
+
+/*
+ * Makes the reader's gap the addresses around addr, which no range claims: a guest that stays there
+ * is served like one that stays in a range. e is the entry that the search for addr found.
+ */
+static const struct iobus_entry *reader_gap(struct iobus_reader *r, const struct iobus_snapshot *s,
+					    const struct iobus_entry *e, uint64_t addr)
+{
+	const struct iobus_entry *next = addr >= e->range.first ? e + 1 : e;
+	const uint64_t first = addr >= e->range.first ? e->range.first + e->range.len : 0;
+	const uint64_t last = next < s->entry + s->nr ? next->range.first - 1 : UINT64_MAX;
+	/* A gap that is the whole space lacks its last byte, whose accesses take the general path. */
+	const uint64_t len = last - first + (last - first < UINT64_MAX);
+
+	r->gap = (struct iobus_entry){
+		.range = {.first = first, .len = len},
+		.read = gap_read,
+		.write = gap_write,
+		.max_access = IOBUS_ACCESS_MAX,
+	};
+	iobus_entry_set_fit(&r->gap);
+	return &r->gap;
+}
+
 /*
  * Enters, searches, and leaves what it found in last. Returns the snapshot, good until the reader
  * leaves. seen follows the generations even when the range found does not claim addr: no writer
@@ -99,6 +136,7 @@ static inline const struct iobus_snapshot *reader_search(struct iobus_reader *r,
 {
 	bool fenced = r->bus->fenced;
 	const struct iobus_snapshot *s;
+	const struct iobus_entry *e;
 
 	if (fenced)
 		atomic_store_explicit(&r->active, r->seen, memory_order_seq_cst);
@@ -107,8 +145,14 @@ static inline const struct iobus_snapshot *reader_search(struct iobus_reader *r,
 	s = atomic_load_explicit(&r->bus->snapshot, memory_order_seq_cst);
 	r->seen = s->generation;
 	r->last_generation = fenced || s->timed ? 0 : s->generation;
-	r->last = iobus_snapshot_find(s, addr);
-	r->last_count = iobus_counter_at(&r->counters, r->last->slot);
+	e = iobus_snapshot_find(s, addr);
+	if (iobus_entry_claims(e, addr)) {
+		r->last = e;
+		r->last_count = iobus_counter_at(&r->counters, e->slot);
+	} else {
+		r->last = reader_gap(r, s, e, addr);
+		r->last_count = &r->counters.gap;
+	}
 	return s;
 }
 

@@ -75,6 +75,7 @@ void iobus_counters_fold(struct iobus *bus, const struct iobus_counters *c)
 	for (unsigned k = 0; k < IOBUS_CHUNKS && c->chunk[k] && to->chunk[k]; k++)
 		for (uint32_t i = 0; i < chunk_slots(k); i++)
 			counter_fold(&to->chunk[k][i], &c->chunk[k][i]);
+	counter_fold(&to->gap, &c->gap);
 	for (int dir = IOBUS_READ; dir <= IOBUS_WRITE; dir++) {
 		iobus_count_add(&to->beside[dir], count_get(&c->beside[dir]));
 		iobus_count_add(&to->unclaimed[dir], count_get(&c->unclaimed[dir]));
@@ -110,11 +111,16 @@ void iobus_counters_settle(struct iobus *bus, uint32_t slot)
  */
 static void totals_add(struct iobus_totals *totals, const struct iobus_counters *c)
 {
+	const uint64_t gap_reads = count_get(&c->gap.accesses[IOBUS_READ]);
+	const uint64_t gap_writes = count_get(&c->gap.accesses[IOBUS_WRITE]);
+
+	totals->reads += gap_reads;
 	totals->reads += atomic_load_explicit(&c->beside[IOBUS_READ], memory_order_acquire);
+	totals->writes += gap_writes;
 	totals->writes += atomic_load_explicit(&c->beside[IOBUS_WRITE], memory_order_acquire);
 	totals->split += count_get(&c->split);
-	totals->unclaimed_reads += count_get(&c->unclaimed[IOBUS_READ]);
-	totals->unclaimed_writes += count_get(&c->unclaimed[IOBUS_WRITE]);
+	totals->unclaimed_reads += gap_reads + count_get(&c->unclaimed[IOBUS_READ]);
+	totals->unclaimed_writes += gap_writes + count_get(&c->unclaimed[IOBUS_WRITE]);
 }
 
 static void count_add(struct iobus_count *count, const struct iobus_counter *counter)

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/checked.h"
 #include "device.h"
 #include "iobus.h"
 
@@ -60,9 +61,11 @@ enum {
 
 struct iobus_counters {
 	struct iobus_counter *chunk[IOBUS_CHUNKS]; /* owned; NULL until a slot in it is taken */
-	/* What accesses exceed the sum of the range counters by, modulo 2^64; by enum iobus_dir. */
+	/* Accesses that no range claims a byte of, and that lie in one gap. In no other count. */
+	struct iobus_counter gap;
+	/* The correction that turns all other counts into accesses, modulo 2^64; by enum iobus_dir. */
 	_Atomic uint64_t beside[2];
-	_Atomic uint64_t unclaimed[2];
+	_Atomic uint64_t unclaimed[2]; /* of those, accesses with an unclaimed byte */
 	_Atomic uint64_t split;
 };
 
@@ -100,10 +103,12 @@ struct iobus_reader {
 	/* The reader's thread alone. */
 	uint64_t seen;                    /* the generation found by the last search */
 	uint64_t last_generation;         /* of last; 0, which is none, turns the last hit off */
-	const struct iobus_entry *last;   /* what that search found */
+	const struct iobus_entry *last;   /* the range that search found, or gap */
 	struct iobus_counter *last_count; /* of last */
 
 	struct iobus *bus;
+	struct iobus_entry
+		gap; /* the addresses around the last unclaimed one; reads give all ones */
 	struct iobus_counters counters;
 	struct iobus_reader *next; /* under the bus's lock */
 };
@@ -148,6 +153,21 @@ static inline const struct iobus_entry *iobus_snapshot_find(const struct iobus_s
 static inline bool iobus_entry_claims(const struct iobus_entry *e, uint64_t addr)
 {
 	return addr - e->range.first < e->range.len;
+}
+
+/*
+ * Each access of at most max_access bytes that lies inside the range is one op, and the device gets
+ * region with it.
+ */
+static inline void iobus_entry_set_fit(struct iobus_entry *e)
+{
+	for (unsigned k = 0; k < ARRAY_SIZE(e->fit); k++) {
+		uint64_t size = UINT64_C(1) << k;
+
+		e->fit[k] = (struct io_at){.size = (uint8_t)size, .range = e->range.region};
+		if (size <= e->max_access && size <= e->range.len)
+			e->fit[k].off = e->range.len - size + 1;
+	}
 }
 
 /* A bus as iobus_create() makes it where membarrier() is missing, for tests and benchmarks. */

@@ -290,13 +290,7 @@ static struct iobus_entry entry_make(const struct iobus_range *range, uint32_t s
 		.max_access = cls->max_access ? cls->max_access : IOBUS_ACCESS_MAX,
 	};
 
-	for (unsigned k = 0; k < ARRAY_SIZE(e.fit); k++) {
-		uint64_t size = UINT64_C(1) << k;
-
-		e.fit[k] = (struct io_at){.size = (uint8_t)size, .range = range->region};
-		if (size <= e.max_access && size <= range->len)
-			e.fit[k].off = range->len - size + 1;
-	}
+	iobus_entry_set_fit(&e);
 	return e;
 }
 

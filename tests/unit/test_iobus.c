@@ -253,6 +253,33 @@ static void a_bus_without_ranges_answers_all_ones(void **state)
 	assert_int_equal(iobus_counts(bus, NULL, 0, NULL), 0);
 }
 
+/* The reader remembers a gap as it remembers a range; both edges and a new range end that. */
+static void a_remembered_gap_ends_at_its_edges_and_with_a_new_range(void **state)
+{
+	struct iobus_totals t;
+
+	(void)state;
+	assert_int_equal(add(&a, 0x100, 8), 0);
+	assert_int_equal(add(&b, 0x110, 8), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(rd(0x108, 8), ONES);
+	assert_int_equal(rd(0x10f, 1), 0xff);
+	assert_int_equal(nr_ops, 0);
+	assert_int_equal(rd(0x10f, 2), 0x80ff); /* its second byte is b's first */
+	assert_int_equal(rd(0x108, 1), 0xff);
+	assert_int_equal(rd(0x107, 2), 0xff87);
+	assert_int_equal(nr_ops, 2);
+	assert_int_equal(rd(0x108, 4), ONES & UINT32_MAX);
+	assert_int_equal(add(&a, 0x108, 4), 0);
+	assert_int_equal(rd(0x108, 4), 0x83828180);
+	assert_int_equal(iobus_remove(bus, 0x108, NULL), 0);
+	assert_int_equal(rd(0x108, 4), ONES & UINT32_MAX);
+	t = totals();
+	assert_int_equal(t.reads, 10);
+	assert_int_equal(t.unclaimed_reads, 9);
+	assert_int_equal(t.split, 2);
+}
+
 static void each_of_4096_ranges_is_found_and_no_gap_is(void **state)
 {
 	enum { N = 4096 };
@@ -605,6 +632,7 @@ static int run(const char *group)
 		MMIO(the_top_of_mmio_is_reached_and_nothing_wraps_past_it),
 		MMIO(one_range_may_be_all_of_mmio_but_its_last_byte),
 		PIO(a_bus_without_ranges_answers_all_ones),
+		PIO(a_remembered_gap_ends_at_its_edges_and_with_a_new_range),
 		PIO(each_of_4096_ranges_is_found_and_no_gap_is),
 		MMIO(whole_accesses_are_one_op_whatever_their_alignment),
 		MMIO(other_accesses_go_in_the_largest_pieces_that_fit),

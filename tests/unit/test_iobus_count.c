@@ -456,7 +456,7 @@ static void removal_awaits_the_reader_inside_and_nobody_awaits_the_removal(void 
 	do {
 		sched_yield();
 		wr(reader, 0x100, 1);
-	} while (atomic_load(&reader->counters.unclaimed[IOBUS_WRITE]) == 0);
+	} while (atomic_load(&reader->counters.gap.accesses[IOBUS_WRITE]) == 0);
 	assert_false(atomic_load(&gate.left));
 	assert_int_equal(sem_post(&gate.go), 0);
 	pthread_join(reading, NULL);
