@@ -23,9 +23,6 @@
 #ifdef TOLLGATE_HAVE_ZSTD
 #include <zstd.h>
 #endif
-#ifdef TOLLGATE_HAVE_LZO
-#include <lzo/lzo1x.h>
-#endif
 
 /* Each returns the length of out, or 0 on failure. out has room for PACK_BOUND(in_len). */
 typedef size_t pack_fn(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap);
@@ -140,60 +137,6 @@ static inline size_t pack_zstd(const uint8_t *in, size_t in_len, uint8_t *out, s
 }
 #endif
 
-#ifdef TOLLGATE_HAVE_LZO
-static inline size_t put_be(uint8_t *out, size_t at, uint32_t v, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		out[at + i] = (uint8_t)(v >> (8 * (bytes - 1 - i)));
-	return at + bytes;
-}
-
-/* As lzop writes it: 256 KiB blocks with an Adler-32 of their data, a name in the header. */
-static inline size_t pack_lzo(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap)
-{
-	static const uint8_t magic[] = {0x89, 'L', 'Z', 'O', 0, '\r', '\n', 0x1a, '\n'};
-	const size_t block = 256 << 10;
-	void *work = malloc(LZO1X_1_MEM_COMPRESS);
-	size_t n = sizeof(magic);
-
-	(void)cap;
-	if (!work || lzo_init() != LZO_E_OK) {
-		free(work);
-		return 0;
-	}
-	memcpy(out, magic, sizeof(magic));
-	n = put_be(out, n, 0x1040, 2); /* version, of the library, needed */
-	n = put_be(out, n, 0x20a0, 2);
-	n = put_be(out, n, 0x0940, 2);
-	n = put_be(out, n, 0x0305, 2); /* method, level */
-	n = put_be(out, n, 1, 4);      /* F_ADLER32_D */
-	n = put_be(out, n, 0, 4);      /* mode, time */
-	n = put_be(out, n, 0, 4);
-	n = put_be(out, n, 0, 4);
-	n = put_be(out, n, 2, 1);
-	out[n++] = 'v';
-	out[n++] = 'm';
-	n = put_be(out, n, lzo_adler32(1, out + sizeof(magic), n - sizeof(magic)), 4);
-	for (size_t at = 0; at < in_len; at += block) {
-		const size_t len = in_len - at < block ? in_len - at : block;
-		uint8_t *data = out + n + 12;
-		lzo_uint packed;
-
-		lzo1x_1_compress(in + at, len, data, &packed, work);
-		if (packed >= len) { /* stored */
-			memcpy(data, in + at, len);
-			packed = len;
-		}
-		put_be(out, n, (uint32_t)len, 4);
-		put_be(out, n + 4, (uint32_t)packed, 4);
-		put_be(out, n + 8, lzo_adler32(1, in + at, len), 4);
-		n += 12 + packed;
-	}
-	free(work);
-	return put_be(out, n, 0, 4);
-}
-#endif
-
 struct packer {
 	const char *codec; /* as unpack_codec.name */
 	pack_fn *pack;
@@ -218,9 +161,6 @@ static const struct packer packers[] = {
 #endif
 #ifdef TOLLGATE_HAVE_ZSTD
 	{"zstd", pack_zstd, 1},
-#endif
-#ifdef TOLLGATE_HAVE_LZO
-	{"lzo", pack_lzo, 1},
 #endif
 	{NULL, NULL, 0},
 };

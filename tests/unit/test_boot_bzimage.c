@@ -152,6 +152,11 @@ static void an_unknown_compression_leaves_the_work_to_the_guest(void **state)
 	plan_free(&p);
 	assert_refused(&img, mode_opts(BOOT_MODE_PVH),
 		       "payload of kernel 'k' is of no kind known here");
+	image_make_bzimage(&img, "\x89LZO\0\r\n\x1a\n", 9);
+	assert_planned(&p, &img, NULL);
+	assert_is_whole(&p);
+	plan_free(&p);
+	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "payload of kernel 'k' is lzop data");
 }
 
 static void without_a_payload_the_bzimage_is_entered_as_it_is(void **state)

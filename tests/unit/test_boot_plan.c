@@ -65,6 +65,7 @@ static void files_that_are_no_kernels_are_named(void **state)
 		{0, "!<arch>\ndebian-binary", 21, "is a Debian package"},
 		{0, "!<arch>\nlib.o/", 14, "is an archive of object files"},
 		{257, "ustar", 5, "is a tar archive"},
+		{0, "\x89LZO\0\r\n\x1a\n", 9, "is lzop data"},
 		{0, "PK\x03\x04", 4, "is a zip archive"},
 		{0, "ANDROID!", 8, "is an Android boot image"},
 	};

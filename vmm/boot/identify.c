@@ -45,6 +45,7 @@ static const struct signature {
 	{0, "!<arch>\ndebian", 14, "is a Debian package", take_out},
 	{0, "!<arch>\n", 8, "is an archive of object files", take_out},
 	{0, "\xed\xab\xee\xdb", 4, "is an RPM package", take_out},
+	{0, "\x89LZO\0\r\n\x1a\n", 9, "is lzop data", "decompress it first: lzop -d"},
 	{0, "PK\x03\x04", 4, "is a zip archive", take_out},
 	{257, "ustar", 5, "is a tar archive", take_out},
 	{0, "ANDROID!", 8, "is an Android boot image", take_out},

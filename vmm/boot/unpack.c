@@ -37,14 +37,9 @@
 #else
 #define RUN_ZSTD NULL
 #endif
-#ifdef TOLLGATE_HAVE_LZO
-#define RUN_LZO unpack_lzo
-#else
-#define RUN_LZO NULL
-#endif
 
 enum {
-	MAGIC_MAX = 9,
+	MAGIC_MAX = 6,
 	CAP_FIRST = 64 << 10,
 	HUGE_PAGE = 2 << 20,
 };
@@ -62,7 +57,6 @@ static const struct {
 	{{0x02, 0x21, 0x4c, 0x18}, 4, {"lz4", "liblz4", RUN_LZ4_LEGACY}},
 	{{0x04, 0x22, 0x4d, 0x18}, 4, {"lz4", "liblz4", RUN_LZ4}},
 	{{0x28, 0xb5, 0x2f, 0xfd}, 4, {"zstd", "libzstd", RUN_ZSTD}},
-	{{0x89, 'L', 'Z', 'O', 0, '\r', '\n', 0x1a, '\n'}, 9, {"lzo", "liblzo2", RUN_LZO}},
 };
 
 const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len)

@@ -77,6 +77,5 @@ int unpack_lzma(struct unpack *u);
 int unpack_lz4_legacy(struct unpack *u);
 int unpack_lz4(struct unpack *u);
 int unpack_zstd(struct unpack *u);
-int unpack_lzo(struct unpack *u);
 
 #endif
