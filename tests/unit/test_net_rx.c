@@ -279,6 +279,54 @@ static void many_small_pieces_make_no_endless_work(void **state)
 	assert_false(any_used());
 }
 
+/*
+ * Buffers of a header's size, one piece each, as many as the queue has, and then the driver's index set
+ * back: with it the ring offers 65,534 more, which are in no array.
+ */
+static void buffers_from_an_index_set_back_ask_for_a_reset(void **state)
+{
+	(void)state;
+	net_rig_start(&rig, MERGE | GUEST_ALL, 256);
+	for (unsigned i = 0; i < 256; i++)
+		net_rig_buffer(&rig, RX, NET_HDR_BYTES);
+	net_rig_kick(&rig, RX);
+	net_rig_arrive(&rig, NULL, 1500);
+	net_rig_rx_ready(&rig, 0);
+	rig.drv[RX].avail->idx = 254;
+	net_rig_kick(&rig, RX);
+	net_rig_rx_ready(&rig, 0);
+	assert_string_equal(rig.reset_why, "more chains available than the queue holds");
+	assert_int_equal(rig.vd->queue[RX].chains, 256);
+}
+
+/* The queue's size is not what bounds the device's own arrays: here the queue is four times as long. */
+static void buffers_beyond_the_devices_arrays_stay_in_the_queue(void **state)
+{
+	(void)state;
+	rig.vd->queue[RX].size_max = 1024;
+	net_rig_start(&rig, MERGE | GUEST_ALL, 256);
+	net_rig_queue_live(&rig, RX, 1024);
+	for (unsigned i = 0; i < 1024; i++)
+		net_rig_buffer(&rig, RX, NET_HDR_BYTES);
+	net_rig_kick(&rig, RX);
+	net_rig_arrive(&rig, NULL,
+		       8000); /* is lost: it waits for no buffer that there is no room for */
+	net_rig_rx_ready(&rig, 0);
+	assert_int_equal(rig.vd->queue[RX].chains, 256);
+	assert_false(any_used());
+	assert_int_equal(virtio_counter(rig.vd, "rx_too_long"), 1);
+	for (unsigned i = 0; i < 512; i++) { /* two buffers each, so that all are taken by and by */
+		net_rig_arrive(&rig, NULL, 12);
+		net_rig_rx_ready(&rig, 0);
+		net_rig_forget_frames(&rig);
+		assert_true(any_used());
+		assert_true(any_used());
+	}
+	assert_false(any_used());
+	assert_int_equal(rig.vd->queue[RX].chains, 1024);
+	assert_null(rig.reset_why);
+}
+
 static void a_buffer_without_room_for_the_header_asks_for_a_reset(void **state)
 {
 	(void)state;
@@ -409,6 +457,8 @@ int main(void)
 		TEST(an_unexpectedly_long_frame_is_taken_too),
 		TEST(a_frame_too_long_for_the_ring_is_lost),
 		TEST(many_small_pieces_make_no_endless_work),
+		TEST(buffers_from_an_index_set_back_ask_for_a_reset),
+		TEST(buffers_beyond_the_devices_arrays_stay_in_the_queue),
 		TEST(a_buffer_without_room_for_the_header_asks_for_a_reset),
 		TEST(a_device_readable_receive_buffer_asks_for_a_reset),
 		TEST(unfinished_frames_are_only_for_who_takes_them),

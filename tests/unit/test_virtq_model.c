@@ -144,8 +144,7 @@ static int model_pop(struct run *run, struct model_chain *c)
 		m->seen += (uint16_t)(idx - m->seen);
 	if (m->seen == m->taken)
 		return 0;
-	/* Compared as the ring can say it: in 16 bits. */
-	if ((m->seen - m->pushed) % 65536 > run->drv.size) {
+	if (m->seen - m->published > run->drv.size) {
 		m->broken = bit(VIRTQ_FAULT_AVAIL_IDX);
 		return -1;
 	}
@@ -266,12 +265,12 @@ static void step_corrupt(struct run *run)
 
 static void step_corrupt_ring(struct run *run)
 {
-	if (any(run, 2)) {
-		virtq_driver_offer(&run->drv, (uint16_t)any(run, 2 * run->drv.size));
-	} else {
-		run->drv.avail_idx = (uint16_t)(run->drv.avail_idx + any(run, 65536));
-		run->drv.avail->idx = run->drv.avail_idx;
+	switch (any(run, 3)) {
+	case 0: virtq_driver_offer(&run->drv, (uint16_t)any(run, 2 * run->drv.size)); return;
+	case 1: run->drv.avail_idx = (uint16_t)(run->drv.avail_idx + any(run, 65536)); break;
+	default: run->drv.avail_idx = (uint16_t)(run->drv.avail_idx - 1 - any(run, 8)); break;
 	}
+	run->drv.avail->idx = run->drv.avail_idx;
 }
 
 static void assert_same_chain(const struct run *run, const struct virtq_chain *chain,

@@ -4,6 +4,7 @@
 #include <net/ethernet.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "virtio/net_hdr.h"
 
 static bool mergeable(const struct net *net)
@@ -29,6 +30,13 @@ static size_t wanted_bytes(const struct net *net, const struct net_rx *rx)
 	return NET_HDR_BYTES + NET_FRAME_BYTES_MAX - UINT16_MAX + mtu;
 }
 
+/* Whatever the queue gives out: one more buffer, of as many pieces as a chain may have, fits the arrays. */
+static bool room_for_a_buffer(const struct net_rx *rx)
+{
+	return rx->nr_buffers < ARRAY_SIZE(rx->buffer) &&
+	       rx->nr_pieces + NET_CHAIN_PIECES <= ARRAY_SIZE(rx->piece);
+}
+
 /* Takes buffers up to what a frame may need. */
 static void refill(struct net *net, unsigned pair)
 {
@@ -37,7 +45,7 @@ static void refill(struct net *net, unsigned pair)
 	const size_t wanted = wanted_bytes(net, rx);
 	struct virtq_chain chain;
 
-	while (rx->bytes < wanted && rx->nr_pieces <= NET_CHAIN_PIECES &&
+	while (rx->bytes < wanted && room_for_a_buffer(rx) &&
 	       virtio_pop(&net->vd, queue, rx->piece + rx->nr_pieces, NET_CHAIN_PIECES, &chain)) {
 		if (chain.in_bytes < NET_HDR_BYTES || chain.nr_out > 0) {
 			virtio_needs_reset(&net->vd, "receive buffer that no header fits");
@@ -151,7 +159,7 @@ static bool release(struct net *net, unsigned pair)
 	const size_t bytes = rx->held_bytes;
 
 	/* Lost is a frame that is too long for all the buffers that there can be. */
-	if (rx->bytes < bytes && rx->nr_buffers < vq->size && rx->nr_pieces <= NET_CHAIN_PIECES)
+	if (rx->bytes < bytes && rx->nr_buffers < vq->size && room_for_a_buffer(rx))
 		return false;
 	rx->held_bytes = 0;
 	if (rx->bytes < bytes) {

@@ -226,6 +226,19 @@ static bool any_available(struct virtq *vq)
 	return vq->avail_seen != vq->avail_idx;
 }
 
+/*
+ * 2.7.13.1: the driver takes free descriptors only. A chain is the device's until the driver is shown that it
+ * was used, in whatever order, so there are at most size of them. What is offered and what was taken are two
+ * differences, added in 32 bits. One over both hides an index that was set back: it wraps to a small number.
+ */
+static bool index_possible(const struct virtq *vq)
+{
+	const uint32_t offered = (uint16_t)(vq->avail_seen - vq->avail_idx);
+	const uint32_t taken = (uint16_t)(vq->avail_idx - vq->used_published);
+
+	return offered + taken <= vq->size;
+}
+
 int virtq_pop(struct virtq *vq, struct iovec *iov, unsigned iov_max, struct virtq_chain *ret)
 {
 	struct walk w = {.vq = vq, .iov = iov, .iov_max = iov_max};
@@ -234,7 +247,7 @@ int virtq_pop(struct virtq *vq, struct iovec *iov, unsigned iov_max, struct virt
 		return -EPROTO;
 	if (!any_available(vq))
 		return 0;
-	if ((uint16_t)(vq->avail_seen - vq->used_idx) > vq->size) {
+	if (!index_possible(vq)) {
 		vq->fault = VIRTQ_FAULT_AVAIL_IDX;
 		return -EPROTO;
 	}

@@ -25,7 +25,7 @@ enum { VIRTQ_SIZE_MAX = 32768 }; /* 2.7: the largest Queue Size */
 /* Why a chain or a ring was refused; kept for statistics and messages. */
 enum virtq_fault {
 	VIRTQ_OK,
-	VIRTQ_FAULT_AVAIL_IDX, /* more available, and not yet used, than the queue holds */
+	VIRTQ_FAULT_AVAIL_IDX, /* more chains with the device than the queue holds */
 	VIRTQ_FAULT_HEAD,      /* a head that is no descriptor */
 	VIRTQ_FAULT_NEXT,      /* a next that is no descriptor */
 	VIRTQ_FAULT_LOOP,      /* a chain longer than the queue */
@@ -95,8 +95,9 @@ void virtq_stop(struct virtq *vq);
  * *ret filled in, 0 when there is none, -EPROTO when the ring is broken (vq->fault says how): it then
  * stays so until the device is reset.
  *
- * At most size chains are taken and not pushed at any time. A hostile driver can give two of them the
- * same head, so a head may be handed back, but is no index of the device's own requests.
+ * At most size chains are taken and not published at any time, so a turn that does not publish has an end.
+ * A device bounds arrays of its own all the same. A hostile driver can give two chains the same head, so a
+ * head may be handed back, but is not an index of the device's own requests.
  */
 int virtq_pop(struct virtq *vq, struct iovec *iov, unsigned iov_max, struct virtq_chain *ret);
 
