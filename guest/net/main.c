@@ -1,7 +1,7 @@
 /*
  * net - drives a virtio network device: ARP and pings to a peer, buffers that must be merged, control
- * commands, headers that no driver would send, buffers that no frame fits, resets under load. After each
- * a ping must be answered still.
+ * commands, headers that no driver would send, buffers that no frame fits, an index set back, resets under
+ * load. After each a ping must be answered still.
  *
  * Words: ip=N (0x0a00020f) and peer=N (0x0a000202), IPv4 addresses; pings=N (16); mtu=N, what the device
  * must say; offloads: it must have checksum offload, and is then used that way, too.
@@ -44,8 +44,10 @@ enum {
 };
 
 #define F_CSUM          (UINT64_C(1) << 0)
+#define F_GUEST_CSUM    (UINT64_C(1) << 1)
 #define F_MTU           (UINT64_C(1) << 3)
 #define F_MAC           (UINT64_C(1) << 5)
+#define F_GUEST_TSO4    (UINT64_C(1) << 7)
 #define F_HOST_TSO4     (UINT64_C(1) << 11)
 #define F_MRG_RXBUF     (UINT64_C(1) << 15)
 #define F_STATUS        (UINT64_C(1) << 16)
@@ -340,6 +342,52 @@ static void test_buffer_too_small(void)
 	      asked ? "no ping after" : "it does not ask for");
 }
 
+static bool rx_done(void)
+{
+	return any_used(&net.rx);
+}
+
+/* The peer answers with a frame of several such buffers. */
+static void offer_arp_request(void)
+{
+	net.out.hdr = (struct net_hdr){0};
+	net.tx.desc[0] = (struct virtio_desc){
+		.addr = (uintptr_t)&net.out,
+		.len = (uint32_t)(HDR_BYTES + frame_arp_request(&net.ends, net.out.frame)),
+	};
+	virtio_offer(&net.tx, 0);
+	virtio_kick(&net.dev, QUEUE_TX);
+}
+
+/*
+ * All buffers are with the device, each as long as a header, and the driver sets its index back: as if it
+ * offered 65,535 more. The device must not take them: the next frame would go to wherever they led it.
+ */
+static void test_index_back(void)
+{
+	const uint64_t features = usual_features() | (net.offered & (F_GUEST_CSUM | F_GUEST_TSO4));
+	bool asked;
+
+	if (!virtio_negotiate(&net.dev, VIRTIO_F_VERSION_1 | features) ||
+	    !virtio_queue_start(&net.dev, QUEUE_RX, &net.rx) ||
+	    !virtio_queue_start(&net.dev, QUEUE_TX, &net.tx)) {
+		check_fail("net-index-back", "the device does not start");
+		return;
+	}
+	virtio_start(&net.dev);
+	for (unsigned i = 0; i < VIRTIO_QUEUE_SIZE; i++)
+		offer_buffer(i, HDR_BYTES);
+	virtio_kick(&net.dev, QUEUE_RX);
+	offer_arp_request();
+	lapic_wait(rx_done, LAPIC_HANG_MS); /* then it has taken them */
+	__atomic_store_n(&net.rx.avail.idx, VIRTIO_QUEUE_SIZE - 1, __ATOMIC_SEQ_CST);
+	virtio_kick(&net.dev, QUEUE_RX);
+	offer_arp_request();
+	asked = lapic_wait(wants_reset, LAPIC_HANG_MS);
+	check("net-index-back", asked && start(usual_features()) && ping(32), "%s a reset",
+	      asked ? "no ping after" : "it does not ask for");
+}
+
 static void test_resets(void)
 {
 	unsigned done = 0;
@@ -371,6 +419,7 @@ void kernel_main(void)
 		test_hostile_headers();
 		test_runts();
 		test_buffer_too_small();
+		test_index_back();
 		test_resets();
 		test_control();
 	}
