@@ -52,6 +52,7 @@ struct net_rig {
 	struct guest_mem mem;
 	struct virtio_device *vd;
 	struct virtq_driver drv[2 * NET_RIG_PAIRS_MAX + 1];
+	uint32_t left_out; /* queues that the driver does not set up, a bit each */
 	uint64_t next_gpa;
 };
 
@@ -263,7 +264,14 @@ static inline void net_rig_queue_live(struct net_rig *rig, unsigned queue, uint3
 	(void)r;
 }
 
-/* The driver acknowledges features and sets up all queues, rx_size for those that receive. */
+/* As the transport does it. */
+static inline void net_rig_kick(struct net_rig *rig, unsigned queue)
+{
+	if (!rig->vd->broken && virtq_live(&rig->vd->queue[queue]))
+		virtio_net_class.kick(rig->vd, queue);
+}
+
+/* The driver acknowledges features and sets up its queues, rx_size for those that receive. */
 static inline void net_rig_start(struct net_rig *rig, uint64_t features, uint32_t rx_size)
 {
 	struct virtio_device *vd = rig->vd;
@@ -272,13 +280,14 @@ static inline void net_rig_start(struct net_rig *rig, uint64_t features, uint32_
 		const bool rx = i % 2 == 0 && i + 1 < vd->nr_queues;
 		const uint32_t max = vd->queue_size[i];
 
-		net_rig_queue_live(rig, i, rx && rx_size < max ? rx_size : max);
+		if (!(rig->left_out >> i & 1))
+			net_rig_queue_live(rig, i, rx && rx_size < max ? rx_size : max);
 	}
 	vd->acked = features;
 	vd->broken = false;
 	virtio_net_class.start(vd);
 	for (unsigned i = 0; i < vd->nr_queues; i++)
-		virtio_net_class.kick(vd, i);
+		net_rig_kick(rig, i);
 }
 
 static inline void net_rig_stop(struct net_rig *rig)
@@ -286,13 +295,6 @@ static inline void net_rig_stop(struct net_rig *rig)
 	virtio_net_class.stop(rig->vd);
 	for (unsigned i = 0; i < rig->vd->nr_queues; i++)
 		virtq_reset(&rig->vd->queue[i]);
-}
-
-/* As the transport does it. */
-static inline void net_rig_kick(struct net_rig *rig, unsigned queue)
-{
-	if (!rig->vd->broken && virtq_live(&rig->vd->queue[queue]))
-		virtio_net_class.kick(rig->vd, queue);
 }
 
 /* The cable, by way of the doorbell that the I/O thread answers. */

@@ -394,6 +394,34 @@ static void a_reset_forgets_that_there_was_no_room(void **state)
 	assert_sent(0, 61);
 }
 
+/* The back end says that it has room, whatever queues the driver has set up since. */
+static void room_for_a_queue_that_is_not_set_up_is_ignored(void **state)
+{
+	(void)state;
+	rig.send_room = 0;
+	offer_plain(60);
+	net_rig_kick(&rig, TX);
+	net_rig_stop(&rig);
+	rig.left_out = 1U << TX;
+	net_rig_start(&rig, 0, 256);
+	rig.send_room = UINT32_MAX;
+	rig.be.client->tx_ready(rig.be.client, 0);
+	assert_int_equal(rig.nr_sent, 0);
+}
+
+/* Without MQ the fourth queue is not a transmit queue, though it is live. */
+static void room_for_a_queue_without_a_meaning_is_ignored(void **state)
+{
+	(void)state;
+	net_rig_fini(&rig);
+	net_rig_init(&rig, 2, 0, 1500, NULL);
+	net_rig_start(&rig, 0, 256);
+	virtq_driver_offer(&rig.drv[3], 0);
+	rig.be.client->tx_ready(rig.be.client, 1);
+	assert_int_equal(rig.drv[3].used->idx, 0);
+	assert_null(rig.reset_why);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -410,6 +438,8 @@ int main(void)
 		TEST(a_checked_header_goes_to_the_back_end),
 		TEST(offloads_that_were_not_negotiated_are_refused),
 		TEST(a_reset_forgets_that_there_was_no_room),
+		TEST(room_for_a_queue_that_is_not_set_up_is_ignored),
+		TEST(room_for_a_queue_without_a_meaning_is_ignored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,8 +74,7 @@ static void tx_ready(struct net_client *client, unsigned pair)
 	struct net *net = container_of(client, struct net, client);
 
 	net->tx_blocked[pair] = false;
-	if (net->started)
-		net_tx_run(net, pair);
+	net_tx_run(net, pair);
 }
 
 static void rx_dropped(struct net_client *client)
@@ -115,8 +114,7 @@ static void net_control(struct virtio_device *vd)
 	for (unsigned i = 0; net->started && i < net->pairs; i++) {
 		net_rx_run(net, i);
 		net->tx_blocked[i] = false;
-		if (virtq_live(&vd->queue[net_tx_queue(i)]))
-			net_tx_run(net, i);
+		net_tx_run(net, i);
 	}
 }
 

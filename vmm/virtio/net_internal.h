@@ -99,6 +99,7 @@ void net_rx_run(struct net *net, unsigned pair);
 /* Forgets the buffers taken. */
 void net_rx_stop(struct net *net, unsigned pair);
 
+/* Sends frames while there are any, and room; nothing unless the pair's queue is live and has a meaning. */
 void net_tx_run(struct net *net, unsigned pair);
 
 void net_ctrl_run(struct net *net);

@@ -85,6 +85,15 @@ static bool send_next(struct net *net, unsigned pair)
 	return true;
 }
 
+/* The back end has room at any time: also after a reset, for a queue that the driver left out since. */
+static bool can_send(const struct net *net, unsigned pair)
+{
+	const unsigned queue = net_tx_queue(pair);
+
+	return net->started && queue < net_ctrl_queue(net) && virtq_live(&net->vd.queue[queue]) &&
+	       !net->tx_blocked[pair]; /* tx_ready comes */
+}
+
 void net_tx_run(struct net *net, unsigned pair)
 {
 	const unsigned queue = net_tx_queue(pair);
@@ -92,8 +101,8 @@ void net_tx_run(struct net *net, unsigned pair)
 	const uint16_t used = net->vd.queue[queue].used_idx;
 	bool more = true;
 
-	if (net->tx_blocked[pair])
-		return; /* tx_ready comes */
+	if (!can_send(net, pair))
+		return;
 	virtq_kicks_suppress(&net->vd.queue[queue]);
 	for (unsigned i = 0; more && i < NET_BURST_FRAMES; i++) {
 		more = send_next(net, pair);
