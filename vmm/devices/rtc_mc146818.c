@@ -36,6 +36,7 @@
  */
 #include "device.h"
 #include "devices/classes.h"
+#include "devices/rtc_mc146818_alarm.h"
 
 enum { PORT_INDEX = 0, PORT_DATA = 1 };
 
@@ -88,9 +89,9 @@ enum {
 
 enum {
 	OSC_HZ = 32768,
-	MINUTE_S = 60,
-	HOUR_S = 3600,
-	DAY_S = 86400,
+	MINUTE_S = RTC_MINUTE_S,
+	HOUR_S = RTC_HOUR_S,
+	DAY_S = RTC_DAY_S,
 	CALENDAR_YEARS = 10000,
 	CALENDAR_DAYS = CALENDAR_YEARS / 400 * 146097, /* a whole number of weeks, too */
 	DAYS_TO_1970 = 719528,                         /* from 1 January of year 0 */
@@ -130,13 +131,6 @@ struct rtc_now {
 /* What the registers say, in plain numbers. */
 struct rtc_time {
 	unsigned year, month, date, hour, minute, second;
-};
-
-/* An alarm register that matches any time, or none; all others match the number they are. */
-enum { ANY = -1, NEVER = -2 };
-
-struct rtc_alarm {
-	int hour, minute, second;
 };
 
 /*
@@ -301,13 +295,13 @@ static void rtc_time_advance(struct rtc *rtc, const struct rtc_time *t, int64_t 
 
 /*
  * The chip compares bytes, so one that a time register never shows matches nothing, though it may
- * decode to a number: canonical is what val encodes to.
+ * decode to a number: canonical is what val encodes to, and val may exceed max.
  */
-static int rtc_alarm_field(uint8_t byte, unsigned val, uint8_t canonical)
+static int rtc_alarm_field(uint8_t byte, unsigned val, unsigned max, uint8_t canonical)
 {
 	if ((byte & ALARM_ANY_BITS) == ALARM_ANY_BITS)
-		return ANY;
-	return byte == canonical ? (int)val : NEVER;
+		return RTC_ALARM_ANY;
+	return byte == canonical && val <= max ? (int)val : RTC_ALARM_NEVER;
 }
 
 static int rtc_alarm_hour(const struct rtc *rtc)
@@ -316,7 +310,7 @@ static int rtc_alarm_hour(const struct rtc *rtc)
 	bool bad = false; /* then it is not canonical either */
 	const unsigned val = rtc_decode_hour(rtc, byte, &bad);
 
-	return rtc_alarm_field(byte, val, rtc_encode_hour(rtc, val));
+	return rtc_alarm_field(byte, val, 23, rtc_encode_hour(rtc, val));
 }
 
 static int rtc_alarm_number(const struct rtc *rtc, unsigned reg)
@@ -324,38 +318,16 @@ static int rtc_alarm_number(const struct rtc *rtc, unsigned reg)
 	const uint8_t byte = rtc->cmos[reg];
 	const unsigned val = rtc_decode(rtc, byte);
 
-	return rtc_alarm_field(byte, val, rtc_encode(rtc, val));
+	return rtc_alarm_field(byte, val, 59, rtc_encode(rtc, val));
 }
 
-static bool alarm_matches(int field, int64_t val)
+static struct rtc_alarm rtc_alarm_get(const struct rtc *rtc)
 {
-	return field == ANY || field == val;
-}
-
-/*
- * Seconds from that time of day to the next match, 1 to 86,400; INT64_MAX when nothing matches. The
- * steps skip whole hours and minutes that do not match, so there are less than 150 of them.
- */
-static int64_t rtc_alarm_delay_s(const struct rtc *rtc, unsigned from)
-{
-	const struct rtc_alarm alarm = {
+	return (struct rtc_alarm){
 		.hour = rtc_alarm_hour(rtc),
 		.minute = rtc_alarm_number(rtc, MINUTES_ALARM),
 		.second = rtc_alarm_number(rtc, SECONDS_ALARM),
 	};
-	int64_t at = (int64_t)from + 1;
-
-	while (at <= (int64_t)from + DAY_S) {
-		if (!alarm_matches(alarm.hour, at / HOUR_S % 24))
-			at = (at / HOUR_S + 1) * HOUR_S;
-		else if (!alarm_matches(alarm.minute, at / MINUTE_S % 60))
-			at = (at / MINUTE_S + 1) * MINUTE_S;
-		else if (!alarm_matches(alarm.second, at % MINUTE_S))
-			at++;
-		else
-			return at - from;
-	}
-	return INT64_MAX;
 }
 
 /* Periodic flag: register A's rates are taps of the 32,768 Hz divider. */
@@ -424,8 +396,10 @@ static void rtc_count_seconds(struct rtc *rtc, int64_t second)
 	if (bad)
 		rtc->dev.guest_errors++;
 	if (n > 0) { /* when the host's clock went back, no update cycle ended */
+		const struct rtc_alarm alarm = rtc_alarm_get(rtc);
+
 		rtc->cmos[REG_C] |= C_UF;
-		if (rtc_alarm_delay_s(rtc, second_of_day(&t)) <= n)
+		if (rtc_alarm_delay_s(&alarm, second_of_day(&t)) <= n)
 			rtc->cmos[REG_C] |= C_AF;
 	}
 	rtc_time_advance(rtc, &t, n);
@@ -478,7 +452,8 @@ static int64_t rtc_wait_ns(const struct rtc *rtc, const struct rtc_now *now)
 	} else if (b & B_AIE) {
 		bool bad = false; /* counted when the update comes */
 		const struct rtc_time t = rtc_time_get(rtc, &bad);
-		const int64_t delay_s = rtc_alarm_delay_s(rtc, second_of_day(&t));
+		const struct rtc_alarm alarm = rtc_alarm_get(rtc);
+		const int64_t delay_s = rtc_alarm_delay_s(&alarm, second_of_day(&t));
 
 		if (delay_s != INT64_MAX)
 			wait_ns = min_ns(wait_ns,
