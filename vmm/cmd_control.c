@@ -13,21 +13,25 @@
 #include "control.h"
 #include "vm_end.h"
 
-static const char *const help[] = {
-	"usage: tollgate control PATH COMMAND [ARG...]\n"
-	"\n"
-	"Asks or tells the VM that was started with --control PATH; its answer is printed.\n"
-	"COMMAND is one of:\n"
-	"\n"
-	"  help                this list, of that VM\n"
-	"  status              how long it runs, in which process, what can be changed\n"
-	"  stats               the statistics so far, as --stats=json writes them\n"
-	"  balloon [SIZE]      what the guest is to give up, and has; or a new SIZE\n"
-	"  link NAME up|down   plugs a network's cable in, or pulls it out\n"
-	"  stop                ends the VM, as SIGTERM does: its exit status is 116\n"
-	"\n"
-	"Exit status: 0 when the VM did so, 2 when not, with the reason on standard error.\n",
-	NULL,
+static const struct option_group *const groups[] = {&option_help_group, NULL};
+const struct option_table cmd_control_table = {
+	.command = "control",
+	.about = "usage: tollgate control PATH COMMAND [ARG...]\n"
+		 "\n"
+		 "Asks or tells the VM that was started with --control PATH; its answer is "
+		 "printed.\n"
+		 "COMMAND is one of:\n"
+		 "\n"
+		 "  help                this list, of that VM\n"
+		 "  status              how long it runs, in which process, what can be changed\n"
+		 "  stats               the statistics so far, as --stats=json writes them\n"
+		 "  balloon [SIZE]      what the guest is to give up, and has; or a new SIZE\n"
+		 "  link NAME up|down   plugs a network's cable in, or pulls it out\n"
+		 "  stop                ends the VM, as SIGTERM does: its exit status is 116\n",
+	.group = groups,
+	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "
+		 "error.\n",
+	.operands = "PATH",
 };
 
 /* The command as a line; -EINVAL with diag for words that would be none, or several lines. */
@@ -132,25 +136,23 @@ static int control(const char *path, char *const *word, struct diag *diag)
 
 int cmd_control(int argc, char **argv)
 {
-	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+	struct option_reader reader;
 	struct diag diag = {0};
-	int opt, r = 0;
+	const char *arg;
+	int opt, r;
 
-	opterr = 0;
-	optind = 0; /* glibc: start afresh */
-	/* '+': words behind PATH are the command's, whatever they begin with. */
-	opt = getopt_long(argc, argv, "+:h", options, NULL);
-	if (opt == 'h') {
-		cmd_help(help);
+	/* What follows PATH is the command's, whatever it begins with. */
+	option_reader_init(&reader, &cmd_control_table, argc, argv, true);
+	r = option_reader_next(&reader, &opt, &arg, &diag);
+	if (r > 0) {
+		option_table_print(&cmd_control_table, true, stdout);
 		return EXIT_OK;
 	}
-	if (opt != -1) {
-		r = cmd_bad_option(argv, opt, &diag);
-	} else if (argc - optind < 2) {
+	if (r == 0 && argc - optind < 2) {
 		r = diag_set(&diag, -EINVAL,
 			     "control needs the PATH of a VM's socket and a COMMAND");
 		diag_remedy(&diag, "'tollgate control --help' lists the commands");
-	} else {
+	} else if (r == 0) {
 		r = control(argv[optind], argv + optind + 1, &diag);
 	}
 	if (r == 0)

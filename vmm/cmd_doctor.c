@@ -1,6 +1,5 @@
 /* `tollgate doctor`: whether this host can run us, and what to do when it cannot. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +14,22 @@
 #include "kvm_doctor.h"
 #include "vm_end.h"
 
-static const char help[] =
-	"usage: tollgate doctor [--json]\n"
-	"\n"
-	"Tells whether this host can run guests, what backs its KVM, which capabilities it\n"
-	"has and what its limits are. Exit status 0 when guests can run, 2 when not.\n";
+enum { OPT_JSON = CONFIG_OPT_OWN };
+static const struct option_row rows[] = {
+	{"json", OPT_JSON, NULL, .help = "the same for programs", .common = true},
+	{0},
+};
+static const struct option_group group = {NULL, rows};
+static const struct option_group *const groups[] = {&group, &option_help_group, NULL};
+const struct option_table cmd_doctor_table = {
+	.command = "doctor",
+	.about = "usage: tollgate doctor [--json]\n"
+		 "\n"
+		 "Tells whether this host can run guests, what backs its KVM, which capabilities "
+		 "it\n"
+		 "has and what its limits are. Exit status 0 when guests can run, 2 when not.\n",
+	.group = groups,
+};
 
 struct findings {
 	struct kvm kvm;
@@ -145,22 +155,18 @@ static void print_json(const struct findings *f)
 
 static int parse(int argc, char **argv, bool *ret_json, bool *ret_help, struct diag *diag)
 {
-	enum { OPT_JSON = CONFIG_OPT_OWN };
-	static const struct option options[] = {
-		{"json", no_argument, NULL, OPT_JSON}, {"help", no_argument, NULL, 'h'}, {0}};
-	int opt;
+	struct option_reader reader;
+	const char *arg;
+	int opt, r;
 
-	opterr = 0;
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+	option_reader_init(&reader, &cmd_doctor_table, argc, argv, false);
+	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
 		if (opt == OPT_JSON)
 			*ret_json = true;
-		else if (opt == 'h')
-			*ret_help = true;
 		else
-			return cmd_bad_option(argv, opt, diag);
+			*ret_help = true;
 	}
-	return cmd_no_operands(argc, argv, diag);
+	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -174,7 +180,7 @@ int cmd_doctor(int argc, char **argv)
 		return EXIT_SETUP;
 	}
 	if (wants_help) {
-		fputs(help, stdout);
+		option_table_print(&cmd_doctor_table, true, stdout);
 		return EXIT_OK;
 	}
 	examine(&f);

@@ -1,6 +1,5 @@
 /* `tollgate hammer`: how many exits a second, what dispatch adds, what an ioeventfd saves. */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,29 +18,6 @@
 #define HIT_NS        (2 * NS_PER_S)
 #define HAMMER_MEM    (UINT64_C(64) << 20)
 
-static const char help[] = "usage: tollgate hammer [OPTIONS]\n"
-			   "\n"
-			   "A guest makes one access over and over; prints how many a second, and "
-			   "what share of a bare\n"
-			   "KVM_RUN loop that is, measured in the same run, in turns.\n"
-			   "\n"
-			   "      --port PORT         the port (default 0xa00)\n"
-			   "      --mmio ADDR         an address instead of a port\n"
-			   "      --out, --in         write (default) or read\n"
-			   "      --width BYTES       1 (default), 2 or 4, and 8 with --mmio\n"
-			   "      --count N           accesses of each CPU (default 200000)\n"
-			   "      --seconds S         so long instead\n"
-			   "      --ioeventfds N      N ioeventfds on one byte, told apart by "
-			   "datamatch, while the guest\n"
-			   "                          hammers another byte, 8 further down\n"
-			   "      --same-byte         put them on the hammered byte, matching "
-			   "values it does not write\n"
-			   "      --hit[=WHICH]       the guest's writes hit an ioeventfd: first "
-			   "(default), middle, last\n"
-			   "      --ranges N          N more device ranges on the bus\n"
-			   "      --json              the result as JSON\n" CONFIG_MACHINE_HELP
-			   "  -h, --help              this text\n";
-
 enum {
 	OPT_PORT = CONFIG_OPT_OWN,
 	OPT_MMIO,
@@ -57,20 +33,62 @@ enum {
 	OPT_JSON,
 };
 
+static const struct option_word hit_words[] = {
+	{"first", HAMMER_HIT_FIRST},
+	{"middle", HAMMER_HIT_MIDDLE},
+	{"last", HAMMER_HIT_LAST},
+	{0},
+};
+static const struct option_row access_rows[] = {
+	{"port", OPT_PORT, "PORT", .help = "the port (default 0xa00)", .common = true},
+	{"mmio", OPT_MMIO, "ADDR", .help = "an address instead of a port", .common = true},
+	{"out", OPT_OUT, NULL, .help = "write (default)"},
+	{"in", OPT_IN, NULL, .help = "read", .common = true},
+	{"width", OPT_WIDTH, "BYTES", .help = "1 (default), 2 or 4, and 8 with --mmio"},
+	{"count", OPT_COUNT, "N", .help = "accesses of each CPU (default 200000)", .common = true},
+	{"seconds", OPT_SECONDS, "S", .help = "so long instead", .common = true},
+	{0},
+};
+static const struct option_group access_group = {"The access", access_rows};
+static const struct option_row bus_rows[] = {
+	{"ioeventfds", OPT_IOEVENTFDS, "N",
+	 .help = "N ioeventfds on one byte, told apart by datamatch\n"
+		 "while the guest hammers another byte, 8 further down",
+	 .common = true},
+	{"same-byte", OPT_SAME_BYTE, NULL,
+	 .help = "put them on the hammered byte\nmatching values that it does not write"},
+	{"hit", OPT_HIT, "[=WHICH]",
+	 .help = "the guest's writes hit an ioeventfd\nfirst (default), middle, last", hit_words,
+	 true},
+	{"ranges", OPT_RANGES, "N", .help = "N more device ranges on the bus", .common = true},
+	{"json", OPT_JSON, NULL, .help = "the result as JSON", .common = true},
+	{0},
+};
+static const struct option_group bus_group = {"What is measured", bus_rows};
+static const struct option_group *const groups[] = {
+	&access_group,        &bus_group,         &config_machine_group,
+	&config_device_group, &option_help_group, NULL,
+};
+const struct option_table cmd_hammer_table = {
+	.command = "hammer",
+	.about = "usage: tollgate hammer [OPTIONS]\n"
+		 "\n"
+		 "A guest makes one access over and over; prints how many a second, and what share "
+		 "of a bare\n"
+		 "KVM_RUN loop that is, measured in the same run, in turns.\n",
+	.group = groups,
+};
+
 struct args {
 	struct hammer_opts opts;
-	bool json, help;
+	bool json;
+	int help; /* OPTION_HELP or OPTION_HELP_ALL when it was asked for */
 };
 
 static int parse_hit(struct hammer_opts *o, const char *arg, struct diag *diag)
 {
-	static const struct option_word words[] = {
-		{"first", HAMMER_HIT_FIRST},
-		{"middle", HAMMER_HIT_MIDDLE},
-		{"last", HAMMER_HIT_LAST},
-	};
 	int hit = HAMMER_HIT_FIRST;
-	int r = arg ? option_choice("--hit", arg, words, ARRAY_SIZE(words), &hit, diag) : 0;
+	int r = arg ? option_choice("--hit", arg, hit_words, &hit, diag) : 0;
 
 	if (r == 0)
 		o->hit = (unsigned)hit;
@@ -159,40 +177,22 @@ static int complete(struct hammer_opts *o, struct diag *diag)
 
 static int parse(int argc, char **argv, struct args *args, struct diag *diag)
 {
-	static const struct option options[] = {
-		CONFIG_MACHINE_LONG,
-		{"port", required_argument, NULL, OPT_PORT},
-		{"mmio", required_argument, NULL, OPT_MMIO},
-		{"out", no_argument, NULL, OPT_OUT},
-		{"in", no_argument, NULL, OPT_IN},
-		{"width", required_argument, NULL, OPT_WIDTH},
-		{"count", required_argument, NULL, OPT_COUNT},
-		{"seconds", required_argument, NULL, OPT_SECONDS},
-		{"ioeventfds", required_argument, NULL, OPT_IOEVENTFDS},
-		{"same-byte", no_argument, NULL, OPT_SAME_BYTE},
-		{"hit", optional_argument, NULL, OPT_HIT},
-		{"ranges", required_argument, NULL, OPT_RANGES},
-		{"json", no_argument, NULL, OPT_JSON},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int opt;
+	struct option_reader reader;
+	const char *arg;
+	int opt, r;
 
-	opterr = 0;
-	optind = 0;
-	while ((opt = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT "h", options, NULL)) != -1) {
-		int r;
-
-		if (opt == 'h') {
-			args->help = true;
+	option_reader_init(&reader, &cmd_hammer_table, argc, argv, false);
+	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
+		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL) {
+			args->help = opt;
 			return 0;
 		}
-		if (opt == '?' || opt == ':')
-			return cmd_bad_option(argv, opt, diag);
-		r = option(args, opt, optarg, diag);
+		r = option(args, opt, arg, diag);
 		if (r < 0)
 			return r;
 	}
+	if (r < 0)
+		return r;
 	if (args->opts.config.machine.cmdline)
 		return diag_set(diag, -EINVAL, "--append: the hammer kernel's words are ours");
 	if (cmd_no_operands(argc, argv, diag) < 0)
@@ -325,7 +325,7 @@ int cmd_hammer(int argc, char **argv)
 	args.opts.config.machine.mem_bytes = HAMMER_MEM;
 	r = parse(argc, argv, &args, &diag);
 	if (r == 0 && args.help) {
-		fputs(help, stdout);
+		option_table_print(&cmd_hammer_table, args.help == OPTION_HELP_ALL, stdout);
 		return EXIT_OK;
 	}
 	if (r == 0)

@@ -1,6 +1,5 @@
 /* cmd_machine.c - `tollgate machine`: print the machine that a run with these options would have. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,24 +16,36 @@
 #include "machine_print.h"
 #include "vm_end.h"
 
-static const char help[] =
-	"usage: tollgate machine [OPTIONS]\n"
-	"\n"
-	"Prints the machine that 'tollgate run' builds from the same options. Nothing is started,\n"
-	"and KVM is not needed.\n"
-	"\n" CONFIG_MACHINE_HELP "\n"
-	"Instead of the tables:\n"
-	"      --json              the machine as JSON (docs/machine.md)\n"
-	"      --dtb FILE          write its flattened device tree; '-' is standard output\n"
-	"      --acpi DIR          write its ACPI tables: RSDP.bin, DSDT.aml, FACP.aml, ...\n"
-	"      --cmdline           just the kernel command line\n"
-	"  -h, --help              this text\n";
+enum { OPT_JSON = CONFIG_OPT_OWN, OPT_DTB, OPT_ACPI, OPT_CMDLINE };
+static const struct option_row output_rows[] = {
+	{"json", OPT_JSON, NULL, .help = "the machine as JSON (docs/machine.md)", .common = true},
+	{"dtb", OPT_DTB, "FILE", .help = "write its flattened device tree; '-' is standard output",
+	 .common = true},
+	{"acpi", OPT_ACPI, "DIR",
+	 .help = "write its ACPI tables: RSDP.bin, DSDT.aml, FACP.aml, ...", .common = true},
+	{"cmdline", OPT_CMDLINE, NULL, .help = "just the kernel command line", .common = true},
+	{0},
+};
+static const struct option_group output_group = {"Instead of the tables", output_rows};
+static const struct option_group *const groups[] = {
+	&output_group, &config_machine_group, &config_device_group, &option_help_group, NULL,
+};
+const struct option_table cmd_machine_table = {
+	.command = "machine",
+	.about = "usage: tollgate machine [OPTIONS]\n"
+		 "\n"
+		 "Prints the machine that 'tollgate run' builds from the same options. Nothing is "
+		 "started,\n"
+		 "and KVM is not needed.\n",
+	.group = groups,
+};
 
-enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_DTB, OUTPUT_ACPI, OUTPUT_CMDLINE, OUTPUT_HELP };
+enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_DTB, OUTPUT_ACPI, OUTPUT_CMDLINE };
 
 struct args {
 	struct config config;
 	enum output output;
+	int help;                  /* OPTION_HELP or OPTION_HELP_ALL when it was asked for */
 	const char *output_option; /* the option that chose the output */
 	const char *path;          /* OUTPUT_DTB: a file; OUTPUT_ACPI: a directory */
 };
@@ -53,40 +64,32 @@ static int choose_output(struct args *args, enum output output, const char *opti
 	return 0;
 }
 
+static int take_option(struct args *args, int opt, const char *arg, struct diag *diag)
+{
+	switch (opt) {
+	case OPT_JSON: return choose_output(args, OUTPUT_JSON, "--json", diag);
+	case OPT_DTB: args->path = arg; return choose_output(args, OUTPUT_DTB, "--dtb", diag);
+	case OPT_ACPI: args->path = arg; return choose_output(args, OUTPUT_ACPI, "--acpi", diag);
+	case OPT_CMDLINE: return choose_output(args, OUTPUT_CMDLINE, "--cmdline", diag);
+	default: return config_machine_option(&args->config, opt, arg, diag);
+	}
+}
+
 static int parse(int argc, char **argv, struct args *ret, struct diag *diag)
 {
-	enum { JSON = CONFIG_OPT_OWN, DTB, ACPI, CMDLINE };
-	static const struct option options[] = {
-		CONFIG_MACHINE_LONG,
-		{"json", no_argument, NULL, JSON},
-		{"dtb", required_argument, NULL, DTB},
-		{"acpi", required_argument, NULL, ACPI},
-		{"cmdline", no_argument, NULL, CMDLINE},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int c, r = 0;
+	struct option_reader reader;
+	const char *arg;
+	int opt, r;
 
-	opterr = 0;
-	optind = 0; /* glibc: start afresh, main() may have looked at options too */
-	while (r == 0 &&
-	       (c = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT "h", options, NULL)) != -1) {
-		switch (c) {
-		case JSON: r = choose_output(ret, OUTPUT_JSON, "--json", diag); break;
-		case DTB:
-			r = choose_output(ret, OUTPUT_DTB, "--dtb", diag);
-			ret->path = optarg;
-			break;
-		case ACPI:
-			r = choose_output(ret, OUTPUT_ACPI, "--acpi", diag);
-			ret->path = optarg;
-			break;
-		case CMDLINE: r = choose_output(ret, OUTPUT_CMDLINE, "--cmdline", diag); break;
-		case 'h': ret->output = OUTPUT_HELP; return 0;
-		case '?':
-		case ':': r = cmd_bad_option(argv, c, diag); break;
-		default: r = config_machine_option(&ret->config, c, optarg, diag);
+	option_reader_init(&reader, &cmd_machine_table, argc, argv, false);
+	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
+		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL) {
+			ret->help = opt;
+			return 0;
 		}
+		r = take_option(ret, opt, arg, diag);
+		if (r < 0)
+			return r;
 	}
 	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
 }
@@ -158,8 +161,10 @@ static int show(const struct args *args, struct diag *diag)
 	struct machine m;
 	int r;
 
-	if (args->output == OUTPUT_HELP)
-		return cmd_write("-", help, strlen(help), diag);
+	if (args->help) {
+		option_table_print(&cmd_machine_table, args->help == OPTION_HELP_ALL, stdout);
+		return 0;
+	}
 	r = machine_resolve(&args->config.machine, &m, diag);
 	if (r < 0)
 		return r;

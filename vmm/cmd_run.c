@@ -90,8 +90,8 @@ int cmd_run(int argc, char **argv)
 		   : diag_set(&diag, -ENOMEM, "start");
 	int status = EXIT_SETUP;
 
-	if (r == 1) {
-		cmd_help(config_run_help);
+	if (r > 0) {
+		option_table_print(&config_run_table, r == OPTION_HELP_ALL, stdout);
 		return EXIT_OK;
 	}
 	if (r < 0) {

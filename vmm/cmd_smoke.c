@@ -210,8 +210,8 @@ int cmd_smoke(int argc, char **argv)
 	struct diag diag = {0};
 	int r = config_parse_smoke(&smoke.plan, argc, argv, &diag);
 
-	if (r == 1) {
-		cmd_help(config_smoke_help);
+	if (r > 0) {
+		option_table_print(&config_smoke_table, r == OPTION_HELP_ALL, stdout);
 		return EXIT_OK;
 	}
 	if (r == 0)

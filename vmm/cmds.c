@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,54 +14,13 @@ void cmd_fail(const struct diag *diag)
 		fprintf(stderr, "  remedy: %s\n", diag->remedy);
 }
 
-static int usage_error(char **argv, struct diag *diag)
-{
-	diag_remedy(diag, "'tollgate %s --help' lists the options", argv[0]);
-	return -EINVAL;
-}
-
-/*
- * Whether it was a long option that getopt_long() refused. It leaves optopt 0 for one that it does
- * not know. Within a cluster of short options optind still counts the argument before.
- */
-static bool refused_long(const char *arg, int c)
-{
-	if (c == ':')
-		return strncmp(arg, "--", 2) == 0;
-	return optopt == 0 || optopt > UCHAR_MAX || optopt == 'h'; /* -h is no unknown letter */
-}
-
-int cmd_bad_option(char **argv, int c, struct diag *diag)
-{
-	const char *arg = argv[optind - 1];
-	const char *value = strchr(arg, '=');
-	const int name_len = value ? (int)(value - arg) : (int)strlen(arg);
-	const bool is_long = refused_long(arg, c);
-	const char *why = is_long ? "is unknown or ambiguous" : "is unknown";
-
-	if (c == ':')
-		why = "needs a value";
-	else if (is_long && optopt)
-		why = "takes no value";
-	if (is_long)
-		diag_set(diag, -EINVAL, "option '%.*s' %s", name_len, arg, why);
-	else
-		diag_set(diag, -EINVAL, "option '-%c' %s", optopt, why);
-	return usage_error(argv, diag);
-}
-
-void cmd_help(const char *const *text)
-{
-	for (; *text; text++)
-		fputs(*text, stdout);
-}
-
 int cmd_no_operands(int argc, char **argv, struct diag *diag)
 {
 	if (optind >= argc)
 		return 0;
 	diag_set(diag, -EINVAL, "'%s' is no option", argv[optind]);
-	return usage_error(argv, diag);
+	diag_remedy(diag, "'tollgate %s --help' lists the options", argv[0]);
+	return -EINVAL;
 }
 
 int cmd_stdio_open(struct diag *diag)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
+#include "base/option_table.h"
 
 int cmd_control(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
@@ -19,18 +20,20 @@ int cmd_machine(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_smoke(int argc, char **argv);
 
+extern const struct option_table cmd_control_table, cmd_doctor_table, cmd_hammer_table,
+	cmd_machine_table;
+
+/* Every subcommand, up to a row without a name. */
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help; /* a line */
+	const struct option_table *table;
+};
+extern const struct command commands[];
+
 /* Prints "tollgate: WHAT" and, when there is one, "  remedy: REMEDY" on stderr. */
 void cmd_fail(const struct diag *diag);
-
-/*
- * The sentence about what getopt_long() just refused; c is what it returned, '?' or ':'. For this,
- * opterr is 0, the short options begin with ':', and long options without a short form have values
- * past 255. Returns -EINVAL.
- */
-int cmd_bad_option(char **argv, int c, struct diag *diag);
-
-/* Prints a help text: pieces, up to a NULL, for compilers need not take long strings. */
-void cmd_help(const char *const *text);
 
 /* Arguments that are left behind the options are a mistake: -EINVAL, else 0. */
 int cmd_no_operands(int argc, char **argv, struct diag *diag);

@@ -6,37 +6,9 @@
 #include "base/checked.h"
 #include "base/option.h"
 #include "base/parse.h"
-#include "cmds.h"
 #include "virtio/classes.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)
-
-const char *const config_run_help[] = {
-	"usage: tollgate run [OPTIONS] [KERNEL]\n"
-	"\n"
-	"Boots KERNEL, or the built-in test kernel, with its serial console on this terminal.\n"
-	"Ctrl-a x ends the VM, Ctrl-a c moves the keys to the other console, Ctrl-a Ctrl-a sends\n"
-	"Ctrl-a.\n"
-	"\n" CONFIG_MACHINE_HELP,
-	CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
-	"      --serial PLACE      where the serial port is (default stdio)\n"
-	"      --virtio-console PLACE  where hvc0 is (default stdio); adds it, as --console both\n"
-	"      --timeout SECONDS   end the VM after so long\n"
-	"      --control PATH      a socket for `tollgate control`, while the VM runs\n"
-	"      --exit-code HOW     guest: the guest's code is the exit status (default);\n"
-	"                          qemu: (code << 1) | 1, as isa-debug-exit does\n"
-	"      --stats             print exits by reason and device at the end\n"
-	"      --stats=json:FILE   write them to FILE\n"
-	"      --time-exits        with --stats or --control: also the time in each device\n"
-	"      --no-coalesce       an exit for every write, also where KVM could collect them\n"
-	"      --no-ioeventfd      an exit for every virtio doorbell\n"
-	"      --no-irqfd          virtio interrupts by ioctl instead of eventfd\n"
-	"  -h, --help              this text\n"
-	"\n" CONFIG_PLACE_HELP "\n"
-	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
-	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout.\n",
-	NULL,
-};
 
 void config_init(struct config *config)
 {
@@ -46,6 +18,55 @@ void config_init(struct config *config)
 			    .windows = true},
 	};
 }
+
+static const struct option_word cpu_words[] = {
+	{"host", ARCH_CPU_HOST},
+	{"baseline", ARCH_CPU_BASELINE},
+	{0},
+};
+static const struct option_row machine_rows[] = {
+	{"mem", 'm', "SIZE", .help = "guest memory, 64M to 64G (default 512M)", .common = true},
+	{"cpus", 'c', "N", .help = "virtual CPUs, 1 to 255 as the host allows (default 1)",
+	 .common = true},
+	{"append", 'p', "WORDS", .help = "kernel parameters, after ours; repeatable",
+	 .common = true},
+	{"cpu", CONFIG_OPT_CPU, "MODEL",
+	 .help = "host: all features (default); baseline: x86-64-v1 everywhere", cpu_words},
+	{"hugepages", CONFIG_OPT_HUGEPAGES, NULL, .help = "back guest memory with huge pages"},
+	{"prealloc", CONFIG_OPT_PREALLOC, NULL,
+	 .help = "touch all guest memory before the guest runs"},
+	{"balloon", CONFIG_OPT_BALLOON, "SIZE[,stats=SECONDS]",
+	 .help = "the guest gives SIZE back (0: only what is free)"},
+	{"test-device", CONFIG_OPT_TEST_DEVICE, NULL,
+	 .help = "a device for testing MMIO and port I/O, for guest/ kernels"},
+	{"no-shadow", CONFIG_OPT_NO_SHADOW, NULL,
+	 .help = "an exit for every read: the console at its ports"},
+	{0},
+};
+const struct option_group config_machine_group = {"Machine", machine_rows};
+
+static const struct option_row device_rows[] = {
+	{"disk", CONFIG_OPT_DISK, "FILE[,HOW]",
+	 .help = "a block device (virtio) on an image or a device of the host\n"
+		 "HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n"
+		 "id=NAME, queues=N; repeatable; ,, is a comma of the name",
+	 .common = true},
+	{"net", CONFIG_OPT_NET, "HOW",
+	 .help = "a network (virtio): user (no privilege), or tap (an interface)\n"
+		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
+		 "DHCP, DNS, forwarded ports;\n"
+		 "tap[,ifname=NAME][,queues=N][,mac=MAC]",
+	 config_net_words, true},
+	{"rng", CONFIG_OPT_RNG, NULL,
+	 .help = "an entropy device (virtio), with the host's random numbers"},
+	{"console", CONFIG_OPT_CONSOLE, "WHICH",
+	 .help = "serial (default), virtio (hvc0) or both\n"
+		 "virtio: the serial port only for what is said early;\n"
+		 "both: serial, and hvc0 for programs",
+	 config_console_words, true},
+	{0},
+};
+const struct option_group config_device_group = {"Devices", device_rows};
 
 static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 {
@@ -75,12 +96,8 @@ static int parse_cpus(struct config *config, const char *arg, struct diag *diag)
 
 static int parse_cpu(struct config *config, const char *arg, struct diag *diag)
 {
-	static const struct option_word words[] = {
-		{"host", ARCH_CPU_HOST},
-		{"baseline", ARCH_CPU_BASELINE},
-	};
 	int cpu = 0;
-	int r = option_choice("--cpu", arg, words, ARRAY_SIZE(words), &cpu, diag);
+	int r = option_choice("--cpu", arg, cpu_words, &cpu, diag);
 
 	if (r == 0)
 		config->cpu = (unsigned)cpu;
@@ -142,15 +159,28 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	}
 }
 
+static const struct option_word boot_words[] = {
+	{"auto", BOOT_MODE_AUTO},           {"pvh", BOOT_MODE_PVH},
+	{"linux64", BOOT_MODE_LINUX64},     {"bzimage", BOOT_MODE_BZIMAGE},
+	{"multiboot", BOOT_MODE_MULTIBOOT}, {0},
+};
+static const struct option_row kernel_rows[] = {
+	{"initrd", 'i', "FILE", .help = "initial RAM disk; may be given several times",
+	 .common = true},
+	{"boot", CONFIG_OPT_BOOT, "MODE",
+	 .help = "auto, pvh, linux64, bzimage or multiboot (default auto)", boot_words},
+	{"flat", CONFIG_OPT_FLAT, "ADDR[,MODE]",
+	 .help = "load KERNEL as it is at ADDR; MODE real or long (default long)"},
+	{"rootfs", CONFIG_OPT_ROOTFS, "FILE[,HOW]",
+	 .help = "a disk, as --disk makes it, that is the root directory", .common = true},
+	{0},
+};
+const struct option_group config_kernel_group = {"What is booted", kernel_rows};
+
 static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 {
-	static const struct option_word words[] = {
-		{"auto", BOOT_MODE_AUTO},           {"pvh", BOOT_MODE_PVH},
-		{"linux64", BOOT_MODE_LINUX64},     {"bzimage", BOOT_MODE_BZIMAGE},
-		{"multiboot", BOOT_MODE_MULTIBOOT},
-	};
 	int mode = 0;
-	int r = option_choice("--boot", arg, words, ARRAY_SIZE(words), &mode, diag);
+	int r = option_choice("--boot", arg, boot_words, &mode, diag);
 
 	if (r == 0)
 		config->boot.mode = (unsigned)mode;
@@ -209,6 +239,82 @@ int config_kernel_option(struct config *config, int opt, const char *arg, struct
 	}
 }
 
+static const struct option_word exit_code_words[] = {
+	{"guest", CONFIG_EXIT_CODE_GUEST},
+	{"qemu", CONFIG_EXIT_CODE_QEMU},
+	{0},
+};
+static const struct option_word stats_words[] = {{"json:", 0}, {0}};
+
+enum {
+	OPT_SERIAL = CONFIG_OPT_OWN,
+	OPT_VIRTIO_CONSOLE,
+	OPT_TIMEOUT,
+	OPT_CONTROL,
+	OPT_EXIT_CODE,
+	OPT_STATS,
+	OPT_TIME_EXITS,
+	OPT_NO_COALESCE,
+	OPT_NO_IOEVENTFD,
+	OPT_NO_IRQFD,
+};
+static const struct option_row console_rows[] = {
+	{"serial", OPT_SERIAL, "PLACE", .help = "where the serial port is (default stdio)",
+	 config_place_words, true},
+	{"virtio-console", OPT_VIRTIO_CONSOLE, "PLACE",
+	 .help = "where hvc0 is (default stdio); adds it, as --console both", config_place_words},
+	{0},
+};
+static const struct option_group console_group = {"Consoles", console_rows};
+
+static const struct option_row end_rows[] = {
+	{"timeout", OPT_TIMEOUT, "SECONDS", .help = "end the VM after so long", .common = true},
+	{"control", OPT_CONTROL, "PATH",
+	 .help = "a socket for `tollgate control`, while the VM runs", .common = true},
+	{"exit-code", OPT_EXIT_CODE, "HOW",
+	 .help = "guest: the guest's code is the exit status (default);\n"
+		 "qemu: (code << 1) | 1, as isa-debug-exit does",
+	 exit_code_words},
+	{0},
+};
+static const struct option_group end_group = {"Control and end", end_rows};
+
+static const struct option_row stats_rows[] = {
+	{"stats", OPT_STATS, "[=json:FILE]",
+	 .help = "print exits by reason and device at the end; or write them to FILE", stats_words,
+	 true},
+	{"time-exits", OPT_TIME_EXITS, NULL,
+	 .help = "with --stats or --control: also the time in each device"},
+	{"no-coalesce", OPT_NO_COALESCE, NULL,
+	 .help = "an exit for every write, also where KVM could collect them"},
+	{"no-ioeventfd", OPT_NO_IOEVENTFD, NULL, .help = "an exit for every virtio doorbell"},
+	{"no-irqfd", OPT_NO_IRQFD, NULL, .help = "virtio interrupts by ioctl instead of eventfd"},
+	{0},
+};
+static const struct option_group stats_group = {"Measuring", stats_rows};
+
+static const struct option_group *const run_groups[] = {
+	&config_kernel_group, &config_initramfs_group, &config_machine_group,
+	&config_device_group, &console_group,          &end_group,
+	&stats_group,         &option_help_group,      NULL,
+};
+const struct option_table config_run_table = {
+	.command = "run",
+	.about = "usage: tollgate run [OPTIONS] [KERNEL]\n"
+		 "\n"
+		 "Boots KERNEL, or the built-in test kernel, with its serial console on this "
+		 "terminal.\n"
+		 "Ctrl-a x ends the VM, Ctrl-a c moves the keys to the other console, Ctrl-a "
+		 "Ctrl-a sends\n"
+		 "Ctrl-a.\n",
+	.group = run_groups,
+	.after = CONFIG_PLACE_HELP
+	"\n"
+	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
+	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout.\n",
+	.operands = "KERNEL",
+};
+
 static int parse_stats(struct config *config, const char *arg, struct diag *diag)
 {
 	static const char json[] = "json:";
@@ -227,30 +333,13 @@ static int parse_stats(struct config *config, const char *arg, struct diag *diag
 
 static int parse_exit_code(struct config *config, const char *arg, struct diag *diag)
 {
-	static const struct option_word words[] = {
-		{"guest", CONFIG_EXIT_CODE_GUEST},
-		{"qemu", CONFIG_EXIT_CODE_QEMU},
-	};
 	int how = 0;
-	int r = option_choice("--exit-code", arg, words, ARRAY_SIZE(words), &how, diag);
+	int r = option_choice("--exit-code", arg, exit_code_words, &how, diag);
 
 	if (r == 0)
 		config->exit_code = (unsigned)how;
 	return r;
 }
-
-enum {
-	OPT_SERIAL = CONFIG_OPT_OWN,
-	OPT_VIRTIO_CONSOLE,
-	OPT_TIMEOUT,
-	OPT_CONTROL,
-	OPT_EXIT_CODE,
-	OPT_STATS,
-	OPT_TIME_EXITS,
-	OPT_NO_COALESCE,
-	OPT_NO_IOEVENTFD,
-	OPT_NO_IRQFD,
-};
 
 /* Of the tables that other subcommands have, too. */
 static int shared_option(struct config *config, int opt, const char *arg, struct diag *diag)
@@ -328,40 +417,21 @@ static int check_run(const struct config *config, struct diag *diag)
 
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag)
 {
-	static const struct option options[] = {
-		CONFIG_MACHINE_LONG,
-		CONFIG_KERNEL_LONG,
-		CONFIG_INITRAMFS_LONG,
-		{"serial", required_argument, NULL, OPT_SERIAL},
-		{"virtio-console", required_argument, NULL, OPT_VIRTIO_CONSOLE},
-		{"timeout", required_argument, NULL, OPT_TIMEOUT},
-		{"control", required_argument, NULL, OPT_CONTROL},
-		{"exit-code", required_argument, NULL, OPT_EXIT_CODE},
-		{"stats", optional_argument, NULL, OPT_STATS},
-		{"time-exits", no_argument, NULL, OPT_TIME_EXITS},
-		{"no-coalesce", no_argument, NULL, OPT_NO_COALESCE},
-		{"no-ioeventfd", no_argument, NULL, OPT_NO_IOEVENTFD},
-		{"no-irqfd", no_argument, NULL, OPT_NO_IRQFD},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int opt;
+	struct option_reader reader;
+	const char *arg;
+	int opt, r;
 
 	config_init(config);
-	opterr = 0;
-	optind = 0; /* glibc: start afresh */
-	while ((opt = getopt_long(argc, argv, ":" CONFIG_MACHINE_SHORT CONFIG_KERNEL_SHORT "h",
-				  options, NULL)) != -1) {
-		int r;
-
-		if (opt == 'h')
-			return 1;
-		if (opt == '?' || opt == ':')
-			return cmd_bad_option(argv, opt, diag);
-		r = run_option(config, opt, optarg, diag);
+	option_reader_init(&reader, &config_run_table, argc, argv, false);
+	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
+		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL)
+			return opt;
+		r = run_option(config, opt, arg, diag);
 		if (r < 0)
 			return r;
 	}
+	if (r < 0)
+		return r;
 	if (optind < argc)
 		config->kernel = argv[optind++];
 	if (optind < argc) {

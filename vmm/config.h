@@ -6,11 +6,11 @@
 #ifndef VMM_CONFIG_H
 #define VMM_CONFIG_H
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/diag.h"
+#include "base/option_table.h"
 #include "boot/boot.h"
 #include "config_balloon.h"
 #include "config_console.h"
@@ -94,10 +94,10 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 		      const void *conf, struct diag *diag);
 
 /*
- * Options that describe the machine, shared by run, smoke, hammer and machine: those of
- * CONFIG_MACHINE_HELP. Put CONFIG_MACHINE_LONG into the table of long options and CONFIG_MACHINE_SHORT
- * into the short ones.
+ * Options that describe the machine, shared by run, smoke, hammer and machine: their tables have both groups, and
+ * hand what is none of their own to config_machine_option().
  */
+extern const struct option_group config_machine_group, config_device_group;
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
 	CONFIG_OPT_PREALLOC,
@@ -114,79 +114,23 @@ enum {
 	CONFIG_OPT_ROOTFS,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
-/* clang-format off */
-#define CONFIG_MACHINE_LONG                                                                        \
-	{"mem", required_argument, NULL, 'm'},                                                     \
-	{"cpus", required_argument, NULL, 'c'},                                                    \
-	{"append", required_argument, NULL, 'p'},                                                  \
-	{"hugepages", no_argument, NULL, CONFIG_OPT_HUGEPAGES},                                    \
-	{"prealloc", no_argument, NULL, CONFIG_OPT_PREALLOC},                                      \
-	{"cpu", required_argument, NULL, CONFIG_OPT_CPU},                                          \
-	{"console", required_argument, NULL, CONFIG_OPT_CONSOLE},                                  \
-	{"balloon", required_argument, NULL, CONFIG_OPT_BALLOON},                                  \
-	{"test-device", no_argument, NULL, CONFIG_OPT_TEST_DEVICE},                                \
-	{"no-shadow", no_argument, NULL, CONFIG_OPT_NO_SHADOW},                                    \
-	{"disk", required_argument, NULL, CONFIG_OPT_DISK},                                        \
-	{"rng", no_argument, NULL, CONFIG_OPT_RNG},                                                \
-	{"net", required_argument, NULL, CONFIG_OPT_NET}
-/* clang-format on */
-#define CONFIG_MACHINE_SHORT "m:c:p:"
-#define CONFIG_MACHINE_HELP                                                                        \
-	"  -m, --mem SIZE          guest memory, 64M to 64G (default 512M)\n"                      \
-	"  -c, --cpus N            virtual CPUs, 1 to 255 as the host allows (default 1)\n"        \
-	"  -p, --append WORDS      words for the kernel command line, after ours; repeatable\n"    \
-	"      --hugepages         back guest memory with huge pages\n"                            \
-	"      --prealloc          touch all guest memory before the guest runs\n"                 \
-	"      --cpu MODEL         host: all features (default); baseline: x86-64-v1 everywhere\n" \
-	"      --disk FILE[,HOW]   a block device (virtio) on an image or a device of the host;\n" \
-	"                          HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n" \
-	"                          id=NAME, queues=N; repeatable; ,, is a comma of the name\n"     \
-	"      --console WHICH     serial (default); virtio: hvc0, the serial port only for "      \
-	"what\n"                                                                                   \
-	"                          is said early; both: serial, and hvc0 for programs\n"           \
-	"      --balloon SIZE[,stats=SECONDS]  the guest gives SIZE back (0: only what is free)\n" \
-	"      --rng               an entropy device (virtio), with the host's random numbers\n"   \
-	"      --net user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]\n"               \
-	"                          a network without privileges: DHCP, DNS, forwarded ports\n"     \
-	"      --net tap[,ifname=NAME][,queues=N][,mac=MAC]\n"                                     \
-	"                          a network behind a tap interface of the host's\n"               \
-	"      --test-device       a device for testing MMIO and port I/O, for guest/ kernels\n"   \
-	"      --no-shadow         an exit for every read: the console at its ports\n"
-
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
-/*
- * Options that say what is booted, and how: -i/--initrd, --boot, --flat, --rootfs. Shared by run and smoke, as
- * those above are.
- */
-/* clang-format off */
-#define CONFIG_KERNEL_LONG                                                                         \
-	{"initrd", required_argument, NULL, 'i'},                                                  \
-	{"boot", required_argument, NULL, CONFIG_OPT_BOOT},                                        \
-	{"flat", required_argument, NULL, CONFIG_OPT_FLAT},                                        \
-	{"rootfs", required_argument, NULL, CONFIG_OPT_ROOTFS}
-/* clang-format on */
-#define CONFIG_KERNEL_SHORT "i:"
-#define CONFIG_KERNEL_HELP                                                                         \
-	"  -i, --initrd FILE       initial RAM disk; may be given several times\n"                 \
-	"      --boot MODE         auto, pvh, linux64, bzimage or multiboot (default auto)\n"      \
-	"      --flat ADDR[,MODE]  load KERNEL as it is at ADDR; MODE real or long (default "      \
-	"long)\n"                                                                                  \
-	"      --rootfs FILE[,HOW] a disk, as --disk makes it, that is the root directory\n"
-
+/* Options that say what is booted, and how; shared by run and smoke, as those above are. */
+extern const struct option_group config_kernel_group;
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
 /* What only all of the options of kernel and initramfs show: -EINVAL with diag. */
 int config_check_kernel(const struct config *config, struct diag *diag);
 
+/* The options of `tollgate run`. */
+extern const struct option_table config_run_table;
+
 /*
- * `tollgate run`: argv[0] is "run". Returns 0, -EINVAL with diag, or 1 when --help was asked for and
- * nothing else is to be done.
+ * `tollgate run`: argv[0] is "run". Returns 0, -EINVAL with diag, or OPTION_HELP or OPTION_HELP_ALL when that was
+ * asked for and nothing else is to be done.
  */
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag);
-
-/* The text of `tollgate run --help`. */
-extern const char *const config_run_help[]; /* pieces, up to a NULL */
 
 #endif

@@ -4,10 +4,27 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/option.h"
 #include "config.h"
 #include "virtio/classes.h"
+
+const struct option_word config_console_words[] = {
+	{"serial", CONFIG_CONSOLE_SERIAL},
+	{"virtio", CONFIG_CONSOLE_VIRTIO},
+	{"both", CONFIG_CONSOLE_BOTH},
+	{0},
+};
+
+/* Those that end with ':' or '=' have a path behind them. */
+const struct option_word config_place_words[] = {
+	{"stdio", CHAR_STDIO},
+	{"null", CHAR_NULL},
+	{"file:", CHAR_FILE},
+	{"unix:", CHAR_UNIX},
+	{"pty", CHAR_PTY},
+	{"pty,link=", CHAR_PTY},
+	{0},
+};
 
 /* What follows prefix in s, when that is not empty; else NULL. */
 static const char *behind(const char *s, const char *prefix)
@@ -20,21 +37,12 @@ static const char *behind(const char *s, const char *prefix)
 static int parse_place(const char *option, const char *arg, struct char_spec *ret,
 		       struct diag *diag)
 {
-	static const struct {
-		const char *word;
-		enum char_kind kind;
-		bool path;
-	} place[] = {
-		{"stdio", CHAR_STDIO, false}, {"null", CHAR_NULL, false},
-		{"file:", CHAR_FILE, true},   {"unix:", CHAR_UNIX, true},
-		{"pty", CHAR_PTY, false},     {"pty,link=", CHAR_PTY, true},
-	};
+	for (const struct option_word *place = config_place_words; place->word; place++) {
+		const bool has_path = strpbrk(place->word, ":=");
+		const char *path = has_path ? behind(arg, place->word) : NULL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(place); i++) {
-		const char *path = place[i].path ? behind(arg, place[i].word) : NULL;
-
-		if (path || (!place[i].path && strcmp(arg, place[i].word) == 0)) {
-			*ret = (struct char_spec){.kind = place[i].kind, .path = path};
+		if (path || (!has_path && strcmp(arg, place->word) == 0)) {
+			*ret = (struct char_spec){.kind = (unsigned)place->value, .path = path};
 			return 0;
 		}
 	}
@@ -56,13 +64,8 @@ static int add_virtio(struct config *config, struct diag *diag)
 
 int config_console_which(struct config *config, const char *arg, struct diag *diag)
 {
-	static const struct option_word words[] = {
-		{"serial", CONFIG_CONSOLE_SERIAL},
-		{"virtio", CONFIG_CONSOLE_VIRTIO},
-		{"both", CONFIG_CONSOLE_BOTH},
-	};
 	int which = 0;
-	int r = option_choice("--console", arg, words, ARRAY_SIZE(words), &which, diag);
+	int r = option_choice("--console", arg, config_console_words, &which, diag);
 
 	if (r < 0)
 		return r;

@@ -6,6 +6,7 @@
 
 #include "backend/char.h"
 #include "base/diag.h"
+#include "base/option.h"
 #include "vm_chars.h"
 
 struct config;
@@ -28,6 +29,9 @@ struct config_consoles {
 #define CONFIG_PLACE_HELP                                                                          \
 	"PLACE is stdio, null, file:PATH, unix:PATH (a socket to connect to), pty or\n"            \
 	"pty,link=PATH (a pseudo-terminal, whose name is told on stderr).\n"
+
+/* The values of --console, and how those of the other two begin; ended by a NULL word. */
+extern const struct option_word config_console_words[], config_place_words[];
 
 /* --console, --serial and --virtio-console. config borrows arg. -EINVAL with diag. */
 int config_console_which(struct config *config, const char *arg, struct diag *diag);

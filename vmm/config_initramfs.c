@@ -13,6 +13,30 @@
 #include "builtin.h"
 #include "initramfs/kernel_version.h"
 
+static const struct option_word modules_words[] = {{"auto", 0}, {0}};
+static const struct option_word busybox_words[] = {{"none", 0}, {0}};
+static const struct option_row rows[] = {
+	{"run", CONFIG_OPT_RUN, "CMD", .help = "run CMD in the guest; its exit status is ours",
+	 .common = true},
+	{"env", CONFIG_OPT_ENV, "NAME=VALUE", .help = "a variable in CMD's environment"},
+	{"copy", CONFIG_OPT_COPY, "FILE:PATH",
+	 .help = "put a file or directory of this host into the guest", .common = true},
+	{"overlay", CONFIG_OPT_OVERLAY, "DIR",
+	 .help = "put all that is in DIR into the guest's root directory"},
+	{"modules", CONFIG_OPT_MODULES, "DIR",
+	 .help = "the kernel's modules (/lib/modules/VERSION; auto: find it)\n"
+		 "the virtio ones and those of --module are loaded before CMD",
+	 modules_words, true},
+	{"module", CONFIG_OPT_MODULE, "NAME",
+	 .help = "one more module; may be given several times"},
+	{"busybox", CONFIG_OPT_BUSYBOX, "[=FILE]",
+	 .help = "a shell for CMD (default: this host's, if static); none: not", busybox_words},
+	{"root", CONFIG_OPT_ROOT, "DEVICE",
+	 .help = "a disk of the guest, such as /dev/vda, is its root directory"},
+	{0},
+};
+const struct option_group config_initramfs_group = {"A command in the guest", rows};
+
 static int add(const char **list, unsigned *nr, unsigned max, const char *option, const char *arg,
 	       struct diag *diag)
 {

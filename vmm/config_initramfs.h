@@ -1,14 +1,12 @@
 /*
  * config_initramfs.h - the options that make an initramfs: --run, --env, --copy, --overlay, --modules,
- * --module, --busybox. Shared by run and smoke, as those of config.h are: put CONFIG_INITRAMFS_LONG into
- * the table of long options.
+ * --module, --busybox. Shared by run and smoke, as those of config.h are.
  */
 #ifndef VMM_CONFIG_INITRAMFS_H
 #define VMM_CONFIG_INITRAMFS_H
 
-#include <getopt.h>
-
 #include "base/diag.h"
+#include "base/option_table.h"
 #include "initramfs/initramfs.h"
 #include "machine.h"
 #include "vm.h"
@@ -40,28 +38,7 @@ enum {
 	CONFIG_OPT_BUSYBOX,
 	CONFIG_OPT_ROOT,
 };
-/* clang-format off */
-#define CONFIG_INITRAMFS_LONG                                                                      \
-	{"run", required_argument, NULL, CONFIG_OPT_RUN},                                          \
-	{"env", required_argument, NULL, CONFIG_OPT_ENV},                                          \
-	{"copy", required_argument, NULL, CONFIG_OPT_COPY},                                        \
-	{"overlay", required_argument, NULL, CONFIG_OPT_OVERLAY},                                  \
-	{"modules", required_argument, NULL, CONFIG_OPT_MODULES},                                  \
-	{"module", required_argument, NULL, CONFIG_OPT_MODULE},                                    \
-	{"busybox", optional_argument, NULL, CONFIG_OPT_BUSYBOX},                                  \
-	{"root", required_argument, NULL, CONFIG_OPT_ROOT}
-/* clang-format on */
-#define CONFIG_INITRAMFS_HELP                                                                      \
-	"      --run CMD           run CMD in the guest; its exit status is ours\n"                \
-	"      --env NAME=VALUE    a variable in CMD's environment\n"                              \
-	"      --copy FILE:PATH    put a file or directory of this host into the guest\n"          \
-	"      --overlay DIR       put all that is in DIR into the guest's root directory\n"       \
-	"      --modules DIR       the kernel's modules (/lib/modules/VERSION; auto: find it): "   \
-	"the\n"                                                                                    \
-	"                          virtio ones and those of --module are loaded before CMD\n"      \
-	"      --module NAME       one more module; may be given several times\n"                  \
-	"      --busybox[=FILE]    a shell for CMD (default: this host's, if static); none: not\n" \
-	"      --root DEVICE       a disk of the guest, such as /dev/vda, is its root directory\n"
+extern const struct option_group config_initramfs_group;
 
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. arg is borrowed. */
 int config_initramfs_option(struct config_initramfs *config, int opt, const char *arg,

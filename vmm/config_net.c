@@ -217,15 +217,16 @@ static int parse_items(struct config_net *net, struct option_items *items, struc
 	return r;
 }
 
+enum { USER, TAP };
+const struct option_word config_net_words[] = {{"user", USER}, {"tap", TAP}, {0}};
+
 static int parse_kind(struct config_net *net, struct option_items *items, struct diag *diag)
 {
-	enum { USER, TAP };
-	static const struct option_word kinds[] = {{"user", USER}, {"tap", TAP}};
 	char word[ITEM_BYTES];
 	int kind = USER, r = option_item_next(items, word, sizeof(word), diag);
 
 	if (r >= 0)
-		r = option_choice(items->option, word, kinds, ARRAY_SIZE(kinds), &kind, diag);
+		r = option_choice(items->option, word, config_net_words, &kind, diag);
 	if (r < 0)
 		return r;
 	net->device.opts = &net->backend;

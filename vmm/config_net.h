@@ -4,6 +4,7 @@
 
 #include "backend/net.h"
 #include "base/diag.h"
+#include "base/option.h"
 #include "virtio/classes.h"
 
 enum { CONFIG_NETS_MAX = 16 };
@@ -17,6 +18,9 @@ struct config_net {
 		struct net_tap_opts tap;
 	} backend; /* device.opts */
 };
+
+/* How the value begins; ended by a NULL word. */
+extern const struct option_word config_net_words[];
 
 /*
  * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC] or

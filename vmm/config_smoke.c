@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/option.h"
 #include "base/parse.h"
-#include "cmds.h"
 #include "config_smoke_matrix.h"
 #include "smoke/child.h"
 #include "smoke/text.h"
@@ -19,45 +18,6 @@
 #define DEFAULT_GRACE_NS        (2 * NS_PER_S)
 
 enum { JOBS_MAX = 1000, NAME_BYTES_MAX = 512 };
-
-const char *const config_smoke_help[] = {
-	"usage: tollgate smoke [OPTIONS] [KERNEL...]\n"
-	"       tollgate smoke --config FILE [OPTIONS] [KERNEL...]\n"
-	"\n"
-	"Boots each KERNEL, or the built-in test kernel, and judges it: by what it prints, by how "
-	"it\n"
-	"ends, and by the clock.\n"
-	"\n"
-	"  -e, --expect REGEX      must be seen; given several times, in this order. The boot "
-	"passes\n"
-	"                          when the last one is; without any, when the guest ends well\n"
-	"  -r, --reject REGEX      must not be seen\n"
-	"      --no-default-rejects  allow panics, BUGs, oopses, lockups, RCU stalls, hung tasks\n"
-	"      --reject-warnings   refuse kernel WARNINGs too\n"
-	"      --timeout SECONDS   for the whole boot (default 300; 0: none)\n"
-	"      --stall SECONDS     of silence (default 60, with --run none; 0: none)\n"
-	"      --phase-timeout NAME=REGEX:SECONDS\n"
-	"                          REGEX must be seen so soon after the phase before\n"
-	"      --grace SECONDS     at most so long for the rest of a panic (default 2)\n"
-	"      --config FILE       boots that a YAML file lists, as a matrix (docs/smoke.md)\n"
-	"      --list              print the names of the boots, and boot none\n"
-	"      --junit FILE        write a report: JUnit XML; - for standard output\n"
-	"      --tap FILE          the same as TAP\n"
-	"      --json FILE         the same as JSON, with all there is\n"
-	"      --boot-chart FILE   draw where the time went, as SVG\n"
-	"      --log-dir DIR       write each console there, with time stamps\n"
-	"      --log-limit SIZE    at most so much a boot (default 64M)\n"
-	"  -j, --jobs N            boots side by side (default: as many as the CPUs hold)\n"
-	"\n" CONFIG_MACHINE_HELP,
-	CONFIG_KERNEL_HELP CONFIG_INITRAMFS_HELP
-	"  -h, --help              this text\n"
-	"\n"
-	"Exit status, of the first boot that did not pass: 0 all passed, the guest's own code, 2 "
-	"set-up\n"
-	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout,\n"
-	"118 stall, 119 expectation missed, 120 rejected pattern, 121 phase timeout.\n",
-	NULL,
-};
 
 enum {
 	OPT_NO_DEFAULT_REJECTS = CONFIG_OPT_OWN,
@@ -76,29 +36,77 @@ enum {
 	OPT_LIST,
 };
 
-static const struct option options[] = {
-	CONFIG_MACHINE_LONG,
-	CONFIG_KERNEL_LONG,
-	CONFIG_INITRAMFS_LONG,
-	{"expect", required_argument, NULL, 'e'},
-	{"reject", required_argument, NULL, 'r'},
-	{"no-default-rejects", no_argument, NULL, OPT_NO_DEFAULT_REJECTS},
-	{"reject-warnings", no_argument, NULL, OPT_REJECT_WARNINGS},
-	{"timeout", required_argument, NULL, OPT_TIMEOUT},
-	{"stall", required_argument, NULL, OPT_STALL},
-	{"phase-timeout", required_argument, NULL, OPT_PHASE_TIMEOUT},
-	{"grace", required_argument, NULL, OPT_GRACE},
-	{"jobs", required_argument, NULL, 'j'},
-	{"junit", required_argument, NULL, OPT_JUNIT},
-	{"tap", required_argument, NULL, OPT_TAP},
-	{"json", required_argument, NULL, OPT_JSON},
-	{"boot-chart", required_argument, NULL, OPT_BOOT_CHART},
-	{"log-dir", required_argument, NULL, OPT_LOG_DIR},
-	{"log-limit", required_argument, NULL, OPT_LOG_LIMIT},
-	{"config", required_argument, NULL, OPT_CONFIG},
-	{"list", no_argument, NULL, OPT_LIST},
-	{"help", no_argument, NULL, 'h'},
+static const struct option_row judge_rows[] = {
+	{"expect", 'e', "REGEX",
+	 .help = "must be seen\n"
+		 "Given several times: in this order. The boot passes when the last\n"
+		 "one is seen; without any, when the guest ends well",
+	 .common = true},
+	{"reject", 'r', "REGEX", .help = "must not be seen", .common = true},
+	{"no-default-rejects", OPT_NO_DEFAULT_REJECTS, NULL,
+	 .help = "allow panics, BUGs, oopses, lockups, RCU stalls, hung tasks"},
+	{"reject-warnings", OPT_REJECT_WARNINGS, NULL, .help = "refuse kernel WARNINGs too"},
+	{"timeout", OPT_TIMEOUT, "SECONDS", .help = "for the whole boot (default 300; 0: none)",
+	 .common = true},
+	{"stall", OPT_STALL, "SECONDS",
+	 .help = "of silence (default 60, with --run none; 0: none)"},
+	{"phase-timeout", OPT_PHASE_TIMEOUT, "NAME=REGEX:SECONDS",
+	 .help = "REGEX must be seen so soon after the phase before"},
+	{"grace", OPT_GRACE, "SECONDS",
+	 .help = "at most so long for the rest of a panic (default 2)"},
 	{0},
+};
+static const struct option_group judge_group = {"How a boot is judged", judge_rows};
+
+static const struct option_row which_rows[] = {
+	{"config", OPT_CONFIG, "FILE",
+	 .help = "boots that a YAML file lists, as a matrix (docs/smoke.md)", .common = true},
+	{"list", OPT_LIST, NULL, .help = "print the names of the boots, and boot none"},
+	{"jobs", 'j', "N", .help = "boots side by side (default: as many as the CPUs hold)",
+	 .common = true},
+	{0},
+};
+static const struct option_group which_group = {"Which boots", which_rows};
+
+static const struct option_row report_rows[] = {
+	{"junit", OPT_JUNIT, "FILE", .help = "write a report: JUnit XML; - for standard output",
+	 .common = true},
+	{"tap", OPT_TAP, "FILE", .help = "the same as TAP"},
+	{"json", OPT_JSON, "FILE", .help = "the same as JSON, with all there is", .common = true},
+	{"boot-chart", OPT_BOOT_CHART, "FILE", .help = "draw where the time went, as SVG"},
+	{"log-dir", OPT_LOG_DIR, "DIR", .help = "write each console there, with time stamps",
+	 .common = true},
+	{"log-limit", OPT_LOG_LIMIT, "SIZE", .help = "at most so much a boot (default 64M)"},
+	{0},
+};
+static const struct option_group report_group = {"Reports", report_rows};
+
+static const struct option_group *const groups[] = {
+	&judge_group,
+	&which_group,
+	&report_group,
+	&config_kernel_group,
+	&config_initramfs_group,
+	&config_machine_group,
+	&config_device_group,
+	&option_help_group,
+	NULL,
+};
+const struct option_table config_smoke_table = {
+	.command = "smoke",
+	.about = "usage: tollgate smoke [OPTIONS] [KERNEL...]\n"
+		 "       tollgate smoke --config FILE [OPTIONS] [KERNEL...]\n"
+		 "\n"
+		 "Boots each KERNEL, or the built-in test kernel, and judges it: by what it "
+		 "prints, by how it\n"
+		 "ends, and by the clock.\n",
+	.group = groups,
+	.after = "Exit status, of the first boot that did not pass: 0 all passed, the guest's own "
+		 "code, 2 set-up\n"
+		 "error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 "
+		 "timeout,\n"
+		 "118 stall, 119 expectation missed, 120 rejected pattern, 121 phase timeout.\n",
+	.operands = "KERNEL",
 };
 
 /* A spec while its words are taken. */
@@ -266,13 +274,13 @@ void config_smoke_words_fini(struct config_smoke_words *words)
 	*words = (struct config_smoke_words){0};
 }
 
-const struct option *config_smoke_option(const char *name)
+const struct option_row *config_smoke_option(const char *name)
 {
-	for (const struct option *option = options; option->name; option++)
-		if (strcmp(option->name, name) == 0 && option->val != 'h' &&
-		    option->val != OPT_CONFIG && option->val != OPT_LIST)
-			return option;
-	return NULL;
+	const struct option_row *row = option_table_find(&config_smoke_table, name);
+
+	if (row && (row->opt == OPTION_HELP || row->opt == OPT_CONFIG || row->opt == OPT_LIST))
+		return NULL;
+	return row;
 }
 
 static int parse_jobs(struct smoke_run_opts *run, const char *arg, struct diag *diag)
@@ -329,18 +337,17 @@ static int take_option(struct command_line *line, int opt, const char *arg, stru
 
 static int parse_options(struct command_line *line, int argc, char *argv[], struct diag *diag)
 {
-	int opt, r = 0;
+	struct option_reader reader;
+	const char *arg;
+	int opt, r;
 
-	opterr = 0;
-	optind = 0; /* glibc: start afresh */
-	while (r == 0 && (opt = getopt_long(argc, argv,
-					    ":" CONFIG_MACHINE_SHORT CONFIG_KERNEL_SHORT "e:r:j:h",
-					    options, NULL)) != -1) {
-		if (opt == 'h')
-			return 1;
-		if (opt == '?' || opt == ':')
-			return cmd_bad_option(argv, opt, diag);
-		r = take_option(line, opt, optarg, diag);
+	option_reader_init(&reader, &config_smoke_table, argc, argv, false);
+	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
+		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL)
+			return opt;
+		r = take_option(line, opt, arg, diag);
+		if (r < 0)
+			return r;
 	}
 	return r;
 }

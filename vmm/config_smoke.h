@@ -7,14 +7,14 @@
 #ifndef VMM_CONFIG_SMOKE_H
 #define VMM_CONFIG_SMOKE_H
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/diag.h"
+#include "base/option_table.h"
 #include "smoke/plan.h"
 
-/* An option as getopt_long() returns it, with its value; borrowed. */
+/* An option as option_reader_next() returns it, with its value; borrowed. */
 struct config_smoke_word {
 	int opt;
 	const char *arg;
@@ -33,7 +33,7 @@ int config_smoke_words_append(struct config_smoke_words *words,
 void config_smoke_words_fini(struct config_smoke_words *words);
 
 /* The option of that name, without dashes, that a file may have too; NULL when there is none. */
-const struct option *config_smoke_option(const char *name);
+const struct option_row *config_smoke_option(const char *name);
 
 /* Whether an option is the run's, not each boot's. */
 bool config_smoke_is_of_run(int opt);
@@ -54,13 +54,13 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 void config_smoke_spec_fini(struct smoke_spec *spec); /* takes a zeroed one too */
 
 /*
- * argv[0] is "smoke". Returns 0 with a plan that config_smoke_fini() frees, -errno with diag, or 1 when
- * --help was asked for and nothing else is to be done. Values are borrowed from argv.
+ * argv[0] is "smoke". Returns 0 with a plan that config_smoke_fini() frees, -errno with diag, or
+ * OPTION_HELP or OPTION_HELP_ALL when that was asked for and nothing else is to be done. Values are borrowed from argv.
  */
 int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag);
 void config_smoke_fini(struct smoke_plan *plan); /* takes a zeroed one too */
 
-/* The text of `tollgate smoke --help`. */
-extern const char *const config_smoke_help[]; /* pieces, up to a NULL */
+/* The options of `tollgate smoke`. */
+extern const struct option_table config_smoke_table;
 
 #endif

@@ -137,7 +137,7 @@ static int add_word(const struct reader *reader, struct config_smoke_words *word
 }
 
 /* An option with one value. */
-static int take_value(const struct reader *reader, const struct option *option,
+static int take_value(const struct reader *reader, const struct option_row *option,
 		      const yaml_node_t *node, struct config_smoke_words *words)
 {
 	const char *text = scalar(node);
@@ -145,18 +145,18 @@ static int take_value(const struct reader *reader, const struct option *option,
 
 	if (!text)
 		return complain_of(reader, node, option->name, "wants a text");
-	if (option->has_arg == required_argument ||
-	    (option->has_arg == optional_argument && strcmp(text, "true") != 0))
-		return add_word(reader, words, option->val, text);
+	if (option_row_has_arg(option) == required_argument ||
+	    (option_row_has_arg(option) == optional_argument && strcmp(text, "true") != 0))
+		return add_word(reader, words, option->opt, text);
 	on = flag_of(reader, node, option->name);
-	return on > 0 ? add_word(reader, words, option->val, NULL) : on;
+	return on > 0 ? add_word(reader, words, option->opt, NULL) : on;
 }
 
 /* An option; with a list it is given several times. */
 static int take_word(const struct reader *reader, const char *key, const yaml_node_t *value,
 		     struct config_smoke_words *words)
 {
-	const struct option *option = config_smoke_option(key);
+	const struct option_row *option = config_smoke_option(key);
 	int r = 0;
 
 	if (!option)
@@ -172,9 +172,9 @@ static int take_word(const struct reader *reader, const char *key, const yaml_no
 static int take_boot_word(const struct reader *reader, const char *key, const yaml_node_t *value,
 			  struct config_smoke_words *words)
 {
-	const struct option *option = config_smoke_option(key);
+	const struct option_row *option = config_smoke_option(key);
 
-	if (option && config_smoke_is_of_run(option->val))
+	if (option && config_smoke_is_of_run(option->opt))
 		return complain_of(reader, value, key, "is for the whole run");
 	return take_word(reader, key, value, words);
 }

@@ -3,28 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/suggest.h"
 #include "cmds.h"
 #include "vm_end.h"
-
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-} commands[] = {
-	{"run", cmd_run, "boot a kernel, or the built-in test kernel"},
-	{"smoke", cmd_smoke, "boot kernels and judge how each of them did, for CI"},
-	{"control", cmd_control, "ask or tell something of a running VM"},
-	{"doctor", cmd_doctor, "tell whether this host can run guests"},
-	{"hammer", cmd_hammer, "measure exits: a guest makes one access over and over"},
-	{"machine", cmd_machine, "show the machine a guest would see"},
-};
 
 static void usage(FILE *out)
 {
 	fputs("usage: tollgate COMMAND [OPTIONS]\n\n", out);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	for (const struct command *command = commands; command->name; command++)
+		fprintf(out, "  %-10s %s\n", command->name, command->help);
 	fputs("\n`tollgate COMMAND --help` tells more, and so does the manual page tollgate(1).\n",
 	      out);
 }
@@ -37,6 +24,7 @@ static int fail(const struct diag *diag)
 
 static int run_command(int argc, char **argv)
 {
+	struct suggest suggest;
 	struct diag diag = {0};
 
 	setvbuf(stderr, NULL, _IOLBF, 0); /* a line is one write, also beside others' output */
@@ -44,9 +32,12 @@ static int run_command(int argc, char **argv)
 		usage(stderr);
 		return EXIT_SETUP;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+	suggest_init(&suggest, argv[1], strlen(argv[1]));
+	for (const struct command *command = commands; command->name; command++) {
+		if (strcmp(argv[1], command->name) == 0)
+			return command->run(argc - 1, argv + 1);
+		suggest_offer(&suggest, command->name);
+	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		usage(stdout);
@@ -57,7 +48,10 @@ static int run_command(int argc, char **argv)
 		return EXIT_OK;
 	}
 	diag_set(&diag, -EINVAL, "unknown command '%s'", argv[1]);
-	diag_remedy(&diag, "`tollgate --help` lists the commands");
+	if (suggest.best)
+		diag_remedy(&diag, "did you mean 'tollgate %s'?", suggest.best);
+	else
+		diag_remedy(&diag, "`tollgate --help` lists the commands");
 	return fail(&diag);
 }
 

@@ -183,7 +183,7 @@ case_nobody_is_there() {
 		"'tollgate control --help' lists the commands"
 	refuses "control needs the PATH of a VM's socket and a COMMAND" \
 		"'tollgate control --help' lists the commands" ctl
-	refuses "option '--now' is unknown or ambiguous" "'tollgate control --help' lists the options" --now ctl stop
+	refuses "option '--now' is unknown" "'tollgate control --help=all' lists the options" --now ctl stop
 }
 
 # place_refused REGEX REMEDY PATH

@@ -48,7 +48,7 @@ case_commands() {
 case_options() {
 	local command help
 	for command in run hammer machine; do
-		help="'tollgate $command --help' lists"
+		help="'tollgate $command --help=all' lists"
 		refused "option '--bogus' is unknown" "$help" $command --bogus
 		refused "option '--bogus' is unknown" "$help" $command --bogus=value
 		refused "option '-z' is unknown" "$help" $command -z
@@ -56,11 +56,31 @@ case_options() {
 		refused "option '--mem' needs a value" "$help" $command --mem
 		refused "option '-m' needs a value" "$help" $command -m
 		refused "option '--prealloc' takes no value" "$help" $command --prealloc=yes
-		refused "option '--help' takes no value" "$help" $command --help=me
+		refused "--help 'me' is not all" '' $command --help=me
 		refused "option '--' is unknown" "$help" $command --=x
 	done
-	refused "option '--time' is unknown or ambiguous" "'tollgate run" run --time 3 # --timeout, --time-exits
-	refused "option '--p' is unknown or ambiguous" "'tollgate hammer" hammer --p 3 # --port, --prealloc
+	refused "option '--time' is ambiguous" '--timeout or --time-exits' run --time 3
+	refused "option '--p' is ambiguous" '--port or --prealloc' hammer --p 3
+}
+
+case_mistyped_names() {
+	refused "unknown command 'runn'" "did you mean 'tollgate run'?" runn
+	refused "unknown command 'mahcine'" "did you mean 'tollgate machine'?" mahcine
+	refused "option '--appned' is unknown" 'did you mean --append?' run --appned x
+	refused "option '--cpuss' is unknown" 'did you mean --cpus?' machine --cpuss=2
+	refused "option '--no-ioevent-fd' is unknown" 'did you mean --no-ioeventfd?' run --no-ioevent-fd
+	refused "option '--memory' is unknown" 'did you mean --mem?' run --memory 1G
+	refused "option '--smp' is unknown" 'did you mean --cpus?' smoke --smp 2
+	refused "option '--drive' is unknown" 'did you mean --disk?' run --drive file=x
+	refused "option '--kernel' is unknown" 'the kernel needs no option: tollgate run KERNEL' run --kernel bzImage
+	refused "option '-kernel' is unknown" 'the kernel needs no option: tollgate run KERNEL' run -kernel bzImage
+	refused "option '-kernel' is unknown" 'the kernel needs no option: tollgate run KERNEL' run --rng -kernel bzImage
+	refused "option '-append' is unknown" 'did you mean --append?' run -append quiet
+	refused "option '-smp' is unknown" 'did you mean --cpus?' run -smp 2
+	refused "'-initrd' has one dash, and is read as '-i nitrd'" 'write --initrd' run -initrd rd bzImage
+	refused "'-memory' has one dash, and is read as '-m emory'" 'write --mem' run -memory 1G
+	refused "--boot 'bzimge' is not" 'did you mean bzimage?' run --boot bzimge bzImage
+	refused "--exit-code 'geust' is not" 'did you mean guest?' run --exit-code geust
 }
 
 case_operands() {

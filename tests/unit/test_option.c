@@ -10,7 +10,7 @@
 
 #include "base/checked.h"
 
-static const struct option_word how[] = {{"host", 1}, {"baseline", 2}, {"none", 7}};
+static const struct option_word how[] = {{"host", 1}, {"baseline", 2}, {"none", 7}, {0}};
 
 static void number_in_range_is_taken(void **state)
 {
@@ -89,7 +89,7 @@ static void choice_is_found(void **state)
 	int value = 0;
 
 	(void)state;
-	assert_int_equal(option_choice("--cpu", "none", how, ARRAY_SIZE(how), &value, &diag), 0);
+	assert_int_equal(option_choice("--cpu", "none", how, &value, &diag), 0);
 	assert_int_equal(value, 7);
 }
 
@@ -99,8 +99,7 @@ static void other_word_lists_the_choices(void **state)
 	int value = 0;
 
 	(void)state;
-	assert_int_equal(option_choice("--cpu", "hos", how, ARRAY_SIZE(how), &value, &diag),
-			 -EINVAL);
+	assert_int_equal(option_choice("--cpu", "hos", how, &value, &diag), -EINVAL);
 	assert_int_equal(value, 0);
 	assert_string_equal(diag.what, "--cpu 'hos' is not host, baseline or none");
 }

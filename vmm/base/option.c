@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/suggest.h"
 
 int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, uint64_t *ret,
 	       struct diag *diag)
@@ -47,30 +48,35 @@ int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret,
 }
 
 /* "host, guest or none" */
-static void list_words(const struct option_word *words, size_t n, char *buf, size_t cap)
+static void list_words(const struct option_word *words, char *buf, size_t cap)
 {
 	size_t len = 0;
 
-	for (size_t i = 0; i < n && len < cap; i++) {
-		const char *between = i == 0 ? "" : i + 1 == n ? " or " : ", ";
+	for (size_t i = 0; words[i].word && len < cap; i++) {
+		const char *between = i == 0 ? "" : words[i + 1].word ? ", " : " or ";
 
 		len += (size_t)snprintf(buf + len, cap - len, "%s%s", between, words[i].word);
 	}
 }
 
-int option_choice(const char *option, const char *arg, const struct option_word *words, size_t n,
-		  int *ret, struct diag *diag)
+int option_choice(const char *option, const char *arg, const struct option_word *words, int *ret,
+		  struct diag *diag)
 {
+	struct suggest suggest;
 	char list[128] = "";
 
-	for (size_t i = 0; i < n; i++) {
+	suggest_init(&suggest, arg, strlen(arg));
+	for (size_t i = 0; words[i].word; i++) {
 		if (strcmp(arg, words[i].word) == 0) {
 			*ret = words[i].value;
 			return 0;
 		}
+		suggest_offer(&suggest, words[i].word);
 	}
-	list_words(words, n, list, sizeof(list));
+	list_words(words, list, sizeof(list));
 	diag_set(diag, -EINVAL, "%s '%s' is not %s", option, arg, list);
+	if (suggest.best)
+		diag_remedy(diag, "did you mean %s?", suggest.best);
 	return -EINVAL;
 }
 

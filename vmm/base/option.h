@@ -21,13 +21,13 @@ int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, 
 int option_size(const char *option, const char *arg, uint64_t *ret, struct diag *diag);
 int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret, struct diag *diag);
 
-/* One of n words; the messages list them in this order. */
+/* One of the words before the NULL one; the messages list them in this order, and name the one that was meant. */
 struct option_word {
 	const char *word;
 	int value;
 };
-int option_choice(const char *option, const char *arg, const struct option_word *words, size_t n,
-		  int *ret, struct diag *diag);
+int option_choice(const char *option, const char *arg, const struct option_word *words, int *ret,
+		  struct diag *diag);
 
 /*
  * A list such as FILE,ro,id=root: items between commas, where two commas stand for one that belongs

@@ -1,0 +1,86 @@
+/*
+ * option_table.h - a command's options as a table, of which all else is made: what getopt_long() takes, the
+ * help, suggestions for mistyped names, and shell completions.
+ */
+#ifndef BASE_OPTION_TABLE_H
+#define BASE_OPTION_TABLE_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "base/option.h"
+
+enum {
+	OPTION_ROWS_MAX = 96, /* of a command, in all of its groups */
+	OPTION_HELP = 'h',
+	OPTION_HELP_ALL = 0x10000, /* what option_reader_next() makes of --help=all */
+};
+
+struct option_row {
+	const char *name; /* without dashes; NULL ends the rows */
+	int opt; /* what getopt_long() returns; up to 255 it is a letter, and the short form */
+	/*
+	 * The value, as help shows it: "SIZE"; "[=FILE]" when it may be left out; NULL for a flag. One that
+	 * begins with FILE, PATH, KERNEL or DIR is completed as a file or a directory.
+	 */
+	const char *arg;
+	const char *help; /* the first line is the short help; the lines after it tell more */
+	const struct option_word *words; /* the values there are, or NULL; ended by a NULL word */
+	bool common;                     /* in the short help */
+};
+
+struct option_group {
+	const char *title;
+	const struct option_row *row;
+};
+
+struct option_table {
+	const char *command;                     /* "run" */
+	const char *about;                       /* the help before the options, from "usage:" on */
+	const struct option_group *const *group; /* ended by NULL */
+	const char *after;                       /* the help after the options, or NULL */
+	const char *operands;                    /* "KERNEL", or NULL: it takes none */
+};
+
+/* Every table has this one last: --help[=all]. */
+extern const struct option_group option_help_group;
+
+/* The row of that name, or NULL. */
+const struct option_row *option_table_find(const struct option_table *table, const char *name);
+
+/* Calls visit for every row, group by group, until it returns other than 0; returns that. */
+int option_table_each(const struct option_table *table,
+		      int (*visit)(const struct option_group *group, const struct option_row *row,
+				   void *arg),
+		      void *arg);
+
+/* The help: the common options with a line each, or all of them with all that is said of them. */
+void option_table_print(const struct option_table *table, bool all, FILE *out);
+
+/* Whether a value is needed, possible or not taken: required_argument, optional_argument, no_argument. */
+int option_row_has_arg(const struct option_row *row);
+
+/* A command line while it is read; glibc's getopt_long() has one at a time. */
+struct option_reader {
+	const struct option_table *table;
+	int argc;
+	char **argv;
+	struct option long_option[OPTION_ROWS_MAX + 1];
+	char short_option[2 * OPTION_ROWS_MAX + 3];
+	size_t short_len;
+};
+
+/* argv[0] is the command's name. */
+void option_reader_init(struct option_reader *reader, const struct option_table *table, int argc,
+			char **argv, bool stop_at_operand);
+
+/*
+ * The next option and its value (borrowed from argv, NULL for none): 1; 0 when only operands are left, from
+ * argv[optind] on; -EINVAL with diag, whose remedy names the option that was probably meant.
+ */
+int option_reader_next(struct option_reader *reader, int *ret_opt, const char **ret_arg,
+		       struct diag *diag);
+
+#endif
