@@ -32,3 +32,42 @@ choose_qemu() {
 	fi
 	ret_qemu=$dir/bin/qemu-system-x86_64 ret_mended=1
 }
+
+# Prints what QEMU's monitor answers to $1, without its echo. The answer ends where that to the next question, a
+# number in decimal, begins. Returns false when none comes for 5 s. Descriptor 7 is the monitor's output.
+ask_monitor() {
+	local line
+	printf '%s\n' "$1" 'print 20200229' 1<>"$run/monitor.in"
+	while IFS= read -r -t 5 -u 7 line; do
+		[[ $line != 0x1343b25* ]] || return 0
+		line=${line//$'\r'/}
+		[[ $line == *'(qemu) '* || $line == 'QEMU '*' monitor - '* ]] || printf '%s\n' "$line"
+	done
+	return 1
+}
+
+# What QEMU knows of it: the processors' registers, a few times, as they may be those of a guest of L1; and pending
+# interrupts. Returns false when the monitor does not answer.
+describe_processors() {
+	local question
+	for question in 'info status' 'info registers -a' 'info lapic' 'info pic' 'info registers -a' 'info registers -a'; do
+		echo "($question)"
+		ask_monitor "$question" || return 1
+	done
+}
+
+# Says what L1 waits for, before it is ended. L1 itself (the program `stalled`) is asked last, as that wakes it.
+describe_stall() {
+	local deadline=$((SECONDS + 30))
+	[[ $where == tcg ]] || return 0
+	say "what L1 waited for:"
+	exec 7<>"$run/monitor.out"
+	describe_processors >"$run/processors" || deadline=0 # it would not answer either
+	exec 7<&-
+	grep -vE '^ *(FPR|XMM|YMM|ZMM|Opmask|FCW|MXCSR|[DEFGS]S =|LDT|TR |GDT|IDT|DR[0-9])|masked|^$' "$run/processors" >&2
+	echo stalled 1<>"$run/ask.in"
+	until grep -q '^stalled\.' "$run/control" || ((SECONDS >= deadline)) || ! kill -0 "$vm_pid" 2>/dev/null; do
+		sleep 0.2
+	done
+	tr -d '\r' <"$run/control" | sed -n 's/^stalled / /p' >&2
+}
