@@ -233,6 +233,29 @@ static void reported_pages_leave_the_host(void **state)
 	assert_string_equal(rig.vd->reset_why, "device-readable buffer among the free pages");
 }
 
+/* Chains that name all of memory again and again: 4 GiB of them are enough for one turn. */
+static void reports_of_much_memory_come_in_turns(void **state)
+{
+	static struct virtq_buf all[256];
+	const uint64_t bytes = (RAM_PAGES - FIRST_PFN) * PAGE;
+	const unsigned chains = (unsigned)((UINT64_C(1) << 32) / (ARRAY_SIZE(all) * bytes)) + 1;
+
+	(void)state;
+	assert_true(start_driver(F(REPORTING) | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC, 3));
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		all[i] = (struct virtq_buf){FIRST_PFN * PAGE, (uint32_t)bytes, true};
+	for (unsigned i = 0; i < SIZE; i++)
+		virtq_driver_offer(&queue[THIRD], virtq_driver_indirect(&queue[THIRD], LIST_GPA,
+									all, ARRAY_SIZE(all)));
+	rig.deaf = true;
+	rig.dev->cls->kick(rig.dev, THIRD);
+	assert_int_equal(rig.vd->queue[THIRD].chains, chains);
+	assert_int_equal(rig.rung, 1U << THIRD);
+	rig.deaf = false;
+	virtio_rig_answer(&rig);
+	assert_int_equal(rig.vd->queue[THIRD].chains, SIZE);
+}
+
 static void the_target_is_told_and_stays(void **state)
 {
 	(void)state;
@@ -423,6 +446,7 @@ int main(void)
 		BALLOON_TEST(lists_that_are_none_need_a_reset),
 		BALLOON_TEST(many_requests_at_once_are_worked_off),
 		BALLOON_TEST(reported_pages_leave_the_host),
+		BALLOON_TEST(reports_of_much_memory_come_in_turns),
 		BALLOON_TEST(the_target_is_told_and_stays),
 		BALLOON_TEST(a_new_target_is_told),
 		BALLOON_TEST(a_new_target_waits_for_the_io_thread),

@@ -35,8 +35,9 @@ enum {
 	QUEUE_SIZE = 128, /* Linux reports up to 32 blocks at once */
 	PIECES_MAX = 2 * QUEUE_SIZE,
 	CHAIN_PAGES_MAX = 1 << 14, /* of one request; Linux makes them of 256 */
-	PAGES_A_KICK = CHAIN_PAGES_MAX,
 	CHAINS_A_KICK = QUEUE_SIZE,
+	PAGES_A_KICK = CHAIN_PAGES_MAX,
+	REPORT_PAGES_A_KICK = 1 << 20, /* 4 GiB, a chain's most: the host looks at each page */
 	PFNS_AT_ONCE = 512,
 	PAGE_BYTES = 1 << VIRTIO_BALLOON_PFN_SHIFT,
 	CONFIG_BYTES = offsetof(struct virtio_balloon_config, free_page_hint_cmd_id),
@@ -163,42 +164,26 @@ static void take_pages(struct balloon *bal, const struct virtq_chain *chain, boo
 		run_discard(bal, &run);
 }
 
-/* Takes one request; how many pages it was, or 0 when there is none, or none that is allowed. */
-static unsigned pages_chain(struct balloon *bal, unsigned queue)
+/* Takes one request; false when there is none, or none that is allowed. */
+static bool pages_chain(struct balloon *bal, unsigned queue, unsigned *ret_pages)
 {
 	struct virtio_device *vd = &bal->vd;
 	struct iovec iov[PIECES_MAX];
 	struct virtq_chain chain;
 
 	if (!virtio_pop(vd, queue, iov, PIECES_MAX, &chain))
-		return 0;
+		return false;
 	if (chain.nr_in || chain.out_bytes % sizeof(uint32_t) != 0 ||
 	    chain.out_bytes / sizeof(uint32_t) > CHAIN_PAGES_MAX) {
 		virtio_needs_reset(vd, "request that is no list of page numbers");
-		return 0;
+		return false;
 	}
 	if (queue == QUEUE_INFLATE)
 		use_small_pages(bal, true);
 	take_pages(bal, &chain, queue == QUEUE_INFLATE);
 	virtq_push(&vd->queue[queue], chain.head, 0);
-	return chain.out_bytes / (unsigned)sizeof(uint32_t);
-}
-
-static void pages_run(struct balloon *bal, unsigned queue)
-{
-	struct virtq *vq = &bal->vd.queue[queue];
-	unsigned budget = PAGES_A_KICK;
-
-	virtq_kicks_suppress(vq);
-	do {
-		unsigned n;
-
-		while (budget > 0 && (n = pages_chain(bal, queue)) > 0)
-			budget -= n < budget ? n : budget;
-	} while (budget > 0 && !bal->vd.broken && virtq_kicks_allow(vq));
-	virtio_publish(&bal->vd, queue);
-	if (budget == 0)
-		bal->bell->ring(bal->bell, queue);
+	*ret_pages = chain.out_bytes / (unsigned)sizeof(uint32_t);
+	return true;
 }
 
 /* Free pages that the driver reports (5.5.6.6). */
@@ -215,7 +200,7 @@ static uint64_t report_piece(struct balloon *bal, const struct iovec *piece)
 	return end - first;
 }
 
-static bool report_chain(struct balloon *bal, unsigned queue)
+static bool report_chain(struct balloon *bal, unsigned queue, unsigned *ret_pages)
 {
 	struct virtio_device *vd = &bal->vd;
 	struct iovec iov[PIECES_MAX];
@@ -230,19 +215,30 @@ static bool report_chain(struct balloon *bal, unsigned queue)
 	for (unsigned i = 0; i < chain.nr_in; i++)
 		virtio_count(vd, COUNTER_REPORTED, report_piece(bal, &chain.in[i]));
 	virtq_push(&vd->queue[queue], chain.head, 0);
+	*ret_pages = chain.in_bytes / PAGE_BYTES;
 	return true;
 }
 
-static void report_run(struct balloon *bal, unsigned queue)
+/*
+ * Services a queue until nothing is there, or for so many pages. Whatever it holds, and each look that finds
+ * nothing where the driver says there is, counts as a part of these, so that a turn has an end.
+ */
+static void queue_run(struct balloon *bal, unsigned queue, unsigned budget,
+		      bool (*take_chain)(struct balloon *bal, unsigned queue, unsigned *ret_pages))
 {
 	struct virtq *vq = &bal->vd.queue[queue];
-	unsigned budget = CHAINS_A_KICK;
+	const unsigned least = budget / CHAINS_A_KICK;
 
 	virtq_kicks_suppress(vq);
-	do {
-		while (budget > 0 && report_chain(bal, queue))
-			budget--;
-	} while (budget > 0 && !bal->vd.broken && virtq_kicks_allow(vq));
+	while (budget > 0) {
+		unsigned pages = 0;
+
+		if (!take_chain(bal, queue, &pages) && (bal->vd.broken || !virtq_kicks_allow(vq)))
+			break;
+		if (pages < least)
+			pages = least;
+		budget -= pages < budget ? pages : budget;
+	}
 	virtio_publish(&bal->vd, queue);
 	if (budget == 0)
 		bal->bell->ring(bal->bell, queue);
@@ -295,11 +291,11 @@ static void balloon_kick(struct virtio_device *vd, unsigned queue)
 	struct balloon *bal = balloon_of(vd);
 
 	if (queue < QUEUES_ALWAYS)
-		pages_run(bal, queue);
+		queue_run(bal, queue, PAGES_A_KICK, pages_chain);
 	else if (queue == bal->stats_queue)
 		stats_run(bal, queue);
 	else if (queue == bal->reporting_queue)
-		report_run(bal, queue);
+		queue_run(bal, queue, REPORT_PAGES_A_KICK, report_chain);
 }
 
 static void balloon_start(struct virtio_device *vd)

@@ -348,14 +348,17 @@ static void publish(struct blk *blk)
 	}
 }
 
-/* Takes chains of one queue: how many. *ret_empty: there are no more, else no room for more. */
-static unsigned take_chains(struct blk *blk, unsigned queue, bool *ret_empty)
+/*
+ * Takes chains of one queue, at most so many: how many. *ret_empty: there are no more, else no room for
+ * more, or the turn is over. Room alone is no bound: requests that end at once give theirs back.
+ */
+static unsigned take_chains(struct blk *blk, unsigned queue, unsigned most, bool *ret_empty)
 {
 	unsigned n = 0;
 	struct blk_request *rq;
 
 	*ret_empty = false;
-	while ((rq = request_take(blk)) != NULL) {
+	while (n < most && (rq = request_take(blk)) != NULL) {
 		struct virtq_chain chain;
 
 		if (!virtio_pop(&blk->vd, queue, rq->iov, REQUEST_IOV_MAX, &chain)) {
@@ -396,10 +399,10 @@ static void serve(struct blk *blk)
 		bool empty;
 
 		virtq_kicks_suppress(vq);
-		n = take_chains(blk, queue, &empty);
+		n = take_chains(blk, queue, left, &empty);
 		disk_commit(blk->disk);
 		publish(blk);
-		left -= n < left ? n : left;
+		left -= n > 0 ? n : 1; /* a driver may say that there is more, and take that back */
 		if (empty && (blk->vd.broken || !virtq_kicks_allow(vq)))
 			blk->waiting &= ~(UINT32_C(1) << queue);
 		else if (!empty && n == 0)

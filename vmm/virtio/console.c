@@ -107,11 +107,10 @@ static void rx_run(struct console *con)
 	unsigned budget = QUEUE_SIZE;
 
 	virtq_kicks_suppress(vq);
-	do {
-		while (budget > 0 && input_used(con) && rx_chain(con))
-			budget--;
-		/* Without input nothing is to be done for a kick; it is asked for when there is. */
-	} while (budget > 0 && input_used(con) && !vd->broken && virtq_kicks_allow(vq));
+	/* Without input nothing is to be done for a kick; it is asked for when there is. */
+	for (; budget > 0 && input_used(con); budget--)
+		if (!rx_chain(con) && (vd->broken || !virtq_kicks_allow(vq)))
+			break;
 	virtio_publish(vd, QUEUE_RX);
 	if (budget == 0)
 		con->bell->ring(con->bell, QUEUE_RX);
@@ -193,10 +192,9 @@ static void tx_run(struct console *con)
 	unsigned budget = QUEUE_SIZE;
 
 	virtq_kicks_suppress(vq);
-	do {
-		while (budget > 0 && tx_chain(con))
-			budget--;
-	} while (budget > 0 && !con->tx_busy && !vd->broken && virtq_kicks_allow(vq));
+	for (; budget > 0; budget--)
+		if (!tx_chain(con) && (con->tx_busy || vd->broken || !virtq_kicks_allow(vq)))
+			break;
 	virtio_publish(vd, QUEUE_TX);
 	if (budget == 0)
 		con->bell->ring(con->bell, QUEUE_TX);

@@ -54,7 +54,8 @@ static bool pairs_set(struct net *net, const struct virtq_chain *chain)
 	for (unsigned i = pairs; i < old; i++)
 		net->be->ops->rx_want(net->be, i, false);
 	for (unsigned i = old; i < pairs; i++)
-		net_rx_run(net, i);
+		net->be->ops->rx_want(net->be, i,
+				      true); /* buffers are looked for when a frame comes */
 	return true;
 }
 
@@ -87,7 +88,7 @@ static bool run_command(struct net *net, const struct virtq_chain *chain)
 	return false;
 }
 
-/* A queue's worth at a time: each takes microseconds, and drivers wait for each. */
+/* A few at a time: drivers wait for each, and one may be a system call of the host for each pair. */
 void net_ctrl_run(struct net *net)
 {
 	const unsigned queue = net_ctrl_queue(net);
@@ -95,7 +96,7 @@ void net_ctrl_run(struct net *net)
 	struct iovec piece[NET_CTRL_PIECES];
 	struct virtq_chain chain;
 
-	for (unsigned i = 0; i < NET_CTRL_QUEUE_SIZE; i++) {
+	for (unsigned i = 0; i < NET_BURST_COMMANDS; i++) {
 		virtio_net_ctrl_ack ack = VIRTIO_NET_ERR;
 
 		if (!virtio_pop(&net->vd, queue, piece, NET_CTRL_PIECES, &chain)) {

@@ -20,6 +20,7 @@ enum {
 	/* How much one queue gets done before the other events of the I/O thread have their turn. */
 	NET_BURST_FRAMES = 64,
 	NET_PUBLISH_FRAMES = 16,
+	NET_BURST_COMMANDS = 8,
 };
 
 /* virtio_device.counter: frames that were dropped, and why. */

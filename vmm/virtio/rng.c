@@ -67,23 +67,27 @@ static uint32_t fill_chain(const struct virtq_chain *chain)
 }
 
 /* A driver may put no device-readable buffers here (5.4.6.1); those that are there are not read. */
+static bool rng_chain(struct virtio_device *vd, unsigned queue)
+{
+	struct iovec iov[PIECES_MAX];
+	struct virtq_chain chain;
+
+	if (!virtio_pop(vd, queue, iov, PIECES_MAX, &chain))
+		return false;
+	virtq_push(&vd->queue[queue], chain.head, fill_chain(&chain));
+	virtio_publish(vd, queue);
+	return true;
+}
+
 static void rng_kick(struct virtio_device *vd, unsigned queue)
 {
 	struct virtq *vq = &vd->queue[queue];
-	struct iovec iov[PIECES_MAX];
-	struct virtq_chain chain;
-	unsigned budget = CHAINS_A_KICK;
 
 	virtq_kicks_suppress(vq);
-	do {
-		while (budget > 0 && virtio_pop(vd, queue, iov, PIECES_MAX, &chain)) {
-			virtq_push(vq, chain.head, fill_chain(&chain));
-			virtio_publish(vd, queue);
-			budget--;
-		}
-	} while (virtq_kicks_allow(vq) && budget > 0);
-	if (budget == 0)
-		vd->env->doorbell->ring(vd->env->doorbell, queue);
+	for (unsigned i = 0; i < CHAINS_A_KICK; i++)
+		if (!rng_chain(vd, queue) && !virtq_kicks_allow(vq))
+			return;
+	vd->env->doorbell->ring(vd->env->doorbell, queue);
 }
 
 const struct virtio_class virtio_rng_class = {
