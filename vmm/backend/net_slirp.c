@@ -8,39 +8,41 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "backend/slirp_fds.h"
 #include "backend/slirp_frame.h"
 #include "backend/slirp_lib.h"
+#include "backend/slirp_tcp.h"
 #include "base/checked.h"
 
 enum {
 	/*
-	 * Descriptors above are not watched. What a guest can take is bounded below that: each of its TCP
-	 * connections costs the host a descriptor and 256 KiB of libslirp's buffers.
+	 * Each of the guest's flows, and of the connections to forwarded ports, costs the host a descriptor, and
+	 * 256 KiB of libslirp's buffers where it is TCP. Each side has a limit of its own, so that neither
+	 * shuts the other out. The peers' is passed by as many as are accepted in one look.
 	 */
-	FDS_MAX = 4096,
-	SOCKETS_MAX = 256,
+	GUEST_SOCKETS_MAX = 256,
+	PEERS_MAX = 128,
 	/*
 	 * Frames for the guest. While more than half is taken no socket is looked at, and one look is
 	 * at so many sockets at most, each good for a window of 64 KiB: so little is ever dropped.
 	 */
 	FIFO_FRAMES = 512,
 	EVENTS_A_LOOK = 4,
+	/* Until ports are listened to again, after the host refused to accept (it lacks descriptors). */
+	ACCEPT_PAUSE_MS = 100,
 };
+
+_Static_assert(GUEST_SOCKETS_MAX + PEERS_MAX + EVENTS_A_LOOK + NET_SLIRP_FORWARDS_MAX <=
+		       SLIRP_FDS_MAX,
+	       "each socket has its place");
 
 struct fifo_frame {
 	uint16_t len;
 	uint8_t bytes[SLIRP_FRAME_BYTES_MAX];
-};
-
-/* What is known of a descriptor of libslirp's. */
-struct slirp_fd {
-	uint32_t watched; /* epoll events that are waited for; 0: not in poll_fd */
-	uint32_t ready;   /* that have come */
-	unsigned look;    /* the last one that wanted it watched */
-	bool open; /* a socket that the guest's frames, or a forward's client, brought about */
 };
 
 struct net_slirp {
@@ -52,12 +54,13 @@ struct net_slirp {
 	struct event_source timer;
 	int64_t deadline_ns;      /* that it is set to; INT64_MAX: not set */
 	struct event_source poll; /* an epoll of the sockets */
-	struct slirp_fd fd[FDS_MAX];
-	int fd_end; /* all from here on were never used */
+	struct slirp_fds fds;
+	struct slirp_tcp tcp;
 	unsigned look;
-	unsigned sockets; /* with slirp_fd.open */
+	unsigned accepted;      /* connections of peers, ever */
+	bool sending;           /* libslirp has a frame of the guest's now */
+	int64_t accept_from_ns; /* no port is listened to before */
 	bool rx_want;
-	uint8_t learned[ETHER_ADDR_LEN + 4]; /* MAC and IP address that libslirp was told last */
 	uint8_t frame[SLIRP_FRAME_BYTES_MAX];
 	unsigned fifo_first, fifo_len;
 	struct fifo_frame fifo[FIFO_FRAMES];
@@ -73,8 +76,11 @@ static struct net_slirp *to_slirp(struct net_backend *be)
 static ssize_t cb_send_packet(const void *buf, size_t len, void *arg)
 {
 	struct net_slirp *ns = arg;
+	struct slirp_tcp_segment seg;
 	struct fifo_frame *frame;
 
+	if (slirp_tcp_parse(buf, len, false, &seg))
+		slirp_tcp_answer(&ns->tcp, &seg);
 	/* A frame that is not kept is lost on the way, as frames are; less than len would be logged. */
 	if (ns->fifo_len == FIFO_FRAMES || len > SLIRP_FRAME_BYTES_MAX) {
 		ns->be.client->rx_dropped(ns->be.client);
@@ -100,36 +106,33 @@ static int64_t cb_clock_get_ns(void *arg)
 	return ns->clock->monotonic_ns(ns->clock);
 }
 
+/* Sockets of forwarded ports do not come by here: see watched_fd(). */
 static void cb_register_poll_fd(int fd, void *arg)
 {
 	struct net_slirp *ns = arg;
 
-	if (fd < 0 || fd >= FDS_MAX || ns->fd[fd].open)
-		return;
-	ns->fd[fd].open = true;
-	ns->sockets++;
-	if (fd >= ns->fd_end)
-		ns->fd_end = fd + 1;
+	slirp_fds_remove(&ns->fds, fd);
+	slirp_fds_add(&ns->fds, fd, ns->sending ? SLIRP_FD_GUEST : SLIRP_FD_PEER);
+	ns->accepted += !ns->sending;
 }
 
-static void unwatch(struct net_slirp *ns, int fd)
+static void unwatch(struct net_slirp *ns, struct slirp_fd *at)
 {
-	if (ns->fd[fd].watched)
-		epoll_ctl(ns->poll.fd, EPOLL_CTL_DEL, fd, NULL);
-	ns->fd[fd].watched = ns->fd[fd].ready = 0;
+	if (at->watched)
+		epoll_ctl(ns->poll.fd, EPOLL_CTL_DEL, at->fd, NULL);
+	at->watched = at->ready = 0;
 }
 
 /* It is about to be closed, and its number may be another socket's soon. */
 static void cb_unregister_poll_fd(int fd, void *arg)
 {
 	struct net_slirp *ns = arg;
+	struct slirp_fd *at = slirp_fds_find(&ns->fds, fd);
 
-	if (fd < 0 || fd >= FDS_MAX)
+	if (!at)
 		return;
-	unwatch(ns, fd);
-	if (ns->fd[fd].open)
-		ns->sockets--;
-	ns->fd[fd].open = false;
+	unwatch(ns, at);
+	slirp_fds_remove(&ns->fds, fd);
 }
 
 static void cb_notify(void *arg)
@@ -145,15 +148,35 @@ static const struct {
 	{SLIRP_POLL_ERR, EPOLLERR}, {SLIRP_POLL_HUP, EPOLLHUP},
 };
 
+/* NULL: not to be watched now. */
+static struct slirp_fd *watched_fd(struct net_slirp *ns, int fd)
+{
+	struct slirp_fd *at = slirp_fds_find(&ns->fds, fd);
+
+	if (!at) {
+		int listens = 0;
+		socklen_t len = sizeof(listens);
+
+		at = slirp_fds_add(&ns->fds, fd, SLIRP_FD_FORWARD);
+		if (!at)
+			return NULL;
+		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+		at->listens = listens;
+	}
+	if (at->listens &&
+	    (ns->fds.nr_of[SLIRP_FD_PEER] >= PEERS_MAX || cb_clock_get_ns(ns) < ns->accept_from_ns))
+		return NULL;
+	return at;
+}
+
 static int cb_add_poll(int fd, int events, void *arg)
 {
 	struct net_slirp *ns = arg;
 	struct epoll_event ev = {.data.fd = fd};
-	struct slirp_fd *at;
+	struct slirp_fd *at = watched_fd(ns, fd);
 
-	if (fd < 0 || fd >= FDS_MAX)
+	if (!at)
 		return -1;
-	at = &ns->fd[fd];
 	for (size_t i = 0; i < ARRAY_SIZE(poll_bits); i++)
 		if (events & poll_bits[i].slirp)
 			ev.events |= poll_bits[i].epoll;
@@ -165,18 +188,17 @@ static int cb_add_poll(int fd, int events, void *arg)
 	}
 	at->watched = ev.events;
 	at->look = ns->look;
-	if (fd >= ns->fd_end)
-		ns->fd_end = fd + 1;
 	return fd;
 }
 
 static int cb_get_revents(int fd, void *arg)
 {
-	const struct net_slirp *ns = arg;
+	struct net_slirp *ns = arg;
+	const struct slirp_fd *at = slirp_fds_find(&ns->fds, fd);
 	int revents = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(poll_bits); i++)
-		if (ns->fd[fd].ready & poll_bits[i].epoll)
+	for (size_t i = 0; at && i < ARRAY_SIZE(poll_bits); i++)
+		if (at->ready & poll_bits[i].epoll)
 			revents |= poll_bits[i].slirp;
 	return revents;
 }
@@ -231,10 +253,12 @@ static void watch(struct net_slirp *ns)
 		slirp_lib_lock();
 		ns->lib.pollfds_fill(ns->slirp, &ms, cb_add_poll, ns);
 		slirp_lib_unlock();
-		for (int fd = 0; fd < ns->fd_end; fd++)
-			if (ns->fd[fd].watched && ns->fd[fd].look != ns->look)
-				unwatch(ns, fd);
+		for (unsigned i = 0; i < ns->fds.nr; i++)
+			if (ns->fds.fd[i].watched && ns->fds.fd[i].look != ns->look)
+				unwatch(ns, &ns->fds.fd[i]);
 	}
+	if (cb_clock_get_ns(ns) < ns->accept_from_ns && ms > ACCEPT_PAUSE_MS)
+		ms = ACCEPT_PAUSE_MS;
 	timer_set(ns, ns->rx_want && ns->fifo_len ? 0 : ms);
 }
 
@@ -244,19 +268,39 @@ static void offer(struct net_slirp *ns)
 		ns->be.client->rx_ready(ns->be.client, 0);
 }
 
-/* Sockets and libslirp's own timers, once there is room for what they bring. */
+/* Stores what is ready of the sockets; how many of them accept connections. */
+static unsigned note_ready(struct net_slirp *ns, const struct epoll_event *ev, int n)
+{
+	unsigned listening = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct slirp_fd *at = slirp_fds_find(&ns->fds, ev[i].data.fd);
+
+		if (at) {
+			at->ready = ev[i].events;
+			listening += at->listens;
+		}
+	}
+	return listening;
+}
+
+/*
+ * Sockets and libslirp's own timers, once there is room for what they bring. A connection that the host does not
+ * let libslirp accept stays ready: the ports rest for a while then.
+ */
 static void look(struct net_slirp *ns)
 {
 	struct epoll_event ev[EVENTS_A_LOOK];
-	int n = epoll_wait(ns->poll.fd, ev, ARRAY_SIZE(ev), 0);
+	const int n = epoll_wait(ns->poll.fd, ev, ARRAY_SIZE(ev), 0);
+	const unsigned listening = note_ready(ns, ev, n), accepted = ns->accepted;
 
-	for (int i = 0; i < n; i++)
-		ns->fd[ev[i].data.fd].ready = ev[i].events;
 	slirp_lib_lock();
 	ns->lib.pollfds_poll(ns->slirp, n < 0, cb_get_revents, ns);
 	slirp_lib_unlock();
-	for (int i = 0; i < n; i++)
-		ns->fd[ev[i].data.fd].ready = 0;
+	for (unsigned i = 0; i < ns->fds.nr; i++)
+		ns->fds.fd[i].ready = 0;
+	if (ns->accepted - accepted < listening)
+		ns->accept_from_ns = cb_clock_get_ns(ns) + ACCEPT_PAUSE_MS * NS_PER_MS;
 }
 
 static void poll_ready(struct event_source *src, uint32_t epoll_events)
@@ -303,18 +347,33 @@ static size_t gather(struct net_slirp *ns, const struct iovec *iov, unsigned nr)
 
 /*
  * libslirp queues without bound what it has for an address that it knows no MAC address of. Of the
- * guest's addresses it is told, then, before it can have an answer to send.
+ * guest's addresses it is told, then, before it can have an answer to send. Each time: it forgets all but the
+ * last 16, and ARP and DHCP add to them, too.
  */
 static void teach(struct net_slirp *ns)
 {
-	uint8_t key[sizeof(ns->learned)], arp[SLIRP_FRAME_ARP_BYTES];
+	uint8_t arp[SLIRP_FRAME_ARP_BYTES];
 
 	slirp_frame_arp(ns->frame, arp);
-	memcpy(key, arp + ETHER_HDR_LEN + 8, sizeof(key)); /* the sender's MAC and IP addresses */
-	if (memcmp(key, ns->learned, sizeof(key)) == 0)
-		return;
-	memcpy(ns->learned, key, sizeof(key));
 	ns->lib.input(ns->slirp, arp, sizeof(arp));
+}
+
+/* Into libslirp with the TCP segment in ns->frame. */
+static int send_segment(struct net_slirp *ns, const struct slirp_tcp_segment *seg, size_t len)
+{
+	const unsigned sockets = ns->fds.nr_of[SLIRP_FD_GUEST];
+	uint8_t reset[SLIRP_TCP_RESET_BYTES];
+
+	if (slirp_tcp_evict(&ns->tcp, seg, reset))
+		ns->lib.input(ns->slirp, reset, sizeof(reset));
+	if (!slirp_tcp_admit(&ns->tcp, seg))
+		return -ENOBUFS;
+	ns->lib.input(ns->slirp, ns->frame, (int)len);
+	if (ns->fds.nr_of[SLIRP_FD_GUEST] > sockets)
+		slirp_tcp_opened(&ns->tcp, seg);
+	else if (slirp_tcp_must_ask(&ns->tcp, seg))
+		ns->lib.input(ns->slirp, ns->frame, (int)len);
+	return 0;
 }
 
 static int backend_send(struct net_backend *be, unsigned pair, const struct iovec *iov, unsigned nr)
@@ -322,18 +381,25 @@ static int backend_send(struct net_backend *be, unsigned pair, const struct iove
 	struct net_slirp *ns = to_slirp(be);
 	const size_t len = gather(ns, iov, nr);
 	const enum slirp_frame_kind kind = slirp_frame_kind(ns->frame, len);
+	struct slirp_tcp_segment seg;
+	int r = 0;
 
 	(void)pair;
 	if (kind == SLIRP_FRAME_OTHER)
 		return -EPROTONOSUPPORT;
-	if (kind == SLIRP_FRAME_IP_OPENS && ns->sockets >= SOCKETS_MAX)
+	if (kind == SLIRP_FRAME_IP_OPENS && ns->fds.nr_of[SLIRP_FD_GUEST] >= GUEST_SOCKETS_MAX)
 		return -EMFILE;
 	slirp_lib_lock();
+	ns->sending = true;
 	if (kind != SLIRP_FRAME_ARP)
 		teach(ns);
-	ns->lib.input(ns->slirp, ns->frame, (int)len);
+	if (kind != SLIRP_FRAME_ARP && slirp_tcp_parse(ns->frame, len, true, &seg))
+		r = send_segment(ns, &seg, len);
+	else
+		ns->lib.input(ns->slirp, ns->frame, (int)len);
+	ns->sending = false;
 	slirp_lib_unlock();
-	return 0;
+	return r;
 }
 
 static void backend_sent(struct net_backend *be)

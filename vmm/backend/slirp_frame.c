@@ -12,6 +12,7 @@ enum {
 	IP_OFF_FRAGMENT = 6,
 	IP_OFF_PROTOCOL = 9,
 	IP_OFF_SOURCE = 12,
+	IP_OFF_DEST = 16,
 	IP_ADDR_LEN = 4,
 	PORT_DHCP_SERVER = 67,
 	UDP_OFF_DEST = 2,
@@ -23,25 +24,38 @@ static unsigned get_u16(const uint8_t *p)
 	return (unsigned)p[0] << 8 | p[1];
 }
 
+static uint32_t get_u32(const uint8_t *p)
+{
+	return (uint32_t)get_u16(p) << 16 | get_u16(p + 2);
+}
+
 static void put_u16(uint8_t *p, unsigned v)
 {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
 }
 
-/* l4: len bytes behind the IP header. */
-static enum slirp_frame_kind transport_kind(unsigned protocol, const uint8_t *l4, size_t len)
+/*
+ * libslirp's own DHCP server answers without a socket, at these addresses. A datagram to that port of any other
+ * is passed on by a socket.
+ */
+static bool is_dhcp(uint32_t dest, const uint8_t *udp, size_t len)
 {
-	switch (protocol) {
+	return len >= UDP_OFF_DEST + 2 && get_u16(udp + UDP_OFF_DEST) == PORT_DHCP_SERVER &&
+	       (dest == INADDR_BROADCAST || dest == SLIRP_FRAME_GATEWAY);
+}
+
+/* l4: len bytes after the IP header. */
+static enum slirp_frame_kind transport_kind(const uint8_t *ip, const uint8_t *l4, size_t len)
+{
+	switch (ip[IP_OFF_PROTOCOL]) {
 	case IPPROTO_TCP:
 		if (len < sizeof(struct tcphdr))
 			return SLIRP_FRAME_OTHER;
 		return (l4[TCP_OFF_FLAGS] & TH_SYN) ? SLIRP_FRAME_IP_OPENS : SLIRP_FRAME_IP;
 	case IPPROTO_UDP:
-		/* libslirp's own DHCP server answers without a socket. */
-		if (len >= UDP_OFF_DEST + 2 && get_u16(l4 + UDP_OFF_DEST) == PORT_DHCP_SERVER)
-			return SLIRP_FRAME_IP;
-		return SLIRP_FRAME_IP_OPENS;
+		return is_dhcp(get_u32(ip + IP_OFF_DEST), l4, len) ? SLIRP_FRAME_IP
+								   : SLIRP_FRAME_IP_OPENS;
 	default: return SLIRP_FRAME_IP_OPENS;
 	}
 }
@@ -57,7 +71,7 @@ static enum slirp_frame_kind ip_kind(const uint8_t *ip, size_t len)
 		return SLIRP_FRAME_OTHER;
 	if (get_u16(ip + IP_OFF_FRAGMENT) & (IP_MF | IP_OFFMASK))
 		return SLIRP_FRAME_OTHER;
-	return transport_kind(ip[IP_OFF_PROTOCOL], ip + header, len - header);
+	return transport_kind(ip, ip + header, len - header);
 }
 
 enum slirp_frame_kind slirp_frame_kind(const uint8_t *frame, size_t len)

@@ -12,6 +12,9 @@ enum {
 	SLIRP_FRAME_ARP_BYTES = ETHER_HDR_LEN + 28,
 };
 
+/* 10.0.2.2, where libslirp's own services are. */
+#define SLIRP_FRAME_GATEWAY UINT32_C(0x0a000202)
+
 enum slirp_frame_kind {
 	SLIRP_FRAME_OTHER, /* nothing that libslirp should see */
 	SLIRP_FRAME_ARP,
