@@ -1,9 +1,11 @@
 /* Unit tests of mem.c: every edge of a region, and what a hostile address gets. */
 #include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -110,6 +112,40 @@ static void preallocated_ram_is_resident_before_it_is_touched(void **state)
 	guest_mem_fini(&m);
 }
 
+/* Whether /proc/self/smaps says of each mapping in [first, end) that a core dump leaves it out ("dd"). */
+static bool left_out_of_core_dumps(uintptr_t first, uintptr_t end)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	uintptr_t from, to, covered = first;
+	bool inside = false;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+			inside = from < end && to > first;
+		} else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+			assert_true(from <= covered);
+			if (!strstr(line, " dd "))
+				break;
+			covered = to;
+		}
+	}
+	fclose(f);
+	return covered >= end;
+}
+
+/* The guest's secrets, and gigabytes. */
+static void ram_is_left_out_of_core_dumps(void **state)
+{
+	static const char other[1 << 16];
+
+	(void)state;
+	assert_true(left_out_of_core_dumps((uintptr_t)mem.base, (uintptr_t)mem.base + mem.bytes));
+	/* Not that of everything is said so. */
+	assert_false(left_out_of_core_dumps((uintptr_t)other, (uintptr_t)other + sizeof(other)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +155,7 @@ int main(void)
 		cmocka_unit_test(ram_that_cannot_be_had_is_an_error_with_the_size_in_it),
 		cmocka_unit_test(ram_lies_at_a_multiple_of_2_mib_and_starts_zeroed),
 		cmocka_unit_test(preallocated_ram_is_resident_before_it_is_touched),
+		cmocka_unit_test(ram_is_left_out_of_core_dumps),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
