@@ -1,25 +1,47 @@
 /*
- * What a boot's process may say of itself: one that a guest has taken over tells lies about its own boot,
- * and they reach neither a terminal nor what is said of other boots.
+ * What a boot's process may say and do: one that a guest has taken over tells lies about its own boot,
+ * and they reach neither a terminal nor what is said of other boots. It may leave children behind that
+ * write on, and it may not end when it is told to; neither holds the supervisor up.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "smoke/boot.h"
 
-enum { MESSAGES_MAX = 4 };
+enum { MESSAGES_MAX = 4, SIGNALS_MAX = 4, READS_MAX = 1000 };
 
 /* What the process says before it ends. */
 static struct smoke_msg says[MESSAGES_MAX];
 static unsigned nr_says;
+static pid_t process;
+static bool lives_on; /* it does not end, whatever it is told */
+
+/* What the supervisor sent it. */
+static int sent[SIGNALS_MAX];
+static unsigned nr_sent;
+
+/* The pipe of a child that outlived the process: whenever it is read it is full. */
+static int full_read = -1, full_write = -1;
+static enum smoke_stream full_stream;
+static unsigned nr_reads;
+
+/* Time is passed by jumping to each deadline, unless it is not virtual. */
+static bool virtual_time;
+static int64_t jumped_ns;
 
 static struct event_loop loop;
 static struct smoke_spec spec;
@@ -29,6 +51,85 @@ static int64_t begin_ns;
 int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *ret,
 			     struct diag *diag);
 
+int __real_kill(pid_t pid, int sig);
+int __wrap_kill(pid_t pid, int sig);
+
+int __wrap_kill(pid_t pid, int sig)
+{
+	assert_true(nr_sent < SIGNALS_MAX);
+	sent[nr_sent++] = sig;
+	return __real_kill(pid, sig);
+}
+
+ssize_t __real_read(int fd, void *buf, size_t cap);
+ssize_t __wrap_read(int fd, void *buf, size_t cap);
+
+static void fill(void)
+{
+	static const char bytes[1 << 16];
+
+	while (write(full_write, bytes, sizeof(bytes)) > 0)
+		;
+	assert_int_equal(errno, EAGAIN);
+}
+
+/* Whether it waits to be waited for. */
+static bool process_is_over(void)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t)process, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid == process;
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t cap)
+{
+	if (fd >= 0 && fd == full_read) {
+		fill();
+		if (process_is_over() && ++nr_reads > READS_MAX)
+			fail_msg("%u reads of a pipe that is always full", nr_reads);
+	}
+	return __real_read(fd, buf, cap);
+}
+
+int __real_clock_gettime(clockid_t id, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	const int r = __real_clock_gettime(id, ret);
+
+	if (virtual_time)
+		*ret = clock_timespec(jumped_ns);
+	return r;
+}
+
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *old);
+
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *old)
+{
+	static const struct itimerspec now = {.it_value.tv_nsec = 1};
+
+	if (!virtual_time)
+		return __real_timerfd_settime(fd, flags, at, old);
+	assert_int_equal(flags, TFD_TIMER_ABSTIME);
+	jumped_ns = at->it_value.tv_sec * NS_PER_S + at->it_value.tv_nsec;
+	return __real_timerfd_settime(fd, 0, &now, old);
+}
+
+static _Noreturn void be_the_process(int report_fd)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (lives_on)
+		signal(SIGTERM, SIG_IGN);
+	if (write(report_fd, says, nr_says * sizeof(says[0])) < 0)
+		_exit(1);
+	while (lives_on)
+		pause();
+	_exit(0);
+}
+
 int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *ret,
 			     struct diag *diag)
 {
@@ -36,17 +137,29 @@ int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *re
 
 	(void)of;
 	(void)diag;
-	for (unsigned i = 0; i <= SMOKE_STREAMS; i++) {
-		assert_int_equal(pipe(ends), 0);
-		if (i < SMOKE_STREAMS) {
+	for (enum smoke_stream i = 0; i <= SMOKE_STREAMS; i++) {
+		assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+		if (i == SMOKE_STREAMS)
+			break;
+		ret->stream_fd[i] = ends[0];
+		if (full_write == 0 && i == full_stream) {
+			full_read = ends[0];
+			full_write = ends[1];
+		} else {
 			close(ends[1]);
-			ret->stream_fd[i] = ends[0];
 		}
 	}
 	ret->report_fd = ends[0];
+	if (full_write == 0) {
+		full_read = ends[0];
+		full_write = dup(ends[1]);
+	}
+	if (full_write > 0 && full_stream < SMOKE_STREAMS)
+		fill();
 	ret->pid = fork();
 	if (ret->pid == 0)
-		_exit(write(ends[1], says, nr_says * sizeof(says[0])) < 0);
+		be_the_process(ends[1]);
+	process = ret->pid;
 	close(ends[1]);
 	ret->pid_fd = (int)syscall(SYS_pidfd_open, ret->pid, 0);
 	return ret->pid > 0 && ret->pid_fd >= 0 ? 0 : -errno;
@@ -63,7 +176,9 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(says, 0, sizeof(says));
-	nr_says = 0;
+	nr_says = nr_sent = nr_reads = 0;
+	lives_on = virtual_time = false;
+	alarm(60); /* a boot that is never over is a failure */
 	spec = (struct smoke_spec){.name = (char[]){"boot"}};
 	result = (struct smoke_result){0};
 	begin_ns = clock_monotonic_ns();
@@ -73,6 +188,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	virtual_time = false;
+	if (full_write > 0)
+		close(full_write);
+	full_read = full_write = -1;
 	smoke_result_fini(&result);
 	event_loop_fini(&loop);
 	return 0;
@@ -84,7 +203,8 @@ static struct smoke_msg *say(enum smoke_msg_type type, int64_t at_ns)
 	return &says[nr_says++];
 }
 
-static void boot(void)
+/* stops: how often it is told to, the first time when the process has said all. */
+static void boot_and_stop(unsigned stops)
 {
 	const struct smoke_boot_opts opts = {
 		.spec = &spec, .result = &result, .loop = &loop, .done = done};
@@ -92,8 +212,19 @@ static void boot(void)
 	struct diag diag = {0};
 
 	assert_int_equal(smoke_boot_create(&opts, &made, &diag), 0);
+	while (stops > 0 && nr_says > 0 && result.times.guest_ns == 0)
+		made->report.ready(&made->report, EPOLLIN);
+	jumped_ns = clock_monotonic_ns();
+	virtual_time = stops > 0;
+	while (stops-- > 0)
+		smoke_boot_stop(made);
 	event_loop_run(&loop);
 	smoke_boot_destroy(made);
+}
+
+static void boot(void)
+{
+	boot_and_stop(0);
 }
 
 static void assert_in_the_boots_life(int64_t ns)
@@ -160,6 +291,67 @@ static void an_end_that_there_is_not_is_none(void **state)
 	assert_int_equal(result.outcome, SMOKE_KVM_ERROR);
 }
 
+/* The process has ended, and a child of its own keeps one of its pipes full. */
+static void boot_and_write_on(enum smoke_stream stream)
+{
+	setup(NULL);
+	full_stream = stream;
+	full_write = 0;
+	say(SMOKE_MSG_STARTED, begin_ns);
+	say(SMOKE_MSG_ENDED, begin_ns)->ended.kind = VM_END_POWEROFF;
+	boot();
+	assert_int_equal(result.outcome, SMOKE_PASS);
+	if (stream < SMOKE_STREAMS)
+		assert_true(result.bytes[stream] > 0);
+}
+
+static void what_outlives_the_process_is_not_waited_for(void **state)
+{
+	for (enum smoke_stream i = 0; i <= SMOKE_STREAMS; i++) {
+		boot_and_write_on(i);
+		if (i < SMOKE_STREAMS)
+			teardown(state);
+	}
+}
+
+static void a_process_that_does_not_end_is_ended_by_force(void **state)
+{
+	int64_t told_ns;
+
+	(void)state;
+	lives_on = true;
+	say(SMOKE_MSG_STARTED, begin_ns);
+	boot_and_stop(1);
+	told_ns = result.times.decided_ns;
+	assert_int_equal(nr_sent, 2);
+	assert_int_equal(sent[0], SIGTERM);
+	assert_int_equal(sent[1], SIGKILL);
+	assert_int_equal(jumped_ns - told_ns, 5 * NS_PER_S);
+	assert_int_equal(result.outcome, SMOKE_KILLED);
+	assert_string_equal(result.end_by, "signal 9, Killed");
+}
+
+static void a_process_that_is_told_twice_is_ended_at_once(void **state)
+{
+	(void)state;
+	lives_on = true;
+	say(SMOKE_MSG_STARTED, begin_ns);
+	boot_and_stop(2);
+	assert_int_equal(nr_sent, 2);
+	assert_int_equal(sent[0], SIGTERM);
+	assert_int_equal(sent[1], SIGKILL);
+}
+
+/* It has nothing to tell yet. */
+static void a_process_that_still_sets_up_is_ended_at_once(void **state)
+{
+	(void)state;
+	lives_on = true;
+	boot_and_stop(1);
+	assert_int_equal(nr_sent, 1);
+	assert_int_equal(sent[0], SIGKILL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +359,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_guest_begins_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(words_are_made_safe, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_end_that_there_is_not_is_none, setup, teardown),
+		cmocka_unit_test_teardown(what_outlives_the_process_is_not_waited_for, teardown),
+		cmocka_unit_test_setup_teardown(a_process_that_does_not_end_is_ended_by_force,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_process_that_is_told_twice_is_ended_at_once,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_process_that_still_sets_up_is_ended_at_once,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

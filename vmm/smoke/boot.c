@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@
 #define SILENCE_NS (300 * NS_PER_MS)
 #define KILL_NS    (5 * NS_PER_S)
 
-enum { READ_BYTES = 1 << 16 };
+enum { READ_BYTES = 1 << 16, PIPE_BYTES_MAX = 1 << 20 };
 
 static bool is_running(const struct smoke_boot *boot)
 {
@@ -60,14 +61,6 @@ static void stop_for(struct smoke_boot *boot, enum smoke_stop why)
 	boot->result->facts.stop = why;
 	boot->result->times.decided_ns = clock_monotonic_ns();
 	stop_vm(boot);
-}
-
-void smoke_boot_stop(struct smoke_boot *boot)
-{
-	if (boot->state < SMOKE_BOOT_STOPPING)
-		stop_for(boot, SMOKE_STOP_SIGNAL);
-	else
-		kill_vm(boot);
 }
 
 static struct smoke_boot *boot_of(struct smoke_judge_sink *sink)
@@ -202,6 +195,15 @@ static void arm(struct smoke_boot *boot)
 	timerfd_settime(boot->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
+void smoke_boot_stop(struct smoke_boot *boot)
+{
+	if (boot->state < SMOKE_BOOT_STOPPING)
+		stop_for(boot, SMOKE_STOP_SIGNAL);
+	else
+		kill_vm(boot);
+	arm(boot);
+}
+
 static void look_at_limits(struct smoke_boot *boot, int64_t now)
 {
 	if (now >= quiet_at(boot)) {
@@ -244,20 +246,29 @@ static void timer_ready(struct event_source *src, uint32_t epoll_events)
 	arm(boot);
 }
 
-/* A piece of a stream; false when there is none now, or never more. */
-static bool read_stream(struct smoke_boot *boot, enum smoke_stream i)
+/* Non-blocking; -1 with errno. */
+static ssize_t read_some(int fd, void *buf, size_t cap)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, buf, cap);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* A piece of a stream: how many bytes; 0 when there are none now, or never more. */
+static size_t read_stream(struct smoke_boot *boot, enum smoke_stream i)
 {
 	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
 	struct event_source *src = &boot->stream[i];
-	const ssize_t n = read(src->fd, buf, sizeof(buf));
+	const ssize_t n = read_some(src->fd, buf, sizeof(buf));
 	const int64_t now = clock_monotonic_ns();
 
-	if (n < 0 && errno == EINTR)
-		return true;
 	if (n == 0)
 		event_loop_remove(boot->loop, src);
 	if (n <= 0)
-		return false;
+		return 0;
 	if (i == SMOKE_CONSOLE && boot->result->times.first_byte_ns == 0)
 		boot->result->times.first_byte_ns = now;
 	boot->last_byte_ns = now;
@@ -266,7 +277,7 @@ static bool read_stream(struct smoke_boot *boot, enum smoke_stream i)
 	smoke_judge_feed(&boot->judge, i, buf, (size_t)n, now);
 	look_at_finding(boot);
 	arm(boot);
-	return true;
+	return (size_t)n;
 }
 
 /* event_source's ready has no argument to tell streams apart, so each has its own. */
@@ -383,19 +394,17 @@ static void take_report(struct smoke_boot *boot, const char *buf, size_t n)
 	boot->report_len += n;
 }
 
-static bool read_report(struct smoke_boot *boot)
+static size_t read_report(struct smoke_boot *boot)
 {
 	char buf[sizeof(struct smoke_msg)];
-	const ssize_t n = read(boot->report.fd, buf, sizeof(buf));
+	const ssize_t n = read_some(boot->report.fd, buf, sizeof(buf));
 
-	if (n < 0 && errno == EINTR)
-		return true;
 	if (n == 0)
 		event_loop_remove(boot->loop, &boot->report);
 	if (n <= 0)
-		return false;
+		return 0;
 	take_report(boot, buf, (size_t)n);
-	return true;
+	return (size_t)n;
 }
 
 static void report_ready(struct event_source *src, uint32_t epoll_events)
@@ -475,7 +484,34 @@ static void release(struct smoke_boot *boot)
 	boot->report_text = NULL;
 }
 
-/* The process is gone, and with it the pipes' other ends: what is in them is all there will be. */
+/*
+ * What the process left in a pipe. A child of its own may have outlived it and write on without end, so
+ * what is read is counted: as much as the pipe holds now, and at most what an unprivileged process may
+ * make a pipe hold (pipe(7), pipe-max-size).
+ */
+static size_t left_in_pipe(const struct event_source *src)
+{
+	int n = 0;
+
+	if (ioctl(src->fd, FIONREAD, &n) < 0 || n < 0)
+		return 0;
+	return n < PIPE_BYTES_MAX ? (size_t)n : PIPE_BYTES_MAX;
+}
+
+static void drain_pipes(struct smoke_boot *boot)
+{
+	size_t left, n = 1;
+
+	for (enum smoke_stream i = 0; i < SMOKE_STREAMS; i++)
+		for (left = left_in_pipe(&boot->stream[i]); left > 0 && n > 0;
+		     left -= n < left ? n : left)
+			n = read_stream(boot, i);
+	n = 1;
+	for (left = left_in_pipe(&boot->report); left > 0 && n > 0; left -= n < left ? n : left)
+		n = read_report(boot);
+}
+
+/* The process is gone: what it left in the pipes is all there will be. */
 static void process_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct smoke_boot *boot = container_of(src, struct smoke_boot, process);
@@ -483,11 +519,7 @@ static void process_ready(struct event_source *src, uint32_t epoll_events)
 
 	(void)epoll_events;
 	event_loop_remove(boot->loop, src);
-	for (enum smoke_stream i = 0; i < SMOKE_STREAMS; i++)
-		while (read_stream(boot, i))
-			;
-	while (read_report(boot))
-		;
+	drain_pipes(boot);
 	waitpid(boot->child.pid, &wait_status, 0);
 	boot->child.pid = 0;
 	conclude(boot, wait_status);
