@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "arch/x86_64/arch.h"
 #include "base/json.h"
 #include "cmds.h"
 #include "config.h"
@@ -42,6 +43,7 @@ struct findings {
 	struct kvm_doctor_cap cap[KVM_DOCTOR_CAPS_MAX];
 	unsigned nr_caps;
 	struct kvm_doctor_limits limits;
+	enum arch_guest_tsc guest_tsc;
 	struct rlimit files;
 };
 
@@ -72,6 +74,7 @@ static void examine(struct findings *f)
 		return;
 	f->nr_caps = kvm_doctor_caps(&f->kvm, f->cap);
 	kvm_doctor_limits(&f->kvm, &f->limits);
+	f->guest_tsc = arch_guest_tsc_examine(&f->kvm);
 	for (unsigned i = 0; i < f->nr_caps; i++) {
 		if (f->cap[i].required && f->cap[i].value == 0) {
 			f->can_run = false;
@@ -110,6 +113,30 @@ static void print_caps(const struct findings *f)
 	}
 }
 
+static void print_guest_tsc(const struct findings *f)
+{
+	if (f->guest_tsc != ARCH_GUEST_TSC_STANDS)
+		return;
+	printf("guest's TSC     KVM takes it to stand still: every timer of a guest is late by "
+	       "this\n"
+	       "                host's uptime. KVM was loaded before Linux refined the frequency "
+	       "of\n"
+	       "                the TSC, and cannot scale it. Load KVM again (as root, no guest "
+	       "runs):\n"
+	       "                modprobe -r %s && modprobe %s\n",
+	       f->module[0] ? f->module : "kvm", f->module[0] ? f->module : "kvm");
+}
+
+/* "guests can run here, but …" */
+static const char *verdict(const struct findings *f)
+{
+	if (!f->can_run)
+		return "guests cannot run here";
+	return f->guest_tsc == ARCH_GUEST_TSC_STANDS
+		       ? "guests can run here, but their timers are late"
+		       : "guests can run here";
+}
+
 static void print_text(const struct findings *f)
 {
 	printf("host            Linux %s, %s\n", f->uts.release, f->uts.machine);
@@ -124,10 +151,10 @@ static void print_text(const struct findings *f)
 		printf("limits          %d vCPUs recommended, %d at most; %d memory slots\n",
 		       f->limits.vcpus_recommended, f->limits.vcpus_max, f->limits.memory_slots);
 	}
+	print_guest_tsc(f);
 	printf("open files      %llu, can be raised to %llu: about as many ioeventfds\n",
 	       (unsigned long long)f->files.rlim_cur, (unsigned long long)f->files.rlim_max);
-	puts(f->can_run ? "verdict         guests can run here"
-			: "verdict         guests cannot run here");
+	printf("verdict         %s\n", verdict(f));
 }
 
 static void print_json(const struct findings *f)
@@ -143,6 +170,11 @@ static void print_json(const struct findings *f)
 	for (unsigned i = 0; i < f->nr_caps; i++)
 		json_object_object_add(caps, f->cap[i].name, json_object_new_int(f->cap[i].value));
 	json_object_object_add(root, "capabilities", caps);
+	json_object_object_add(
+		root, "guest_tsc_stands_still",
+		f->guest_tsc == ARCH_GUEST_TSC_UNKNOWN
+			? NULL
+			: json_object_new_boolean(f->guest_tsc == ARCH_GUEST_TSC_STANDS));
 	json_object_object_add(root, "vcpus_recommended",
 			       json_object_new_int(f->limits.vcpus_recommended));
 	json_object_object_add(root, "vcpus_max", json_object_new_int(f->limits.vcpus_max));
@@ -171,7 +203,7 @@ static int parse(int argc, char **argv, bool *ret_json, bool *ret_help, struct d
 
 int cmd_doctor(int argc, char **argv)
 {
-	struct findings f = {.kvm = {.fd = -1, .vm_fd = -1}};
+	struct findings f = {.kvm = {.fd = -1, .vm_fd = -1}, .guest_tsc = ARCH_GUEST_TSC_UNKNOWN};
 	struct diag diag = {0};
 	bool json = false, wants_help = false;
 

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 #   $cache/qemu/KEY/bin/qemu-system-x86_64   a copy without the fault that mend-qemu explains
-#   $cache/qemu/KEY/{share,lib}              links to the package's, which QEMU looks for beside its bin
+#   $cache/qemu/KEY/{share,lib}              links to the package's, which QEMU looks for next to its bin
 #
 # KEY is the sum of the package's binary and of mend-qemu, so a copy never outlives either.
 : "${cache:?set by testbed, as are here, say and run}"
@@ -46,8 +46,8 @@ ask_monitor() {
 	return 1
 }
 
-# What QEMU knows of it: the processors' registers, a few times, as they may be those of a guest of L1; and pending
-# interrupts. Returns false when the monitor does not answer.
+# Prints the processors' registers, three times, as they may be those of a guest of L1; and pending interrupts.
+# Returns false when the monitor does not answer.
 describe_processors() {
 	local question
 	for question in 'info status' 'info registers -a' 'info lapic' 'info pic' 'info registers -a' 'info registers -a'; do
@@ -56,7 +56,8 @@ describe_processors() {
 	done
 }
 
-# Says what L1 waits for, before it is ended. L1 itself (the program `stalled`) is asked last, as that wakes it.
+# Prints on standard error what L1 waits for, before it is ended. L1 itself (the program `stalled`) is asked last, as
+# the question wakes it.
 describe_stall() {
 	local deadline=$((SECONDS + 30))
 	[[ $where == tcg ]] || return 0

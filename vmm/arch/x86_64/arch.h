@@ -23,6 +23,19 @@ struct kvm_msrs;
  */
 int arch_host_check(const struct kvm *kvm, unsigned cpus, struct diag *diag);
 
+/* How KVM counts a guest's TSC; guest_tsc.c says why it could stand still. */
+enum arch_guest_tsc {
+	ARCH_GUEST_TSC_COUNTS,
+	ARCH_GUEST_TSC_STANDS,  /* timers of guests are late by the host's uptime */
+	ARCH_GUEST_TSC_UNKNOWN, /* KVM did not give two readings that can be compared */
+};
+
+/* Of two readings of a vCPU's MSR_IA32_TSC, one after the other. */
+enum arch_guest_tsc arch_guest_tsc_judge(uint64_t first, uint64_t second);
+
+/* Reads that MSR of a vCPU that never runs, in a VM of its own. kvm is open; takes 12 to 24 ms. */
+enum arch_guest_tsc arch_guest_tsc_examine(const struct kvm *kvm);
+
 /*
  * KVM_SET_IDENTITY_MAP_ADDR and KVM_SET_TSS_ADDR (Intel hosts need both below 4 GiB), then the
  * in-kernel PIC, IOAPIC and local APICs, then the PIT. After the memory slots, before vCPUs.
