@@ -11,6 +11,7 @@
  *   kill SIGNAL   number; to the command
  *   crash-vcpu    SIGSEGV to the command's thread "vcpu0"
  *   resize COLSxROWS  set the terminal's size, which is 80x24 at first
+ *   limit SECONDS of each step from here on, and of the command's end (120)
  *   hangup        close the terminal's other end; the last step
  *   background    first step: run the command in the terminal's background
  *
@@ -38,7 +39,7 @@
 
 enum {
 	OUTPUT_MAX = 1 << 20,
-	LIMIT_S = 120, /* a hang, not slowness */
+	LIMIT_S = 120,
 	LOOK_MS = 10,
 	EXIT_NONBLOCK = 97,
 	EXIT_MODE = 98,
@@ -48,6 +49,7 @@ enum {
 struct session {
 	int terminal, other; /* the command's end and ours; other is -1 after a hangup */
 	pid_t pid;
+	int limit_s; /* of a step: a hang, not slowness */
 	struct termios at_first;
 	char output[OUTPUT_MAX + 1];
 	size_t len, matched;
@@ -98,7 +100,7 @@ static bool take_output(struct session *s)
 
 static int step_expect(struct session *s, const char *text)
 {
-	const int64_t limit_s = now_s() + LIMIT_S;
+	const int64_t limit_s = now_s() + s->limit_s;
 	bool more = true;
 	const char *found;
 
@@ -132,7 +134,7 @@ static int step_send(struct session *s, const char *text)
 
 static int step_mode(struct session *s, bool raw)
 {
-	const int64_t limit_s = now_s() + LIMIT_S;
+	const int64_t limit_s = now_s() + s->limit_s;
 	struct termios now;
 
 	for (;;) {
@@ -239,6 +241,10 @@ static int step_play(struct session *s, char ***arg)
 	}
 	if (strcmp(name, "resize") == 0)
 		return step_resize(s, **arg);
+	if (strcmp(name, "limit") == 0) {
+		s->limit_s = (int)strtol(**arg, NULL, 10);
+		return 0;
+	}
 	return fail(s, "step '%s' is unknown", name);
 }
 
@@ -270,7 +276,7 @@ static _Noreturn void run_command(const struct session *s, char **command, bool 
 /* Waits for the command's end; its status as this program's. */
 static int reap(struct session *s)
 {
-	const int64_t limit_s = now_s() + LIMIT_S;
+	const int64_t limit_s = now_s() + s->limit_s;
 	int status;
 
 	while (waitpid(s->pid, &status, WNOHANG) == 0) {
@@ -330,6 +336,7 @@ int main(int argc, char **argv)
 		free(s);
 		return EXIT_STEP;
 	}
+	s->limit_s = LIMIT_S;
 	*command++ = NULL; /* ends the steps */
 	if (*step && strcmp(*step, "background") == 0) {
 		background = true;

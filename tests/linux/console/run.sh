@@ -85,7 +85,7 @@ case_transfer() {
 # A window of another size on the host is one in the guest.
 case_resize() {
 	rm -f $here/*
-	pty expect 'tg: opened' resize 90x20 expect 'tg: size 20 90' resize 100x30 expect 'tg: size 30 100' -- \
+	pty limit 500 expect 'tg: opened' resize 90x20 expect 'tg: size 20 90' resize 100x30 expect 'tg: size 30 100' -- \
 		/w/tollgate run /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
 		--console both -p 'quiet tgcase=resize' >$here/out 2>&1 || fail "status $?: $(tail -n 5 $here/out)"
 }

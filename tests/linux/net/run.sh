@@ -138,7 +138,7 @@ case_user() {
 	guest "mkdir /tmp/www && echo hello from the guest >/tmp/www/index.html"
 	guest "httpd -p 80 -h /tmp/www && httpd -p 81 -h /tmp/www"
 	for port in 8080 8081; do
-		[ "$(timeout 120 wget -q -O - "http://127.0.0.1:$port/")" = "hello from the guest" ] || die "port $port"
+		[ "$(timeout "$limit_s" wget -q -O - "http://127.0.0.1:$port/")" = "hello from the guest" ] || die "port $port"
 	done
 	echo "  lease, name server, forwarded ports"
 	# The second network, which leads nowhere.
