@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "store_trace.h"
 #include "virtio_mmio_rig.h"
 
 enum { SHOWN_FROM = 0x60 };
@@ -137,6 +138,27 @@ static void an_acknowledgement_from_before_a_reset_is_forgotten(void **state)
 	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 }
 
+/*
+ * 4.2.2: a driver reads the generation, the configuration, and the generation again. Were it counted once,
+ * before or after, a driver that reads during a change would find it the same.
+ */
+static void the_generation_is_counted_before_and_after_a_change(void **state)
+{
+	static const uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+	const uint32_t generation = shown(VIRTIO_MMIO_CONFIG_GENERATION);
+
+	(void)state;
+	store_trace_begin(page, sizeof(page));
+	virtio_config_set(rig.vd, 0, bytes, sizeof(bytes));
+	store_trace_end();
+	assert_int_equal(store_trace.n, 4);
+	assert_int_equal(store_trace.off[0], VIRTIO_MMIO_CONFIG_GENERATION - SHOWN_FROM);
+	assert_int_equal(store_trace.off[1], VIRTIO_MMIO_CONFIG - SHOWN_FROM);
+	assert_int_equal(store_trace.off[2], VIRTIO_MMIO_CONFIG + 4 - SHOWN_FROM);
+	assert_int_equal(store_trace.off[3], VIRTIO_MMIO_CONFIG_GENERATION - SHOWN_FROM);
+	assert_int_equal(shown(VIRTIO_MMIO_CONFIG_GENERATION), generation + 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -148,6 +170,7 @@ int main(void)
 		TEST(an_acknowledgement_of_the_last_interrupt_does_not_clear_this_one),
 		TEST(counted_acknowledgements_are_not_for_the_configuration),
 		TEST(an_acknowledgement_from_before_a_reset_is_forgotten),
+		TEST(the_generation_is_counted_before_and_after_a_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
  * Unit tests of what bounds the chains that virtio/queue.c gives out: never more than the queue's size that
- * the driver has not been shown as used, wherever the driver sets its index.
+ * the driver has not been shown as used, wherever the driver sets its index. And in which order it is shown.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "store_trace.h"
 #include "virtio/queue.h"
 #include "virtq_driver.h"
 
@@ -179,6 +180,32 @@ static void chains_may_be_handed_back_in_any_order(void **state)
 	assert_int_equal(pop(), -EPROTO);
 }
 
+/* 2.7.13: the elements are there before the index says so, whatever moment the driver looks at. */
+static void the_used_index_is_written_after_its_elements(void **state)
+{
+	const size_t idx = offsetof(struct vring_used, idx);
+	uint8_t *page;
+
+	(void)state;
+	queue_live(SIZE);
+	take(3, 0, 0);
+	page = (uint8_t *)drv.used - drv.used_gpa % 4096;
+	store_trace_begin(page, 4096);
+	virtq_push(&vq, 2, 7);
+	virtq_push(&vq, 1, 8);
+	virtq_publish(&vq);
+	store_trace_end();
+	assert_int_equal(store_trace.n, 5); /* two of each element, then the index */
+	for (unsigned i = 0; i < store_trace.n; i++) {
+		const size_t off = store_trace.off[i] - drv.used_gpa % 4096;
+
+		assert_int_equal(off == idx, i == 4);
+		assert_true(i == 4 || (off >= offsetof(struct vring_used, ring) &&
+				       off < offsetof(struct vring_used, ring[2])));
+	}
+	assert_int_equal(drv.used->idx, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -189,6 +216,7 @@ int main(void)
 		TEST(the_same_holds_where_the_indices_wrap),
 		TEST(the_longest_queue_is_bounded_too),
 		TEST(chains_may_be_handed_back_in_any_order),
+		TEST(the_used_index_is_written_after_its_elements),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
