@@ -26,7 +26,7 @@ struct tap_queue {
 	struct event_source src;
 	bool rx_want;
 	bool tx_blocked;
-	bool failed; /* a read said something else than EAGAIN: wait for the link's next change */
+	bool failed; /* a read said something else than EAGAIN: wait for the next notice */
 };
 
 struct net_tap {
@@ -191,7 +191,10 @@ static bool link_up(const struct net_tap *tap)
 	return ifr.ifr_flags & IFF_UP;
 }
 
-/* Something about some interface changed; what, is asked for, because notices may be lost. */
+/*
+ * Something about some interface changed; what, is asked for, because notices may be lost. It may have been
+ * down for a moment, so that reads that failed are tried again even if it is as it was.
+ */
 static void link_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct net_tap *tap = container_of(src, struct net_tap, link);
@@ -201,14 +204,14 @@ static void link_ready(struct event_source *src, uint32_t epoll_events)
 	(void)epoll_events;
 	if (recv(src->fd, notices, sizeof(notices), MSG_DONTWAIT) < 0 && errno == EAGAIN)
 		return;
-	up = link_up(tap);
-	if (up == tap->be.link_up)
-		return;
-	tap->be.link_up = up;
 	for (unsigned i = 0; i < tap->be.pairs; i++) {
 		tap->queue[i].failed = false;
 		queue_wait(&tap->queue[i]);
 	}
+	up = link_up(tap);
+	if (up == tap->be.link_up)
+		return;
+	tap->be.link_up = up;
 	tap->be.client->link_changed(tap->be.client);
 }
 
