@@ -34,6 +34,7 @@ enum {
 	IOBUS_RANGES_MAX = 65536,
 	IOBUS_ACCESS_MAX = 8, /* bytes */
 	IOBUS_CACHE_LINE = 64,
+	IOBUS_STORES_SEEN_NS = 10000000, /* by then any store has left its processor's buffer */
 };
 
 enum iobus_dir {

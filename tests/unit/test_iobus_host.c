@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "device.h"
 #include "iobus.h"
 #include "iobus_internal.h"
@@ -286,6 +287,37 @@ static void a_barrier_that_lacks_memory_is_asked_for_again(void **state)
 	iobus_destroy(bus);
 }
 
+/* A sandbox closed over a bus that counts on the call: each publication waits instead, and removal works. */
+static void a_barrier_refused_later_is_waited_for(void **state)
+{
+	static const int refusals[] = {EPERM, ENOSYS, EACCES, EINVAL};
+	struct iobus_reader *reader;
+	struct iobus_range r[MANY];
+	struct iobus *bus;
+
+	(void)state;
+	make_ranges(r);
+	assert_int_equal(iobus_create(IOBUS_MMIO, &bus), 0);
+	assert_int_equal(iobus_reader_create(bus, &reader), 0);
+	assert_false(bus->fenced);
+	host.refused = MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		const int64_t before_ns = clock_monotonic_ns();
+
+		host.err = refusals[i];
+		host.times = 2;
+		assert_int_equal(iobus_add(bus, &r[i], NULL), 0);
+		assert_int_equal(rd(reader, r[i].first), 7);
+		assert_int_equal(iobus_remove(bus, r[i].first, NULL), 0);
+		assert_int_equal(rd(reader, r[i].first), 0xff);
+		assert_int_equal(host.times, IOBUS_TSAN ? 2 : 0);
+		if (!IOBUS_TSAN)
+			assert_true(clock_monotonic_ns() - before_ns >= 2 * IOBUS_STORES_SEEN_NS);
+	}
+	iobus_reader_destroy(reader);
+	iobus_destroy(bus);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -297,6 +329,7 @@ int main(void)
 		TEST(readers_fence_where_membarrier_is_missing_or_forbidden),
 		TEST(each_publication_asks_for_one_barrier),
 		TEST(a_barrier_that_lacks_memory_is_asked_for_again),
+		TEST(a_barrier_refused_later_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

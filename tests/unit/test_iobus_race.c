@@ -4,6 +4,10 @@
  * on freed memory, ThreadSanitizer one that nothing orders before the free; without either, a
  * device that has gone is told by its mark.
  */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/membarrier.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +16,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,8 +31,9 @@
 enum {
 	READERS = 3,
 	WRITERS = 2,
-	PLACES = 4,    /* a writer; each 16 bytes, one after the other */
-	CYCLES = 3000, /* a writer: one device comes, one goes */
+	PLACES = 4,          /* a writer; each 16 bytes, one after the other */
+	CYCLES = 3000,       /* a writer: one device comes, one goes */
+	CYCLES_WAITING = 50, /* the same where each step of them waits for 10 ms */
 	PLACE = 16,
 };
 #define ALIVE UINT64_C(0x616c697665212121)
@@ -79,6 +88,7 @@ static const struct device_class mortal_class[] = {MORTAL(false), MORTAL(true)};
 
 struct race {
 	struct iobus *bus;
+	unsigned cycles;
 	atomic_uint writers_left;
 	atomic_uint errors;
 	atomic_uint_fast64_t reads, writes; /* as the readers count them */
@@ -148,7 +158,7 @@ static void *replace_on(void *arg)
 	struct race *race = racer->race;
 	struct device *dev[PLACES] = {NULL};
 
-	for (unsigned i = 0; i < CYCLES; i++) {
+	for (unsigned i = 0; i < race->cycles; i++) {
 		unsigned k = i % PLACES;
 
 		if (replace(race, &dev[k], racer->nr * PLACES + k, i) < 0)
@@ -179,18 +189,15 @@ static void *count_on(void *arg)
 	return NULL;
 }
 
-static void race(bool fenced)
+static void race(struct iobus *bus, unsigned cycles)
 {
-	struct race race = {.bus = NULL};
+	struct race race = {.bus = bus, .cycles = cycles};
 	pthread_t readers[READERS], writers[WRITERS], counter;
 	struct racer racers[READERS + WRITERS];
 	struct iobus_totals t;
 
 	atomic_init(&race.writers_left, WRITERS);
 	atomic_store(&dead_ops, 0);
-	assert_int_equal(fenced ? iobus_create_fenced(IOBUS_MMIO, &race.bus)
-				: iobus_create(IOBUS_MMIO, &race.bus),
-			 0);
 	for (unsigned i = 0; i < READERS; i++) {
 		racers[i] = (struct racer){&race, i};
 		assert_int_equal(pthread_create(&readers[i], NULL, read_on, &racers[i]), 0);
@@ -216,14 +223,65 @@ static void race(bool fenced)
 
 static void devices_may_go_once_removed_with_membarrier(void **state)
 {
+	struct iobus *bus;
+
 	(void)state;
-	race(false);
+	assert_int_equal(iobus_create(IOBUS_MMIO, &bus), 0);
+	race(bus, CYCLES);
 }
 
 static void devices_may_go_once_removed_without_membarrier(void **state)
 {
+	struct iobus *bus;
+
 	(void)state;
-	race(true);
+	assert_int_equal(iobus_create_fenced(IOBUS_MMIO, &bus), 0);
+	race(bus, CYCLES);
+}
+
+/* From now on, for this process: membarrier() fails with EPERM. */
+static int refuse_membarrier(void)
+{
+	struct sock_filter insn[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {.len = ARRAY_SIZE(insn), .filter = insn};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0)
+		return -errno;
+	return syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) < 0 ? 0 : -EINVAL;
+}
+
+static int race_in_a_sandbox(void)
+{
+	struct iobus *bus;
+	int r = iobus_create(IOBUS_MMIO, &bus);
+
+	if (r == 0)
+		r = refuse_membarrier();
+	if (r < 0)
+		return 2;
+	race(bus, CYCLES_WAITING);
+	return 0;
+}
+
+/* A sandbox that was closed over the bus, in a process of its own, as it never opens again. */
+static void devices_may_go_once_removed_in_a_sandbox_closed_later(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(race_in_a_sandbox());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 int main(void)
@@ -231,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(devices_may_go_once_removed_with_membarrier),
 		cmocka_unit_test(devices_may_go_once_removed_without_membarrier),
+		cmocka_unit_test(devices_may_go_once_removed_in_a_sandbox_closed_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
