@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "cmd_guard.h"
 #include "cmds.h"
 #include "config.h"
 #include "config_vm.h"
@@ -78,8 +79,27 @@ static void tell_places(const struct vm *vm)
 	}
 }
 
+/* Everything up to the guest's first instruction. */
+static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
+		  struct vm_control *control, int *ret_stats_fd, struct diag *diag)
+{
+	int r;
+
+	if (config->timeout_ns)
+		config->deadline_ns = started_ns + config->timeout_ns;
+	cmd_guard_begin(config->deadline_ns);
+	r = config_make_vm(config, vm, diag);
+	cmd_guard_end();
+	if (r == 0 && config->control)
+		r = vm_control_open(control, config->control, vm, diag);
+	if (r == 0)
+		r = open_stats(config, ret_stats_fd, diag);
+	return r;
+}
+
 int cmd_run(int argc, char **argv)
 {
+	const int64_t started_ns = clock_monotonic_ns();
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct diag diag = {0};
 	struct config config = {0};
@@ -98,11 +118,7 @@ int cmd_run(int argc, char **argv)
 		cmd_fail(&diag);
 		return EXIT_SETUP;
 	}
-	r = config_make_vm(&config, vm, &diag);
-	if (r == 0 && config.control)
-		r = vm_control_open(&control, config.control, vm, &diag);
-	if (r == 0)
-		r = open_stats(&config, &stats_fd, &diag);
+	r = set_up(&config, started_ns, vm, &control, &stats_fd, &diag);
 	if (r == 0) {
 		tell_places(vm);
 		r = vm_run(vm, &end, &diag);

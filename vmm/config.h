@@ -70,7 +70,8 @@ struct config {
 	unsigned nr_outputs;
 	struct config_consoles consoles;
 	struct config_balloon balloon;
-	int64_t timeout_ns; /* 0: none */
+	int64_t timeout_ns;  /* 0: none */
+	int64_t deadline_ns; /* what it comes to, of CLOCK_MONOTONIC; for the caller to set */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
 	const char *control;    /* path of the control socket, NULL: none */

@@ -123,7 +123,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 		.virtio = {.no_ioeventfd = config->no_ioeventfd,
 			   .no_irqfd = config->no_irqfd,
 			   .no_shown = !config->machine.windows},
-		.timeout_ns = config->timeout_ns,
+		.deadline_ns = config->deadline_ns,
 	};
 	int r = open_files(&files, config, &opts, diag);
 

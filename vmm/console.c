@@ -4,16 +4,23 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "terminal.h"
 
 enum { CTRL_A = 0x01 };
+
+/* How often a VM in its terminal's background looks whether it is in front: nothing reports that. */
+#define FRONT_POLL_NS (200 * NS_PER_MS)
 
 enum out_kind {
 	OUT_PLAIN, /* a description of our own, without blocking; or a file */
@@ -28,6 +35,7 @@ struct console {
 	bool own_out, own_in; /* opened anew, so ours to close */
 	bool in_is_tty;
 	bool escape_seen;
+	struct event_source front; /* a timer, while we are in the background of a terminal */
 };
 
 static struct console *console_of(struct char_host *host)
@@ -71,11 +79,35 @@ static void console_out_failed(struct char_host *host, int err)
 	host->power->end(host->power, (struct vm_end){.kind = VM_END_KILLED, .by = by});
 }
 
-/* End of input, or a terminal that went away: the guest goes on without. */
+static void arm_front(const struct console *con)
+{
+	const struct itimerspec spec = {.it_value = clock_timespec(FRONT_POLL_NS)};
+
+	timerfd_settime(con->front.fd, 0, &spec, NULL);
+}
+
+/*
+ * End of input, or a terminal that went away: the guest goes on without. In the background read() of a
+ * terminal fails, as SIGTTIN is blocked: the keys are for others, until we are in front.
+ */
 static void console_in_ended(struct char_host *host, int err)
 {
-	(void)err;
-	event_loop_remove(host->loop, &host->in);
+	struct console *con = console_of(host);
+
+	if (con->in_is_tty && err == EIO && terminal_in_background(STDIN_FILENO))
+		console_resume(host);
+	else
+		event_loop_remove(host->loop, &host->in);
+}
+
+static void front_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct console *con = container_of(src, struct console, front);
+	uint64_t n;
+
+	(void)epoll_events;
+	if (read(src->fd, &n, sizeof(n)) == sizeof(n))
+		console_resume(&con->host);
 }
 
 /* On a terminal Ctrl-a is the escape. */
@@ -115,6 +147,10 @@ static void console_close(struct char_host *host, int64_t until_ns)
 
 	(void)until_ns;
 	terminal_restore();
+	if (con->front.fd >= 0) {
+		event_loop_remove(host->loop, &console_of(host)->front);
+		close(con->front.fd);
+	}
 	if (con->own_out)
 		close(host->out.fd);
 	if (con->own_in)
@@ -181,6 +217,24 @@ static int take_output(struct console *con, struct diag *diag)
 	return 0;
 }
 
+/* On the event thread, which alone reads the terminal; other threads inherit the mask. */
+static int watch_front(struct console *con, struct diag *diag)
+{
+	sigset_t ttin;
+	int r;
+
+	sigemptyset(&ttin);
+	sigaddset(&ttin, SIGTTIN);
+	pthread_sigmask(SIG_BLOCK, &ttin, NULL);
+	con->front = (struct event_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = front_ready,
+	};
+	r = con->front.fd < 0 ? -errno : event_loop_add(con->host.loop, &con->front);
+	return r < 0 ? diag_set(diag, r, "timer of the terminal") : 0;
+}
+
 static int take_stdin(struct console *con, struct diag *diag)
 {
 	struct stat st;
@@ -189,7 +243,7 @@ static int take_stdin(struct console *con, struct diag *diag)
 		return diag_set(diag, -errno, "standard input");
 	con->host.in.fd = open_anew(STDIN_FILENO, O_RDONLY, &st, &con->own_in);
 	con->in_is_tty = isatty(STDIN_FILENO) == 1;
-	return 0;
+	return con->in_is_tty ? watch_front(con, diag) : 0;
 }
 
 int console_open(int fd, bool input, struct event_loop *loop, struct power *power,
@@ -201,6 +255,7 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 	if (r < 0)
 		return r;
 	console_of(host)->given_fd = fd;
+	console_of(host)->front.fd = -1;
 	r = take_output(console_of(host), diag);
 	if (r == 0 && input)
 		r = take_stdin(console_of(host), diag);
@@ -218,6 +273,14 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 
 void console_resume(struct char_host *host)
 {
-	if (console_of(host)->in_is_tty)
-		terminal_raw(STDIN_FILENO);
+	struct console *con = console_of(host);
+
+	if (!con->in_is_tty)
+		return;
+	if (terminal_raw(STDIN_FILENO)) {
+		char_host_input_hold(host, false);
+	} else {
+		char_host_input_hold(host, true);
+		arm_front(con);
+	}
 }

@@ -1,5 +1,6 @@
 /* argv -> subcommand. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 	struct diag diag = {0};
 	int status;
 
+	signal(SIGXFSZ,
+	       SIG_IGN); /* a write past RLIMIT_FSIZE says EFBIG: files, logs, reports, disks */
 	if (cmd_stdio_open(&diag) < 0)
 		return fail(&diag);
 	status = run_command(argc, argv);

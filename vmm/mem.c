@@ -12,7 +12,7 @@
 #include "base/checked.h"
 #include "base/parse.h"
 
-enum { SMALL_PAGE_BYTES = 4 << 10, HUGE_PAGE_BYTES = 2 << 20 };
+enum { SMALL_PAGE_BYTES = 4 << 10, HUGE_PAGE_BYTES = 2 << 20, POPULATE_BYTES = 64 << 20 };
 
 static int mem_fail(struct guest_mem *mem, struct diag *diag, int err, const char *what)
 {
@@ -68,7 +68,18 @@ static int check_huge(const struct guest_mem *mem, struct diag *diag)
 
 static int preallocate(struct guest_mem *mem, struct diag *diag)
 {
-	if (madvise(mem->base, mem->bytes, MADV_POPULATE_WRITE) == 0)
+	uint64_t done = 0;
+
+	/* Piece by piece: no signal acts within the call but one that kills without a handler. */
+	while (done < mem->bytes) {
+		const uint64_t left = mem->bytes - done;
+		const uint64_t n = left < POPULATE_BYTES ? left : POPULATE_BYTES;
+
+		if (madvise((char *)mem->base + done, n, MADV_POPULATE_WRITE) < 0)
+			break;
+		done += n;
+	}
+	if (done == mem->bytes)
 		return 0;
 	if (errno != EINVAL)
 		return mem_fail(mem, diag, -errno, "preallocate");

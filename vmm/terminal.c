@@ -11,8 +11,8 @@
 #include "base/checked.h"
 
 /*
- * The one mutable global of the VMM: a crash handler has nothing else to find the old mode by. It is
- * written once, before any thread is started.
+ * Global, because a crash handler has nothing else to find the old mode by. It is written once, before
+ * any thread is started.
  */
 static struct {
 	struct termios old;
@@ -26,30 +26,60 @@ static void crash(int sig)
 	raise(sig); /* SA_RESETHAND: now with the default action, so a core is dumped as ever */
 }
 
+/* A signal that is ignored stays so: it ends nothing, and our handler would make it end the process. */
+static void arm_crash_handler(int sig)
+{
+	struct sigaction sa = {.sa_handler = crash};
+	struct sigaction old;
+
+	sa.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
+	if (sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+		sigaction(sig, &sa, NULL);
+}
+
 static void arm_crash_handlers(void)
 {
 	static const int sigs[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,  SIGABRT,
 				   SIGQUIT, SIGTRAP, SIGSYS, SIGXCPU, SIGXFSZ};
 
-	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++) {
-		struct sigaction sa = {.sa_handler = crash};
-
-		sa.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
-		sigaction(sigs[i], &sa, NULL);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
+		arm_crash_handler(sigs[i]);
 	atexit(terminal_restore);
 }
 
-void terminal_raw(int fd)
+bool terminal_in_background(int fd)
 {
-	pid_t foreground = tcgetpgrp(fd);
+	const pid_t foreground = tcgetpgrp(fd);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
+/*
+ * Never of a terminal in whose background we are: its mode is then the shell's or another job's. With
+ * SIGTTOU blocked, because we may get there between the look and the call, which would then stop us.
+ */
+static void set_mode(int fd, const struct termios *mode)
+{
+	sigset_t ttou, old;
+
+	if (terminal_in_background(fd))
+		return;
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &ttou, &old);
+	tcsetattr(fd, TCSANOW, mode);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+bool terminal_raw(int fd)
+{
 	struct termios raw;
 
-	if (foreground >= 0 && foreground != getpgrp())
-		return; /* in the background tcsetattr() would stop us with SIGTTOU */
+	if (terminal_in_background(fd))
+		return false;
 	if (!terminal.armed) {
 		if (tcgetattr(fd, &terminal.old) < 0)
-			return;
+			return true;
 		terminal.armed = true;
 		arm_crash_handlers();
 	}
@@ -60,13 +90,14 @@ void terminal_raw(int fd)
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
 	terminal.fd = fd;
-	tcsetattr(fd, TCSANOW, &raw);
+	set_mode(fd, &raw);
+	return true;
 }
 
 void terminal_restore(void)
 {
-	int fd = atomic_exchange(&terminal.fd, -1);
+	const int fd = atomic_exchange(&terminal.fd, -1);
 
 	if (fd >= 0)
-		tcsetattr(fd, TCSANOW, &terminal.old);
+		set_mode(fd, &terminal.old);
 }

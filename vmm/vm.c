@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/signals.h"
 
 static int64_t host_realtime_ns(const struct clock_src *clk)
 {
@@ -153,6 +154,12 @@ static const struct char_ops *front_char_ops(struct vm *vm, unsigned i)
 	return ops ? ops : vm_virtio_char_ops(&vm->machine.device[i]);
 }
 
+/* Where the registers that are shown as memory are: the second range, once the ports are told instead. */
+static uint8_t memory_range(const struct machine_device *row)
+{
+	return row->range[0].space == IOBUS_MMIO ? 0 : 1;
+}
+
 static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct machine_device *row = &vm->machine.device[i];
@@ -174,8 +181,8 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 		return diag_set(diag, r, "create device '%s'", row->name);
 	coalesce_writes(vm, row);
 	if (shadow->page)
-		shadow_page_attach(shadow, vm->device[i], 0, (uint8_t)row->range[0].len,
-				   vm->coalesced.capacity);
+		shadow_page_attach(shadow, vm->device[i], memory_range(row),
+				   (uint8_t)row->range[0].len, vm->coalesced.capacity);
 	vm->timer[i].dev = vm_device_front(vm, i);
 	if (port)
 		char_port_connect(port, vm_device_front(vm, i), front_char_ops(vm, i));
@@ -215,6 +222,7 @@ static void signals_ready(struct event_source *src, uint32_t epoll_events)
 	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	switch (si.ssi_signo) {
+	case SIGALRM: return;
 	case SIGCONT: vm_chars_resume(&vm->chars); return;
 	case SIGWINCH: vm_chars_resized(&vm->chars); return;
 	case SIGINT: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGINT"}); return;
@@ -231,16 +239,22 @@ static void timeout_ready(struct event_source *src, uint32_t epoll_events)
 	vm_end(vm, (struct vm_end){.kind = VM_END_TIMEOUT, .by = "--timeout"});
 }
 
-/* The event thread takes signals as events; vCPU threads inherit the mask. */
+/*
+ * The event thread takes signals as events; vCPU threads inherit the mask. One that was ignored when we
+ * were started (nohup, a shell's `&`) stays so: once blocked, a signalfd would deliver it all the same.
+ */
 static int build_signals(struct vm *vm, struct diag *diag)
 {
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 	sigset_t set;
 	int r;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (!signal_is_ignored(ends[i]))
+			sigaddset(&set, ends[i]);
+	if (signal_is_handled(SIGALRM)) /* the caller's deadline of the set-up, which ends here */
+		sigaddset(&set, SIGALRM);
 	sigaddset(&set, SIGCONT);
 	sigaddset(&set, SIGWINCH);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -258,12 +272,12 @@ static int build_signals(struct vm *vm, struct diag *diag)
 	return r;
 }
 
-static int build_timeout(struct vm *vm, int64_t timeout_ns, struct diag *diag)
+static int build_timeout(struct vm *vm, int64_t deadline_ns, struct diag *diag)
 {
-	const struct itimerspec spec = {.it_value = clock_timespec(timeout_ns)};
+	const struct itimerspec spec = {.it_value = clock_timespec(deadline_ns)};
 	int r;
 
-	if (timeout_ns == 0)
+	if (deadline_ns == 0)
 		return 0;
 	vm->timeout = (struct event_source){
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
@@ -271,7 +285,7 @@ static int build_timeout(struct vm *vm, int64_t timeout_ns, struct diag *diag)
 		.ready = timeout_ready,
 	};
 	r = vm->timeout.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->timeout);
-	if (r == 0 && timerfd_settime(vm->timeout.fd, 0, &spec, NULL) < 0)
+	if (r == 0 && timerfd_settime(vm->timeout.fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
 		r = -errno;
 	if (r < 0)
 		diag_set(diag, r, "arm the --timeout timer");
@@ -374,8 +388,16 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 		if (r < 0)
 			diag_set(diag, r, "create the event loop");
 	}
+	/*
+	 * What takes long is done by now, and nothing that others see was made. From here on signals and
+	 * the timeout wait for the event loop; before, they act as the caller has arranged.
+	 */
+	if (r == 0)
+		r = vm_boot_load(vm, opts, diag);
 	if (r == 0)
 		r = build_signals(vm, diag);
+	if (r == 0)
+		r = build_timeout(vm, opts->deadline_ns, diag);
 	vm_chars_init(&vm->chars, &chars, &vm->loop, &vm->power);
 	if (r == 0)
 		r = build_coalesced(vm, opts->no_coalesce, diag);
@@ -385,10 +407,6 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 		r = build_ranges(vm, IOBUS_PIO, diag);
 	if (r == 0)
 		r = build_ranges(vm, IOBUS_MMIO, diag);
-	if (r == 0)
-		r = vm_boot_load(vm, opts, diag);
-	if (r == 0)
-		r = build_timeout(vm, opts->timeout_ns, diag);
 	return r;
 }
 
@@ -399,7 +417,6 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->time_exits = opts->time_exits;
 	vm->power.end = power_end;
 	pthread_mutex_init(&vm->end_lock, NULL);
-	signal(SIGXFSZ, SIG_IGN); /* a write to a disk beyond RLIMIT_FSIZE says EFBIG */
 	return build(vm, opts, diag);
 }
 

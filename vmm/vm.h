@@ -52,7 +52,7 @@ struct vm_opts {
 	bool time_exits;
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;
-	int64_t timeout_ns; /* 0: none */
+	int64_t deadline_ns; /* of CLOCK_MONOTONIC: VM_END_TIMEOUT; 0: none */
 };
 
 struct vm {
@@ -81,7 +81,9 @@ struct vm {
 };
 
 /*
- * Everything up to the guest's first instruction: the image is read and placed, memory, interrupt
+ * Everything up to the guest's first instruction; with what takes long (reading, unpacking, populating)
+ * done, it blocks SIGINT, SIGTERM and SIGHUP, unless they are ignored, and SIGALRM, if that has a handler,
+ * and takes them as events of the VM. The image is read and placed, memory, interrupt
  * chips, vCPUs, devices and bus are made. opts is borrowed until vm_fini(). On failure diag says why,
  * and vm_fini() releases what was made.
  */

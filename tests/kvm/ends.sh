@@ -145,7 +145,74 @@ case_a_signal_during_set_up_is_never_lost() {
 		[ $((i % 3)) != 1 ] || wait_for grep -q kvm-vcpu "/proc/$pid/maps"
 		kill -s TERM "$pid"
 		finish
-		[ "$status" = 143 ] || ended 116 'killed (SIGTERM)'
+		[ "$status" = 143 ] || ended_by_signal TERM
+	done
+}
+
+# ended_by_signal NAME: during the set-up, or when the VM ran.
+ended_by_signal() {
+	if grep -q 'during set-up' "$case_dir/err"; then
+		ended 116 "killed (SIG$1 during set-up)"
+	else
+		ended 116 "killed (SIG$1)"
+	fi
+}
+
+# These zeros take far longer to unpack than the signal takes to come.
+case_signals_and_the_timeout_act_during_set_up() {
+	local signal
+	head -c 400M /dev/zero | gzip -1 >kernel
+	for signal in INT TERM HUP; do
+		start run kernel
+		wait_for guards
+		kill -s $signal "$pid"
+		finish
+		ended 116 "killed (SIG$signal during set-up)"
+	done
+	tollgate run --timeout 0.2 kernel
+	ended 117 'timeout (--timeout during set-up)'
+}
+
+# Whether what start() started takes signals itself: SIGHUP, SIGINT, SIGALRM and SIGTERM are caught.
+guards() {
+	local caught
+	caught=$(sed -n 's/^SigCgt:\t//p' "/proc/$pid/status" 2>/dev/null) || return
+	(((0x$caught & 0x6003) == 0x6003))
+}
+
+# Zeros are empty notes, and each of the segments has all of them.
+case_a_kernel_of_notes_without_end_is_refused() {
+	assemble notes <<-'END'
+		.byte 0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
+		.short 2, 62
+		.long 1
+		.quad 0x100000, 64, 0
+		.long 0
+		.short 64, 56, 128, 0, 0, 0
+		.rept 127
+		.long 4, 4
+		.quad 8192, 0, 0, 0xfff0000, 0xfff0000, 4
+		.endr
+		.long 1, 5
+		.quad 0, 0x100000, 0x100000, 0x1000, 0x1000, 4096
+	END
+	truncate -s 256M notes
+	tollgate run notes
+	same 'exit status' "$status" 2
+	complained '^tollgate: kernel .notes. is a corrupt ELF file: it has more than 4096 notes'
+}
+
+case_signals_that_were_ignored_at_the_start_stay_so() {
+	local signal
+	for signal in HUP INT TERM; do
+		trap '' HUP TERM
+		"$TOLLGATE" run --control ctl "$(kernel hang)" >"$case_dir/out" 2>"$case_dir/err" &
+		pid=$!
+		trap - HUP TERM
+		wait_for answers
+		kill -s $signal "$pid"
+		control status # each is taken before what came after it
+		stop
 	done
 }
 

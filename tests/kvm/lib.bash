@@ -88,7 +88,8 @@ after_timeout() {
 start() {
 	: >"$case_dir/out" # the words of an earlier run are none of this one
 	: >"$case_dir/err"
-	"$TOLLGATE" "$@" >"$case_dir/out" 2>"$case_dir/err" &
+	# A shell starts what it does not wait for with these ignored, and so they would stay.
+	env --default-signal=INT,QUIT "$TOLLGATE" "$@" >"$case_dir/out" 2>"$case_dir/err" &
 	pid=$!
 	ran="tollgate $*"
 	status=running

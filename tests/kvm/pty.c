@@ -13,10 +13,12 @@
  *   resize COLSxROWS  set the terminal's size, which is 80x24 at first
  *   limit SECONDS of each step from here on, and of the command's end (120)
  *   hangup        close the terminal's other end; the last step
- *   background    first step: run the command in the terminal's background
+ *   background    first step: run the command as a shell's job, in the terminal's background
+ *   job           first step: the same, in front; `kill` then takes 1, 2, 15, 18 (CONT) and 20 (TSTP)
+ *   front, back   put such a job in front, or behind the shell
  *
  * Prints the command's output. Exits with its status, or 128 and the number of the signal that ended
- * it; with 97 when it left the inherited description non-blocking, 98 when it left the terminal in
+ * it; a job that SIGTTIN or SIGTTOU stops is killed (137); with 97 when it left the inherited description non-blocking, 98 when it left the terminal in
  * another mode, 99 when a step was not met in time or could not be done.
  */
 #include <dirent.h>
@@ -46,11 +48,14 @@ enum {
 	EXIT_STEP = 99,
 };
 
+enum how { ALONE, IN_BACKGROUND, IN_FRONT };
+
 struct session {
 	int terminal, other; /* the command's end and ours; other is -1 after a hangup */
 	pid_t pid;
 	int limit_s; /* of a step: a hang, not slowness */
 	struct termios at_first;
+	bool is_job; /* pid is that of its shell */
 	char output[OUTPUT_MAX + 1];
 	size_t len, matched;
 };
@@ -215,6 +220,21 @@ static int step_resize(struct session *s, const char *text)
 	return 0;
 }
 
+static int step_move(const struct session *s, bool front)
+{
+	const int64_t limit_s = now_s() + LIMIT_S;
+
+	if (!s->is_job)
+		return fail(s, "front, back: the command is not a job");
+	kill(s->pid, front ? SIGUSR1 : SIGUSR2);
+	while ((tcgetpgrp(s->other) != s->pid) != front) {
+		if (now_s() > limit_s)
+			return fail(s, "the job does not move");
+		poll(NULL, 0, LOOK_MS);
+	}
+	return 0;
+}
+
 /* Plays one step; *arg is at its name and ends at its last argument. */
 static int step_play(struct session *s, char ***arg)
 {
@@ -228,6 +248,8 @@ static int step_play(struct session *s, char ***arg)
 		return step_crash_vcpu(s);
 	if (strcmp(name, "hangup") == 0)
 		return step_hangup(s);
+	if (strcmp(name, "front") == 0 || strcmp(name, "back") == 0)
+		return step_move(s, name[0] == 'f');
 	++*arg;
 	if (!**arg)
 		return fail(s, "step '%s' is unknown, or lacks its argument", name);
@@ -248,22 +270,69 @@ static int step_play(struct session *s, char ***arg)
 	return fail(s, "step '%s' is unknown", name);
 }
 
-static _Noreturn void run_command(const struct session *s, char **command, bool background)
+/* Of the shell's process. */
+static struct {
+	int terminal;
+	pid_t pid;
+} job;
+
+/* SIGUSR1 and SIGUSR2 move the job, other signals are for it. */
+static void shell_signal(int sig)
+{
+	if (sig == SIGUSR1)
+		tcsetpgrp(job.terminal, job.pid);
+	else if (sig == SIGUSR2)
+		tcsetpgrp(job.terminal, getpgrp());
+	else
+		kill(job.pid, sig);
+}
+
+static void shell_take_signals(void)
+{
+	static const int sigs[] = {SIGUSR1, SIGUSR2, SIGHUP, SIGINT, SIGTERM, SIGCONT, SIGTSTP};
+	const struct sigaction sa = {.sa_handler = shell_signal};
+
+	for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
+		sigaction(sigs[i], &sa, NULL);
+	signal(SIGTTOU, SIG_IGN);
+}
+
+/* The session's leader, as a shell is: waits for its job. Returns in the job. */
+static void run_shell(const struct session *s, enum how how)
+{
+	sigset_t all, old;
+	int status;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	job.terminal = s->terminal;
+	job.pid = fork();
+	if (job.pid == 0) {
+		setpgid(0, 0);
+		if (how == IN_FRONT)
+			tcsetpgrp(s->terminal, getpgrp()); /* SIGTTOU is blocked */
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		return;
+	}
+	setpgid(job.pid, job.pid);
+	shell_take_signals();
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	do {
+		while (waitpid(job.pid, &status, WUNTRACED) < 0)
+			;
+		if (WIFSTOPPED(status) && WSTOPSIG(status) != SIGTSTP)
+			kill(job.pid, SIGKILL);
+	} while (WIFSTOPPED(status));
+	tcsetpgrp(s->terminal, getpgrp());
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
+static _Noreturn void run_command(const struct session *s, char **command, enum how how)
 {
 	setsid();
 	ioctl(s->terminal, TIOCSCTTY, 0);
-	if (background) { /* the session's leader stays in front, as a shell does */
-		pid_t pid = fork();
-		int status;
-
-		if (pid > 0) {
-			waitpid(pid, &status, WUNTRACED);
-			if (WIFSTOPPED(status))
-				kill(pid, SIGKILL);
-			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-		}
-		setpgid(0, 0);
-	}
+	if (how != ALONE)
+		run_shell(s, how);
 	dup2(s->terminal, STDIN_FILENO);
 	dup2(s->terminal, STDOUT_FILENO);
 	dup2(s->terminal, STDERR_FILENO);
@@ -324,7 +393,7 @@ static int look_at_terminal(struct session *s, int status)
 int main(int argc, char **argv)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	bool background = false;
+	enum how how = ALONE;
 	char **step = argv + 1, **command = argv + 1;
 	int r = 0;
 
@@ -338,10 +407,12 @@ int main(int argc, char **argv)
 	}
 	s->limit_s = LIMIT_S;
 	*command++ = NULL; /* ends the steps */
-	if (*step && strcmp(*step, "background") == 0) {
-		background = true;
-		step++;
-	}
+	if (*step && strcmp(*step, "background") == 0)
+		how = IN_BACKGROUND;
+	else if (*step && strcmp(*step, "job") == 0)
+		how = IN_FRONT;
+	step += how != ALONE;
+	s->is_job = how != ALONE;
 	if (openpty(&s->other, &s->terminal, NULL, NULL, NULL) < 0 ||
 	    tcgetattr(s->terminal, &s->at_first) < 0 ||
 	    ioctl(s->other, TIOCSWINSZ, &(struct winsize){.ws_col = 80, .ws_row = 24}) < 0 ||
@@ -351,7 +422,7 @@ int main(int argc, char **argv)
 		return EXIT_STEP;
 	}
 	if (s->pid == 0)
-		run_command(s, command, background);
+		run_command(s, command, how);
 	for (; r == 0 && *step; step++)
 		r = step_play(s, &step);
 	if (r == 0)

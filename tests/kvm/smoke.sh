@@ -190,6 +190,20 @@ case_signals_end_all_boots() {
 	done
 }
 
+case_signals_that_were_ignored_at_the_start_stay_so() {
+	trap '' HUP
+	start smoke --timeout 2 --stall 0 -p how=loop "$(kernel hang)"
+	trap - HUP
+	wait_for has_boots 1
+	kill -s HUP "$pid"
+	finish
+	same 'exit status' "$status" 117
+	trap '' HUP TERM # a boot is ended by SIGTERM all the same
+	tollgate smoke --timeout 0.5 -p how=loop "$(kernel hang)"
+	trap - HUP TERM
+	same 'exit status' "$status" 117
+}
+
 # run_case looks for what is left running.
 case_kill_9_leaves_nothing() {
 	local children child

@@ -8,6 +8,7 @@ need_kvm
 # dialogue STEP... -- ARGUMENT...: see pty.c; the arguments are tollgate's.
 dialogue() {
 	local steps=()
+	declare -p as >/dev/null 2>&1 || local as=()
 	while [ "$1" != -- ]; do
 		steps+=("$1")
 		shift
@@ -15,7 +16,7 @@ dialogue() {
 	shift
 	status=0
 	ran="tollgate $*"
-	"$PTY" "${steps[@]}" -- "$TOLLGATE" "$@" >"$case_dir/out" 2>"$case_dir/err" || status=$?
+	"${as[@]}" "$PTY" "${steps[@]}" -- "$TOLLGATE" "$@" >"$case_dir/out" 2>"$case_dir/err" || status=$?
 }
 
 # said STATUS HOW: as ended(), on the terminal.
@@ -39,7 +40,7 @@ case_keys_go_to_the_guest_and_come_back() {
 case_ctrl_a_x_ends_the_vm() {
 	local how
 	for how in hlt loop exits; do
-		dialogue expect "hang: $how" raw send '\x01x' -- run -p "how=$how" "$(kernel hang)"
+		dialogue expect "hang: $how"$'\r\n' raw send '\x01x' -- run -p "how=$how" "$(kernel hang)"
 		said 116 'killed \(Ctrl-a x\)'
 	done
 }
@@ -59,7 +60,7 @@ case_ctrl_a_and_another_key_is_nothing() {
 case_the_mode_is_as_before_after_signals() {
 	local signal name
 	while read -r signal name; do
-		dialogue expect 'hang: hlt' raw kill "$signal" -- run "$(kernel hang)"
+		dialogue expect $'hang: hlt\r\n' raw kill "$signal" -- run "$(kernel hang)"
 		said 116 "killed \\($name\\)"
 	done <<-END
 		1 SIGHUP
@@ -81,13 +82,13 @@ case_the_mode_is_as_before_after_a_timeout() {
 case_the_mode_is_as_before_after_a_crash() {
 	local signal
 	for signal in 11 6 7 3; do
-		dialogue expect 'hang: hlt' raw kill $signal -- run "$(kernel hang)"
+		dialogue expect $'hang: hlt\r\n' raw kill $signal -- run "$(kernel hang)"
 		same 'exit status' "$status" $((128 + signal))
 	done
 }
 
 case_the_mode_is_as_before_after_a_crash_of_a_vcpu_thread() {
-	dialogue expect 'hang: loop' raw crash-vcpu -- run -p how=loop "$(kernel hang)"
+	dialogue expect $'hang: loop\r\n' raw crash-vcpu -- run -p how=loop "$(kernel hang)"
 	same 'exit status' "$status" $((128 + 11))
 }
 
@@ -106,14 +107,48 @@ case_raw_mode_comes_back_after_a_stop() {
 }
 
 case_a_terminal_that_goes_away_ends_the_vm() {
-	dialogue expect 'hang: hlt' raw hangup -- run "$(kernel hang)"
+	dialogue expect $'hang: hlt\r\n' raw hangup -- run "$(kernel hang)"
 	same 'exit status' "$status" 116
 }
 
 # Setting the mode there would stop the process; the shell's user is typing.
 case_in_the_background_the_terminal_is_left_alone() {
-	dialogue background expect 'hang: hlt' cooked -- run --timeout 0.5 "$(kernel hang)"
-	said 117 'timeout \(--timeout\)'
+	dialogue background expect $'hang: hlt\r\n' cooked kill 15 -- run "$(kernel hang)"
+	said 116 'killed \(SIGTERM\)'
+}
+
+# A shell's user types, which would stop a reader in the background; in front the keys are the guest's.
+case_in_the_background_keys_are_not_ours() {
+	dialogue background expect 'console: ready' send 'a\x0a' expect a cooked front raw send '\x04' -- \
+		run "$(kernel console)"
+	printed '^console: 3 bytes, 0 overruns$'
+	said 0 'exit code 0 \(exit port\)'
+}
+
+case_a_job_goes_to_the_background_and_comes_back() {
+	dialogue job expect 'console: ready' raw kill 20 back restore kill 18 cooked send 'b\x0a' expect b front raw \
+		send '\x04' -- run "$(kernel console)"
+	printed '^console: 3 bytes, 0 overruns$'
+	said 0 'exit code 0 \(exit port\)'
+}
+
+case_a_job_that_was_put_in_the_background_ends_there() {
+	dialogue job expect $'hang: hlt\r\n' raw kill 20 back restore kill 18 kill 15 -- run "$(kernel hang)"
+	said 116 'killed \(SIGTERM\)'
+}
+
+case_signals_that_were_ignored_stay_so_on_a_terminal() {
+	local as=(env '--ignore-signal=HUP,TERM,QUIT')
+	dialogue expect $'hang: hlt\r\n' raw kill 3 kill 25 kill 1 kill 15 send '\x01x' -- \
+		run "$(kernel hang)"
+	said 116 'killed \(Ctrl-a x\)'
+}
+
+case_a_file_size_limit_is_an_error() {
+	ulimit -f 1 # of 1 KiB: more than the test itself writes, less than the statistics have
+	dialogue -- run --stats=json:stats -p exit=3 "$(kernel exits)"
+	same 'exit status' "$status" 2
+	printed "^tollgate: write statistics to 'stats': File too large"
 }
 
 case_lines_end_at_the_left_margin() {

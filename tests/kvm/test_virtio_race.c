@@ -64,7 +64,7 @@ static struct vm_opts opts(const char *words)
 			    .extra = rows,
 			    .nr_extra = DEVICES},
 		.kernel = {.name = "guest-virtio", .data = kernel.data, .len = kernel.len},
-		.timeout_ns = VM_RIG_HANG_S * NS_PER_S,
+		.deadline_ns = clock_monotonic_ns() + VM_RIG_HANG_S * NS_PER_S,
 		.to_stdout = true, /* what failed is seen */
 	};
 }

@@ -160,7 +160,8 @@ static void a_socket_that_nobody_reads_holds_up_no_end(void **state)
 		.kernel = {.name = "chatter", .data = chatter_code, .len = sizeof(chatter_code)},
 		.input = true,
 		.to_stdout = true,
-		.timeout_ns = 8 * NS_PER_S, /* the socket is full well before */
+		.deadline_ns =
+			clock_monotonic_ns() + 8 * NS_PER_S, /* the socket is full well before */
 	};
 	struct stdio_swap swap;
 	struct vm_end end;

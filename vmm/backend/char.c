@@ -391,6 +391,12 @@ void char_host_input_end(struct char_host *host)
 	event_loop_want(host->loop, &host->in, EPOLLHUP);
 }
 
+void char_host_input_hold(struct char_host *host, bool hold)
+{
+	host->in_events = hold ? 0 : EPOLLIN;
+	input_pump(host);
+}
+
 int char_host_create(size_t size, const struct char_host_class *cls, struct event_loop *loop,
 		     struct power *power, struct diag *diag, struct char_host **ret)
 {

@@ -175,6 +175,9 @@ void char_host_detach(struct char_host *host, enum char_out_state state);
 /* No more input is expected, though output goes on: waits for the hang-up alone. */
 void char_host_input_end(struct char_host *host);
 
+/* Leaves the input to others, or takes it again: hold is for a source that is not ours for a while. */
+void char_host_input_hold(struct char_host *host, bool hold);
+
 /* The kinds; each as char_host_open(). */
 int char_file_open(const char *path, struct event_loop *loop, struct power *power,
 		   struct diag *diag, struct char_host **ret);

@@ -12,6 +12,7 @@
 enum {
 	XEN_ELFNOTE_PHYS32_ENTRY = 18, /* desc: the physical address, 4 or 8 bytes */
 	PHDRS_MAX = 128,               /* no kernel has a tenth of that */
+	NOTES_MAX = 4096,              /* nor a hundredth: each search reads all of them */
 };
 
 /* The header, both classes read into the 64-bit form. */
@@ -117,37 +118,6 @@ static int check_phdr_table(const struct elf *elf, struct diag *diag)
 	return 0;
 }
 
-static int elf_open(struct elf *elf, const struct boot_image *img, struct diag *diag)
-{
-	Elf32_Ehdr h32;
-	int r;
-
-	*elf = (struct elf){.img = img};
-	if (img->len < sizeof(Elf32_Ehdr))
-		return refuse_truncated(elf, diag, "header");
-	if (img->bytes[EI_DATA] != ELFDATA2LSB)
-		return boot_refuse(img, diag, "name a kernel built for x86-64",
-				   "is a big-endian ELF file, not for x86");
-	if (img->bytes[EI_CLASS] == ELFCLASS32) {
-		memcpy(&h32, img->bytes, sizeof(h32));
-		ehdr_widen(&h32, &elf->h);
-	} else if (img->bytes[EI_CLASS] == ELFCLASS64) {
-		if (img->len < sizeof(elf->h))
-			return refuse_truncated(elf, diag, "header");
-		memcpy(&elf->h, img->bytes, sizeof(elf->h));
-		elf->is64 = true;
-	} else {
-		return boot_refuse(img, diag, NULL, "is a corrupt ELF file: class %u",
-				   img->bytes[EI_CLASS]);
-	}
-	r = check_machine(elf, diag);
-	if (r == 0)
-		r = check_type(elf, diag);
-	if (r == 0)
-		r = check_phdr_table(elf, diag);
-	return r;
-}
-
 /* The program header table was found to lie inside the file. */
 static Elf64_Phdr phdr_get(const struct elf *elf, unsigned i)
 {
@@ -170,6 +140,11 @@ static Elf64_Phdr phdr_get(const struct elf *elf, unsigned i)
 		.p_memsz = p32.p_memsz,
 		.p_align = p32.p_align,
 	};
+}
+
+static bool has_notes(const struct elf *elf, const Elf64_Phdr *ph)
+{
+	return ph->p_type == PT_NOTE && u64_range_within(ph->p_offset, ph->p_filesz, elf->img->len);
 }
 
 /*
@@ -200,6 +175,72 @@ static bool note_next(const uint8_t *notes, uint64_t len, uint64_t align, uint64
 	};
 	*pos = next;
 	return true;
+}
+
+static unsigned notes_count(const struct elf *elf, const Elf64_Phdr *ph, uint64_t align,
+			    unsigned max)
+{
+	struct elf_note note;
+	uint64_t pos = 0;
+	unsigned n = 0;
+
+	while (n < max &&
+	       note_next(elf->img->bytes + ph->p_offset, ph->p_filesz, align, &pos, &note))
+		n++;
+	return n;
+}
+
+/* In either alignment, over all segments: zeros are empty notes, which a file can have without end. */
+static int check_notes(const struct elf *elf, struct diag *diag)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < elf->h.e_phnum && n <= NOTES_MAX; i++) {
+		const Elf64_Phdr ph = phdr_get(elf, i);
+
+		if (!has_notes(elf, &ph))
+			continue;
+		n += notes_count(elf, &ph, 4, NOTES_MAX + 1 - n);
+		if (ph.p_align == 8)
+			n += notes_count(elf, &ph, 8, NOTES_MAX + 1 - n);
+	}
+	if (n <= NOTES_MAX)
+		return 0;
+	return boot_refuse(elf->img, diag, "copy or build it again",
+			   "is a corrupt ELF file: it has more than %d notes", NOTES_MAX);
+}
+
+static int elf_open(struct elf *elf, const struct boot_image *img, struct diag *diag)
+{
+	Elf32_Ehdr h32;
+	int r;
+
+	*elf = (struct elf){.img = img};
+	if (img->len < sizeof(Elf32_Ehdr))
+		return refuse_truncated(elf, diag, "header");
+	if (img->bytes[EI_DATA] != ELFDATA2LSB)
+		return boot_refuse(img, diag, "name a kernel built for x86-64",
+				   "is a big-endian ELF file, not for x86");
+	if (img->bytes[EI_CLASS] == ELFCLASS32) {
+		memcpy(&h32, img->bytes, sizeof(h32));
+		ehdr_widen(&h32, &elf->h);
+	} else if (img->bytes[EI_CLASS] == ELFCLASS64) {
+		if (img->len < sizeof(elf->h))
+			return refuse_truncated(elf, diag, "header");
+		memcpy(&elf->h, img->bytes, sizeof(elf->h));
+		elf->is64 = true;
+	} else {
+		return boot_refuse(img, diag, NULL, "is a corrupt ELF file: class %u",
+				   img->bytes[EI_CLASS]);
+	}
+	r = check_machine(elf, diag);
+	if (r == 0)
+		r = check_type(elf, diag);
+	if (r == 0)
+		r = check_phdr_table(elf, diag);
+	if (r == 0)
+		r = check_notes(elf, diag);
+	return r;
 }
 
 static bool note_is(const struct elf_note *note, const char *name, uint32_t type)
@@ -234,8 +275,7 @@ static bool note_find(const struct elf *elf, const char *name, uint32_t type, st
 	for (unsigned i = 0; i < elf->h.e_phnum; i++) {
 		const Elf64_Phdr ph = phdr_get(elf, i);
 
-		if (ph.p_type != PT_NOTE ||
-		    !u64_range_within(ph.p_offset, ph.p_filesz, elf->img->len))
+		if (!has_notes(elf, &ph))
 			continue;
 		if (ph.p_align == 8 && note_find_in(elf, &ph, 8, name, type, ret))
 			return true;

@@ -185,6 +185,8 @@ static _Noreturn void child(const struct smoke_spec *spec, pid_t parent, const s
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
 	    dup2(ends->report, CHILD_REPORT_FD) < 0)
 		_exit(EXIT_KVM_ERROR);
+	signal(SIGTERM,
+	       SIG_DFL); /* how our supervisor ends us, though it may have been started deaf to it */
 	r = take_descriptors(ends);
 	if (r < 0) {
 		diag_set(&diag, r, "descriptors of a boot");

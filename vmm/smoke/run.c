@@ -9,6 +9,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/checked.h"
+#include "base/signals.h"
 #include "event.h"
 #include "smoke/boot.h"
 #include "smoke/limits.h"
@@ -140,12 +142,13 @@ static void tick_ready(struct event_source *src, uint32_t epoll_events)
 
 static int take_signals(struct run *run)
 {
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) /* one that was ignored at first stays so */
+		if (!signal_is_ignored(ends[i]))
+			sigaddset(&set, ends[i]);
 	sigprocmask(SIG_BLOCK, &set, &run->old_mask);
 	run->signals = (struct event_source){
 		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
@@ -188,7 +191,6 @@ static int run_init(struct run *run)
 	int r;
 
 	raise_file_limit();
-
 	run->slot = calloc(run->plan->nr, sizeof(*run->slot));
 	if (!run->slot)
 		return -ENOMEM;
