@@ -186,6 +186,20 @@ void *guest_mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 	return NULL;
 }
 
+bool guest_mem_gpa(const struct guest_mem *mem, uintptr_t host, uint64_t *ret)
+{
+	for (unsigned i = 0; i < mem->nr_regions; i++) {
+		const struct guest_region *r = &mem->region[i];
+		const uintptr_t first = (uintptr_t)r->host;
+
+		if (host >= first && host - first < r->len) {
+			*ret = r->gpa + (host - first);
+			return true;
+		}
+	}
+	return false;
+}
+
 int guest_mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf, size_t len)
 {
 	const void *p = guest_mem_ptr(mem, gpa, len);

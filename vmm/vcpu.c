@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/signals.h"
 
 /* Real-time signals are nobody's default; SIGRTMIN itself is a favourite of libraries. */
 static int kick_signal(void)
 {
 	return SIGRTMIN + 1;
 }
+
+static _Thread_local struct vcpu *own_vcpu; /* of a vCPU's thread; for signal handlers */
 
 static void kick_handler(int sig)
 {
@@ -81,6 +84,7 @@ static void *vcpu_thread(void *arg)
 	struct vcpu *vcpu = arg;
 	sigset_t kick;
 
+	own_vcpu = vcpu;
 	sigemptyset(&kick);
 	sigaddset(&kick, kick_signal());
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
@@ -94,19 +98,11 @@ static void *vcpu_thread(void *arg)
 
 int vcpu_start(struct vcpu *vcpu, struct diag *diag)
 {
-	/*
-	 * Signals from outside belong to the event thread, so block them while the thread is made.
-	 * Not those that a thread raises itself: blocked, they kill without the handler that gives the
-	 * terminal back.
-	 */
-	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
-	sigset_t others, old;
+	const sigset_t others = signals_from_outside();
+	sigset_t old;
 	char name[16];
 	int r;
 
-	sigfillset(&others);
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-		sigdelset(&others, own[i]);
 	pthread_sigmask(SIG_SETMASK, &others, &old);
 	r = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -135,11 +131,33 @@ void vcpu_join(struct vcpu *vcpu)
 	vcpu->has_thread = false;
 }
 
+bool vcpu_note_failed_memory(uintptr_t host)
+{
+	struct vcpu *vcpu = own_vcpu;
+
+	if (!vcpu || !vcpu->in_run || vcpu->loop)
+		return false;
+	atomic_store(&vcpu->failed_memory, host);
+	return true;
+}
+
+void vcpu_note_failed_elsewhere(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->failed_elsewhere, true);
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(vcpu->thread, kick_signal());
+}
+
 int vcpu_run_once(struct vcpu *vcpu)
 {
-	if (ioctl(vcpu->fd, KVM_RUN, 0) < 0)
-		return -errno;
-	return (int)vcpu->run->exit_reason;
+	int r;
+
+	vcpu->in_run = true;
+	atomic_signal_fence(memory_order_seq_cst);
+	r = ioctl(vcpu->fd, KVM_RUN, 0);
+	atomic_signal_fence(memory_order_seq_cst);
+	vcpu->in_run = false;
+	return r < 0 ? -errno : (int)vcpu->run->exit_reason;
 }
 
 /* One writer, so no read-modify-write instruction is needed. */
@@ -284,6 +302,30 @@ bool vcpu_dispatch(struct vcpu *vcpu)
 	return dispatch_rare(vcpu);
 }
 
+/* immediate_exit first: whoever sets it after that has stored why, and it is seen here or at the next exit. */
+static bool take_failed_memory(struct vcpu *vcpu)
+{
+	uintptr_t host;
+
+	if (!atomic_load(&vcpu->stop))
+		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	host = atomic_exchange(&vcpu->failed_memory, 0);
+	if (host && !vcpu->memory_failed(vcpu, host, vcpu->memory_failed_arg))
+		return false;
+	if (atomic_exchange(&vcpu->failed_elsewhere, false))
+		return vcpu->memory_failed(vcpu, 0, vcpu->memory_failed_arg);
+	return true;
+}
+
+/* A signal; stop says whether it is for good. False when the vCPU must not run on. */
+static bool vcpu_interrupted(struct vcpu *vcpu)
+{
+	count_exit(vcpu, KVM_EXIT_INTR);
+	if (atomic_load(&vcpu->failed_memory) || atomic_load(&vcpu->failed_elsewhere))
+		return take_failed_memory(vcpu);
+	return true;
+}
+
 void vcpu_loop(struct vcpu *vcpu)
 {
 	while (!atomic_load_explicit(&vcpu->stop, memory_order_relaxed)) {
@@ -292,9 +334,9 @@ void vcpu_loop(struct vcpu *vcpu)
 		if (r >= 0) {
 			if (!vcpu_dispatch(vcpu))
 				return;
-		} else if (r == -EINTR || r == -EAGAIN) {
-			count_exit(vcpu,
-				   KVM_EXIT_INTR); /* a signal; stop says whether it is for good */
+		} else if (r == -EINTR || r == -EAGAIN || atomic_load(&vcpu->failed_memory)) {
+			if (!vcpu_interrupted(vcpu))
+				return;
 		} else {
 			vcpu->error = (struct vcpu_error){.set = true, .run_errno = -r};
 			end_vm(vcpu, VM_END_KVM_ERROR, "KVM_RUN failed");

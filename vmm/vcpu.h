@@ -64,6 +64,14 @@ struct vcpu {
 	pthread_t thread;
 	void (*loop)(struct vcpu *vcpu, void *arg); /* NULL: vcpu_loop() */
 	void *loop_arg;
+
+	/* Memory of the host that fails under the guest. */
+	bool in_run;                    /* in KVM_RUN; for signal handlers of this thread */
+	atomic_uintptr_t failed_memory; /* a host address that the guest accessed; 0: none */
+	atomic_bool failed_elsewhere;   /* another vCPU did */
+	/* Called by vcpu_loop(); host 0: another vCPU accessed it. False: the vCPU must not run on. */
+	bool (*memory_failed)(struct vcpu *vcpu, uintptr_t host, void *arg);
+	void *memory_failed_arg;
 };
 
 /* KVM_CREATE_VCPU and its readers. vcpu must be zeroed; after a failure vcpu_fini() is allowed. */
@@ -82,6 +90,15 @@ int vcpu_start(struct vcpu *vcpu, struct diag *diag);
 
 /* Makes the loop return soon, from whatever it does (immediate_exit and a signal). Any thread. */
 void vcpu_stop(struct vcpu *vcpu);
+
+/*
+ * For a signal handler: the guest of the thread it runs on accessed this host address, which has failed. True when
+ * the thread is a vCPU's and in KVM_RUN; then memory_failed is called soon.
+ */
+bool vcpu_note_failed_memory(uintptr_t host);
+
+/* memory_failed is called soon on that vCPU's thread, with 0. Its thread must not have been joined. */
+void vcpu_note_failed_elsewhere(struct vcpu *vcpu);
 
 /* Waits for the thread. */
 void vcpu_join(struct vcpu *vcpu);

@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/signals.h"
+#include "vm_failed_memory.h"
 
 static int64_t host_realtime_ns(const struct clock_src *clk)
 {
@@ -426,6 +427,9 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 
 	if (vm->coalesced.ring)
 		arm_drain(vm);
+	r = vm_failed_memory_watch(vm);
+	if (r < 0)
+		return diag_set(diag, r, "take SIGBUS");
 	r = vm_virtio_start(vm, diag);
 	/*
 	 * The boot processor last: no guest code runs before every thread is there. Under the lock,
@@ -444,6 +448,8 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	/* What the guest wrote before its end; a port that ended it was an exit and came last. */
 	coalesced_drain(&vm->coalesced);
 	vm->stuck = !vm_virtio_stop(vm);
+	if (!vm->stuck)
+		vm_failed_memory_unwatch();
 	*ret_end = vm->end;
 	return r;
 }

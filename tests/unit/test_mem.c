@@ -51,6 +51,25 @@ static void a_pointer_needs_the_whole_span_inside_one_region(void **state)
 	assert_null(guest_mem_ptr(&mem, HIGH, 0));
 }
 
+static void a_host_address_is_told_as_the_guests(void **state)
+{
+	uint64_t gpa = 1;
+
+	(void)state;
+	assert_true(guest_mem_gpa(&mem, (uintptr_t)mem.base, &gpa));
+	assert_int_equal(gpa, 0);
+	assert_true(guest_mem_gpa(&mem, (uintptr_t)mem.base + 2 * MIB - 1, &gpa));
+	assert_int_equal(gpa, 2 * MIB - 1);
+	assert_true(guest_mem_gpa(&mem, (uintptr_t)mem.base + 2 * MIB, &gpa));
+	assert_int_equal(gpa, HIGH);
+	assert_true(guest_mem_gpa(&mem, (uintptr_t)mem.base + 3 * MIB - 1, &gpa));
+	assert_int_equal(gpa, HIGH + MIB - 1);
+	assert_false(guest_mem_gpa(&mem, (uintptr_t)mem.base + 3 * MIB, &gpa));
+	assert_false(guest_mem_gpa(&mem, (uintptr_t)mem.base - 1, &gpa));
+	assert_false(guest_mem_gpa(&mem, 0, &gpa));
+	assert_int_equal(gpa, HIGH + MIB - 1);
+}
+
 static void lengths_that_wrap_find_nothing(void **state)
 {
 	(void)state;
@@ -150,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pointer_needs_the_whole_span_inside_one_region),
+		cmocka_unit_test(a_host_address_is_told_as_the_guests),
 		cmocka_unit_test(lengths_that_wrap_find_nothing),
 		cmocka_unit_test(copies_go_whole_or_not_at_all),
 		cmocka_unit_test(ram_that_cannot_be_had_is_an_error_with_the_size_in_it),

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "backend/disk_engine.h"
+#include "base/signals.h"
 
 enum { POOL_THREADS_MAX = 4 };
 
@@ -107,13 +108,12 @@ struct disk_pool *disk_pool_destroy(struct disk_pool *pool)
 	return NULL;
 }
 
-/* Signals are for others: a worker takes none. */
 static void add_thread(struct disk_pool *pool)
 {
-	sigset_t all, old;
+	const sigset_t others = signals_from_outside();
+	sigset_t old;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_sigmask(SIG_SETMASK, &others, &old);
 	if (pthread_create(&pool->thread[pool->nr_threads], NULL, pool_thread, pool) == 0)
 		pthread_setname_np(pool->thread[pool->nr_threads++], "disk-worker");
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -53,6 +53,8 @@ struct arch_cpu_model {
 	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID with our topology; APIC ids still 0 */
 	struct kvm_msrs *msrs;    /* the MSRs to set, of those that KVM lists */
 	unsigned cpus;
+	uint64_t mcg_cap; /* IA32_MCG_CAP; 0: this KVM injects no machine checks */
+	bool is_intel;
 };
 
 int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, unsigned cpus,
@@ -62,6 +64,23 @@ void arch_cpu_model_fini(struct arch_cpu_model *model); /* takes a zeroed model 
 /* CPUID, then MSRs, then the local APIC's LINT pins of a new vCPU; apic_id is its index. */
 int arch_vcpu_init(int vcpu_fd, const struct arch_cpu_model *model, unsigned apic_id,
 		   struct diag *diag);
+
+/* What machine checks the guest can be sent, after cpuid is there (mce.c). */
+void arch_mce_choose(struct arch_cpu_model *model, const struct kvm *kvm);
+int arch_vcpu_mce_setup(int vcpu_fd, const struct arch_cpu_model *model); /* 0 or -errno */
+
+/*
+ * Sends a vCPU a machine check: the memory at gpa that it accessed is lost, and what it runs cannot go on without
+ * it (action required). 0; -ENOTSUP when the guest takes no machine checks, or KVM injects none; -errno. Not while
+ * the vCPU is in KVM_RUN, as the next.
+ */
+int arch_vcpu_memory_error(int vcpu_fd, const struct arch_cpu_model *model, uint64_t gpa);
+
+/* Whether all other CPUs take a machine check of that kind too, as Intel's do. */
+bool arch_memory_error_is_broadcast(const struct arch_cpu_model *model);
+
+/* Sends it to one of those. Does nothing when that takes no machine checks, such as before it is started. */
+void arch_vcpu_memory_error_elsewhere(int vcpu_fd, const struct arch_cpu_model *model);
 
 /* Where the boot structures of the chosen protocol lie. */
 struct arch_entry {

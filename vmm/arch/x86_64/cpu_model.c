@@ -214,6 +214,7 @@ int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, uns
 	cpu_template_apply(tpl, model->cpuid);
 	cpuid_set_features(model->cpuid, kvm);
 	cpuid_set_topology(model->cpuid, cpus);
+	arch_mce_choose(model, kvm);
 	r = msrs_choose(&model->msrs, kvm, diag);
 	if (r < 0)
 		arch_cpu_model_fini(model);
@@ -247,11 +248,14 @@ static int lint_set(int vcpu_fd, struct diag *diag)
 int arch_vcpu_init(int vcpu_fd, const struct arch_cpu_model *model, unsigned apic_id,
 		   struct diag *diag)
 {
-	int n;
+	int n, r;
 
 	cpuid_set_apic_id(model->cpuid, apic_id);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, model->cpuid) < 0)
 		return diag_set(diag, -errno, "KVM_SET_CPUID2 of vCPU %u", apic_id);
+	r = arch_vcpu_mce_setup(vcpu_fd, model);
+	if (r < 0)
+		return diag_set(diag, r, "KVM_X86_SETUP_MCE of vCPU %u", apic_id);
 	n = ioctl(vcpu_fd, KVM_SET_MSRS, model->msrs);
 	if (n < 0)
 		return diag_set(diag, -errno, "KVM_SET_MSRS of vCPU %u", apic_id);
