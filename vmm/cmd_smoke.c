@@ -10,6 +10,7 @@
 #include "cmds.h"
 #include "config_smoke.h"
 #include "device.h"
+#include "smoke/child.h"
 #include "smoke/live.h"
 #include "smoke/log.h"
 #include "smoke/report_files.h"
@@ -222,4 +223,14 @@ int cmd_smoke(int argc, char **argv)
 		return EXIT_SETUP;
 	}
 	return r;
+}
+
+int cmd_smoke_boot(int argc, char **argv)
+{
+	struct diag diag = {0};
+
+	if (smoke_child_main(argc, argv, &diag) == 0)
+		return EXIT_OK;
+	cmd_fail(&diag);
+	return EXIT_SETUP;
 }

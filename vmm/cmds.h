@@ -19,6 +19,7 @@ int cmd_hammer(int argc, char **argv);
 int cmd_machine(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_smoke(int argc, char **argv);
+int cmd_smoke_boot(int argc, char **argv); /* one boot's process: smoke/child.h */
 
 extern const struct option_table cmd_control_table, cmd_doctor_table, cmd_hammer_table,
 	cmd_machine_table;

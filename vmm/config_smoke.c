@@ -1,6 +1,7 @@
 #include "config_smoke.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,10 +151,19 @@ static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag
 	return smoke_rules_add(&spec->rules, &opts, diag);
 }
 
+/* A word that says what to boot, not how to judge it; 1 for another one. */
+static int take_vm_word(struct config *config, int opt, const char *arg, struct diag *diag)
+{
+	int r = config_kernel_option(config, opt, arg, diag);
+
+	if (r == 1)
+		r = config_initramfs_option(&config->initramfs, opt, arg, diag);
+	return r == 1 ? config_machine_option(config, opt, arg, diag) : r;
+}
+
 static int take_word(struct builder *b, const struct config_smoke_word *word, struct diag *diag)
 {
 	struct smoke_spec *spec = b->spec;
-	int r;
 
 	switch (word->opt) {
 	case 'e': return add_rule(spec, SMOKE_RULE_EXPECT, "--expect", word->arg, diag);
@@ -165,12 +175,83 @@ static int take_word(struct builder *b, const struct config_smoke_word *word, st
 	case OPT_STALL: return option_seconds("--stall", word->arg, true, &spec->stall_ns, diag);
 	case OPT_PHASE_TIMEOUT: return add_phase(spec, word->arg, diag);
 	case OPT_GRACE: return option_seconds("--grace", word->arg, true, &spec->grace_ns, diag);
-	default: break;
+	default: return take_vm_word(&spec->config, word->opt, word->arg, diag);
 	}
-	r = config_kernel_option(&spec->config, word->opt, word->arg, diag);
-	if (r == 1)
-		r = config_initramfs_option(&spec->config.initramfs, word->opt, word->arg, diag);
-	return r == 1 ? config_machine_option(&spec->config, word->opt, word->arg, diag) : r;
+}
+
+static const struct option_row *row_of(int opt)
+{
+	for (const struct option_group *const *group = groups; *group; group++)
+		for (const struct option_row *row = (*group)->row; row->name; row++)
+			if (row->opt == opt)
+				return row;
+	return NULL;
+}
+
+static bool is_of_judge(int opt)
+{
+	return opt == 'e' || opt == 'r' || (opt >= OPT_NO_DEFAULT_REJECTS && opt <= OPT_GRACE);
+}
+
+/* As a command line has them: every word by its long name, then the kernel. */
+static int pack(const struct config_smoke_words *words, const char *kernel, struct smoke_spec *spec,
+		struct diag *diag)
+{
+	FILE *f = open_memstream(&spec->args, &spec->args_len);
+
+	for (size_t i = 0; f && i < words->nr; i++) {
+		const struct config_smoke_word *word = &words->word[i];
+		const struct option_row *row = row_of(word->opt);
+
+		if (row && !is_of_judge(word->opt))
+			fprintf(f, "--%s%s%s%c", row->name, word->arg ? "=" : "",
+				word->arg ? word->arg : "", '\0');
+	}
+	if (f && kernel)
+		fprintf(f, "--%c%s%c", '\0', kernel, '\0');
+	if (!f || fclose(f) != 0)
+		return diag_set(diag, -ENOMEM, "boot '%s'", spec->name);
+	return 0;
+}
+
+/* The strings of args as argv, behind a name; the caller frees it. NULL: no memory. */
+static char **split_args(char *args, size_t len, int *ret_argc)
+{
+	static char name[] = "boot";
+	char **argv;
+	int argc = 1;
+
+	for (size_t i = 0; i < len; i++)
+		argc += args[i] == '\0';
+	argv = calloc((size_t)argc + 1, sizeof(*argv));
+	if (!argv)
+		return NULL;
+	*ret_argc = argc;
+	argv[0] = name;
+	for (int i = 1; i < argc; i++, args += strlen(args) + 1)
+		argv[i] = args;
+	return argv;
+}
+
+int config_smoke_unpack(char *args, size_t len, struct config *config, struct diag *diag)
+{
+	struct option_reader reader;
+	const char *arg;
+	int opt, r, argc = 0;
+	AUTO_FREE char **argv = split_args(args, len, &argc);
+
+	if (!argv)
+		return diag_set(diag, -ENOMEM, "options of a boot");
+	config_init(config);
+	option_reader_init(&reader, &config_smoke_table, argc, argv, false);
+	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
+		r = take_vm_word(config, opt, arg, diag);
+		if (r != 0)
+			return r < 0 ? r : diag_set(diag, -EINVAL, "option %d is not of a VM", opt);
+	}
+	if (r == 0 && optind < argc)
+		config->kernel = argv[optind];
+	return r;
 }
 
 /* What every boot is held against beside its own words. */
@@ -229,6 +310,8 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 	if (r == 0)
 		r = config_check_kernel(&ret->config, diag);
 	if (r == 0)
+		r = pack(words, kernel, ret, diag);
+	if (r == 0)
 		r = add_standing_rules(&b, diag);
 	settle(ret);
 	if (r < 0)
@@ -240,7 +323,8 @@ void config_smoke_spec_fini(struct smoke_spec *spec)
 {
 	smoke_rules_fini(&spec->rules);
 	free(spec->name);
-	spec->name = NULL;
+	free(spec->args);
+	spec->name = spec->args = NULL;
 }
 
 int config_smoke_words_add(struct config_smoke_words *words, int opt, const char *arg)

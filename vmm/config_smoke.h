@@ -51,6 +51,13 @@ const char *config_smoke_base_name(const char *path);
  */
 int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_words *words,
 		      struct smoke_spec *ret, struct diag *diag);
+
+/*
+ * What a boot's process needs of a spec: its kernel and the words that describe the VM, as the arguments
+ * of a command line, each NUL-terminated. args is borrowed for config's life. -EINVAL with diag.
+ */
+int config_smoke_unpack(char *args, size_t len, struct config *config, struct diag *diag);
+
 void config_smoke_spec_fini(struct smoke_spec *spec); /* takes a zeroed one too */
 
 /*

@@ -6,6 +6,7 @@
 
 #include "base/suggest.h"
 #include "cmds.h"
+#include "smoke/child.h"
 #include "vm_end.h"
 
 static void usage(FILE *out)
@@ -33,6 +34,8 @@ static int run_command(int argc, char **argv)
 		usage(stderr);
 		return EXIT_SETUP;
 	}
+	if (strcmp(argv[1], SMOKE_CHILD_COMMAND) == 0) /* no user's, so not in the table */
+		return cmd_smoke_boot(argc - 1, argv + 1);
 	suggest_init(&suggest, argv[1], strlen(argv[1]));
 	for (const struct command *command = commands; command->name; command++) {
 		if (strcmp(argv[1], command->name) == 0)

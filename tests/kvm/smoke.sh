@@ -220,6 +220,80 @@ case_kill_9_leaves_nothing() {
 	done
 }
 
+# layout PID: where its program, heap, first library, stack and vDSO begin.
+layout() {
+	local exe
+	exe=$(readlink "/proc/$1/exe")
+	awk -v exe="$exe" '
+		$6 == exe && !e++ { print "program", $1 }
+		$6 == "[heap]" && !h++ { print "heap", $1 }
+		$6 ~ /ld-linux/ && !l++ { print "loader", $1 }
+		$6 == "[stack]" || $6 == "[vdso]" { print $6, $1 }' "/proc/$1/maps" | sed 's/-.*//'
+}
+
+# A guest that learns where things are in its VMM learns nothing of another boot's, nor of the supervisor's.
+case_each_boot_has_a_layout_of_its_own() {
+	local children
+	[ "$(</proc/sys/kernel/randomize_va_space)" = 2 ] || skip 'this host does not randomise layouts'
+	cp "$(kernel hang)" a
+	cp "$(kernel hang)" b
+	start smoke -j 2 --timeout 0 --stall 0 -p how=loop a b
+	wait_for has_boots 2
+	mapfile -d ' ' -t children <"/proc/$pid/task/$pid/children"
+	layout "$pid" >layout.0
+	layout "${children[0]}" >layout.1
+	layout "${children[1]}" >layout.2
+	kill "$pid"
+	finish
+	same 'parts of a layout' "$(wc -l <layout.1)" 5
+	same 'equal places' "$(sort layout.0 layout.1 layout.2 | uniq -d)" ''
+}
+
+# pipes PID: the pipes that it has, but for standard error.
+pipes() {
+	find "/proc/$1/fd" -type l ! -name 2 -printf '%l\n' | grep '^pipe:' | sort
+}
+
+# It has its own pipes, and nothing that belongs to other boots or to who started the supervisor.
+case_a_boot_has_no_descriptor_of_another() {
+	local children
+	cp "$(kernel hang)" a
+	cp "$(kernel hang)" b
+	echo >inherited
+	exec {extra}<inherited
+	start smoke -j 2 --timeout 0 --stall 0 --json report -p how=loop a b
+	exec {extra}<&-
+	wait_for has_boots 2
+	mapfile -d ' ' -t children <"/proc/$pid/task/$pid/children"
+	pipes "${children[0]}" >pipes.1
+	pipes "${children[1]}" >pipes.2
+	find "/proc/${children[0]}/fd" "/proc/${children[1]}/fd" -type l -printf '%l\n' >files
+	kill "$pid"
+	finish
+	same 'pipes of a boot' "$(sort -u pipes.1 | wc -l) $(sort -u pipes.2 | wc -l)" '5 5'
+	same 'pipes of both boots' "$(comm -12 pipes.1 pipes.2)" ''
+	same 'files that are not theirs' "$(grep -E 'inherited|report|memfd:boot' files)" ''
+}
+
+# Its options come by a file; other users see no more than its name in the list of processes.
+case_the_list_of_processes_has_a_boots_name_alone() {
+	local child
+	start smoke --timeout 0 --stall 0 -p 'how=loop secret=1' "$(kernel hang)"
+	wait_for has_boots 1
+	child=$(<"/proc/$pid/task/$pid/children")
+	same 'command line' "$(tr '\0' ' ' <"/proc/${child% }/cmdline")" "tollgate smoke-boot guest-hang $pid "
+	kill "$pid"
+	finish
+}
+
+case_the_process_of_a_boot_is_no_users_command() {
+	tollgate smoke-boot name 1
+	same 'exit status' "$status" 2
+	complained '^tollgate: smoke-boot is a part of'
+	tollgate --help
+	! grep -q smoke-boot "$case_dir/out" || fail 'listed'
+}
+
 case_twenty_boots_at_once() {
 	local i
 	for i in {1..10}; do

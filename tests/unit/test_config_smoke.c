@@ -9,7 +9,7 @@
 #include "device.h"
 #include "temp_dir.h"
 
-enum { ARGS_MAX = 16 };
+enum { ARGS_MAX = 24 };
 
 struct rig {
 	struct smoke_plan plan;
@@ -370,12 +370,45 @@ static void test_a_file_that_is_not_there(void **state)
 	assert_string_equal(rig->diag.what, "open '/nonexistent': No such file or directory");
 }
 
+/* What a boot's process is handed makes the VM that the supervisor knows. */
+static void test_words_reach_the_boots_process(void **state)
+{
+	static const char *const words[] = {
+		"-e",     "one",       "--timeout=1", "-m1G", "-c", "2",      "--append=a b",
+		"-p",     "",          "--rng",       "-p=c", "-i", "x=y\nz", "--busybox=none",
+		"--run=", "--stall=2", "-k",
+	};
+	struct rig *rig = *state;
+	struct config *config = calloc(1, sizeof(*config));
+	const struct smoke_spec *spec;
+	size_t i;
+
+	for (i = 0; i + 1 < ARRAY_SIZE(words); i++)
+		arg(rig, words[i]);
+	arg(rig, "--");
+	arg(rig, words[i]);
+	assert_int_equal(parse(rig), 0);
+	spec = &rig->plan.spec[0];
+	assert_int_equal(config_smoke_unpack(spec->args, spec->args_len, config, &rig->diag), 0);
+	assert_string_equal(config->kernel, "-k");
+	assert_int_equal(config->machine.mem_bytes, 1 << 30);
+	assert_int_equal(config->machine.cpus, 2);
+	assert_string_equal(config->machine.cmdline, spec->config.machine.cmdline);
+	assert_int_equal(config->nr_virtio, 1);
+	assert_int_equal(config->nr_initrds, 1);
+	assert_string_equal(config->initrd[0], "x=y\nz");
+	assert_string_equal(config->initramfs.run, "");
+	assert_int_equal(config->initramfs.busybox, INITRAMFS_BUSYBOX_NONE);
+	free(config);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(kernels_have_names),
 		TEST(words_make_the_boot),
+		TEST(words_reach_the_boots_process),
 		TEST(bad_words_are_refused),
 		TEST(a_matrix_is_multiplied),
 		TEST(kernels_of_the_command_line_are_for_boots_without),

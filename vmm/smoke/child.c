@@ -4,23 +4,35 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/parse.h"
+#include "config_smoke.h"
 #include "config_vm.h"
 #include "report.h"
 #include "smoke/wire.h"
 #include "stats.h"
 
-/* Descriptors of the child. */
-enum { CHILD_REPORT_FD = STDERR_FILENO + 1, CHILD_OUT_FD, CHILD_ERR_FD, CHILD_LOG_FD, CHILD_FDS };
+/* Descriptors of the child: all that it has at first. */
+enum {
+	CHILD_REPORT_FD = STDERR_FILENO + 1,
+	CHILD_OUT_FD,
+	CHILD_ERR_FD,
+	CHILD_LOG_FD,
+	CHILD_ARGS_FD,
+	CHILD_FDS,
+};
 
 static const int stream_fd[SMOKE_STREAMS] = {
 	[SMOKE_CONSOLE] = STDOUT_FILENO,
@@ -163,38 +175,73 @@ static void close_pipes(struct pipes *ends)
 	*ends = no_pipes;
 }
 
-/* The child's own descriptors, and nothing else of the supervisor's, whose boots wait for ends of files. */
-static int take_descriptors(const struct pipes *ends)
+/*
+ * Whether the supervisor made this process, and lives. The death signal does not survive exec when the
+ * program has capabilities of its own, so that it is asked for here; the supervisor may have ended before.
+ */
+static int check_parent(const char *arg, struct diag *diag)
 {
-	const int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	uint64_t parent = 0;
+	struct stat st;
 
-	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0)
-		return -errno;
-	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
-		if (dup2(ends->stream[i], stream_fd[i]) < 0)
-			return -errno;
-	return close_range(CHILD_FDS, ~0U, 0) < 0 ? -errno : 0;
+	if (parse_u64(arg, &parent) < 0 || fstat(CHILD_REPORT_FD, &st) < 0 ||
+	    !S_ISFIFO(st.st_mode) || fstat(CHILD_ARGS_FD, &st) < 0 || !S_ISREG(st.st_mode)) {
+		diag_set(diag, -EINVAL, "smoke-boot is a part of `tollgate smoke`");
+		diag_remedy(diag, "`tollgate smoke --help` lists the options of a boot");
+		return -EINVAL;
+	}
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (uint64_t)getppid() != parent)
+		return diag_set(diag, -ESRCH, "process %s of `tollgate smoke`", arg);
+	return 0;
 }
 
-static _Noreturn void child(const struct smoke_spec *spec, pid_t parent, const struct pipes *ends)
+/* The caller frees *ret, whose strings are NUL-terminated. */
+static int read_args(char **ret, size_t *ret_len, struct diag *diag)
 {
-	struct diag diag = {0};
-	int r;
+	AUTO_FREE char *args = NULL;
+	struct stat st;
+	size_t n = 0;
 
-	/* Tied to the parent's life; it may have ended before the kernel knew. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
-	    dup2(ends->report, CHILD_REPORT_FD) < 0)
-		_exit(EXIT_KVM_ERROR);
+	if (fstat(CHILD_ARGS_FD, &st) < 0)
+		return diag_set(diag, -errno, "options of a boot");
+	args = calloc(1, (size_t)st.st_size + 1);
+	if (!args)
+		return diag_set(diag, -ENOMEM, "options of a boot");
+	while (n < (size_t)st.st_size) {
+		const ssize_t part =
+			pread(CHILD_ARGS_FD, args + n, (size_t)st.st_size - n, (off_t)n);
+
+		if (part <= 0)
+			return diag_set(diag, part < 0 ? -errno : -EIO, "options of a boot");
+		n += (size_t)part;
+	}
+	close(CHILD_ARGS_FD);
+	*ret = STEAL_PTR(args);
+	*ret_len = n;
+	return 0;
+}
+
+int smoke_child_main(int argc, char **argv, struct diag *diag)
+{
+	AUTO_FREE struct config *config = calloc(1, sizeof(*config));
+	AUTO_FREE char *args = NULL;
+	size_t len = 0;
+	int r = check_parent(argc == 3 ? argv[2] : "", diag);
+
+	if (r < 0)
+		return r;
 	signal(SIGTERM,
 	       SIG_DFL); /* how our supervisor ends us, though it may have been started deaf to it */
-	r = take_descriptors(ends);
+	r = config ? read_args(&args, &len, diag) : diag_set(diag, -ENOMEM, "start");
+	if (r == 0)
+		r = config_smoke_unpack(args, len, config, diag);
 	if (r < 0) {
-		diag_set(&diag, r, "descriptors of a boot");
-		send_failure(&diag);
-		_exit(EXIT_SETUP);
+		send_failure(diag);
+		return 0;
 	}
-	run(&spec->config);
-	_exit(EXIT_OK);
+	smoke_child_connect(config);
+	run(config);
+	return 0;
 }
 
 /* Both ends past the descriptors that dup2() makes in the child. */
@@ -222,17 +269,79 @@ static int make_pipes(struct pipes *ret_read, struct pipes *ret_write)
 	return r;
 }
 
-static int fork_child(const struct smoke_spec *spec, const struct pipes *ends,
-		      struct smoke_child *ret, struct diag *diag)
+/* A file without a name that holds spec's arguments. */
+static int make_args(const struct smoke_spec *spec)
 {
-	const pid_t parent = getpid();
-	int r;
+	const int made = memfd_create("boot", MFD_CLOEXEC);
+	const int fd = made < 0 ? -1 : fcntl(made, F_DUPFD_CLOEXEC, CHILD_FDS);
+	size_t n = 0;
 
-	ret->pid = fork();
-	if (ret->pid < 0)
-		return diag_set(diag, -errno, "fork for boot '%s'", spec->name);
-	if (ret->pid == 0)
-		child(spec, parent, ends);
+	if (made >= 0)
+		close(made);
+	while (fd >= 0 && n < spec->args_len) {
+		const ssize_t part = write(fd, spec->args + n, spec->args_len - n);
+
+		if (part < 0) {
+			const int r = -errno;
+
+			close(fd);
+			return r;
+		}
+		n += (size_t)part;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * The child's own descriptors, and nothing else of the supervisor's, whose boots wait for ends of files.
+ * Positive error numbers, as posix_spawn's.
+ */
+static int add_actions(posix_spawn_file_actions_t *actions, const struct pipes *ends, int args_fd)
+{
+	int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+
+	for (unsigned i = 0; r == 0 && i < SMOKE_STREAMS; i++)
+		r = posix_spawn_file_actions_adddup2(actions, ends->stream[i], stream_fd[i]);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, ends->report, CHILD_REPORT_FD);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, args_fd, CHILD_ARGS_FD);
+	return r ? r : posix_spawn_file_actions_addclosefrom_np(actions, CHILD_FDS);
+}
+
+static int spawn(const struct smoke_spec *spec, const struct pipes *ends, int args_fd, pid_t *ret)
+{
+	char parent[16];
+	char *argv[] = {(char[]){"tollgate"}, (char[]){SMOKE_CHILD_COMMAND}, spec->name, parent,
+			NULL};
+	posix_spawn_file_actions_t actions;
+	int r = posix_spawn_file_actions_init(&actions);
+
+	if (r != 0)
+		return -r;
+	snprintf(parent, sizeof(parent), "%ld", (long)getpid());
+	r = add_actions(&actions, ends, args_fd);
+	if (r == 0)
+		r = posix_spawn(ret, "/proc/self/exe", &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}
+
+static int make_process(const struct smoke_spec *spec, const struct pipes *ends,
+			struct smoke_child *ret, struct diag *diag)
+{
+	const int args_fd = make_args(spec);
+	int r = args_fd < 0 ? args_fd : spawn(spec, ends, args_fd, &ret->pid);
+
+	if (args_fd >= 0)
+		close(args_fd);
+	if (r < 0) {
+		ret->pid = 0;
+		diag_set(diag, r, "start a process for boot '%s'", spec->name);
+		if (r == -ENOENT)
+			diag_remedy(diag, "mount /proc, where this program finds itself");
+		return r;
+	}
 	ret->pid_fd = (int)syscall(SYS_pidfd_open, ret->pid, 0);
 	if (ret->pid_fd >= 0)
 		return 0;
@@ -251,7 +360,7 @@ int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, st
 	if (r < 0)
 		diag_set(diag, r, "pipes of boot '%s'", spec->name);
 	else
-		r = fork_child(spec, &childs, ret, diag);
+		r = make_process(spec, &childs, ret, diag);
 	close_pipes(&childs);
 	if (r < 0) {
 		close_pipes(&ours);

@@ -15,14 +15,25 @@ struct smoke_child {
 	int report_fd;                /* wire.h; non-blocking */
 };
 
-/* Makes a configuration write its streams where smoke_child_start() expects them. */
+/* The subcommand that smoke_child_start() starts. No user's: it is in no list. */
+#define SMOKE_CHILD_COMMAND "smoke-boot"
+
+/* Makes a configuration write its streams where smoke_child_start() has pipes. */
 void smoke_child_connect(struct config *config);
 
 /*
- * Forks it, without another program: the kernel image is read and unpacked there, not here. spec's
- * configuration has been through smoke_child_connect(). The caller must have no other thread. SIGTERM ends the guest, with all that is to be told about it; the process
+ * Starts this program anew for the boot, so that no two boots share an address-space layout: a guest that
+ * learns its VMM's learns nothing of the next one's. The process has the pipes, standard error, and a
+ * file with spec->args, which says what to boot; it has no other descriptor. The kernel image is read and
+ * unpacked there, not here. SIGTERM ends the guest, with all that is to be told about it; the process
  * never outlives the caller. -errno with diag.
  */
 int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, struct diag *diag);
+
+/*
+ * That process: argv is SMOKE_CHILD_COMMAND, the boot's name (for lists of processes), and the
+ * supervisor's process id. -errno with diag when no supervisor made it; other errors are told to it.
+ */
+int smoke_child_main(int argc, char **argv, struct diag *diag);
 
 #endif

@@ -3,6 +3,7 @@
 #define SMOKE_PLAN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "config.h"
@@ -12,6 +13,8 @@
 struct smoke_spec {
 	char *name; /* of this boot alone, and the same in the next run; clean text */
 	struct config config;
+	char *args; /* what config was made of, for the boot's process: config_smoke_unpack() */
+	size_t args_len;
 	struct smoke_rules rules;
 	int64_t timeout_ns; /* of the whole boot; 0: none */
 	int64_t stall_ns;   /* of silence; 0: none */
