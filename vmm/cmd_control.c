@@ -11,6 +11,7 @@
 #include "base/unix_socket.h"
 #include "cmds.h"
 #include "control.h"
+#include "vm_control.h"
 #include "vm_end.h"
 
 static const struct option_group *const groups[] = {&option_help_group, NULL};
@@ -32,6 +33,7 @@ const struct option_table cmd_control_table = {
 	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "
 		 "error.\n",
 	.operands = "PATH",
+	.operand_word = vm_control_command,
 };
 
 /* The command as a line; -EINVAL with diag for words that would be none, or several lines. */

@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/option_table.h"
 
+int cmd_completion(int argc, char **argv);
 int cmd_control(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_hammer(int argc, char **argv);
@@ -21,8 +22,8 @@ int cmd_run(int argc, char **argv);
 int cmd_smoke(int argc, char **argv);
 int cmd_smoke_boot(int argc, char **argv); /* one boot's process: smoke/child.h */
 
-extern const struct option_table cmd_control_table, cmd_doctor_table, cmd_hammer_table,
-	cmd_machine_table;
+extern const struct option_table cmd_completion_table, cmd_control_table, cmd_doctor_table,
+	cmd_hammer_table, cmd_machine_table;
 
 /* Every subcommand, up to a row without a name. */
 struct command {
@@ -32,6 +33,9 @@ struct command {
 	const struct option_table *table;
 };
 extern const struct command commands[];
+
+/* Prints version, commit, and the features that were compiled in; of libraries loaded at run time whether they are found. */
+void cmd_version(void);
 
 /* Prints "tollgate: WHAT" and, when there is one, "  remedy: REMEDY" on stderr. */
 void cmd_fail(const struct diag *diag);

@@ -12,5 +12,7 @@ const struct command commands[] = {
 	{"hammer", cmd_hammer, "measure exits: a guest makes one access over and over",
 	 &cmd_hammer_table},
 	{"machine", cmd_machine, "show the machine a guest would see", &cmd_machine_table},
+	{"completion", cmd_completion, "print completions for bash, zsh or fish",
+	 &cmd_completion_table},
 	{0},
 };

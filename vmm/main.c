@@ -48,7 +48,7 @@ static int run_command(int argc, char **argv)
 		return EXIT_OK;
 	}
 	if (strcmp(argv[1], "--version") == 0) {
-		puts("tollgate " TOLLGATE_VERSION);
+		cmd_version();
 		return EXIT_OK;
 	}
 	diag_set(&diag, -EINVAL, "unknown command '%s'", argv[1]);

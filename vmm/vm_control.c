@@ -188,6 +188,11 @@ static int run_help(struct vm_control *ctl, char *const arg[], unsigned nr, FILE
 	return 0;
 }
 
+const char *vm_control_command(unsigned i)
+{
+	return i < ARRAY_SIZE(command) ? command[i].name : NULL;
+}
+
 static int run_command(struct control_commands *commands, char *const word[], unsigned nr,
 		       FILE *out, struct diag *diag)
 {

@@ -24,6 +24,9 @@ struct vm_control {
 /* Makes the socket at path for a VM that is about to run, and is borrowed. -errno with diag. */
 int vm_control_open(struct vm_control *ctl, const char *path, struct vm *vm, struct diag *diag);
 
+/* The name of the i-th command; NULL after the last one. */
+const char *vm_control_command(unsigned i);
+
 /* Before vm_fini(). Takes a zeroed one too. */
 void vm_control_close(struct vm_control *ctl);
 

@@ -60,10 +60,10 @@ int slirp_lib_load(struct slirp_lib *ret, struct diag *diag)
 		{"slirp_add_hostfwd", &slirp.add_hostfwd},
 		{"slirp_remove_hostfwd", &slirp.remove_hostfwd},
 	};
-	void *lib = dlopen("libslirp.so.0", RTLD_NOW | RTLD_LOCAL);
+	void *lib = dlopen(SLIRP_LIB_SONAME, RTLD_NOW | RTLD_LOCAL);
 
 	if (!lib) {
-		diag_set(diag, -ENOENT, "load libslirp.so.0 for a user network");
+		diag_set(diag, -ENOENT, "load " SLIRP_LIB_SONAME " for a user network");
 		diag_remedy(diag, "install libslirp (Debian, Ubuntu: libslirp0)");
 		return -ENOENT;
 	}
@@ -72,7 +72,7 @@ int slirp_lib_load(struct slirp_lib *ret, struct diag *diag)
 
 		if (!sym) {
 			dlclose(lib);
-			return diag_set(diag, -ENOENT, "libslirp.so.0 has no %s()",
+			return diag_set(diag, -ENOENT, SLIRP_LIB_SONAME " has no %s()",
 					symbols[i].name);
 		}
 		/* ISO C has no cast from data to function pointers. */

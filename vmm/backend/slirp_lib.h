@@ -9,6 +9,8 @@
 
 #include "base/diag.h"
 
+#define SLIRP_LIB_SONAME "libslirp.so.0"
+
 struct slirp_lib {
 	__typeof__(slirp_new) *new;
 	__typeof__(slirp_cleanup) *cleanup;

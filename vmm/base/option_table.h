@@ -42,6 +42,11 @@ struct option_table {
 	const struct option_group *const *group; /* ended by NULL */
 	const char *after;                       /* the help after the options, or NULL */
 	const char *operands;                    /* "KERNEL", or NULL: it takes none */
+	/*
+	 * For completion: the i-th of the words that an operand can be, NULL after the last; the operand is the
+	 * first one, or the second where the first is a file.
+	 */
+	const char *(*operand_word)(unsigned i);
 };
 
 /* Every table has this one last: --help[=all]. */

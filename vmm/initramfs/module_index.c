@@ -62,7 +62,7 @@ static int load_calls(struct kmod_calls *call, struct diag *diag)
 		{"kmod_module_get_softdeps", offsetof(struct kmod_calls, get_softdeps)},
 	};
 	/* Stays loaded: once is enough for a process. */
-	void *lib = dlopen("libkmod.so.2", RTLD_NOW | RTLD_LOCAL);
+	void *lib = dlopen(MODULE_INDEX_SONAME, RTLD_NOW | RTLD_LOCAL);
 
 	for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
 		void *sym = lib ? dlsym(lib, symbols[i].name) : NULL;

@@ -7,6 +7,8 @@
 
 #include "base/diag.h"
 
+#define MODULE_INDEX_SONAME "libkmod.so.2"
+
 struct module_index;
 
 /* A module, borrowed. */

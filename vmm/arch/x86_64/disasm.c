@@ -10,16 +10,23 @@
 typedef ZyanStatus disassemble_fn(ZydisMachineMode mode, ZyanU64 rip, const void *code,
 				  ZyanUSize len, ZydisDisassembledInstruction *ret);
 
-static disassemble_fn *load(void)
+const char *disasm_soname(void)
 {
-	disassemble_fn *fn = NULL;
-	char soname[32];
-	void *lib, *sym;
+	static char soname[32];
 
 	snprintf(soname, sizeof(soname), "libZydis.so.%u.%u",
 		 (unsigned)ZYDIS_VERSION_MAJOR(ZYDIS_VERSION),
 		 (unsigned)ZYDIS_VERSION_MINOR(ZYDIS_VERSION));
-	lib = dlopen(soname, RTLD_NOW | RTLD_LOCAL); /* stays loaded: the process is about to end */
+	return soname;
+}
+
+static disassemble_fn *load(void)
+{
+	disassemble_fn *fn = NULL;
+	void *lib, *sym;
+
+	lib = dlopen(disasm_soname(),
+		     RTLD_NOW | RTLD_LOCAL); /* stays loaded: the process is about to end */
 	sym = lib ? dlsym(lib, "ZydisDisassembleIntel") : NULL;
 	memcpy(&fn, &sym, sizeof(fn)); /* ISO C has no cast from data to function pointers */
 	return fn;
@@ -41,6 +48,11 @@ bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, c
 }
 
 #else
+
+const char *disasm_soname(void)
+{
+	return NULL;
+}
 
 bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, char *buf,
 		 size_t size)
