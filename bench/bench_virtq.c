@@ -104,7 +104,7 @@ static double run(const struct bench_case *c, int64_t clock_ns)
 				add(c, k);
 			ns += use(c) - clock_ns;
 		}
-		round[i] = (double)ns / CHAINS;
+		round[i] = (double)ns / (double)CHAINS;
 	}
 	(void)r;
 	qsort(round, ROUNDS, sizeof(round[0]), compare);

@@ -18,6 +18,8 @@
 #include "virtio/classes.h"
 #include "virtq_driver.h"
 
+#undef stop /* a macro of cmocka 2; here it is an operation of virtio devices */
+
 enum {
 	BLK_RIG_RAM_BYTES = 4 << 20,
 	BLK_RIG_QUEUES = 4,

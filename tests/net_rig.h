@@ -15,6 +15,8 @@
 #include "virtio/classes.h"
 #include "virtq_driver.h"
 
+#undef stop /* a macro of cmocka 2; here it is an operation of virtio devices */
+
 enum {
 	NET_RIG_RAM_BYTES = 16 << 20,
 	NET_RIG_QUEUES_GPA = 0x10000, /* NET_RIG_QUEUE_BYTES each */

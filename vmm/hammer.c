@@ -257,7 +257,7 @@ static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 	double chunks;
 
 	if (h->opts->count == 0) {
-		chunks = (double)h->opts->duration_ns / (double)warm_up_ns * WARM_UP /
+		chunks = (double)h->opts->duration_ns / (double)warm_up_ns * (double)WARM_UP /
 			 (double)chunk_pairs;
 		if (chunks < 1)
 			chunks = 1;
@@ -267,7 +267,7 @@ static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 	} else {
 		chunks = 0;
 	}
-	return chunks < CHUNKS_MAX ? (uint64_t)chunks : CHUNKS_MAX;
+	return chunks < (double)CHUNKS_MAX ? (uint64_t)chunks : CHUNKS_MAX;
 }
 
 static void measure(struct hammer *h, struct vcpu *vcpu)

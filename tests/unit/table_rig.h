@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 /* As fail_msg(), and the compiler knows that it does not come back. */
-static inline _Noreturn void stop(const char *why)
+static inline _Noreturn void fail_for(const char *why)
 {
 	fail_msg("%s", why);
 	abort();

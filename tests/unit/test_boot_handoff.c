@@ -70,7 +70,7 @@ static void start_info_has_the_offsets_of_version_1(void **state)
 	assert_int_equal(get64(buf, mods + 8), 0x12345);
 	assert_int_equal(get64(buf, mods + 16), 0);
 	assert_int_equal(get64(buf, mods + 32), 0x5000);
-	assert_string_equal(buf + (get64(buf, mods + 48) - GPA), "device-tree");
+	assert_string_equal((const char *)buf + (get64(buf, mods + 48) - GPA), "device-tree");
 	mmap = get64(buf, 40) - GPA;
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
 		assert_true(get64(buf, mmap + 24 * i) == map[i].gpa);
@@ -279,7 +279,7 @@ static void multiboot_information_has_the_specified_offsets(void **state)
 	assert_int_equal(get32(buf, mods + 8), 0);
 	assert_int_equal(get32(buf, mods + 16), 0x5000);
 	assert_int_equal(get32(buf, mods + 20), 0x5800);
-	assert_string_equal(buf + (get32(buf, mods + 24) - GPA), "device-tree");
+	assert_string_equal((const char *)buf + (get32(buf, mods + 24) - GPA), "device-tree");
 	assert_int_equal(get32(buf, 44), 4 * 24);
 	mmap = get32(buf, 48) - GPA;
 	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
@@ -288,7 +288,7 @@ static void multiboot_information_has_the_specified_offsets(void **state)
 		assert_true(get64(buf, mmap + 24 * i + 12) == map[i].len);
 		assert_int_equal(get32(buf, mmap + 24 * i + 20), map[i].type);
 	}
-	assert_string_equal(buf + (get32(buf, 64) - GPA), "Tollgate");
+	assert_string_equal((const char *)buf + (get32(buf, 64) - GPA), "Tollgate");
 }
 
 static void multiboot_leaves_out_what_there_is_not(void **state)

@@ -420,7 +420,7 @@ static void a_client_without_a_descriptor_waits(void **state)
 		say(second, "echo again\n");
 		assert_string_equal(hear(rig, second, 1), "again\nok\n");
 	}
-	assert_in_range(atomic_load(&vain_accepts), 1, 2);
+	assert_true(atomic_load(&vain_accepts) >= 1 && atomic_load(&vain_accepts) <= 2);
 	assert_int_equal(poll(&(struct pollfd){.fd = third, .events = POLLIN}, 1, 0), 0);
 	setrlimit(RLIMIT_NOFILE, &all);
 	close(second); /* and so somebody leaves */

@@ -106,7 +106,7 @@ static void start(const struct disk_way *way)
 	host.transfers = host.fallocates = 0;
 }
 
-static void stop(void)
+static void finish(void)
 {
 	disk_rig_close(&rig);
 	disk_rig_remove(&rig);
@@ -136,7 +136,7 @@ static void short_and_interrupted_transfers_go_on(void **state)
 		assert_int_equal(disk_rig_do(&rig, DISK_READ, 0, back, 512), 0);
 		assert_int_equal(back[511], disk_rig_byte(511));
 		assert_true(host.transfers > 2 * BYTES / 16384);
-		stop();
+		finish();
 	}
 }
 
@@ -153,7 +153,7 @@ static void a_transfer_that_ends_before_its_bytes_is_an_error(void **state)
 	host.most = 0;
 	assert_int_equal(disk_rig_do(&rig, DISK_READ, 2048, back, sizeof(back)), 0);
 	assert_int_equal(back[0], disk_rig_byte(2048));
-	stop();
+	finish();
 }
 
 static void zeroes_are_written_where_there_is_no_call(void **state)
@@ -185,7 +185,7 @@ static void zeroes_are_written_where_there_is_no_call(void **state)
 		for (size_t i = 0; i < BYTES; i++)
 			assert_int_equal(back[i],
 					 i >= 1536 && i < 1536 + 307200 ? 0 : disk_rig_byte(i));
-		stop();
+		finish();
 	}
 }
 
@@ -197,7 +197,7 @@ static void a_discard_that_the_host_lacks_is_no_error(void **state)
 	assert_int_equal(disk_rig_do(&rig, DISK_DISCARD, 0, NULL, 8192), 0);
 	assert_int_equal(disk_rig_do(&rig, DISK_DISCARD, 0, NULL, 8192), 0);
 	assert_int_equal(host.fallocates, 1); /* it is not asked again */
-	stop();
+	finish();
 }
 
 static void errors_reach_the_request(void **state)
@@ -220,7 +220,7 @@ static void errors_reach_the_request(void **state)
 		if (!ways[w].cow)
 			assert_int_equal(disk_rig_do(&rig, DISK_DISCARD, 8192, NULL, 4096),
 					 -ENOSPC);
-		stop();
+		finish();
 	}
 }
 
@@ -238,7 +238,7 @@ static void a_failed_write_to_an_overlay_changes_nothing(void **state)
 	assert_int_equal(disk_rig_do(&rig, DISK_READ, 8192, buf, 4096), 0);
 	for (unsigned i = 0; i < sizeof(buf); i++)
 		assert_int_equal(buf[i], disk_rig_byte(8192 + i));
-	stop();
+	finish();
 }
 
 static void flush_and_stable_writes_sync(void **state)
@@ -260,7 +260,7 @@ static void flush_and_stable_writes_sync(void **state)
 	r.rq.stable = true;
 	assert_int_equal(disk_rig_run(&rig, &r), 0);
 	assert_int_equal(host.syncs, 3);
-	stop();
+	finish();
 }
 
 int main(void)

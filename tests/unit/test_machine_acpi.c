@@ -52,7 +52,7 @@ static void render(const struct machine_spec *spec)
 
 	if (machine_resolve(spec, &machine, &diag) < 0 ||
 	    machine_acpi_render(&machine, LAYOUT_ACPI_GPA, &ret, &bytes_len, &rsdp_gpa, &diag) < 0)
-		stop(diag.what);
+		fail_for(diag.what);
 	free(bytes);
 	bytes = ret;
 }
@@ -97,7 +97,7 @@ static const uint8_t *find_table(const char *signature, size_t *ret_len)
 		if (memcmp(bytes + (gpa - LAYOUT_ACPI_GPA), signature, 4) == 0)
 			return table_at(gpa, signature, ret_len);
 	}
-	stop(signature);
+	fail_for(signature);
 }
 
 static void rsdp_is_first_and_sums_to_zero_twice(void **state)
@@ -163,7 +163,7 @@ static void fadt_registers_are_the_machines_ports(void **state)
 	reset = machine_find(&machine, "reset0");
 	pm1 = machine_find(&machine, "pm0");
 	if (!reset || !pm1)
-		stop("a row is missing");
+		fail_for("a row is missing");
 	fadt = find_table("FACP", &len);
 	assert_memory_equal(fadt + 116, byte_port, 4);
 	assert_int_equal(le(fadt + 120, 8), 0xcf9);
@@ -323,7 +323,7 @@ static uint64_t aml_read_integer(struct aml *a)
 	case 0x0a: n = 1; break;
 	case 0x0b: n = 2; break;
 	case 0x0c: n = 4; break;
-	default: stop("no integer");
+	default: fail_for("no integer");
 	}
 	assert_true((size_t)(a->end - a->at) >= n);
 	v = le(a->at, n);

@@ -27,7 +27,7 @@ static void render(unsigned cpus)
 
 	if (machine_resolve(&spec, &machine, &diag) < 0 ||
 	    machine_mptable_render(&machine, LAYOUT_MPTABLE_GPA, &ret, &bytes_len, &diag) < 0)
-		stop(diag.what);
+		fail_for(diag.what);
 	free(bytes);
 	bytes = ret;
 }

@@ -170,7 +170,7 @@ static void a_guest_that_reads_c_is_not_woken_faster_than_the_rate(void **state)
 		pass_ns(*state, US);
 		irqs += (rd(*state, C) & IRQF) != 0;
 	}
-	assert_in_range(irqs, 81, 82);
+	assert_true(irqs >= 81 && irqs <= 82);
 }
 
 static void alarm_interrupts_at_its_time(void **state)
@@ -263,7 +263,7 @@ static void an_alarm_jumped_over_sets_its_flag(void **state)
 		assert_int_equal(rd(dev, C) & AF, expected ? AF : 0);
 		flagged += expected;
 	}
-	assert_in_range(flagged, 100, 400);
+	assert_true(flagged >= 100 && flagged <= 400);
 }
 
 static void set_clears_uie_and_lets_periods_go_on(void **state)

@@ -427,7 +427,7 @@ static void a_device_that_runs_is_stopped_at_its_end(void **state)
 
 static void bytes_go_through_scatter_lists(void **state)
 {
-	char a[3] = "abc", b[1] = "d", c[4] = "efgh", buf[9] = "";
+	char a[] = {'a', 'b', 'c'}, b[] = {'d'}, c[] = {'e', 'f', 'g', 'h'}, buf[9] = "";
 	const struct iovec iov[] = {{a, 3}, {b, 1}, {NULL, 0}, {c, 4}};
 
 	(void)state;

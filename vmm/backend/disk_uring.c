@@ -66,6 +66,15 @@ struct disk_uring *disk_uring_destroy(struct disk_uring *uring)
 	return NULL;
 }
 
+/* Offset and length are off_t to older versions of liburing, and __u64 to newer ones. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+static void prep_fallocate(struct io_uring_sqe *sqe, const struct disk_io *io)
+{
+	io_uring_prep_fallocate(sqe, io->fd, io->mode, io->off, io->len);
+}
+#pragma GCC diagnostic pop
+
 bool disk_uring_start(struct disk_uring *uring, struct disk_io *io)
 {
 	struct io_uring_sqe *sqe;
@@ -82,9 +91,7 @@ bool disk_uring_start(struct disk_uring *uring, struct disk_io *io)
 	switch (io->op) {
 	case DISK_IO_READ: io_uring_prep_readv(sqe, io->fd, io->iov, io->nr_iov, io->off); break;
 	case DISK_IO_WRITE: io_uring_prep_writev(sqe, io->fd, io->iov, io->nr_iov, io->off); break;
-	case DISK_IO_FALLOCATE:
-		io_uring_prep_fallocate(sqe, io->fd, io->mode, (off_t)io->off, (off_t)io->len);
-		break;
+	case DISK_IO_FALLOCATE: prep_fallocate(sqe, io); break;
 	default: io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC); break;
 	}
 	io_uring_sqe_set_data(sqe, io);

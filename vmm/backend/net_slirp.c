@@ -203,7 +203,12 @@ static int cb_get_revents(int fd, void *arg)
 	return revents;
 }
 
-/* No timer functions: they are for router advertisements, and IPv6 is off. */
+/*
+ * No timer functions: they are for router advertisements, and IPv6 is off. 4.9 deprecates register_poll_fd,
+ * but the library that is loaded may be an older one, and all call it with a SlirpConfig of version 3.
+ */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 static const SlirpCb callbacks = {
 	.send_packet = cb_send_packet,
 	.guest_error = cb_guest_error,
@@ -212,6 +217,7 @@ static const SlirpCb callbacks = {
 	.unregister_poll_fd = cb_unregister_poll_fd,
 	.notify = cb_notify,
 };
+#pragma GCC diagnostic pop
 
 /* --- the event loop --------------------------------------------------------------------------------- */
 

@@ -50,15 +50,16 @@ int slirp_lib_load(struct slirp_lib *ret, struct diag *diag)
 	struct slirp_lib slirp;
 	const struct {
 		const char *name;
-		void *fn; /* where the function's pointer goes */
+		void *fn;          /* where the function's pointer goes */
+		const char *older; /* its name in earlier versions, if it had another */
 	} symbols[] = {
-		{"slirp_new", &slirp.new},
-		{"slirp_cleanup", &slirp.cleanup},
-		{"slirp_pollfds_fill", &slirp.pollfds_fill},
-		{"slirp_pollfds_poll", &slirp.pollfds_poll},
-		{"slirp_input", &slirp.input},
-		{"slirp_add_hostfwd", &slirp.add_hostfwd},
-		{"slirp_remove_hostfwd", &slirp.remove_hostfwd},
+		{"slirp_new", &slirp.new, NULL},
+		{"slirp_cleanup", &slirp.cleanup, NULL},
+		{"slirp_pollfds_fill_socket", &slirp.pollfds_fill, "slirp_pollfds_fill"},
+		{"slirp_pollfds_poll", &slirp.pollfds_poll, NULL},
+		{"slirp_input", &slirp.input, NULL},
+		{"slirp_add_hostfwd", &slirp.add_hostfwd, NULL},
+		{"slirp_remove_hostfwd", &slirp.remove_hostfwd, NULL},
 	};
 	void *lib = dlopen(SLIRP_LIB_SONAME, RTLD_NOW | RTLD_LOCAL);
 
@@ -70,6 +71,8 @@ int slirp_lib_load(struct slirp_lib *ret, struct diag *diag)
 	for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
 		void *sym = dlsym(lib, symbols[i].name);
 
+		if (!sym && symbols[i].older)
+			sym = dlsym(lib, symbols[i].older);
 		if (!sym) {
 			dlclose(lib);
 			return diag_set(diag, -ENOENT, SLIRP_LIB_SONAME " has no %s()",

@@ -1,6 +1,6 @@
 /*
  * slirp_lib.h - libslirp, loaded when a user network is asked for: it and GLib would cost every other
- * start time. libslirp's own names and rules (slirp/libslirp.h, 4.7) hold.
+ * start time. libslirp's own names and rules (slirp/libslirp.h, 4.7 to 4.9) hold.
  */
 #ifndef BACKEND_SLIRP_LIB_H
 #define BACKEND_SLIRP_LIB_H
@@ -14,7 +14,8 @@
 struct slirp_lib {
 	__typeof__(slirp_new) *new;
 	__typeof__(slirp_cleanup) *cleanup;
-	__typeof__(slirp_pollfds_fill) *pollfds_fill;
+	/* slirp_pollfds_fill_socket(), since 4.9; before it slirp_pollfds_fill(), which is the same on Linux. */
+	void (*pollfds_fill)(Slirp *slirp, uint32_t *timeout, SlirpAddPollCb add_poll, void *arg);
 	__typeof__(slirp_pollfds_poll) *pollfds_poll;
 	__typeof__(slirp_input) *input;
 	__typeof__(slirp_add_hostfwd) *add_hostfwd;

@@ -60,7 +60,7 @@ static int64_t longest_ns(const struct smoke_plan *plan, const struct smoke_resu
 
 static double to_width(int64_t ns, int64_t longest)
 {
-	return BAR_WIDTH * ((double)ns / (double)longest);
+	return (double)BAR_WIDTH * ((double)ns / (double)longest);
 }
 
 static void put_label(FILE *out, double x, unsigned y, const char *anchor, const char *text)
@@ -78,7 +78,7 @@ static void put_legend(FILE *out)
 		fprintf(out, "<rect x=\"%.1f\" y=\"%d\" width=\"10\" height=\"10\" fill=\"%s\"/>\n",
 			x, MARGIN / 2, stages[i].colour);
 		put_label(out, x + 14, MARGIN / 2 + 10, "start", stages[i].name);
-		x += (double)BAR_WIDTH / STAGES;
+		x += (double)BAR_WIDTH / (double)STAGES;
 	}
 }
 
@@ -93,18 +93,18 @@ static void put_bar(FILE *out, const struct smoke_result *result, unsigned y, in
 	for (int i = 0; i < STAGES; i++) {
 		fprintf(out,
 			"<rect x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n",
-			NAME_WIDTH + to_width(from, longest), y,
+			(double)NAME_WIDTH + to_width(from, longest), y,
 			to_width(end_ns[i] - from, longest), BAR_HEIGHT, stages[i].colour);
 		from = end_ns[i];
 	}
-	put_label(out, NAME_WIDTH + to_width(from, longest) + 6, y + BAR_HEIGHT - 3, "start",
-		  smoke_outcome_name(result->outcome));
+	put_label(out, (double)NAME_WIDTH + to_width(from, longest) + 6, y + BAR_HEIGHT - 3,
+		  "start", smoke_outcome_name(result->outcome));
 }
 
 static void put_axis(FILE *out, unsigned y, int64_t longest)
 {
 	for (int i = 0; i <= TICKS; i++) {
-		const double x = NAME_WIDTH + (double)BAR_WIDTH * i / TICKS;
+		const double x = (double)NAME_WIDTH + (double)BAR_WIDTH * i / (double)TICKS;
 
 		fprintf(out,
 			"<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%u\" stroke=\"#cccccc\"/>\n",
