@@ -140,12 +140,18 @@ static inline void frame_tcp_syn(struct frame *f, uint32_t src, unsigned sport, 
 	frame_ip_finish(f, 16);
 }
 
+/* Where the IPv4 packet ends. The frame can go on: Ethernet's are padded to 60 bytes. */
+static inline size_t frame_ip_end(const struct frame *f)
+{
+	return FRAME_IP + frame_get16(f->b + FRAME_IP + 2);
+}
+
 /* The answer to a TCP segment got: ports and addresses swapped, all of it acknowledged. */
 static inline void frame_tcp_answer(struct frame *f, const struct frame *got, uint32_t seq,
 				    unsigned flags, const void *data, size_t len)
 {
 	const uint8_t *tcp = got->b + FRAME_L4;
-	const size_t payload = got->len - FRAME_L4 - (size_t)(tcp[12] >> 4) * 4;
+	const size_t payload = frame_ip_end(got) - FRAME_L4 - (size_t)(tcp[12] >> 4) * 4;
 	const uint32_t ack = frame_get32(tcp + 4) + (uint32_t)payload + !!(tcp[13] & FRAME_SYN);
 
 	frame_ip(f, 6, frame_get32(got->b + FRAME_IP + 16), frame_get32(got->b + FRAME_IP + 12),

@@ -157,6 +157,7 @@ static inline void receive_protocol(struct frame *f, unsigned protocol)
 	do {
 		receive(f);
 	} while (frame_get16(f->b + 12) != 0x0800 || f->b[FRAME_IP + 9] != protocol);
+	assert_true(frame_ip_end(f) <= f->len);
 	/* What libslirp sends is summed up. */
 	assert_int_equal(frame_sum(f->b + FRAME_IP, 20, 0), 0xffff);
 }
