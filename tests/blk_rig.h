@@ -52,6 +52,7 @@ struct blk_rig {
 	struct virtio_device *vd;
 	struct blk_rig_disk *disk; /* NULL: conf.open made another */
 	struct virtq_driver drv[BLK_RIG_QUEUES];
+	uint32_t left_out; /* queues that the driver does not set up, a bit each */
 	unsigned cpus;
 	unsigned rings, interrupts, config_sets, needs_resets;
 };
@@ -172,6 +173,13 @@ static inline int blk_rig_open(const struct disk_opts *opts, struct event_loop *
 				  &d->disk.engine);
 }
 
+/* As the transport does it. */
+static inline void blk_rig_kick(unsigned queue)
+{
+	if (!blk_rig.vd->broken && virtq_live(&blk_rig.vd->queue[queue]))
+		blk_rig.vd->cls->kick(blk_rig.vd, queue);
+}
+
 /* As the transport starts it. acked: what the driver took of what is offered. */
 static inline void blk_rig_start(uint64_t acked)
 {
@@ -184,12 +192,15 @@ static inline void blk_rig_start(uint64_t acked)
 		struct virtq *vq = &vd->queue[i];
 
 		virtq_reset(vq);
+		blk_rig.drv[i] = (struct virtq_driver){0};
+		if (blk_rig.left_out >> i & 1)
+			continue;
 		if (virtq_driver_start(&blk_rig.drv[i], vq, 0x10000 + i * UINT64_C(0x10000), 256,
 				       vd->acked) < 0)
 			abort();
 	}
 	for (unsigned i = 0; i < vd->nr_queues; i++)
-		vd->cls->kick(vd, i);
+		blk_rig_kick(i);
 }
 
 /* Before: conf, but for what has a default here. */
@@ -240,11 +251,6 @@ static inline void blk_rig_fini(void)
 	event_loop_fini(&blk_rig.loop);
 	guest_mem_fini(&blk_rig.mem);
 	memset(&blk_rig, 0, sizeof(blk_rig));
-}
-
-static inline void blk_rig_kick(unsigned queue)
-{
-	blk_rig.vd->cls->kick(blk_rig.vd, queue);
 }
 
 /* Guest memory, which is there. */

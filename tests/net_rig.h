@@ -282,6 +282,7 @@ static inline void net_rig_start(struct net_rig *rig, uint64_t features, uint32_
 		const bool rx = i % 2 == 0 && i + 1 < vd->nr_queues;
 		const uint32_t max = vd->queue_size[i];
 
+		rig->drv[i] = (struct virtq_driver){0};
 		if (!(rig->left_out >> i & 1))
 			net_rig_queue_live(rig, i, rx && rx_size < max ? rx_size : max);
 	}

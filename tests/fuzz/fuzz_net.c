@@ -2,15 +2,18 @@
  * Fuzz target: the network device, with a driver that puts anything into its rings and a back end that
  * is written to and read by the target.
  *
- * Input: one byte for the device's shape, eight for the features that the driver acknowledges, then
- * operations until it ends: one byte each for which, and what it takes. What must hold, beside not crashing:
+ * Input: one byte for the device's shape, eight for the features that the driver acknowledges, one or two for
+ * the queues that it leaves out, then operations until it ends: one byte each for which, and what it takes. What
+ * must hold, beside not crashing:
  * - a frame sent has a length that there is, and a header that is true of it and was negotiated;
  * - no more is said to be written to a receive chain than fits it;
+ * - no more chains are with the device than a queue holds;
  * - a device that asked for a reset works after it.
  */
 #include <assert.h>
 
 #include "fuzz.h"
+#include "fuzz_virtq.h"
 
 #include "net_rig.h"
 #include "virtio/net_hdr.h"
@@ -53,6 +56,7 @@ static void tidy(struct target *t)
 	struct net_rig *rig = &t->rig;
 
 	check_sent(rig);
+	fuzz_virtq_check(rig->vd);
 	if (rig->nr_arrived > NET_RIG_FRAMES_MAX / 2 || rig->nr_sent > 0) {
 		rig->first_arrived = rig->nr_arrived;
 		net_rig_forget_frames(rig);
@@ -65,7 +69,7 @@ static void take_used(struct target *t, unsigned queue)
 {
 	uint32_t id, len;
 
-	while (virtq_driver_used(&t->rig.drv[queue], &id, &len)) {
+	while (t->rig.drv[queue].mem && virtq_driver_used(&t->rig.drv[queue], &id, &len)) {
 		assert(t->scribbled || id < 256);
 		assert(t->scribbled || len <= t->writable[queue][id]);
 	}
@@ -86,7 +90,7 @@ static void op_chain(struct target *t, struct fuzz_input *in)
 	uint32_t writable = 0;
 	uint16_t head;
 
-	if ((uint16_t)(d->avail_idx - d->used_idx) * PIECES_MAX + n > d->size)
+	if (!d->mem || (uint16_t)(d->avail_idx - d->used_idx) * PIECES_MAX + n > d->size)
 		return; /* the descriptors may not be free */
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t *p;
@@ -113,7 +117,7 @@ static void op_command(struct target *t, struct fuzz_input *in)
 	uint8_t *out, *ack;
 	uint16_t head;
 
-	if ((uint16_t)(d->avail_idx - d->used_idx) * PIECES_MAX + 2U > d->size)
+	if (!d->mem || (uint16_t)(d->avail_idx - d->used_idx) * PIECES_MAX + 2U > d->size)
 		return;
 	buf[0].gpa = net_rig_alloc(&t->rig, buf[0].len, &out);
 	buf[1].gpa = net_rig_alloc(&t->rig, 1, &ack);
@@ -149,12 +153,46 @@ static void op_arrive(struct target *t, struct fuzz_input *in)
 static void op_scribble(struct target *t, struct fuzz_input *in)
 {
 	const struct virtq_driver *d = &t->rig.drv[fuzz_queue(t, in)];
-	uint8_t *p = guest_mem_ptr(&t->rig.mem, d->desc_gpa, virtq_driver_bytes(d->size));
 	const uint64_t at = fuzz_uint(in, 2) % virtq_driver_bytes(d->size);
+	uint8_t *p;
 
+	if (!d->mem)
+		return;
+	p = guest_mem_ptr(&t->rig.mem, d->desc_gpa, virtq_driver_bytes(d->size));
 	assert(p);
 	p[at] = fuzz_u8(in);
 	t->scribbled = true;
+}
+
+/* Small buffers, as many as fit: from less than a header to a short frame. */
+static void op_flood(struct target *t, struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_queue(t, in);
+	struct virtq_driver *d = &t->rig.drv[queue];
+	struct virtq_buf buf = {.len = fuzz_u8(in) % 64U, .write = queue % 2 == 0};
+	uint16_t head;
+	uint8_t *p;
+
+	if (!d->mem)
+		return;
+	if (buf.len < NET_HDR_BYTES && fuzz_u8(in) % 8)
+		buf.len = NET_HDR_BYTES;
+	buf.gpa = net_rig_alloc(&t->rig, 64, &p);
+	head = virtq_driver_chain(d, &buf, 1);
+	t->writable[queue][head & 255] = buf.write ? buf.len : 0;
+	fuzz_virtq_flood(d, head);
+	net_rig_kick(&t->rig, queue);
+}
+
+static void op_back(struct target *t, struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_queue(t, in);
+
+	if (!t->rig.drv[queue].mem)
+		return;
+	fuzz_virtq_back(&t->rig.drv[queue], in);
+	t->scribbled = true;
+	net_rig_kick(&t->rig, queue);
 }
 
 static void op_room(struct target *t, struct fuzz_input *in)
@@ -184,12 +222,14 @@ static void op_reset(struct target *t, struct fuzz_input *in)
 	net_rig_stop(&t->rig);
 	t->scribbled = false;
 	t->features = fuzz_uint(in, 8);
+	t->rig.left_out = fuzz_virtq_left_out(in);
 	net_rig_start(&t->rig, t->features & t->rig.vd->features, 1U << fuzz_u8(in) % 9);
 }
 
 static void (*const ops[])(struct target *t, struct fuzz_input *in) = {
-	op_chain, op_chain,  op_chain,  op_chain,   op_kick, op_kick, op_kick,  op_command,
-	op_kick,  op_arrive, op_arrive, op_command, op_room, op_link, op_reset, op_scribble,
+	op_chain, op_chain,   op_chain, op_chain,    op_kick,   op_kick,
+	op_kick,  op_command, op_kick,  op_arrive,   op_arrive, op_command,
+	op_room,  op_link,    op_reset, op_scribble, op_flood,  op_back,
 };
 
 /* Whatever was done to it: after a reset a frame goes out and one comes in. */
@@ -203,6 +243,7 @@ static void check_works(struct target *t)
 	check_sent(rig);
 	net_rig_forget_frames(rig);
 	net_rig_plug(rig, true);
+	rig->left_out = 0;
 	net_rig_start(rig, 0, 256);
 	rig->send_room = 1;
 	rig->next_gpa = NET_RIG_DATA_GPA;
@@ -228,6 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	net_rig_init(&t->rig, 1 + shape % NET_RIG_PAIRS_MAX, shape & 0x80 ? 0 : ALL_OFFLOADS,
 		     shape & 0x40 ? 9000 : 0, NULL);
 	t->features = fuzz_uint(&in, 8);
+	t->rig.left_out = fuzz_virtq_left_out(&in);
 	net_rig_start(&t->rig, t->features & t->rig.vd->features, 256);
 	while (in.left > 0) {
 		ops[fuzz_u8(&in) % ARRAY_SIZE(ops)](t, &in);

@@ -3,8 +3,8 @@
  *
  * Input: operations until it ends, a byte each for which, and what they take: register accesses of any
  * width at any place, words of memory where the queues are, doorbells, acknowledgements that KVM
- * counted, changes of the configuration. A driver that is right most of the time comes from operations
- * that do a whole step of it. What must hold, beside not crashing:
+ * counted, changes of the configuration, floods of small buffers, an index that goes back. A driver that is
+ * right most of the time comes from operations that do a whole step of it. What must hold, beside not crashing:
  * - a chain's buffers are in RAM, its sums right, and no more chains are out than the queue has room for;
  * - the device is started and stopped in turn, and touches no queue while stopped;
  * - what the page shows is what an exit would read;
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "fuzz_virtq.h"
 
 #include "virtio_rig.h"
 
@@ -206,11 +207,13 @@ static void op_start(struct run *run, struct fuzz_input *in)
 				  (uint64_t)(choice >> 1 & 1) << VIRTIO_RING_F_INDIRECT_DESC |
 				  (uint64_t)(choice >> 2 & 1) << FEATURE;
 
+	const uint32_t left_out = fuzz_virtq_left_out(in);
+
 	assert(virtio_rig_negotiate(&run->rig, features));
 	for (uint32_t q = 0; q < QUEUES; q++) {
 		virtq_driver_init(&run->drv[q], &run->rig.mem,
 				  VIRTIO_RIG_QUEUE_GPA + q * (uint64_t)WORDS_MAX, SIZE);
-		if (q == 0 || choice & 8)
+		if (!(left_out >> q & 1))
 			assert(virtio_rig_queue(&run->rig, q, &run->drv[q]));
 	}
 	virtio_rig_driver_ok(&run->rig);
@@ -234,9 +237,31 @@ static void op_add(struct run *run, struct fuzz_input *in)
 		virtq_driver_add(drv, buf, n);
 }
 
+static void op_flood(struct run *run, struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_u8(in) % QUEUES;
+	const struct virtq_buf buf = {DATA_GPA, 1 + fuzz_u8(in) % 16U, true};
+	struct virtq_driver *drv = &run->drv[queue];
+
+	if (!drv->mem)
+		return;
+	fuzz_virtq_flood(drv, virtq_driver_chain(drv, &buf, 1));
+	virtio_rig_kick(&run->rig, queue);
+}
+
+static void op_back(struct run *run, struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_u8(in) % QUEUES;
+
+	if (!run->drv[queue].mem)
+		return;
+	fuzz_virtq_back(&run->drv[queue], in);
+	virtio_rig_kick(&run->rig, queue);
+}
+
 static void (*const ops[])(struct run *run, struct fuzz_input *in) = {
-	op_read, op_write, op_write, op_poke,      op_poke, op_kick,   op_kick,   op_kick,
-	op_add,  op_add,   op_add,   op_late_ring, op_ack,  op_expire, op_config, op_start,
+	op_read, op_write, op_write,     op_poke, op_poke,   op_kick,   op_kick,  op_kick,  op_add,
+	op_add,  op_add,   op_late_ring, op_ack,  op_expire, op_config, op_start, op_flood, op_back,
 };
 
 static void check(struct run *run)
@@ -246,6 +271,7 @@ static void check(struct run *run)
 	const uint32_t status = virtio_rig_status(rig);
 	uint32_t shown;
 
+	fuzz_virtq_check(rig->vd);
 	assert(user->started == !!(status & VIRTIO_CONFIG_S_DRIVER_OK));
 	assert(!(status & VIRTIO_CONFIG_S_DRIVER_OK) || status & VIRTIO_CONFIG_S_FEATURES_OK);
 	assert(!!(status & VIRTIO_CONFIG_S_NEEDS_RESET) == (user->started && rig->vd->broken));

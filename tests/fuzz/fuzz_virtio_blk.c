@@ -1,12 +1,13 @@
 /*
  * The block device against a driver that sends anything: chains cut and ordered at random, headers and
- * ranges with wild values, disks that fail or take their time, resets in between. The disk asserts that
- * what reaches it lies inside it, and adds up.
+ * ranges with wild values, disks that fail or take their time, floods, an index that goes back, queues left out,
+ * resets in between. The disk asserts that what reaches it lies inside it, and adds up.
  */
 #include <assert.h>
 
 #include "blk_rig.h"
 #include "fuzz.h"
+#include "fuzz_virtq.h"
 
 enum {
 	BUFS_MAX = 12,
@@ -74,6 +75,8 @@ static void op_chain(struct fuzz_input *in)
 	struct virtq_buf buf[BUFS_MAX];
 	uint64_t gpa = RANDOM_GPA + fuzz_u8(in) * UINT64_C(64);
 
+	if (!drv->mem)
+		return;
 	fill_memory(in, gpa);
 	for (unsigned i = 0; i < n; i++) {
 		buf[i] = (struct virtq_buf){gpa, fuzz_len(in), i >= readable};
@@ -93,8 +96,40 @@ static void op_request(struct fuzz_input *in)
 {
 	const unsigned queue = fuzz_u8(in) % blk_rig.vd->nr_queues;
 
+	if (!blk_rig.drv[queue].mem)
+		return;
 	blk_rig_request(queue, fuzz_u8(in), fuzz_type(in), fuzz_sector(in), BLK_RIG_DATA_GPA,
 			512U * (fuzz_u8(in) % 20));
+	blk_rig_kick(queue);
+}
+
+/* Requests as small as they can be: most end at once, but for flushes, which a disk may take its time for. */
+static void op_flood(struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_u8(in) % blk_rig.vd->nr_queues;
+	const struct virtq_buf buf[] = {{RANDOM_GPA, 16, false},
+					{RANDOM_GPA + RANDOM_BYTES, 1, true}};
+	struct virtq_driver *drv = &blk_rig.drv[queue];
+
+	if (!drv->mem)
+		return;
+	fill_memory(in, RANDOM_GPA);
+	fuzz_virtq_flood(drv, virtq_driver_chain(drv, buf, 2));
+	blk_rig_kick(queue);
+}
+
+/* Behind requests that the disk holds still. */
+static void op_back(struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_u8(in) % blk_rig.vd->nr_queues;
+
+	if (!blk_rig.drv[queue].mem)
+		return;
+	blk_rig.disk->hold = true;
+	for (unsigned n = fuzz_u8(in) % 4; n > 0; n--)
+		blk_rig_request(queue, n, VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+	blk_rig_kick(queue);
+	fuzz_virtq_back(&blk_rig.drv[queue], in);
 	blk_rig_kick(queue);
 }
 
@@ -129,12 +164,13 @@ static void op_reset(struct fuzz_input *in)
 	blk_rig.disk->hold = false;
 	blk_rig_release(blk_rig.disk->nr_held);
 	blk_rig.vd->cls->stop(blk_rig.vd);
+	blk_rig.left_out = fuzz_virtq_left_out(in);
 	blk_rig_start(fuzz_u8(in) % 2 ? UINT64_MAX : fuzz_uint(in, 4));
 }
 
 static void (*const ops[])(struct fuzz_input *in) = {
-	op_chain,   op_chain,   op_chain, op_chain, op_request, op_request,
-	op_request, op_request, op_kick,  op_disk,  op_config,  op_reset,
+	op_chain,   op_chain, op_chain, op_chain,  op_request, op_request, op_request,
+	op_request, op_kick,  op_disk,  op_config, op_reset,   op_flood,   op_back,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -147,6 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	blk_rig_start(UINT64_MAX);
 	while (in.left > 0) {
 		ops[fuzz_u8(&in) % ARRAY_SIZE(ops)](&in);
+		fuzz_virtq_check(blk_rig.vd);
 		if (blk_rig.vd->broken)
 			op_reset(&in);
 	}

@@ -7,11 +7,13 @@
  * - the host is never asked to take more than the chains of the driver hold;
  * - input is taken up to what the device said it takes, and never is beyond its bound;
  * - the balloon's target is the host's, whatever the driver writes there;
+ * - no more chains are with the device than a queue holds;
  * - a device that asked for a reset works after it.
  */
 #include <assert.h>
 
 #include "fuzz.h"
+#include "fuzz_virtq.h"
 
 #include "virtio/classes.h"
 #include "virtio_rig.h"
@@ -104,15 +106,43 @@ static void op_chain(struct run *run, struct fuzz_input *in)
 	virtq_driver_add(drv, buf, n);
 }
 
+/* Buffers of a few bytes: one page number, or a key. */
+static void op_flood(struct run *run, struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_u8(in) % run->rig.vd->nr_queues;
+	struct virtq_driver *drv = &run->drv[queue];
+	const uint8_t kind = fuzz_u8(in);
+	const struct virtq_buf buf = {DATA_GPA, 1 + kind % 16U, kind >> 7};
+
+	if (!drv->mem)
+		return;
+	fuzz_virtq_flood(drv, virtq_driver_chain(drv, &buf, 1));
+	virtio_rig_kick(&run->rig, queue);
+}
+
+/* The host has room then, so that the console looks at the ring once more. */
+static void op_back(struct run *run, struct fuzz_input *in)
+{
+	const unsigned queue = fuzz_u8(in) % run->rig.vd->nr_queues;
+
+	if (!run->drv[queue].mem)
+		return;
+	fuzz_virtq_back(&run->drv[queue], in);
+	run->room += fuzz_u8(in);
+	virtio_rig_kick(&run->rig, queue);
+}
+
 static void op_start(struct run *run, struct fuzz_input *in)
 {
 	const uint64_t features = virtio_rig_features(&run->rig) & fuzz_uint(in, 8);
+	const uint32_t left_out = fuzz_virtq_left_out(in);
 
 	assert(virtio_rig_negotiate(&run->rig, features));
 	for (unsigned q = 0; q < run->rig.vd->nr_queues; q++) {
 		virtq_driver_init(&run->drv[q], &run->rig.mem,
 				  VIRTIO_RIG_QUEUE_GPA + (uint64_t)q * QUEUE_BYTES, SIZE);
-		assert(virtio_rig_queue(&run->rig, q, &run->drv[q]));
+		if (!(left_out >> q & 1))
+			assert(virtio_rig_queue(&run->rig, q, &run->drv[q]));
 	}
 	virtio_rig_driver_ok(&run->rig);
 	assert(virtio_rig_status(&run->rig) & VIRTIO_CONFIG_S_DRIVER_OK);
@@ -151,7 +181,8 @@ static void op_host(struct run *run, struct fuzz_input *in)
 }
 
 static void (*const ops[])(struct run *run, struct fuzz_input *in) = {
-	op_write, op_poke, op_kick, op_kick, op_chain, op_chain, op_start, op_host,
+	op_write, op_poke,  op_kick, op_kick,  op_chain,
+	op_chain, op_start, op_host, op_flood, op_back,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -172,8 +203,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	run.rig.f.env.chr = &run.be;
 	if (virtio_rig_create(&run.rig) == 0) {
-		while (in.left > 0)
+		while (in.left > 0) {
 			ops[fuzz_u8(&in) % (sizeof(ops) / sizeof(ops[0]))](&run, &in);
+			fuzz_virtq_check(run.rig.vd);
+		}
 		op_start(&run, &in);
 	}
 	virtio_rig_fini(&run.rig);
