@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/checked.h"
@@ -17,9 +16,12 @@ static struct {
 
 static size_t put_text(char *to, const char *text)
 {
-	const size_t n = strlen(text);
+	size_t n = 0;
 
-	memcpy(to, text, n);
+	while (text[n]) {
+		to[n] = text[n];
+		n++;
+	}
 	return n;
 }
 

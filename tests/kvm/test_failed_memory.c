@@ -200,6 +200,7 @@ static void assert_machine_check(bool is_intel)
 		vm_fini(vm);
 		free(vm);
 		skip(); /* a KVM without KVM_CAP_MCE */
+		return;
 	}
 	vm->cpu_model.is_intel = is_intel;
 	vm_rig_assert_success(run_failing(vm, &failure));
