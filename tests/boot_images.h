@@ -177,7 +177,7 @@ static inline struct elf_spec elf_spec_plain(void)
 	};
 }
 
-static inline void image_make_kernel(struct image *img, const struct elf_spec *spec)
+static inline void image_make_any_kernel(struct image *img, const struct elf_spec *spec)
 {
 	image_reset(img);
 	image_put_elf(img, spec);
@@ -185,18 +185,64 @@ static inline void image_make_kernel(struct image *img, const struct elf_spec *s
 	image_put_noise(img, DATA_AT, DATA_LEN);
 }
 
-/* The plain kernel with a PVH note of 8 bytes behind one of another owner. */
-static inline void image_make_pvh(struct image *img)
+enum { BANNER_AT = TEXT_AT + 0x100 };
+#define LINUX_BANNER "Linux version 2.6.32 (built for a test)"
+
+/* The same with what is a sign of Linux in a kernel that has no note. */
+static inline void image_make_kernel(struct image *img, const struct elf_spec *spec)
+{
+	image_make_any_kernel(img, spec);
+	image_put(img, BANNER_AT, LINUX_BANNER, sizeof(LINUX_BANNER));
+}
+
+/* The plain kernel with a PVH note of 8 bytes behind one of another owner and type. */
+static inline void image_make_pvh_behind(struct image *img, const char *owner, uint32_t type)
 {
 	struct elf_spec spec = elf_spec_plain();
 	const uint64_t entry = ENTRY_GPA + 0x20;
 	size_t end;
 
-	image_make_kernel(img, &spec);
-	end = image_put_note(img, NOTE_AT, 4, "GNU", NT_GNU_BUILD_ID, "12345", 5);
+	image_make_any_kernel(img, &spec);
+	end = image_put_note(img, NOTE_AT, 4, owner, type, "12345", 5);
 	end = image_put_note(img, end, 4, "Xen", XEN_PHYS32_ENTRY, &entry, sizeof(entry));
 	spec.ph[2].p_filesz = end - NOTE_AT;
 	image_put_elf(img, &spec);
+}
+
+static inline void image_make_pvh(struct image *img)
+{
+	image_make_pvh_behind(img, "GNU", NT_GNU_BUILD_ID);
+}
+
+/* Any Linux that has the one note has the other. */
+static inline void image_make_linux_pvh(struct image *img)
+{
+	image_make_pvh_behind(img, "Linux", 0x100);
+}
+
+enum { MB2_MAGIC = (int)0xe85250d6, MB2_AT = 0x1000 };
+
+/* A Multiboot 2 header at off: what tags hold comes from the caller, without the closing tag. */
+static inline void image_put_multiboot2(struct image *img, size_t off, const void *tags,
+					uint32_t tags_len)
+{
+	const uint32_t len = 16 + (tags_len + 7) / 8 * 8 + 8;
+	const uint32_t head[] = {(uint32_t)MB2_MAGIC, 0, len, 0u - (uint32_t)MB2_MAGIC - len};
+	const uint32_t end[] = {0, 8};
+
+	image_put(img, off, head, sizeof(head));
+	image_put(img, off + 16, tags, tags_len);
+	image_put(img, off + len - 8, end, sizeof(end));
+}
+
+/* The plain kernel with such a header, which asks for the command line and the memory map. */
+static inline void image_make_multiboot2(struct image *img)
+{
+	const uint32_t request[] = {1, 16, 1, 6};
+	const struct elf_spec spec = elf_spec_plain();
+
+	image_make_any_kernel(img, &spec);
+	image_put_multiboot2(img, MB2_AT, request, sizeof(request));
 }
 
 enum {

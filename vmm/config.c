@@ -162,13 +162,14 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 static const struct option_word boot_words[] = {
 	{"auto", BOOT_MODE_AUTO},           {"pvh", BOOT_MODE_PVH},
 	{"linux64", BOOT_MODE_LINUX64},     {"bzimage", BOOT_MODE_BZIMAGE},
-	{"multiboot", BOOT_MODE_MULTIBOOT}, {0},
+	{"multiboot", BOOT_MODE_MULTIBOOT}, {"multiboot2", BOOT_MODE_MULTIBOOT2},
+	{0},
 };
 static const struct option_row kernel_rows[] = {
 	{"initrd", 'i', "FILE", .help = "initial RAM disk; may be given several times",
 	 .common = true},
 	{"boot", CONFIG_OPT_BOOT, "MODE",
-	 .help = "auto, pvh, linux64, bzimage or multiboot (default auto)", boot_words},
+	 .help = "auto (default), pvh, linux64, bzimage, multiboot or multiboot2", boot_words},
 	{"flat", CONFIG_OPT_FLAT, "ADDR[,MODE]",
 	 .help = "load KERNEL as it is at ADDR; MODE real or long (default long)"},
 	{"rootfs", CONFIG_OPT_ROOTFS, "FILE[,HOW]",

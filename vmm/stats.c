@@ -65,6 +65,13 @@ static uint64_t bus_view_collected(const struct bus_view *view, size_t i)
 	return view->collected ? view->collected[i].writes : 0;
 }
 
+static void print_kernel(FILE *out, const struct vm_kernel *kernel)
+{
+	if (kernel->name)
+		fprintf(out, "kernel '%s': %s; entered by %s at %#" PRIx64 "\n", kernel->name,
+			kernel->kind, boot_protocol_name(kernel->protocol), kernel->entry_gpa);
+}
+
 static void print_exits(FILE *out, const struct vm *vm)
 {
 	struct stats_exits exits;
@@ -161,6 +168,7 @@ void stats_print(FILE *out, struct vm *vm)
 	struct bus_view pio = bus_view_read(vm->pio, vm->coalesced.pio, "PIO");
 	struct bus_view mmio = bus_view_read(vm->mmio, vm->coalesced.mmio, "MMIO");
 
+	print_kernel(out, &vm->kernel);
 	print_exits(out, vm);
 	if (vm->coalesced.ring)
 		fprintf(out, "writes collected by KVM without an exit: %" PRIu64 "\n",
@@ -340,6 +348,19 @@ static struct json_object *json_kvm_stats(const struct kvm_stat *stat, int n)
 	return obj; /* NULL is JSON's null: the host does not tell */
 }
 
+static struct json_object *json_kernel(const struct vm_kernel *kernel)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_object_object_add(obj, "name",
+			       json_object_new_string(kernel->name ? kernel->name : ""));
+	json_object_object_add(obj, "kind", json_object_new_string(kernel->kind));
+	json_object_object_add(obj, "entered_by",
+			       json_object_new_string(boot_protocol_name(kernel->protocol)));
+	json_add_u64(obj, "entry", kernel->entry_gpa);
+	return obj;
+}
+
 static struct json_object *json_end(const struct vm_end *end)
 {
 	struct json_object *obj = json_object_new_object();
@@ -361,6 +382,7 @@ static struct json_object *json_stats(struct vm *vm, const struct stats_kvm *kvm
 	int n;
 
 	json_object_object_add(root, "end", end);
+	json_object_object_add(root, "kernel", json_kernel(&vm->kernel));
 	json_object_object_add(root, "exits", json_exits(vm));
 	json_add_u64(root, "coalesced_writes", atomic_load(&vm->coalesced.drained));
 	json_object_object_add(root, "pio", json_bus(vm->pio, vm->coalesced.pio, vm->time_exits));

@@ -55,8 +55,17 @@ struct vm_opts {
 	int64_t deadline_ns; /* of CLOCK_MONOTONIC: VM_END_TIMEOUT; 0: none */
 };
 
+/* By which of its entries the kernel was started. */
+struct vm_kernel {
+	const char *name; /* as in vm_opts, borrowed; NULL before there is one */
+	char kind[96];    /* "bzImage, lz4: ELF64 with PVH note" */
+	enum boot_protocol protocol;
+	uint64_t entry_gpa;
+};
+
 struct vm {
 	struct power power;
+	struct vm_kernel kernel;
 	struct machine machine;
 	struct kvm kvm;
 	struct guest_mem mem;

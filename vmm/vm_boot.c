@@ -27,6 +27,17 @@
 enum {
 	TAKEN_MAX = 8,
 	INFO_BYTES_MAX = LAYOUT_ZERO_PAGE_GPA - LAYOUT_PVH_START_INFO_GPA,
+	RSDP_BYTES = 36, /* ACPI 6.5, 5.2.5.3 */
+};
+
+/* Where no machine has RAM for a kernel. Below 1 MiB there is memory, which the map does not give. */
+static const struct boot_hole holes[] = {
+	{{LAYOUT_EBDA_GPA, LAYOUT_HIGH_RAM_GPA - LAYOUT_EBDA_GPA,
+	  "the PC's reserved area (EBDA, video memory, BIOS)"},
+	 false},
+	{{LAYOUT_HOLE_FIRST, LAYOUT_HOLE_END - LAYOUT_HOLE_FIRST,
+	  "the hole for devices below 4 GiB"},
+	 true},
 };
 
 /* One boot, while it is prepared. */
@@ -40,6 +51,8 @@ struct boot {
 	unsigned nr_ram, nr_taken;
 	struct boot_map_entry map[MACHINE_MAP_MAX];
 	uint64_t rsdp_gpa;
+	uint8_t rsdp[RSDP_BYTES];
+	char *cmdline; /* NULL: the kernel is told nothing */
 	void *fdt;
 	size_t fdt_len;
 	uint64_t info_gpa; /* what the entry's register points to */
@@ -57,6 +70,53 @@ static bool is_told(const struct boot *b)
 	return b->plan.protocol != BOOT_FLAT_REAL && b->plan.protocol != BOOT_FLAT_LONG;
 }
 
+static bool is_linux(const struct boot *b)
+{
+	return b->plan.protocol == BOOT_LINUX64 || b->plan.protocol == BOOT_LINUX32;
+}
+
+static bool has_device_tree(const struct boot *b)
+{
+	return b->plan.protocol == BOOT_PVH || is_linux(b);
+}
+
+/* What the entry state and the information for the kernel take: of each protocol what it promises. */
+static void take_for_entry(struct boot *b)
+{
+	const enum boot_protocol protocol = b->plan.protocol;
+	const bool is_long = protocol == BOOT_LINUX64 || protocol == BOOT_FLAT_LONG;
+
+	if (is_long || protocol == BOOT_LINUX32)
+		take(b, LAYOUT_GDT_GPA, 0x1000, "the GDT");
+	if (is_long)
+		take(b, LAYOUT_PAGE_TABLES_GPA, LAYOUT_PAGE_TABLES_LEN, "the page tables");
+	if (!is_told(b))
+		return;
+	if (protocol == BOOT_MULTIBOOT2) {
+		take(b, LAYOUT_MULTIBOOT2_GPA, LAYOUT_MULTIBOOT2_MAX, "the boot information");
+		return;
+	}
+	if (is_linux(b))
+		take(b, LAYOUT_ZERO_PAGE_GPA, sizeof(struct boot_params), "the boot information");
+	else
+		take(b, LAYOUT_PVH_START_INFO_GPA, INFO_BYTES_MAX, "the boot information");
+	take(b, LAYOUT_CMDLINE_GPA, strlen(b->cmdline) + 1, "the command line");
+	if (has_device_tree(b))
+		take(b, LAYOUT_FDT_GPA, LAYOUT_FDT_MAX, "the device tree");
+}
+
+static struct boot_places places_of(const struct boot *b)
+{
+	return (struct boot_places){
+		.ram = b->ram,
+		.nr_ram = b->nr_ram,
+		.taken = b->taken,
+		.nr_taken = b->nr_taken,
+		.hole = holes,
+		.nr_holes = ARRAY_SIZE(holes),
+	};
+}
+
 static void survey(struct boot *b)
 {
 	const struct machine *m = &b->vm->machine;
@@ -69,15 +129,7 @@ static void survey(struct boot *b)
 			b->ram[b->nr_ram++] = (struct boot_span){
 				.gpa = m->map[i].gpa, .len = m->map[i].len, .name = "RAM"};
 	}
-	if (b->plan.protocol != BOOT_FLAT_REAL) {
-		take(b, LAYOUT_GDT_GPA, 0x1000, "the GDT");
-		take(b, LAYOUT_PAGE_TABLES_GPA, LAYOUT_PAGE_TABLES_LEN, "the page tables");
-	}
-	if (is_told(b)) {
-		take(b, LAYOUT_PVH_START_INFO_GPA, 0x2000, "the boot information");
-		take(b, LAYOUT_CMDLINE_GPA, LAYOUT_CMDLINE_MAX, "the command line");
-		take(b, LAYOUT_FDT_GPA, LAYOUT_FDT_MAX, "the device tree");
-	}
+	take_for_entry(b);
 }
 
 static int place(struct boot *b, uint64_t gpa, const void *bytes, size_t len, const char *what,
@@ -121,8 +173,8 @@ static int place_kernel(struct boot *b, struct diag *diag)
 
 static int load_kernel(struct boot *b, struct diag *diag)
 {
-	int r = boot_plan_check(&b->plan, b->opts->kernel.name, b->ram, b->nr_ram, b->taken,
-				b->nr_taken, diag);
+	const struct boot_places places = places_of(b);
+	int r = boot_plan_check(&b->plan, b->opts->kernel.name, &places, diag);
 
 	if (r == 0)
 		r = place_kernel(b, diag);
@@ -131,6 +183,7 @@ static int load_kernel(struct boot *b, struct diag *diag)
 
 static int load_initrds(struct boot *b, struct diag *diag)
 {
+	const struct boot_places places = places_of(b);
 	struct boot_initrd_file file[VM_INITRDS_MAX];
 	int r;
 
@@ -140,27 +193,32 @@ static int load_initrds(struct boot *b, struct diag *diag)
 			.bytes = b->opts->initrd[i].data,
 			.len = b->opts->initrd[i].len,
 		};
-	r = boot_initrd_place(&b->plan, file, b->opts->nr_initrds, b->ram, b->nr_ram, b->taken,
-			      b->nr_taken, b->initrd_segment, &b->initrd, diag);
+	r = boot_initrd_place(&b->plan, file, b->opts->nr_initrds, &places, b->initrd_segment,
+			      &b->initrd, diag);
 	if (r == 0)
 		r = place_initrds(b, diag);
 	return r;
 }
 
-static int load_cmdline(struct boot *b, struct diag *diag)
+static int render_cmdline(struct boot *b, struct diag *diag)
 {
-	AUTO_FREE char *cmdline = NULL;
-	int r = machine_cmdline_render(&b->vm->machine, &cmdline, diag);
+	int r = machine_cmdline_render(&b->vm->machine, &b->cmdline, diag);
 
 	if (r < 0)
 		return r;
-	if (strlen(cmdline) > b->plan.cmdline_max) {
+	if (strlen(b->cmdline) > b->plan.cmdline_max) {
 		diag_set(diag, -EINVAL, "the command line has %zu bytes, and kernel '%s' reads %u",
-			 strlen(cmdline), b->opts->kernel.name, b->plan.cmdline_max);
+			 strlen(b->cmdline), b->opts->kernel.name, b->plan.cmdline_max);
 		diag_remedy(diag, "give fewer words with --append");
 		return -EINVAL;
 	}
-	return place(b, LAYOUT_CMDLINE_GPA, cmdline, strlen(cmdline) + 1, "the command line", diag);
+	return 0;
+}
+
+static int load_cmdline(struct boot *b, struct diag *diag)
+{
+	return place(b, LAYOUT_CMDLINE_GPA, b->cmdline, strlen(b->cmdline) + 1, "the command line",
+		     diag);
 }
 
 static int load_acpi(struct boot *b, struct diag *diag)
@@ -171,6 +229,8 @@ static int load_acpi(struct boot *b, struct diag *diag)
 	int r = machine_acpi_render(&b->vm->machine, LAYOUT_ACPI_GPA, &acpi, &len, &b->rsdp_gpa,
 				    diag);
 
+	if (r == 0 && u64_range_within(b->rsdp_gpa - LAYOUT_ACPI_GPA, RSDP_BYTES, len))
+		memcpy(b->rsdp, (uint8_t *)acpi + (b->rsdp_gpa - LAYOUT_ACPI_GPA), RSDP_BYTES);
 	if (r == 0)
 		r = place(b, LAYOUT_ACPI_GPA, acpi, len, "the ACPI tables", diag);
 	if (r == 0)
@@ -204,21 +264,46 @@ static int load_modules_info(struct boot *b, struct diag *diag)
 		.cmdline_gpa = LAYOUT_CMDLINE_GPA,
 		.rsdp_gpa = b->rsdp_gpa,
 		.module = module,
-		.nr_modules = b->plan.protocol == BOOT_PVH ? ARRAY_SIZE(module) : 1,
+		.nr_modules = has_device_tree(b) ? ARRAY_SIZE(module) : 1,
 		.map = b->map,
 		.nr_map = b->vm->machine.nr_map,
 	};
 	uint8_t info[INFO_BYTES_MAX];
 	size_t len = 0;
-	int r = place(b, LAYOUT_FDT_GPA, b->fdt, b->fdt_len, "the device tree", diag);
+	int r = load_cmdline(b, diag);
 
 	b->info_gpa = LAYOUT_PVH_START_INFO_GPA;
+	if (r == 0 && has_device_tree(b))
+		r = place(b, LAYOUT_FDT_GPA, b->fdt, b->fdt_len, "the device tree", diag);
 	if (r < 0)
 		return r;
 	if (b->plan.protocol == BOOT_PVH)
 		r = boot_pvh_render(&handoff, b->info_gpa, info, sizeof(info), &len, diag);
 	else
 		r = boot_multiboot_render(&handoff, b->info_gpa, info, sizeof(info), &len, diag);
+	return r < 0 ? r : place(b, b->info_gpa, info, len, "the boot information", diag);
+}
+
+static int load_multiboot2_info(struct boot *b, struct diag *diag)
+{
+	const struct boot_module initrd = {.gpa = b->initrd.gpa, .len = b->initrd.len};
+	const struct boot_handoff handoff = {
+		.cmdline = b->cmdline,
+		.rsdp = b->rsdp,
+		.rsdp_len = sizeof(b->rsdp),
+		.load_base_gpa = b->plan.load_base_gpa,
+		.module = &initrd,
+		.nr_modules = 1,
+		.map = b->map,
+		.nr_map = b->vm->machine.nr_map,
+	};
+	AUTO_FREE uint8_t *info = malloc(LAYOUT_MULTIBOOT2_MAX);
+	size_t len = 0;
+	int r = info ? boot_multiboot2_render(&handoff, LAYOUT_MULTIBOOT2_GPA, info,
+					      LAYOUT_MULTIBOOT2_MAX, &len, diag)
+		     : diag_set(diag, -ENOMEM, "the boot information");
+
+	b->info_gpa = LAYOUT_MULTIBOOT2_GPA;
 	return r < 0 ? r : place(b, b->info_gpa, info, len, "the boot information", diag);
 }
 
@@ -242,6 +327,8 @@ static int load_zero_page(struct boot *b, struct diag *diag)
 		     : diag_set(diag, -ENOMEM, "setup_data");
 
 	b->info_gpa = LAYOUT_ZERO_PAGE_GPA;
+	if (r == 0)
+		r = load_cmdline(b, diag);
 	if (r == 0)
 		r = place(b, LAYOUT_FDT_GPA, data, len, "the device tree", diag);
 	if (r == 0)
@@ -267,35 +354,56 @@ static bool finds_windows(const struct boot_plan *plan)
 	return last_segment_has(plan, "uart8250") && last_segment_has(plan, "pnpacpi=");
 }
 
-static int tell(struct boot *b, struct diag *diag)
+/* Before the kernel is placed: how long the command line is says what memory it takes. */
+static int choose_words(struct boot *b, struct diag *diag)
 {
 	const struct machine_device *serial = machine_find(&b->vm->machine, "serial0");
-	int r;
 
 	if (serial && serial->nr_untold && !finds_windows(&b->plan))
 		machine_tell_ports(&b->vm->machine);
-	r = load_cmdline(b, diag);
-	if (r == 0)
-		r = load_acpi(b, diag);
-	if (r == 0)
+	return render_cmdline(b, diag);
+}
+
+static int tell(struct boot *b, struct diag *diag)
+{
+	int r = load_acpi(b, diag);
+
+	if (r == 0 && has_device_tree(b))
 		r = render_fdt(b, diag);
 	if (r < 0)
 		return r;
-	return b->plan.protocol == BOOT_LINUX64 ? load_zero_page(b, diag)
-						: load_modules_info(b, diag);
+	if (is_linux(b))
+		return load_zero_page(b, diag);
+	return b->plan.protocol == BOOT_MULTIBOOT2 ? load_multiboot2_info(b, diag)
+						   : load_modules_info(b, diag);
+}
+
+static void note_entry(struct boot *b)
+{
+	struct vm_kernel *kernel = &b->vm->kernel;
+
+	*kernel = (struct vm_kernel){
+		.name = b->opts->kernel.name,
+		.protocol = b->plan.protocol,
+		.entry_gpa = b->plan.entry_gpa,
+	};
+	boot_plan_describe(&b->plan, kernel->kind, sizeof(kernel->kind));
 }
 
 static int prepare(struct boot *b, struct diag *diag)
 {
 	struct arch_entry entry;
-	int r;
+	int r = is_told(b) ? choose_words(b, diag) : 0;
 
+	if (r < 0)
+		return r;
 	survey(b);
 	r = load_kernel(b, diag);
 	if (r == 0)
 		r = load_initrds(b, diag);
 	if (r == 0 && is_told(b))
 		r = tell(b, diag);
+	note_entry(b);
 	entry = (struct arch_entry){
 		.protocol = b->plan.protocol,
 		.entry_gpa = b->plan.entry_gpa,
@@ -315,23 +423,70 @@ static void find_room(const struct guest_mem *mem, struct boot_opts *opts)
 	opts->room = guest_mem_ptr(mem, UNPACK_ROOM_GPA, opts->room_len);
 }
 
+static uint64_t initrds_len(const struct vm_opts *opts)
+{
+	uint64_t len = 0;
+
+	for (unsigned i = 0; i < opts->nr_initrds; i++)
+		len += opts->initrd[i].len;
+	return len;
+}
+
+/* Under the hole, unless the kernel takes what lies above it. */
+static void clip_initrd_limit(struct boot_plan *plan)
+{
+	if (plan->initrd_gpa_limit >= LAYOUT_HOLE_FIRST && plan->initrd_gpa_limit < LAYOUT_HOLE_END)
+		plan->initrd_gpa_limit = LAYOUT_HOLE_FIRST - 1;
+}
+
+/* The entries by which a kernel may start differ in how high its initrd may be. */
+static bool is_initrd_out_of_reach(const struct boot_plan *plan, const struct vm_opts *opts)
+{
+	return opts->nr_initrds && plan->initrd_gpa_limit < LAYOUT_HOLE_FIRST &&
+	       (plan->initrd_gpa_limit < plan->end_gpa ||
+		initrds_len(opts) > plan->initrd_gpa_limit - plan->end_gpa);
+}
+
+static int plan_kernel(struct boot *b, struct diag *diag)
+{
+	const struct vm_blob *kernel = &b->opts->kernel;
+	struct boot_opts opts = b->opts->boot;
+	struct boot_plan other;
+	int r;
+
+	find_room(&b->vm->mem, &opts);
+	r = boot_plan_init(&b->plan, kernel->name, kernel->data, kernel->len, &opts, diag);
+	if (r < 0)
+		return r;
+	clip_initrd_limit(&b->plan);
+	if (opts.mode != BOOT_MODE_AUTO || b->plan.protocol != BOOT_PVH ||
+	    !is_initrd_out_of_reach(&b->plan, b->opts))
+		return 0;
+	/* It decompresses to the same bytes, and so to the same room. */
+	opts.mode = BOOT_MODE_LINUX64;
+	if (boot_plan_init(&other, kernel->name, kernel->data, kernel->len, &opts, NULL) < 0)
+		return 0; /* and the initrd will be refused */
+	boot_plan_fini(&b->plan);
+	b->plan = other;
+	clip_initrd_limit(&b->plan);
+	return 0;
+}
+
 int vm_boot_load(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	AUTO_FREE struct boot *b = calloc(1, sizeof(*b));
-	struct boot_opts boot_opts = opts->boot;
 	int r;
 
 	if (!b)
 		return diag_set(diag, -ENOMEM, "prepare the boot");
 	b->vm = vm;
 	b->opts = opts;
-	find_room(&vm->mem, &boot_opts);
-	r = boot_plan_init(&b->plan, opts->kernel.name, opts->kernel.data, opts->kernel.len,
-			   &boot_opts, diag);
+	r = plan_kernel(b, diag);
 	if (r < 0)
 		return r;
 	r = prepare(b, diag);
 	free(b->fdt);
+	free(b->cmdline);
 	boot_plan_fini(&b->plan);
 	return r;
 }

@@ -67,6 +67,8 @@ static bool has_data_at(const struct boot_plan *plan, uint64_t gpa)
 static void check_plan(const struct boot_plan *plan)
 {
 	const struct boot_span everything = {.len = UINT64_MAX, .name = "everything"};
+	const struct boot_hole hole = {.span = everything};
+	struct boot_places places = {.ram = &everything, .nr_ram = 1, .taken = &everything};
 	char words[64];
 
 	assert(plan->kind && plan->nr_segments > 0 && plan->nr_segments <= BOOT_SEGMENTS_MAX);
@@ -76,8 +78,11 @@ static void check_plan(const struct boot_plan *plan)
 	assert(plan->protocol == BOOT_FLAT_LONG || plan->protocol == BOOT_FLAT_REAL ||
 	       has_data_at(plan, plan->entry_gpa));
 	assert(boot_plan_describe(plan, words, sizeof(words))[0]);
-	assert(boot_plan_check(plan, "k", &everything, 1, NULL, 0, NULL) == 0);
-	assert(boot_plan_check(plan, "k", &everything, 1, &everything, 1, NULL) < 0);
+	assert(boot_plan_check(plan, "k", &places, NULL) == 0);
+	places.nr_taken = 1;
+	assert(boot_plan_check(plan, "k", &places, NULL) < 0);
+	places = (struct boot_places){.hole = &hole, .nr_holes = 1};
+	assert(boot_plan_check(plan, "k", &places, NULL) < 0);
 }
 
 /* Becomes the name of a directory. */
@@ -218,9 +223,19 @@ static void make_template(struct image *img, unsigned which)
 	img->len = 0;
 	switch (which % 8) {
 	case 0: image_make_pvh(img); return;
-	case 1: image_make_kernel(img, &spec); return;
+	case 1:
+		if (which & 0x80)
+			image_make_any_kernel(img, &spec);
+		else
+			image_make_kernel(img, &spec);
+		return;
 	case 2: make_multiboot(img); return;
-	case 3: make_multiboot_elf(img); return;
+	case 3:
+		if (which & 0x80)
+			image_make_multiboot2(img);
+		else
+			make_multiboot_elf(img);
+		return;
 	case 4:
 	case 5: make_bzimage(img); return;
 	case 6: make_packed(img, which / 8 % 8, false); return;
@@ -251,7 +266,7 @@ static void fuzz_image(struct fuzz_input *in)
 {
 	const uint8_t mode = fuzz_u8(in), which = fuzz_u8(in);
 	const struct boot_opts opts = {
-		.mode = (enum boot_mode)(mode % 8), /* one more than there are */
+		.mode = (enum boot_mode)(mode % 9), /* one more than there are */
 		.flat_gpa = mode & 0x80 ? fuzz_scaled(in, 63) : 0x1000,
 		.unpacked_max = UNPACKED_MAX,
 	};
@@ -317,8 +332,9 @@ static void fuzz_initrd(struct fuzz_input *in)
 	struct boot_initrd initrd = {0};
 	struct boot_segment seg;
 	int64_t page = SPANS_END;
-	const int r = boot_initrd_place(&plan, &file, 1, ram, nr_ram, taken, nr_taken, &seg,
-					&initrd, NULL);
+	const struct boot_places places = {
+		.ram = ram, .nr_ram = nr_ram, .taken = taken, .nr_taken = nr_taken};
+	const int r = boot_initrd_place(&plan, &file, 1, &places, &seg, &initrd, NULL);
 
 	while (page >= 0 &&
 	       !is_free((uint64_t)page * PAGE, file.len, &plan, ram, nr_ram, taken, nr_taken))
@@ -331,11 +347,16 @@ static void fuzz_handoff(struct fuzz_input *in)
 {
 	const uint64_t gpa = fuzz_scaled(in, 40);
 	const size_t cap = fuzz_uint(in, 2) % 8192;
+	static const uint8_t rsdp[37];
 	struct boot_module module[4];
 	struct boot_map_entry map[160];
 	const struct boot_handoff h = {
 		.cmdline_gpa = fuzz_scaled(in, 40),
+		.cmdline = "words of the command line",
 		.rsdp_gpa = fuzz_u8(in),
+		.rsdp = rsdp,
+		.rsdp_len = fuzz_u8(in) % (uint32_t)sizeof(rsdp),
+		.load_base_gpa = fuzz_u8(in),
 		.module = module,
 		.nr_modules = fuzz_u8(in) % (unsigned)ARRAY_SIZE(module),
 		.map = map,
@@ -360,6 +381,8 @@ static void fuzz_handoff(struct fuzz_input *in)
 			assert(len <= cap && gpa + len <= UINT64_C(1) << 32);
 		if (boot_multiboot_render(&h, gpa, buf, cap, &len, NULL) == 0)
 			assert(len <= cap && gpa + len <= UINT64_C(1) << 32);
+		if (boot_multiboot2_render(&h, gpa & ~UINT64_C(7), buf, cap, &len, NULL) == 0)
+			assert(len <= cap && len % 8 == 0 && gpa + len <= UINT64_C(1) << 32);
 	}
 	assert((boot_zero_page_render(&plan, &h, &zp, NULL) == 0) == (h.nr_map <= 128));
 	free(buf);

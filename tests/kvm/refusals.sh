@@ -124,7 +124,7 @@ case_cpu_numbers() {
 
 case_values() {
 	local value
-	refused "--boot 'grub' is not auto, pvh, linux64, bzimage or multiboot" 'for a flat binary' run --boot grub "$(kernel exits)"
+	refused "--boot 'grub' is not auto, pvh, linux64, bzimage, multiboot or multiboot2" 'for a flat binary' run --boot grub "$(kernel exits)"
 	for value in x '' 0x 7c00h ',' ,real '0x7c00,' 0x7c00,flat 0x7c00,real,long 18446744073709551616; do
 		refused "--flat '$value' is not ADDR" '' run --flat "$value" "$(kernel exits)"
 	done
@@ -175,7 +175,7 @@ case_elf_files_that_are_no_kernel() {
 	{ head -c 18 "$(kernel exits)" && printf '\xb7\0' && tail -c +21 "$(kernel exits)"; } >arm64 # e_machine
 	refused "kernel 'arm64' is an ELF file for arm64, not for x86" 'name a kernel built for x86-64' run arm64
 	objcopy -O elf32-i386 -R '.note*' "$(kernel exits)" elf32
-	refused "kernel 'elf32' is a 32-bit ELF file without PVH note and Multiboot header" 'name a 64-bit kernel' run elf32
+	refused "kernel 'elf32' is a 32-bit ELF file without PVH note, Multiboot header or Multiboot 2 header" 'name a 64-bit kernel' run elf32
 	refused "kernel '/bin/true' is a dynamically linked program" 'name a kernel; a program goes into the initrd' \
 		run /bin/true
 	refused "kernel '$(kernel exits)' is no bzImage" 'choose another boot mode' run --boot bzimage "$(kernel exits)"

@@ -210,22 +210,97 @@ static void an_old_kernel_is_entered_inside(void **state)
 	assert_int_equal(p.plan.protocol, BOOT_LINUX64);
 	assert_int_equal(p.plan.entry_gpa, ENTRY_GPA);
 	plan_free(&p);
-	assert_refused(&img, mode_opts(BOOT_MODE_BZIMAGE), "is a bzImage without a 64-bit entry");
+	assert_protocol(&img, mode_opts(BOOT_MODE_BZIMAGE), BOOT_LINUX32);
 	BZ_SET(&img, version, 0x207); /* and no payload is told of, either */
-	assert_refused(&img, NULL, "is a bzImage without a 64-bit entry");
+	assert_protocol(&img, NULL, BOOT_LINUX32);
 }
 
-static void a_32_bit_kernel_is_refused(void **state)
+static void make_kernel32(bool pvh)
 {
 	struct elf_spec spec = elf_spec_plain();
+	const uint32_t entry = ENTRY_GPA + 0x20;
 
-	(void)state;
 	spec.is32 = true;
 	spec.machine = EM_386;
 	image_make_kernel(&kernel, &spec);
+	if (pvh) {
+		spec.ph[2].p_filesz = image_put_note(&kernel, NOTE_AT, 4, "Xen", XEN_PHYS32_ENTRY,
+						     &entry, sizeof(entry)) -
+				      NOTE_AT;
+		image_put_elf(&kernel, &spec);
+	}
 	image_make_bzimage(&img, kernel.bytes, kernel.len);
 	BZ_SET(&img, xloadflags, 0);
-	assert_refused(&img, NULL, "payload of kernel 'k' is a 32-bit ELF file");
+}
+
+/* Debian's 686 kernels: boot.rst, "32-bit Boot Protocol". The entry is the first byte of the code. */
+static void a_32_bit_kernel_is_entered_by_its_32_bit_entry(void **state)
+{
+	struct planned p;
+
+	(void)state;
+	make_kernel32(false);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.protocol, BOOT_LINUX32);
+	assert_string_equal(p.plan.kind, "bzImage by its 32-bit entry");
+	assert_int_equal(p.plan.segment[0].gpa, CODE_GPA);
+	assert_int_equal(p.plan.entry_gpa, CODE_GPA);
+	assert_int_equal(p.plan.end_gpa, CODE_GPA + INIT_SIZE);
+	assert_int_equal(p.plan.initrd_gpa_max, 0x7ffff000);
+	assert_int_equal(p.plan.initrd_gpa_limit, 0x7ffff000);
+	plan_free(&p);
+	assert_refused(&img, mode_opts(BOOT_MODE_LINUX64),
+		       "payload of kernel 'k' is a 32-bit ELF file without PVH note");
+	make_kernel32(true); /* and by PVH where it has that */
+	assert_protocol(&img, NULL, BOOT_PVH);
+	assert_protocol(&img, mode_opts(BOOT_MODE_BZIMAGE), BOOT_LINUX32);
+}
+
+/* A zImage is loaded low; iPXE has no 32-bit code. Both begin with real-mode code that calls a BIOS. */
+static void what_needs_a_bios_is_refused_by_that_name(void **state)
+{
+	(void)state;
+	make_kernel32(false);
+	BZ_SET(&img, loadflags, 0);
+	assert_refused(&img, NULL, "has a 16-bit entry alone, which needs a BIOS");
+	make_kernel32(false);
+	BZ_SET(&img, code32_start, 0);
+	assert_refused(&img, NULL, "has a 16-bit entry alone, which needs a BIOS");
+	make_kernel32(false);
+	BZ_SET(&img, version, 0x201); /* before the pointer to the command line */
+	assert_refused(&img, NULL, "has a 16-bit entry alone, which needs a BIOS");
+}
+
+/* boot.rst: 2.03 brought initrd_addr_max, 2.06 cmdline_size; 2.12 the flag for 4 GiB and more. */
+static void old_headers_have_limits_of_their_own(void **state)
+{
+	struct planned p;
+
+	(void)state;
+	make_kernel32(false);
+	BZ_SET(&img, version, 0x202);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.cmdline_max, 255);
+	assert_int_equal(p.plan.initrd_gpa_max, 0x37ffffff);
+	plan_free(&p);
+	image_make_bzimage(&img, "", 0);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.cmdline_max, 2047);
+	assert_int_equal(p.plan.initrd_gpa_limit, 0x7ffff000);
+	plan_free(&p);
+	BZ_SET(&img, xloadflags, XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.protocol, BOOT_LINUX64);
+	assert_int_equal(p.plan.initrd_gpa_max, 0x7ffff000);
+	assert_true(p.plan.initrd_gpa_limit == UINT64_MAX);
+	plan_free(&p);
+	image_make_linux_pvh(&kernel); /* by PVH Linux keeps 32 bits of the address */
+	image_make_bzimage(&img, kernel.bytes, kernel.len);
+	BZ_SET(&img, xloadflags, XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.protocol, BOOT_PVH);
+	assert_int_equal(p.plan.initrd_gpa_limit, UINT32_MAX);
+	plan_free(&p);
 }
 
 static void a_cut_bzimage_is_refused(void **state)
@@ -411,7 +486,9 @@ int main(void)
 		cmocka_unit_test(without_a_payload_the_bzimage_is_entered_as_it_is),
 		cmocka_unit_test(the_mode_chooses_among_entries),
 		cmocka_unit_test(an_old_kernel_is_entered_inside),
-		cmocka_unit_test(a_32_bit_kernel_is_refused),
+		cmocka_unit_test(a_32_bit_kernel_is_entered_by_its_32_bit_entry),
+		cmocka_unit_test(what_needs_a_bios_is_refused_by_that_name),
+		cmocka_unit_test(old_headers_have_limits_of_their_own),
 		cmocka_unit_test(a_cut_bzimage_is_refused),
 		cmocka_unit_test(what_follows_the_code_is_not_loaded),
 		cmocka_unit_test(a_payload_outside_the_code_is_refused),

@@ -204,7 +204,7 @@ static void huge_note_sizes_end_the_search(void **state)
 		image_make_pvh(&img);
 		image_put32(&img, NOTE_AT, sizes[i][0]);
 		image_put32(&img, NOTE_AT + 4, sizes[i][1]);
-		assert_protocol(&img, NULL, BOOT_LINUX64);
+		assert_refused(&img, NULL, "is an ELF64 file without PVH note");
 	}
 }
 
@@ -275,7 +275,9 @@ static void elf32_boots_by_its_note_alone(void **state)
 	spec.is32 = true;
 	spec.machine = EM_386;
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "is a 32-bit ELF file without PVH note and Multiboot header");
+	assert_refused(
+		&img, NULL,
+		"is a 32-bit ELF file without PVH note, Multiboot header or Multiboot 2 header");
 	end = image_put_note(&img, NOTE_AT, 4, "Xen", XEN_PHYS32_ENTRY, &entry, sizeof(entry));
 	spec.ph[2].p_filesz = end - NOTE_AT;
 	image_put_elf(&img, &spec);
@@ -510,6 +512,71 @@ static void a_file_without_code_is_refused(void **state)
 	assert_refused(&img, NULL, "is an ELF file without executable code");
 }
 
+/* The kernel without its banner, with a note of that owner and type, and desc. */
+static void make_stranger(const char *owner, uint32_t type, const char *desc)
+{
+	struct elf_spec spec = elf_spec_plain();
+	size_t end;
+
+	image_make_any_kernel(&img, &spec);
+	end = image_put_note(&img, NOTE_AT, 4, owner, type, desc, (uint32_t)strlen(desc) + 1);
+	spec.ph[2].p_filesz = end - NOTE_AT;
+	image_put_elf(&img, &spec);
+}
+
+/* Entered as Linux, a kernel of another kind would start with an argument it does not expect. */
+static void elf64_without_a_sign_of_linux_is_refused_unless_asked(void **state)
+{
+	enum { BUILD_SALT = 0x100, GUEST_OS = 6 };
+	struct elf_spec spec = elf_spec_plain();
+	struct planned p;
+
+	(void)state;
+	image_make_any_kernel(&img, &spec);
+	plan_image(&p, &img, NULL);
+	assert_non_null(strstr(p.diag.remedy, "--boot linux64"));
+	check_refused(&p, -ENOEXEC,
+		      "is an ELF64 file without PVH note, Multiboot header, Multiboot 2 header, or "
+		      "a sign of Linux");
+	assert_protocol(&img, mode_opts(BOOT_MODE_LINUX64), BOOT_LINUX64);
+	image_put(&img, BANNER_AT, "Linux version ", 14);
+	assert_protocol(&img, NULL, BOOT_LINUX64);
+	make_stranger("Linux", BUILD_SALT, "salt");
+	assert_protocol(&img, NULL, BOOT_LINUX64);
+	make_stranger("Xen", GUEST_OS, "linux");
+	assert_protocol(&img, NULL, BOOT_LINUX64);
+	make_stranger("Xen", GUEST_OS, "FreeBSD");
+	assert_refused(&img, NULL, "a sign of Linux");
+	make_stranger("GNU", BUILD_SALT, "salt");
+	assert_refused(&img, NULL, "a sign of Linux");
+}
+
+/* What Linux reads of a command line; of other kernels nothing is known. */
+static void a_linux_reads_2047_bytes_of_command_line(void **state)
+{
+	const struct elf_spec spec = elf_spec_plain();
+	struct planned p;
+
+	(void)state;
+	image_make_kernel(&img, &spec);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.cmdline_max, 2047);
+	plan_free(&p);
+	image_make_any_kernel(&img, &spec);
+	assert_planned(&p, &img, mode_opts(BOOT_MODE_LINUX64));
+	assert_int_equal(p.plan.cmdline_max, UINT32_MAX);
+	plan_free(&p);
+	image_make_pvh(&img);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.cmdline_max, UINT32_MAX);
+	plan_free(&p);
+	image_make_linux_pvh(&img);
+	assert_planned(&p, &img, NULL);
+	assert_int_equal(p.plan.protocol, BOOT_PVH);
+	assert_int_equal(p.plan.cmdline_max, 2047);
+	plan_free(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -542,6 +609,8 @@ int main(void)
 		cmocka_unit_test(programs_are_told_from_kernels),
 		cmocka_unit_test(a_pvh_note_vouches_for_the_file),
 		cmocka_unit_test(a_file_without_code_is_refused),
+		cmocka_unit_test(elf64_without_a_sign_of_linux_is_refused_unless_asked),
+		cmocka_unit_test(a_linux_reads_2047_bytes_of_command_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

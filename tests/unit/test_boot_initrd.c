@@ -22,11 +22,13 @@ static int64_t place(const struct boot_plan *p, uint64_t len, const struct boot_
 		     unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken)
 {
 	const struct boot_initrd_file file = {"rd", bytes, len};
+	const struct boot_places places = {
+		.ram = ram, .nr_ram = nr_ram, .taken = taken, .nr_taken = nr_taken};
 	int r;
 
 	diag = (struct diag){0};
 	initrd = (struct boot_initrd){0};
-	r = boot_initrd_place(p, &file, 1, ram, nr_ram, taken, nr_taken, segment, &initrd, &diag);
+	r = boot_initrd_place(p, &file, 1, &places, segment, &initrd, &diag);
 	assert_int_equal(diag.err, r);
 	if (r < 0)
 		return r;
@@ -132,10 +134,10 @@ static void several_files_become_one_padded_to_4(void **state)
 		{"c", bytes + 200, 3},
 	};
 	const struct boot_span ram = {0, 128 * MIB, ""};
+	const struct boot_places places = {.ram = &ram, .nr_ram = 1};
 
 	(void)state;
-	assert_int_equal(
-		boot_initrd_place(&plan, files, 3, &ram, 1, NULL, 0, segment, &initrd, NULL), 0);
+	assert_int_equal(boot_initrd_place(&plan, files, 3, &places, segment, &initrd, NULL), 0);
 	assert_int_equal(initrd.gpa, 128 * MIB - PAGE);
 	assert_int_equal(initrd.len, 8 + 8 + 3);
 	assert_int_equal(segment[0].gpa, initrd.gpa);
@@ -153,36 +155,65 @@ static void bad_files_are_named(void **state)
 {
 	struct boot_initrd_file files[] = {{"a", bytes, 5}, {"b", bytes, 0}};
 	const struct boot_span ram = {0, 128 * MIB, ""};
+	const struct boot_places places = {.ram = &ram, .nr_ram = 1};
 
 	(void)state;
 	diag = (struct diag){0};
-	assert_int_equal(
-		boot_initrd_place(&plan, files, 2, &ram, 1, NULL, 0, segment, &initrd, &diag),
-		-EINVAL);
+	assert_int_equal(boot_initrd_place(&plan, files, 2, &places, segment, &initrd, &diag),
+			 -EINVAL);
 	assert_string_equal(diag.what, "initrd 'b' is an empty file");
 	files[1].len = SIZE_MAX - 3;
 	diag = (struct diag){0};
-	assert_int_equal(
-		boot_initrd_place(&plan, files, 2, &ram, 1, NULL, 0, segment, &initrd, &diag),
-		-EINVAL);
+	assert_int_equal(boot_initrd_place(&plan, files, 2, &places, segment, &initrd, &diag),
+			 -EINVAL);
 	assert_string_equal(diag.what, "initrd 'b' is too large");
 	files[1].len = 200 * MIB;
 	diag = (struct diag){0};
-	assert_int_equal(
-		boot_initrd_place(&plan, files, 2, &ram, 1, NULL, 0, segment, &initrd, &diag),
-		-EINVAL);
+	assert_int_equal(boot_initrd_place(&plan, files, 2, &places, segment, &initrd, &diag),
+			 -EINVAL);
 	assert_non_null(
 		strstr(diag.what, "initrd 'a' and those after it: no 200 MiB of free memory"));
 }
 
 static void no_file_is_no_initrd(void **state)
 {
+	const struct boot_places nowhere = {0};
+
 	(void)state;
 	initrd = (struct boot_initrd){1, 1};
-	assert_int_equal(
-		boot_initrd_place(&plan, NULL, 0, NULL, 0, NULL, 0, segment, &initrd, NULL), 0);
+	assert_int_equal(boot_initrd_place(&plan, NULL, 0, &nowhere, segment, &initrd, NULL), 0);
 	assert_int_equal(initrd.len, 0);
 	assert_int_equal(initrd.gpa, 0);
+}
+
+/* Below the maximum if possible, else as high as the limit lets it. */
+static void past_its_maximum_it_goes_where_the_kernel_allows_it(void **state)
+{
+	const struct boot_span ram[] = {{0, 3 * GIB, ""}, {4 * GIB, 4 * GIB, ""}};
+	struct boot_plan p = plan;
+
+	(void)state;
+	p.initrd_gpa_limit = UINT64_MAX;
+	assert_int_equal(place(&p, 8192, ram, 2, NULL, 0), 2 * GIB - 8192);
+	assert_int_equal(place(&p, 5 * GIB / 2, ram, 2, NULL, 0), 8 * GIB - 5 * GIB / 2);
+	p.initrd_gpa_limit = 3 * GIB - 1;
+	assert_int_equal(place(&p, 5 * GIB / 2, ram, 2, NULL, 0), GIB / 2);
+	assert_int_equal(place(&p, 3 * GIB, ram, 2, NULL, 0), -EINVAL);
+}
+
+/* More memory is a remedy only where some of it would be in the kernel's reach. */
+static void the_remedy_is_one_that_helps(void **state)
+{
+	const struct boot_span ram[] = {{0, 3 * GIB, ""}, {4 * GIB, 60 * GIB, ""}};
+
+	(void)state;
+	assert_int_equal(place(&plan, 2 * GIB, ram, 2, NULL, 0), -EINVAL);
+	assert_null(strstr(diag.remedy, "give the machine more"));
+	assert_non_null(strstr(diag.remedy, "make the initrd smaller, or a disk"));
+	assert_int_equal(
+		place(&plan, 200 * MIB, (struct boot_span[]){{0, 128 * MIB, ""}}, 1, NULL, 0),
+		-EINVAL);
+	assert_non_null(strstr(diag.remedy, "give the machine more memory"));
 }
 
 int main(void)
@@ -198,6 +229,8 @@ int main(void)
 		cmocka_unit_test(several_files_become_one_padded_to_4),
 		cmocka_unit_test(bad_files_are_named),
 		cmocka_unit_test(no_file_is_no_initrd),
+		cmocka_unit_test(past_its_maximum_it_goes_where_the_kernel_allows_it),
+		cmocka_unit_test(the_remedy_is_one_that_helps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,11 +69,13 @@ static void check_every_room(const struct piece *piece, unsigned nr)
 			continue;
 		pack(&packers[k], &img, &packed);
 		memset(want, 0, RAM);
-		assert_planned(&p, &packed, NULL);
+		assert_planned(&p, &packed, mode_opts(BOOT_MODE_LINUX64));
 		place(&p.plan, want);
 		plan_free(&p);
 		for (size_t room = 0; room < RAM; room += ROOM_STEP) {
-			const struct boot_opts opts = {.room = ram + room, .room_len = RAM - room};
+			const struct boot_opts opts = {.mode = BOOT_MODE_LINUX64,
+						       .room = ram + room,
+						       .room_len = RAM - room};
 
 			memset(ram, 0, RAM);
 			assert_planned(&p, &packed, &opts);
@@ -146,7 +148,8 @@ static const struct packer *any_packer(void)
 
 static void what_is_decompressed_to_its_place_is_not_copied(void **state)
 {
-	const struct boot_opts opts = {.room = ram + 0x1f000, .room_len = RAM - 0x1f000};
+	const struct boot_opts opts = {
+		.mode = BOOT_MODE_LINUX64, .room = ram + 0x1f000, .room_len = RAM - 0x1f000};
 	static struct image img, packed;
 	struct planned p;
 
@@ -173,7 +176,8 @@ static void a_room_that_is_too_small_is_not_needed(void **state)
 	pack(any_packer(), &img, &packed);
 	memset(want, 0, RAM);
 	for (size_t len = 0; len <= RAM - 0x20000; len += 0x2000) {
-		const struct boot_opts opts = {.room = ram + 0x20000, .room_len = len};
+		const struct boot_opts opts = {
+			.mode = BOOT_MODE_LINUX64, .room = ram + 0x20000, .room_len = len};
 		struct planned p;
 
 		memset(ram, 0, RAM);

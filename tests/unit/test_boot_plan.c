@@ -54,7 +54,7 @@ static void files_that_are_no_kernels_are_named(void **state)
 		{0, "KDMV", 4, "is a VMDK disk image"},
 		{0, "vhdxfile", 8, "is a VHDX disk image"},
 		{512, "EFI PART", 8, "is a disk image with a GPT"},
-		{510, "\x55\xaa", 2, "is a boot sector or a disk image"},
+		{510, "\x55\xaa", 2, "is a boot sector and more, or a disk image"},
 		{0x8001, "CD001", 5, "is an ISO 9660 image"},
 		{0x438, "\x53\xef", 2, "is an ext2/3/4 file system"},
 		{0, "hsqs", 4, "is a squashfs image"},
@@ -73,6 +73,29 @@ static void files_that_are_no_kernels_are_named(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_named(cases[i].at, cases[i].magic, cases[i].len, cases[i].what);
+}
+
+/* A boot sector alone is code; with a partition table or more sectors it may be a disk. */
+static void boot_sectors_are_told_of_flat_code(void **state)
+{
+	static const uint8_t table[64] = {0x80, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0};
+	struct planned p;
+
+	(void)state;
+	image_reset(&img);
+	image_put_noise(&img, 0, 512);
+	put_text(510, "\x55\xaa");
+	plan_image(&p, &img, NULL);
+	assert_non_null(strstr(p.diag.remedy, "--flat 0x7c00,real"));
+	check_refused(&p, -ENOEXEC, "is a boot sector, which a BIOS starts");
+	image_put_noise(&img, 512, 4096);
+	plan_image(&p, &img, NULL);
+	assert_non_null(strstr(p.diag.remedy, "--flat 0x7c00,real"));
+	check_refused(&p, -ENOEXEC, "is a boot sector and more, or a disk image");
+	image_put(&img, 446, table, sizeof(table));
+	plan_image(&p, &img, NULL);
+	assert_null(strstr(p.diag.remedy, "--flat"));
+	check_refused(&p, -ENOEXEC, "is a disk image with a partition table");
 }
 
 static void noise_text_and_zeros_are_told_apart(void **state)
@@ -243,8 +266,11 @@ static struct boot_plan two_segments(void)
 static int check(const struct boot_plan *plan, struct boot_span ram, struct boot_span taken,
 		 struct diag *diag)
 {
+	const struct boot_places places = {
+		.ram = &ram, .nr_ram = 1, .taken = &taken, .nr_taken = 1};
+
 	*diag = (struct diag){0};
-	return boot_plan_check(plan, "k", &ram, 1, &taken, 1, diag);
+	return boot_plan_check(plan, "k", &places, diag);
 }
 
 static void a_plan_must_lie_in_ram_to_its_last_byte(void **state)
@@ -273,13 +299,17 @@ static void a_segment_may_not_span_two_pieces_of_ram(void **state)
 	static const struct boot_span split[] = {{0, 0x280000, ""}, {0x280000, 0x400000, ""}};
 	static const struct boot_span apart[] = {{0, 0x180000, ""}, {0x1f0000, 0x400000, ""}};
 	const struct boot_plan plan = two_segments();
+	struct boot_places places = {.ram = split, .nr_ram = 2};
 	struct diag diag = {0};
 
 	(void)state;
-	assert_int_equal(boot_plan_check(&plan, "k", split, 2, NULL, 0, &diag), -EINVAL);
-	assert_int_equal(boot_plan_check(&plan, "k", apart, 1, NULL, 0, NULL), -EINVAL);
+	assert_int_equal(boot_plan_check(&plan, "k", &places, &diag), -EINVAL);
+	assert_string_equal(diag.remedy, ""); /* more memory would not help */
+	places = (struct boot_places){.ram = apart, .nr_ram = 1};
+	assert_int_equal(boot_plan_check(&plan, "k", &places, NULL), -EINVAL);
+	places.nr_ram = 2;
 	diag = (struct diag){0};
-	assert_int_equal(boot_plan_check(&plan, "k", apart, 2, NULL, 0, &diag), 0);
+	assert_int_equal(boot_plan_check(&plan, "k", &places, &diag), 0);
 }
 
 static void a_plan_may_not_touch_what_is_taken(void **state)
@@ -328,11 +358,63 @@ static void checks_survive_the_end_of_the_address_space(void **state)
 			 0);
 }
 
+/* As on a PC: memory below 1 MiB ends at the EBDA, and there is a hole below 4 GiB. */
+static const struct boot_hole pc_holes[] = {
+	{{0x9fc00, 0x60400, "the PC's reserved area"}, false},
+	{{0xc0000000, 0x40000000, "the hole for devices"}, true},
+};
+static const struct boot_span pc_ram[] = {{0, 0x9fc00, ""}, {0x100000, 0x1ff00000, ""}};
+static const struct boot_places pc = {.ram = pc_ram, .nr_ram = 2, .hole = pc_holes, .nr_holes = 2};
+
+static int check_on_pc(uint64_t first, uint64_t end, struct diag *diag)
+{
+	const struct boot_plan plan = {
+		.segment = {{.gpa = first, .mem_len = end - first}},
+		.nr_segments = 1,
+		.end_gpa = end,
+	};
+
+	*diag = (struct diag){0};
+	return boot_plan_check(&plan, "k", &pc, diag);
+}
+
+static void a_hole_is_named_and_no_memory_asked_for(void **state)
+{
+	struct diag diag;
+
+	(void)state;
+	assert_int_equal(check_on_pc(0x8000, 0x9fc00, &diag), 0);
+	assert_int_equal(check_on_pc(0x8000, 0x9fc01, &diag), -EINVAL);
+	assert_string_equal(diag.what,
+			    "kernel 'k' needs memory from 0x8000 to 0x9fc01, and from 0x9fc00 to "
+			    "0x100000 there is the PC's reserved area, whatever the machine's "
+			    "memory");
+	assert_string_equal(diag.remedy, "link it to end at 0x9fc00 or to begin at 0x100000");
+	assert_int_equal(check_on_pc(0xff000, 0x102000, &diag), -EINVAL);
+	assert_string_equal(diag.remedy,
+			    "link it to begin at 0x100000: ld's -Ttext-segment=0x100000 counts the "
+			    "ELF headers in, -Ttext does not");
+	assert_int_equal(check_on_pc(0xfff00000, 0xffffffff, &diag), -EINVAL);
+	assert_non_null(strstr(diag.what, "there is the hole for devices"));
+}
+
+static void what_memory_would_do_is_said_behind_holes_too(void **state)
+{
+	struct diag diag;
+
+	(void)state;
+	assert_int_equal(check_on_pc(0x10000000, 0x40000000, &diag), -EINVAL);
+	assert_string_equal(diag.remedy, "give the machine more than 1 GiB of memory");
+	assert_int_equal(check_on_pc(0x100000000, 0x180000000, &diag), -EINVAL);
+	assert_string_equal(diag.remedy, "give the machine more than 5 GiB of memory");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_is_refused),
 		cmocka_unit_test(files_that_are_no_kernels_are_named),
+		cmocka_unit_test(boot_sectors_are_told_of_flat_code),
 		cmocka_unit_test(noise_text_and_zeros_are_told_apart),
 		cmocka_unit_test(efi_programs_are_told_apart),
 		cmocka_unit_test(a_compressed_kernel_is_unpacked),
@@ -345,6 +427,8 @@ int main(void)
 		cmocka_unit_test(a_segment_may_not_span_two_pieces_of_ram),
 		cmocka_unit_test(a_plan_may_not_touch_what_is_taken),
 		cmocka_unit_test(checks_survive_the_end_of_the_address_space),
+		cmocka_unit_test(a_hole_is_named_and_no_memory_asked_for),
+		cmocka_unit_test(what_memory_would_do_is_said_behind_holes_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

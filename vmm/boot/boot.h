@@ -5,6 +5,7 @@
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,9 +14,15 @@
 /* The state a vCPU must be in at entry_gpa, and what its registers point to. */
 enum boot_protocol {
 	BOOT_PVH, /* 32-bit protected mode, no paging, EBX = hvm_start_info (Xen's pvh.pandoc) */
-	BOOT_LINUX64,   /* long mode, RAM mapped 1:1, RSI = zero page (Linux boot.rst, 64-bit) */
-	BOOT_MULTIBOOT, /* 32-bit protected mode, no paging, EAX = 0x2badb002, EBX = its info */
-	BOOT_FLAT_REAL, /* real mode, CS base = entry_gpa, IP = 0 */
+	BOOT_LINUX64,    /* long mode, RAM mapped 1:1, RSI = zero page (Linux boot.rst, 64-bit) */
+	BOOT_LINUX32,    /* 32-bit protected mode, no paging, ESI = zero page (boot.rst, 32-bit) */
+	BOOT_MULTIBOOT,  /* 32-bit protected mode, no paging, EAX = 0x2badb002, EBX = its info */
+	BOOT_MULTIBOOT2, /* the same, with EAX = 0x36d76289 and Multiboot 2's information */
+	/*
+	 * Real mode, CS base = entry_gpa, IP = 0. At BOOT_SECTOR_GPA as a BIOS enters a boot sector
+	 * instead: CS = DS = ES = SS = 0, IP = SP = 0x7c00, DL = 0x80.
+	 */
+	BOOT_FLAT_REAL,
 	BOOT_FLAT_LONG, /* long mode, RAM mapped 1:1 */
 };
 
@@ -24,10 +31,12 @@ enum boot_mode {
 	BOOT_MODE_AUTO,    /* by content, by the quickest way in that the image offers */
 	BOOT_MODE_PVH,     /* only by PVH note */
 	BOOT_MODE_LINUX64, /* the 64-bit entry of a vmlinux, decompressed on the host if need be */
-	BOOT_MODE_BZIMAGE, /* the bzImage's own 64-bit entry: the guest decompresses */
-	BOOT_MODE_MULTIBOOT, /* only by Multiboot 1 header */
-	BOOT_MODE_FLAT_REAL, /* no format: the bytes go to flat_gpa and run there in real mode */
-	BOOT_MODE_FLAT_LONG, /* the same in long mode */
+	/* The bzImage's own 64-bit entry, or 32-bit where it has no other: the guest decompresses. */
+	BOOT_MODE_BZIMAGE,
+	BOOT_MODE_MULTIBOOT,  /* only by Multiboot 1 header */
+	BOOT_MODE_MULTIBOOT2, /* only by Multiboot 2 header */
+	BOOT_MODE_FLAT_REAL,  /* no format: the bytes go to flat_gpa and run there in real mode */
+	BOOT_MODE_FLAT_LONG,  /* the same in long mode */
 };
 
 struct boot_opts {
@@ -39,6 +48,7 @@ struct boot_opts {
 };
 
 #define BOOT_UNPACKED_MAX (UINT64_C(1) << 30)
+#define BOOT_SECTOR_GPA   UINT64_C(0x7c00) /* where a BIOS loads a boot sector */
 
 enum {
 	BOOT_SEGMENTS_MAX = 64,
@@ -66,8 +76,14 @@ struct boot_plan {
 	 * the room a bzImage decompresses itself into (init_size).
 	 */
 	uint64_t end_gpa;
-	uint64_t initrd_gpa_max; /* the highest address a byte of the initrd may have */
-	uint32_t cmdline_max;    /* bytes the kernel reads, without the NUL; UINT32_MAX: unknown */
+	/*
+	 * The highest address that a byte of the initrd should have, and the highest that it may have
+	 * where there is no room below. A limit below the maximum counts as the maximum.
+	 */
+	uint64_t initrd_gpa_max, initrd_gpa_limit;
+	uint32_t cmdline_max; /* bytes the kernel reads, without the NUL; UINT32_MAX: unknown */
+	uint64_t
+		load_base_gpa; /* Multiboot 2, a kernel that may be moved: where it begins; else 0 */
 	uint8_t setup_header[BOOT_SETUP_HEADER_MAX]; /* a bzImage's, from its offset 0x1f1 */
 	uint32_t setup_header_len;                   /* 0: no bzImage */
 	uint8_t *owned; /* bytes that segments point into, beside the image; or NULL */
@@ -80,6 +96,19 @@ struct boot_plan {
 struct boot_span {
 	uint64_t gpa, len;
 	const char *name;
+};
+
+/* Guest addresses where no machine has RAM for a kernel, however much memory it has. */
+struct boot_hole {
+	struct boot_span span;
+	bool moves_memory; /* memory that would lie here lies above instead */
+};
+
+/* The machine, as far as a loader has to know it; all borrowed, holes ascending. */
+struct boot_places {
+	const struct boot_span *ram, *taken;
+	const struct boot_hole *hole;
+	unsigned nr_ram, nr_taken, nr_holes;
 };
 
 /*
@@ -95,11 +124,11 @@ void boot_plan_fini(struct boot_plan *plan);
 /*
  * Whether the kernel fits the machine: each segment, and the last one's room up to end_gpa, lies
  * inside one span of ram, and touches none of taken. -EINVAL with a diag that names the addresses
- * and the owner, and for a machine that is too small the memory that would do. name as above.
+ * and the owner: of what is taken, or of the hole that it would lie in. For a machine that is too
+ * small it names the memory that would do. name as above.
  */
-int boot_plan_check(const struct boot_plan *plan, const char *name, const struct boot_span *ram,
-		    unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken,
-		    struct diag *diag);
+int boot_plan_check(const struct boot_plan *plan, const char *name,
+		    const struct boot_places *places, struct diag *diag);
 
 /*
  * Puts each segment where it belongs: dst[i] is its mem_len bytes, zeros but for what decompression
@@ -108,6 +137,9 @@ int boot_plan_check(const struct boot_plan *plan, const char *name, const struct
  * nothing else may be loaded by the plan. -ENOMEM with diag.
  */
 int boot_plan_place(struct boot_plan *plan, uint8_t *const dst[], struct diag *diag);
+
+/* A protocol's name for reports: "pvh", "linux64", "multiboot2"; NULL for none there is. Static. */
+const char *boot_protocol_name(enum boot_protocol protocol);
 
 /* "bzImage, lz4: ELF64 with PVH note". Returns buf. */
 const char *boot_plan_describe(const struct boot_plan *plan, char *buf, size_t size);

@@ -24,12 +24,19 @@ enum {
 	SETUP_SECTS_DEFAULT = 4,
 	PARAGRAPH = 16,
 	ENTRY64_OFFSET = 0x200,
+	CMDLINE_MAX_OLD = 255, /* where the header does not say it */
 	LOAD_GPA_DEFAULT = 0x100000,
 };
 
+#define INITRD_GPA_MAX_OLD UINT64_C(0x37ffffff) /* likewise */
+
 /* Protocol versions that brought fields. */
 enum {
+	VERSION_CMDLINE_PTR = 0x202,
+	VERSION_INITRD_MAX = 0x203,
+	VERSION_CMDLINE_SIZE = 0x206,
 	VERSION_PAYLOAD = 0x208,
+	VERSION_PREF_ADDRESS = 0x20a,
 	VERSION_XLOADFLAGS = 0x20c,
 };
 
@@ -111,16 +118,17 @@ static int find_payload(struct bzimage *bz, struct diag *diag)
 	return 0;
 }
 
-/*
- * What the header says also holds for the kernel inside. Headers old enough to lack these fields
- * (before 2.06) can be entered by nothing here.
- */
+/* What the header says also holds for the kernel inside. boot.rst has the defaults of old headers. */
 static void plan_header(struct boot_plan *plan, const struct bzimage *bz)
 {
 	memcpy(plan->setup_header, bz->img->bytes + HEADER_AT, bz->h_len);
 	plan->setup_header_len = bz->h_len;
-	plan->cmdline_max = bz->h.cmdline_size;
-	plan->initrd_gpa_max = bz->h.initrd_addr_max;
+	plan->cmdline_max =
+		bz->h.version >= VERSION_CMDLINE_SIZE ? bz->h.cmdline_size : CMDLINE_MAX_OLD;
+	plan->initrd_gpa_max =
+		bz->h.version >= VERSION_INITRD_MAX ? bz->h.initrd_addr_max : INITRD_GPA_MAX_OLD;
+	if (bz->h.version < VERSION_XLOADFLAGS || !(bz->h.xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G))
+		plan->initrd_gpa_limit = plan->initrd_gpa_max;
 }
 
 static bool has_entry64(const struct bzimage *bz)
@@ -128,10 +136,21 @@ static bool has_entry64(const struct bzimage *bz)
 	return bz->h.version >= VERSION_XLOADFLAGS && (bz->h.xloadflags & XLF_KERNEL_64);
 }
 
+/*
+ * "32-bit Boot Protocol" of boot.rst. An image that is loaded low (a zImage), or that names no 32-bit
+ * code (iPXE), starts with the real-mode part alone.
+ */
+static bool has_entry32(const struct bzimage *bz)
+{
+	return bz->h.version >= VERSION_CMDLINE_PTR && (bz->h.loadflags & LOADED_HIGH) &&
+	       bz->h.code32_start;
+}
+
 /* Rounded up as boot.rst computes the runtime start, so that the kernel need not move itself. */
 static int load_gpa(const struct bzimage *bz, uint64_t *ret, struct diag *diag)
 {
-	uint64_t gpa = bz->h.pref_address, align = bz->h.kernel_alignment;
+	uint64_t gpa = bz->h.version >= VERSION_PREF_ADDRESS ? bz->h.pref_address : 0;
+	const uint64_t align = bz->h.kernel_alignment;
 
 	if (gpa == 0)
 		gpa = bz->h.code32_start ? bz->h.code32_start : LOAD_GPA_DEFAULT;
@@ -148,6 +167,7 @@ static int load_gpa(const struct bzimage *bz, uint64_t *ret, struct diag *diag)
 
 static int load_whole(struct boot_plan *plan, const struct bzimage *bz, struct diag *diag)
 {
+	const bool is64 = has_entry64(bz);
 	struct boot_segment seg = {
 		.data = bz->code,
 		.data_len = bz->code_len,
@@ -155,18 +175,21 @@ static int load_whole(struct boot_plan *plan, const struct bzimage *bz, struct d
 	};
 	int r;
 
-	if (!has_entry64(bz))
-		return boot_refuse(bz->img, diag, "name a 64-bit kernel of Linux 3.8 or later",
-				   "is a bzImage without a 64-bit entry point");
+	if (!is64 && !has_entry32(bz))
+		return boot_refuse(bz->img, diag,
+				   "name a bzImage of Linux 2.4 or later, or an ELF file",
+				   "has a 16-bit entry alone, which needs a BIOS");
 	r = load_gpa(bz, &seg.gpa, diag);
 	if (r == 0)
 		r = boot_plan_add(plan, bz->img, &seg, diag);
 	if (r == 0)
-		r = boot_plan_set_entry(plan, bz->img, seg.gpa + ENTRY64_OFFSET, diag);
+		r = boot_plan_set_entry(plan, bz->img, seg.gpa + (is64 ? ENTRY64_OFFSET : 0), diag);
 	if (r < 0)
 		return r;
-	plan->protocol = BOOT_LINUX64;
-	plan->kind = "bzImage by its 64-bit entry";
+	plan->protocol = is64 ? BOOT_LINUX64 : BOOT_LINUX32;
+	plan->kind = is64 ? "bzImage by its 64-bit entry" : "bzImage by its 32-bit entry";
+	if (!is64) /* 32 bits of its address are all that such a kernel reads */
+		plan->initrd_gpa_limit = plan->initrd_gpa_max;
 	if (plan->end_gpa < seg.gpa + bz->h.init_size)
 		plan->end_gpa = seg.gpa + bz->h.init_size;
 	return 0;
@@ -185,8 +208,8 @@ static int unpack_payload(struct boot_plan *plan, const struct bzimage *bz,
 }
 
 /*
- * By the kernel inside where that has a PVH note; else as a whole, which wants least of the kernel;
- * else (before Linux 3.8) by the inner kernel's own entry.
+ * By the kernel inside where that has a PVH note; else as a whole, which wants least of the kernel.
+ * Before Linux 3.8 nothing tells of the whole's 64-bit entry, but a 64-bit kernel inside has its own.
  */
 static int load_payload(struct boot_plan *plan, const struct bzimage *bz, unsigned allowed,
 			const struct boot_opts *opts, struct diag *diag)
@@ -206,11 +229,13 @@ static int load_payload(struct boot_plan *plan, const struct bzimage *bz, unsign
 	}
 	if ((allowed & ENTRY_PVH) && elf_has_pvh_note(&kernel))
 		allowed = ENTRY_PVH;
-	else if ((allowed & ENTRY_BZIMAGE) && has_entry64(bz))
+	else if ((allowed & ENTRY_BZIMAGE) && (has_entry64(bz) || !elf_is_x86_64(&kernel)))
 		return load_whole(plan, bz, diag);
 	if (!elf_matches(&kernel))
 		return identify_refuse(&kernel, diag);
-	r = elf_load(plan, &kernel, allowed & (ENTRY_PVH | ENTRY_LINUX64), diag);
+	if (allowed & ENTRY_LINUX64)
+		allowed |= ENTRY_ANY_ELF64; /* the bzImage is sign enough */
+	r = elf_load(plan, &kernel, allowed & (ENTRY_PVH | ENTRY_LINUX64 | ENTRY_ANY_ELF64), diag);
 	if (r < 0)
 		return r;
 	plan->container = "bzImage";

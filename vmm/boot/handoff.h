@@ -20,7 +20,11 @@ struct boot_module {
 
 struct boot_handoff {
 	uint64_t cmdline_gpa;             /* of a NUL-terminated string; 0: none */
+	const char *cmdline;              /* the same string, for Multiboot 2; NULL: none */
 	uint64_t rsdp_gpa;                /* 0: no ACPI */
+	const uint8_t *rsdp;              /* its bytes, for Multiboot 2; NULL: no ACPI */
+	uint32_t rsdp_len;                /* 20 for ACPI 1.0, 36 since 2.0 */
+	uint64_t load_base_gpa;           /* as in struct boot_plan */
 	uint64_t setup_data_gpa;          /* first of a list of setup_data; 0: none. Linux64 only */
 	const struct boot_module *module; /* the first is the initrd, because Linux takes it so */
 	unsigned nr_modules;

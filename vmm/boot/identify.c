@@ -5,7 +5,14 @@
 #include "base/checked.h"
 #include "boot/loader.h"
 
-enum { PE_SECTIONS_MAX = 96 }; /* PE format, COFF file header: the Windows loader's limit */
+enum {
+	PE_SECTIONS_MAX = 96, /* PE format, COFF file header: the Windows loader's limit */
+	SECTOR_BYTES = 512,
+	PARTITIONS_AT = 446, /* four entries, up to the signature of a boot sector */
+	PARTITION_BYTES = 16,
+	PARTITION_TYPE_AT = 4,
+	BOOT_SIGNATURE_AT = 510,
+};
 
 static const char not_x86[] = "name a kernel built for x86-64";
 static const char as_initrd[] = "give it as the initrd, and name a kernel here";
@@ -49,7 +56,6 @@ static const struct signature {
 	{0, "PK\x03\x04", 4, "is a zip archive", take_out},
 	{257, "ustar", 5, "is a tar archive", take_out},
 	{0, "ANDROID!", 8, "is an Android boot image", take_out},
-	{510, "\x55\xaa", 2, "is a boot sector or a disk image", as_disk},
 };
 
 static bool has_at(const struct boot_image *img, uint64_t offset, const void *bytes, size_t len)
@@ -115,6 +121,37 @@ static bool is_zeros(const struct boot_image *img)
 	return true;
 }
 
+/* Whether a partition table begins at 446: its entries have a status of 0 or 0x80, and one a type. */
+static bool has_partitions(const struct boot_image *img)
+{
+	bool any = false;
+
+	for (size_t at = PARTITIONS_AT; at < BOOT_SIGNATURE_AT; at += PARTITION_BYTES) {
+		if (img->bytes[at] & 0x7f)
+			return false;
+		any |= img->bytes[at + PARTITION_TYPE_AT] != 0;
+	}
+	return any;
+}
+
+/* Code of one sector is for a BIOS to start; more may be a disk that begins with such code. */
+static int refuse_boot_sector(const struct boot_image *img, struct diag *diag)
+{
+	static const char as_code[] =
+		"--flat 0x7c00,real enters it as a BIOS does; the BIOS's services are not there";
+
+	if (img->len == SECTOR_BYTES)
+		return boot_refuse(img, diag, as_code,
+				   "is a boot sector, which a BIOS starts, not an x86 kernel");
+	if (has_partitions(img))
+		return boot_refuse(img, diag, as_disk,
+				   "is a disk image with a partition table, not an x86 kernel");
+	return boot_refuse(img, diag,
+			   "for code, --flat 0x7c00,real enters it as a BIOS does; for a disk "
+			   "image, give it as a disk, and name a kernel here",
+			   "is a boot sector and more, or a disk image, not an x86 kernel");
+}
+
 int identify_refuse(const struct boot_image *img, struct diag *diag)
 {
 	static const char name_kernel[] =
@@ -127,6 +164,8 @@ int identify_refuse(const struct boot_image *img, struct diag *diag)
 			return boot_refuse(img, diag, sig->remedy, "%s, not an x86 kernel",
 					   sig->what);
 	}
+	if (has_at(img, BOOT_SIGNATURE_AT, "\x55\xaa", 2))
+		return refuse_boot_sector(img, diag);
 	if (has_at(img, 0, "MZ", 2))
 		return refuse_pe(img, diag);
 	if (is_text(img))

@@ -98,46 +98,61 @@ static void fill_segments(const struct boot_initrd_file *file, unsigned nr, uint
 }
 
 static int refuse_size(const struct boot_plan *plan, const struct boot_initrd_file *file,
-		       unsigned nr, uint64_t len, struct diag *diag)
+		       unsigned nr, uint64_t len, uint64_t last, struct diag *diag)
 {
+	const bool can_fit = last > plan->end_gpa && len <= last - plan->end_gpa;
 	char size[24];
 
 	diag_set(diag, -EINVAL,
 		 "initrd '%s'%s: no %s of free memory between the kernel's end at %#llx and the "
-		 "last "
-		 "address it may have, %#llx",
+		 "last address it may have, %#llx",
 		 file[0].name, nr > 1 ? " and those after it" : "", format_size(len, size),
-		 (unsigned long long)plan->end_gpa, (unsigned long long)plan->initrd_gpa_max);
-	diag_remedy(diag, "give the machine more memory, or make the initrd smaller");
+		 (unsigned long long)plan->end_gpa, (unsigned long long)last);
+	if (can_fit)
+		diag_remedy(diag, "give the machine more memory, or make the initrd smaller");
+	else
+		diag_remedy(diag, "make the initrd smaller, or a disk: more memory is out of this "
+				  "kernel's reach at its start");
 	return -EINVAL;
 }
 
-int boot_initrd_place(const struct boot_plan *plan, const struct boot_initrd_file *file,
-		      unsigned nr, const struct boot_span *ram, unsigned nr_ram,
-		      const struct boot_span *taken, unsigned nr_taken,
-		      struct boot_segment *segment, struct boot_initrd *ret, struct diag *diag)
+/* The highest place in any RAM, up to the last address. */
+static bool place_up_to(const struct boot_plan *plan, uint64_t last, uint64_t len,
+			const struct boot_places *places, uint64_t *ret)
 {
-	struct limits lim = {.end = plan->initrd_gpa_max};
-	uint64_t len = 0, gpa = 0, at;
+	struct limits lim = {.end = last};
 	bool found = false;
+	uint64_t at;
+
+	if (lim.end < UINT64_MAX)
+		lim.end++; /* last is an address that it may have, not the one after it */
+	if (!u64_align_up(plan->end_gpa, PAGE, &lim.first))
+		return false;
+	for (unsigned i = 0; i < places->nr_ram; i++) {
+		if (!place_in(&places->ram[i], &lim, places->taken, places->nr_taken, len, &at))
+			continue;
+		if (!found || at > *ret)
+			*ret = at;
+		found = true;
+	}
+	return found;
+}
+
+int boot_initrd_place(const struct boot_plan *plan, const struct boot_initrd_file *file,
+		      unsigned nr, const struct boot_places *places, struct boot_segment *segment,
+		      struct boot_initrd *ret, struct diag *diag)
+{
+	const uint64_t last = plan->initrd_gpa_limit > plan->initrd_gpa_max ? plan->initrd_gpa_limit
+									    : plan->initrd_gpa_max;
+	uint64_t len = 0, gpa = 0;
 	int r = whole_len(file, nr, &len, diag);
 
 	if (r < 0)
 		return r;
 	if (nr) {
-		if (lim.end < UINT64_MAX)
-			lim.end++; /* initrd_gpa_max is the last address, not the one after it */
-		if (!u64_align_up(plan->end_gpa, PAGE, &lim.first))
-			lim.first = UINT64_MAX;
-		for (unsigned i = 0; i < nr_ram; i++) {
-			if (place_in(&ram[i], &lim, taken, nr_taken, len, &at) &&
-			    (!found || at > gpa)) {
-				gpa = at;
-				found = true;
-			}
-		}
-		if (!found)
-			return refuse_size(plan, file, nr, len, diag);
+		if (!place_up_to(plan, plan->initrd_gpa_max, len, places, &gpa) &&
+		    !place_up_to(plan, last, len, places, &gpa))
+			return refuse_size(plan, file, nr, len, last, diag);
 		fill_segments(file, nr, gpa, segment);
 	}
 	*ret = (struct boot_initrd){.gpa = gpa, .len = len};

@@ -35,6 +35,8 @@ enum boot_entry {
 	ENTRY_MULTIBOOT = 2,
 	ENTRY_LINUX64 = 4, /* of the uncompressed kernel */
 	ENTRY_BZIMAGE = 8, /* of the bzImage */
+	ENTRY_MULTIBOOT2 = 16,
+	ENTRY_ANY_ELF64 = 32, /* ENTRY_LINUX64 also for a file that shows no sign of Linux */
 };
 
 bool elf_matches(const struct boot_image *img);
@@ -46,11 +48,16 @@ bool elf_has_pvh_note(const struct boot_image *img);
 int elf_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
 	     struct diag *diag);
 
+/* Whether it is an ELF file for x86-64, which may be entered in long mode. */
+bool elf_is_x86_64(const struct boot_image *img);
+
 /*
- * For Multiboot kernels without load addresses in their header: adds the segments of an ELF file
- * and sets the entry, which its header may give as a virtual address.
+ * For Multiboot kernels, of the version that plan->protocol says, without load addresses in their
+ * header: adds the segments of an ELF file and sets the entry: *entry_gpa, or with NULL that of the
+ * file's header, which may be a virtual address.
  */
-int elf_load_multiboot(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
+int elf_load_multiboot(struct boot_plan *plan, const struct boot_image *img,
+		       const uint64_t *entry_gpa, struct diag *diag);
 
 bool bzimage_matches(const struct boot_image *img);
 
@@ -61,8 +68,20 @@ bool bzimage_matches(const struct boot_image *img);
 int bzimage_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,
 		 const struct boot_opts *opts, struct diag *diag);
 
+/* Where a Multiboot header of either version says that its file goes. */
+struct multiboot_addresses {
+	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr;
+};
+
 bool multiboot_matches(const struct boot_image *img);
 int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
+
+/* Loads by addresses of a header that was found at offset at of the file. */
+int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image *img,
+				const struct multiboot_addresses *a, size_t at, struct diag *diag);
+
+bool multiboot2_matches(const struct boot_image *img);
+int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
 
 int flat_load(struct boot_plan *plan, const struct boot_image *img, const struct boot_opts *opts,
 	      struct diag *diag);

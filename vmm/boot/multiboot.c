@@ -17,8 +17,7 @@ enum {
 
 struct multiboot_header {
 	uint32_t magic, flags, checksum;
-	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr,
-		entry_addr; /* FLAG_ADDRESSES */
+	struct multiboot_addresses addresses; /* FLAG_ADDRESSES */
 };
 
 enum { HEADER_LEN_MIN = 12 };
@@ -56,8 +55,8 @@ static int refuse_header(const struct boot_image *img, const char *what, struct 
 }
 
 /* The file's bytes from load_addr on, as far as the header says, wherever its sections end. */
-static int load_by_addresses(struct boot_plan *plan, const struct boot_image *img,
-			     const struct multiboot_header *h, size_t at, struct diag *diag)
+int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image *img,
+				const struct multiboot_addresses *h, size_t at, struct diag *diag)
 {
 	struct boot_segment seg = {.gpa = h->load_addr};
 	size_t start;
@@ -84,7 +83,9 @@ static int load_by_addresses(struct boot_plan *plan, const struct boot_image *im
 		if (seg.mem_len < h->bss_end_addr - h->load_addr)
 			seg.mem_len = h->bss_end_addr - h->load_addr;
 	}
-	plan->kind = "Multiboot, loaded by the addresses in its header";
+	plan->kind = plan->protocol == BOOT_MULTIBOOT2
+			     ? "Multiboot 2, loaded by the addresses in its header"
+			     : "Multiboot, loaded by the addresses in its header";
 	r = boot_plan_add(plan, img, &seg, diag);
 	return r < 0 ? r : boot_plan_set_entry(plan, img, h->entry_addr, diag);
 }
@@ -111,10 +112,10 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 	if (h.flags & FLAG_ADDRESSES) {
 		if (!u64_range_within(at, sizeof(h), img->len < SEARCH_LEN ? img->len : SEARCH_LEN))
 			return refuse_header(img, "its addresses are cut off", diag);
-		return load_by_addresses(plan, img, &h, at, diag);
+		return multiboot_load_by_addresses(plan, img, &h.addresses, at, diag);
 	}
 	if (elf_matches(img))
-		return elf_load_multiboot(plan, img, diag);
+		return elf_load_multiboot(plan, img, NULL, diag);
 	return boot_refuse(
 		img, diag, "link it as ELF, or give its header load addresses",
 		"has a Multiboot header, but is no ELF file and gives no load addresses");

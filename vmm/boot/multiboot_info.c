@@ -15,7 +15,7 @@ enum {
 	INFO_LOADER_NAME = 1 << 9,
 };
 
-enum { E820_RAM = 1 };
+enum { E820_RAM = 1, LOW_END = 640 << 10, HIGH_FIRST = 1 << 20 };
 
 struct info {
 	uint32_t flags, mem_lower_kib, mem_upper_kib, boot_device, cmdline;
@@ -78,6 +78,16 @@ static uint32_t ram_kib(const struct boot_handoff *handoff, uint64_t first, uint
 			end = e->gpa + e->len;
 	}
 	return (uint32_t)(((end < limit ? end : limit) - first) / 1024);
+}
+
+uint32_t boot_handoff_low_kib(const struct boot_handoff *handoff)
+{
+	return ram_kib(handoff, 0, LOW_END);
+}
+
+uint32_t boot_handoff_high_kib(const struct boot_handoff *handoff)
+{
+	return ram_kib(handoff, HIGH_FIRST, UINT64_C(1) << 32);
 }
 
 static int check_addresses(const struct boot_handoff *handoff, uint64_t gpa, uint64_t len,
@@ -144,8 +154,8 @@ int boot_multiboot_render(const struct boot_handoff *handoff, uint64_t gpa, uint
 	const uint32_t base = (uint32_t)gpa;
 	struct info info = {
 		.flags = INFO_MEMORY | INFO_LOADER_NAME,
-		.mem_lower_kib = ram_kib(handoff, 0, 640 << 10),
-		.mem_upper_kib = ram_kib(handoff, 1 << 20, UINT64_C(1) << 32),
+		.mem_lower_kib = boot_handoff_low_kib(handoff),
+		.mem_upper_kib = boot_handoff_high_kib(handoff),
 		.boot_loader_name = base + (uint32_t)l.strings,
 	};
 	int r;

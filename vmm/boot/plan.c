@@ -11,19 +11,33 @@
 #include "boot/loader.h"
 #include "boot/unpack.h"
 
-/*
- * What every setup header of Linux x86-64 says; a vmlinux has none to ask, and its PVH entry keeps
- * 32 bits of a module's address.
- */
+/* What every setup header of Linux x86-64 says; a vmlinux has none to ask. */
 static const uint64_t initrd_gpa_max_default = 0x7fffffff;
 
 static const unsigned entries_of_mode[] = {
-	[BOOT_MODE_AUTO] = ENTRY_PVH | ENTRY_MULTIBOOT | ENTRY_LINUX64 | ENTRY_BZIMAGE,
+	[BOOT_MODE_AUTO] =
+		ENTRY_PVH | ENTRY_MULTIBOOT | ENTRY_MULTIBOOT2 | ENTRY_LINUX64 | ENTRY_BZIMAGE,
 	[BOOT_MODE_PVH] = ENTRY_PVH,
-	[BOOT_MODE_LINUX64] = ENTRY_LINUX64,
+	[BOOT_MODE_LINUX64] = ENTRY_LINUX64 | ENTRY_ANY_ELF64,
 	[BOOT_MODE_BZIMAGE] = ENTRY_BZIMAGE,
 	[BOOT_MODE_MULTIBOOT] = ENTRY_MULTIBOOT,
+	[BOOT_MODE_MULTIBOOT2] = ENTRY_MULTIBOOT2,
 };
+
+static const char *const protocol_names[] = {
+	[BOOT_PVH] = "pvh",
+	[BOOT_LINUX64] = "linux64",
+	[BOOT_LINUX32] = "linux32",
+	[BOOT_MULTIBOOT] = "multiboot",
+	[BOOT_MULTIBOOT2] = "multiboot2",
+	[BOOT_FLAT_REAL] = "flat-real",
+	[BOOT_FLAT_LONG] = "flat-long",
+};
+
+const char *boot_protocol_name(enum boot_protocol protocol)
+{
+	return (unsigned)protocol < ARRAY_SIZE(protocol_names) ? protocol_names[protocol] : NULL;
+}
 
 int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,
 		const char *fmt, ...)
@@ -184,6 +198,8 @@ static int load_plain(struct boot_plan *plan, const struct boot_image *img, unsi
 {
 	if (allowed == ENTRY_MULTIBOOT)
 		return multiboot_load(plan, img, diag);
+	if (allowed == ENTRY_MULTIBOOT2)
+		return multiboot2_load(plan, img, diag);
 	if (bzimage_matches(img))
 		return bzimage_load(plan, img, allowed, opts, diag);
 	if (allowed == ENTRY_BZIMAGE)
@@ -192,6 +208,8 @@ static int load_plain(struct boot_plan *plan, const struct boot_image *img, unsi
 		return elf_load(plan, img, allowed, diag);
 	if ((allowed & ENTRY_MULTIBOOT) && multiboot_matches(img))
 		return multiboot_load(plan, img, diag);
+	if ((allowed & ENTRY_MULTIBOOT2) && multiboot2_matches(img))
+		return multiboot2_load(plan, img, diag);
 	return identify_refuse(img, diag);
 }
 
@@ -249,6 +267,7 @@ int boot_plan_init(struct boot_plan *plan, const char *name, const uint8_t *imag
 
 	*plan = (struct boot_plan){
 		.initrd_gpa_max = initrd_gpa_max_default,
+		.initrd_gpa_limit = UINT64_MAX,
 		.cmdline_max = UINT32_MAX,
 	};
 	r = load(plan, &img, opts ? opts : &automatic, diag);

@@ -36,53 +36,89 @@ static bool is_touching(const struct need *need, const struct boot_span *span)
 				     : span->len > need->gpa - span->gpa;
 }
 
-static int refuse_size(const struct need *need, const char *name, const struct boot_span *ram,
-		       unsigned nr_ram, struct diag *diag)
+/* Memory at its place does not help: no machine of this kind has RAM there. */
+static int refuse_hole(const struct need *need, const char *name, const struct boot_span *hole,
+		       struct diag *diag)
+{
+	const uint64_t hole_end = hole->gpa + hole->len;
+
+	diag_set(diag, -EINVAL,
+		 "kernel '%s' needs memory from %#" PRIx64 " to %#" PRIx64 ", and from %#" PRIx64
+		 " to %#" PRIx64 " there is %s, whatever the machine's memory",
+		 name, need->gpa, need->gpa + need->len, hole->gpa, hole_end, hole->name);
+	if (need->gpa < hole->gpa)
+		diag_remedy(diag, "link it to end at %#" PRIx64 " or to begin at %#" PRIx64,
+			    hole->gpa, hole_end);
+	else
+		diag_remedy(diag,
+			    "link it to begin at %#" PRIx64 ": ld's -Ttext-segment=%#" PRIx64
+			    " counts the ELF headers in, -Ttext does not",
+			    hole_end, hole_end);
+	return -EINVAL;
+}
+
+/* The memory that a machine has when its RAM ends at end. */
+static uint64_t memory_to(uint64_t end, const struct boot_places *places)
+{
+	uint64_t memory = end;
+
+	for (unsigned i = 0; i < places->nr_holes; i++)
+		if (places->hole[i].moves_memory && places->hole[i].span.gpa < end)
+			memory -= places->hole[i].span.len;
+	return memory;
+}
+
+static int refuse_size(const struct need *need, const char *name, const struct boot_places *places,
+		       struct diag *diag)
 {
 	const uint64_t end = need->gpa + need->len;
-	uint64_t ram_end = 0;
+	uint64_t ram_end = 0, more;
 	char size[24];
 
-	for (unsigned i = 0; i < nr_ram; i++)
-		if (ram[i].gpa <= need->gpa && ram[i].gpa + ram[i].len > ram_end)
-			ram_end = ram[i].gpa + ram[i].len;
+	for (unsigned i = 0; i < places->nr_ram; i++)
+		if (places->ram[i].gpa + places->ram[i].len > ram_end)
+			ram_end = places->ram[i].gpa + places->ram[i].len;
 	diag_set(diag, -EINVAL,
 		 "kernel '%s' needs memory from %#" PRIx64 " to %#" PRIx64
 		 ", and the machine's ends at %#" PRIx64,
 		 name, need->gpa, end, ram_end);
-	if (nr_ram && ram[0].gpa == 0 && ram_end == ram[0].len && end <= UINT64_MAX - MIB)
+	if (end > ram_end && u64_align_up(memory_to(end, places), MIB, &more))
 		diag_remedy(diag, "give the machine more than %s of memory",
-			    format_size((end + MIB - 1) & ~(MIB - 1), size));
+			    format_size(more, size));
 	return -EINVAL;
 }
 
-static int check_need(const struct need *need, const char *name, const struct boot_span *ram,
-		      unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken,
+static int check_need(const struct need *need, const char *name, const struct boot_places *places,
 		      struct diag *diag)
 {
 	bool inside = false;
 
-	for (unsigned i = 0; i < nr_ram && !inside; i++)
-		inside = is_inside(need, &ram[i]);
+	for (unsigned i = 0; i < places->nr_ram && !inside; i++)
+		inside = is_inside(need, &places->ram[i]);
+	for (unsigned i = 0; i < places->nr_holes && !inside; i++)
+		if (is_touching(need, &places->hole[i].span))
+			return refuse_hole(need, name, &places->hole[i].span, diag);
 	if (!inside)
-		return refuse_size(need, name, ram, nr_ram, diag);
-	for (unsigned i = 0; i < nr_taken; i++)
-		if (taken[i].len && is_touching(need, &taken[i]))
+		return refuse_size(need, name, places, diag);
+	for (unsigned i = 0; i < places->nr_taken; i++) {
+		const struct boot_span *taken = &places->taken[i];
+
+		if (taken->len && is_touching(need, taken))
 			return diag_set(diag, -EINVAL,
 					"kernel '%s' needs memory from %#" PRIx64 " to %#" PRIx64
 					", where %s lies (%#" PRIx64 " to %#" PRIx64 ")",
-					name, need->gpa, need->gpa + need->len, taken[i].name,
-					taken[i].gpa, taken[i].gpa + taken[i].len);
+					name, need->gpa, need->gpa + need->len, taken->name,
+					taken->gpa, taken->gpa + taken->len);
+	}
 	return 0;
 }
 
-int boot_plan_check(const struct boot_plan *plan, const char *name, const struct boot_span *ram,
-		    unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken,
-		    struct diag *diag)
+int boot_plan_check(const struct boot_plan *plan, const char *name,
+		    const struct boot_places *places, struct diag *diag)
 {
 	for (unsigned i = 0; i < plan->nr_segments; i++) {
 		const struct need need = segment_need(plan, i);
-		const int r = check_need(&need, name, ram, nr_ram, taken, nr_taken, diag);
+		const int r = check_need(&need, name, places, diag);
 
 		if (r < 0)
 			return r;

@@ -358,6 +358,8 @@ static void take_start(struct smoke_boot *boot)
 	if (has_guest(boot))
 		return; /* it began once */
 	boot->result->times.guest_ns = message_at_ns(boot);
+	boot->result->entered_by =
+		boot_protocol_name((enum boot_protocol)boot->msg.started.entered_by);
 	boot->last_byte_ns = boot->phase_since_ns = clock_monotonic_ns();
 	arm(boot);
 }

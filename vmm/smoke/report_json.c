@@ -165,6 +165,7 @@ static struct json_object *boot_of(const struct smoke_result *result)
 	add_int(obj, "exit_status", result->status);
 	add_string(obj, "why", result->why);
 	add_bool(obj, "started", result->was_started);
+	add_string(obj, "entered_by", result->entered_by);
 	json_object_object_add(obj, "end", end_of(result));
 	json_object_object_add(obj, "seconds", times_of(result));
 	json_object_object_add(obj, "cpu_seconds", cpu_of(result));

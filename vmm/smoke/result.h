@@ -31,6 +31,7 @@ struct smoke_result {
 	struct smoke_facts facts;
 	char why[SMOKE_WHY_MAX]; /* one clean line: what decided */
 	char end_by[64];         /* who ended the VM; may be empty */
+	const char *entered_by;  /* boot_protocol_name() of the kernel; NULL: not known */
 	struct diag diag;        /* set-up failed */
 	struct smoke_times times;
 	int64_t met_ns[SMOKE_RULES_MAX]; /* by index of the rule: when it was met, 0: never */

@@ -24,6 +24,9 @@ struct smoke_msg {
 	union {
 		struct diag failed;
 		struct {
+			uint32_t entered_by; /* enum boot_protocol */
+		} started;
+		struct {
 			uint32_t kind, code; /* struct vm_end */
 			char by[64];
 			int64_t cpu_ns;   /* all CPU time of the process */

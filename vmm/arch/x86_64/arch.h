@@ -86,12 +86,12 @@ void arch_vcpu_memory_error_elsewhere(int vcpu_fd, const struct arch_cpu_model *
 struct arch_entry {
 	enum boot_protocol protocol;
 	uint64_t entry_gpa;
-	uint64_t info_gpa; /* hvm_start_info, zero page or Multiboot information */
+	uint64_t info_gpa; /* hvm_start_info, zero page or information of either Multiboot */
 };
 
 /*
  * Registers of the boot processor, as the protocol's specification wants them (see enum
- * boot_protocol). Writes the GDT and page tables they refer to into guest memory.
+ * boot_protocol). Writes the GDT and page tables that they refer to, if any, into guest memory.
  */
 int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry *entry,
 		    struct diag *diag);

@@ -7,13 +7,14 @@
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/layout.h"
 
-#define CR0_PE          UINT64_C(0x1)
-#define CR0_ET          UINT64_C(0x10)
-#define CR0_PG          UINT64_C(0x80000000)
-#define CR4_PAE         UINT64_C(0x20)
-#define EFER_LME        UINT64_C(0x100)
-#define EFER_LMA        UINT64_C(0x400)
-#define MULTIBOOT_MAGIC 0x2badb002
+#define CR0_PE           UINT64_C(0x1)
+#define CR0_ET           UINT64_C(0x10)
+#define CR0_PG           UINT64_C(0x80000000)
+#define CR4_PAE          UINT64_C(0x20)
+#define EFER_LME         UINT64_C(0x100)
+#define EFER_LMA         UINT64_C(0x400)
+#define MULTIBOOT_MAGIC  0x2badb002
+#define MULTIBOOT2_MAGIC 0x36d76289
 
 enum {
 	RFLAGS_RESERVED = 1 << 1,
@@ -29,6 +30,7 @@ enum {
 	PTE_HUGE = 0x80,
 	PAGE_BYTES = 4096,
 	IDENTITY_GIB = 4,
+	BIOS_FIRST_DISK = 0x80, /* DL, as a BIOS enters a boot sector */
 };
 
 struct cpu_state {
@@ -74,8 +76,7 @@ static int gdt_write(struct cpu_state *cpu, struct guest_mem *mem, struct diag *
 	return 0;
 }
 
-static int enter_flat_segments(struct cpu_state *cpu, struct guest_mem *mem, bool long_mode,
-			       struct diag *diag)
+static void enter_flat_segments(struct cpu_state *cpu, bool long_mode)
 {
 	struct kvm_sregs *s = &cpu->sregs;
 	struct kvm_segment data = flat_segment(SEL_DATA, SEG_DATA, false);
@@ -86,6 +87,21 @@ static int enter_flat_segments(struct cpu_state *cpu, struct guest_mem *mem, boo
 		.limit = 0x67, .selector = SEL_TSS, .type = SEG_TSS, .present = 1};
 	s->cr0 = CR0_PE | CR0_ET;
 	s->cr3 = s->cr4 = s->efer = 0;
+}
+
+/* PVH and both Multiboots: a GDT is for the kernel to bring, so none takes memory that it may load to. */
+static int enter_bare(struct cpu_state *cpu)
+{
+	enter_flat_segments(cpu, false);
+	cpu->sregs.gdt.base = 0;
+	cpu->sregs.gdt.limit = 0;
+	return 0;
+}
+
+/* EBX, EBP and EDI are 0 already, interrupts off (boot.rst, "32-bit Boot Protocol"). */
+static int enter_linux32(struct cpu_state *cpu, struct guest_mem *mem, struct diag *diag)
+{
+	enter_flat_segments(cpu, false);
 	return gdt_write(cpu, mem, diag);
 }
 
@@ -113,8 +129,10 @@ static int page_tables_write(struct guest_mem *mem, struct diag *diag)
 
 static int enter_long_mode(struct cpu_state *cpu, struct guest_mem *mem, struct diag *diag)
 {
-	int r = enter_flat_segments(cpu, mem, true, diag);
+	int r;
 
+	enter_flat_segments(cpu, true);
+	r = gdt_write(cpu, mem, diag);
 	if (r == 0)
 		r = page_tables_write(mem, diag);
 	cpu->sregs.cr3 = LAYOUT_PAGE_TABLES_GPA;
@@ -124,8 +142,11 @@ static int enter_long_mode(struct cpu_state *cpu, struct guest_mem *mem, struct 
 	return r;
 }
 
-static void enter_real_mode(struct cpu_state *cpu, uint64_t gpa)
+static void enter_real_mode(struct cpu_state *cpu, uint64_t entry_gpa)
 {
+	/* A boot sector is linked for segment 0, with its stack below it. */
+	const bool as_bios = entry_gpa == BOOT_SECTOR_GPA;
+	const uint64_t gpa = as_bios ? 0 : entry_gpa;
 	struct kvm_segment *const segs[] = {&cpu->sregs.ds, &cpu->sregs.es, &cpu->sregs.ss,
 					    &cpu->sregs.fs, &cpu->sregs.gs, &cpu->sregs.cs};
 
@@ -133,7 +154,11 @@ static void enter_real_mode(struct cpu_state *cpu, uint64_t gpa)
 		segs[i]->base = gpa;
 		segs[i]->selector = (uint16_t)(gpa >> 4);
 	}
-	cpu->regs.rip = 0;
+	cpu->regs.rip = entry_gpa - gpa;
+	if (as_bios) {
+		cpu->regs.rsp = BOOT_SECTOR_GPA;
+		cpu->regs.rdx = BIOS_FIRST_DISK;
+	}
 }
 
 static int enter(struct cpu_state *cpu, struct guest_mem *mem, const struct arch_entry *entry,
@@ -141,13 +166,14 @@ static int enter(struct cpu_state *cpu, struct guest_mem *mem, const struct arch
 {
 	cpu->regs = (struct kvm_regs){.rip = entry->entry_gpa, .rflags = RFLAGS_RESERVED};
 	switch (entry->protocol) {
-	case BOOT_PVH:
-		cpu->regs.rbx = entry->info_gpa;
-		return enter_flat_segments(cpu, mem, false, diag);
+	case BOOT_PVH: cpu->regs.rbx = entry->info_gpa; return enter_bare(cpu);
 	case BOOT_MULTIBOOT:
-		cpu->regs.rax = MULTIBOOT_MAGIC;
+	case BOOT_MULTIBOOT2:
+		cpu->regs.rax =
+			entry->protocol == BOOT_MULTIBOOT ? MULTIBOOT_MAGIC : MULTIBOOT2_MAGIC;
 		cpu->regs.rbx = entry->info_gpa;
-		return enter_flat_segments(cpu, mem, false, diag);
+		return enter_bare(cpu);
+	case BOOT_LINUX32: cpu->regs.rsi = entry->info_gpa; return enter_linux32(cpu, mem, diag);
 	case BOOT_LINUX64:
 	case BOOT_FLAT_LONG:
 		cpu->regs.rsi = entry->info_gpa;

@@ -3,11 +3,11 @@
  *
  *   0x0000_0000  real-mode IVT and BDA, as firmware would leave them
  *   0x0000_1000  GDT for the entry state
- *   0x0000_6000  hvm_start_info, module list, memory map (PVH)
+ *   0x0000_6000  hvm_start_info, module list, memory map (PVH); Multiboot information
  *   0x0000_7000  zero page (Linux boot protocol)
  *   0x0000_9000  page tables for 64-bit entry
- *   0x0002_0000  kernel command line, 64 KiB at most
- *   0x0003_0000  device tree
+ *   0x0002_0000  kernel command line, 64 KiB at most; in Multiboot 2's information for such a kernel
+ *   0x0003_0000  device tree (PVH, Linux)
  *   0x0009_fc00  EBDA, empty; the memory map tells RAM up to here, and reserved to 1 MiB
  *   0x000a_0000  legacy hole (VGA, option ROMs): backed by RAM, but not for the kernel
  *   0x000e_0000  ACPI tables, RSDP first
@@ -31,7 +31,9 @@
 #define LAYOUT_PAGE_TABLES_GPA    UINT64_C(0x9000)
 #define LAYOUT_PAGE_TABLES_LEN    UINT64_C(0x6000) /* PML4, PDPT, four page directories */
 #define LAYOUT_CMDLINE_GPA        UINT64_C(0x20000)
-#define LAYOUT_CMDLINE_MAX        UINT64_C(0x10000) /* with the closing NUL */
+#define LAYOUT_CMDLINE_MAX        UINT64_C(0x10000)  /* with the closing NUL */
+#define LAYOUT_MULTIBOOT2_GPA     LAYOUT_CMDLINE_GPA /* which is in it */
+#define LAYOUT_MULTIBOOT2_MAX     (LAYOUT_CMDLINE_MAX + UINT64_C(0x1000))
 #define LAYOUT_FDT_GPA            UINT64_C(0x30000)
 #define LAYOUT_FDT_MAX            (LAYOUT_EBDA_GPA - LAYOUT_FDT_GPA)
 #define LAYOUT_EBDA_GPA           UINT64_C(0x9fc00)
