@@ -117,6 +117,99 @@ static void what_was_packed_comes_out_whatever_the_hint(void **state)
 	}
 }
 
+/* Appends bytes to what is packed. */
+static void append(struct packed *p, const void *bytes, size_t len)
+{
+	uint8_t *grown = realloc(p->bytes, p->len + len);
+
+	assert_non_null(grown);
+	memcpy(grown + p->len, bytes, len);
+	p->bytes = grown;
+	p->len += len;
+}
+
+static void append_text(struct packed *p, const struct packed *more)
+{
+	uint8_t *grown = realloc(p->text, p->text_len + more->text_len);
+
+	assert_non_null(grown);
+	memcpy(grown + p->text_len, more->text, more->text_len);
+	p->text = grown;
+	p->text_len += more->text_len;
+}
+
+/* As `cat a.xz b.xz` makes them; the tools give both back. With the size that Linux's build appends. */
+static void all_streams_of_a_file_come_out(void **state)
+{
+	static const uint8_t size[4] = {1, 2, 3, 4};
+
+	(void)state;
+	for (const struct packer *packer = packers; packer->codec; packer++) {
+		struct packed p = make_packed(packer, SMALL);
+		struct packed small = make_packed(packer, 1000), large = make_packed(packer, LARGE);
+
+		append(&p, small.bytes, small.len);
+		append_text(&p, &small);
+		assert_unpacks(&p, 0, 64 << 20);
+		append(&p, large.bytes, large.len);
+		append_text(&p, &large);
+		assert_unpacks(&p, 0, 64 << 20);
+		assert_unpacks(&p, p.text_len, p.text_len);
+		assert_unpacks_in_room(&p, p.text_len, p.text_len + UNPACK_SLACK);
+		assert_int_equal(try_unpack(&p, p.bytes, p.len, p.text_len - 1), -EFBIG);
+		append(&p, size, sizeof(size));
+		assert_unpacks(&p, p.text_len, 64 << 20);
+		packed_free(&p);
+		packed_free(&small);
+		packed_free(&large);
+	}
+}
+
+static void a_broken_second_stream_is_an_error(void **state)
+{
+	(void)state;
+	for (const struct packer *packer = packers; packer->codec; packer++) {
+		struct packed p = make_packed(packer, SMALL), second = make_packed(packer, SMALL);
+
+		append(&p, second.bytes, second.len / 2);
+		if (strcmp(packer->codec, "lzma") != 0 || second.len > 64)
+			assert_true(try_unpack(&p, p.bytes, p.len, 64 << 20) < 0);
+		packed_free(&p);
+		packed_free(&second);
+	}
+}
+
+/* Zeros after .xz, and the frames to be skipped that pzstd writes, also before the first. */
+static void what_lies_between_streams_is_skipped(void **state)
+{
+	static const uint8_t zeros[8],
+		skip[] = {0x53, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 0xfd, '7', 'z', 'X'};
+
+	(void)state;
+	for (const struct packer *packer = packers; packer->codec; packer++) {
+		const bool is_xz = strcmp(packer->codec, "xz") == 0;
+		struct packed p, second;
+
+		if (!is_xz && strcmp(packer->codec, "zstd") != 0)
+			continue;
+		p = make_packed(packer, SMALL);
+		second = make_packed(packer, 1000);
+		append(&p, is_xz ? zeros : skip, is_xz ? sizeof(zeros) : sizeof(skip));
+		append(&p, second.bytes, second.len);
+		append_text(&p, &second);
+		assert_unpacks(&p, 0, 64 << 20);
+		if (!is_xz) {
+			append(&p, skip, sizeof(skip)); /* and then as the first */
+			memmove(p.bytes + sizeof(skip), p.bytes, p.len - sizeof(skip));
+			memcpy(p.bytes, skip, sizeof(skip));
+			assert_ptr_equal(unpack_detect(p.bytes, p.len), p.codec);
+			assert_unpacks(&p, 0, 64 << 20);
+		}
+		packed_free(&p);
+		packed_free(&second);
+	}
+}
+
 static void large_inputs_come_out_whole(void **state)
 {
 	(void)state;
@@ -334,6 +427,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_packed_comes_out_whatever_the_hint),
 		cmocka_unit_test(large_inputs_come_out_whole),
+		cmocka_unit_test(all_streams_of_a_file_come_out),
+		cmocka_unit_test(a_broken_second_stream_is_an_error),
+		cmocka_unit_test(what_lies_between_streams_is_skipped),
 		cmocka_unit_test(room_is_used_when_it_suffices),
 		cmocka_unit_test(the_limit_is_exact),
 		cmocka_unit_test(a_bomb_is_stopped_at_the_limit),

@@ -42,7 +42,12 @@ enum {
 	MAGIC_MAX = 6,
 	CAP_FIRST = 64 << 10,
 	HUGE_PAGE = 2 << 20,
+	SKIP_HEADER = 8,   /* of a frame to be skipped: magic number and size */
+	SIZE_APPENDED = 4, /* by Linux's build, to what it packs; no stream is as short */
 };
+
+/* The lower half of the first byte is free. */
+static const uint8_t SKIP_MAGIC[4] = {0x50, 0x2a, 0x4d, 0x18};
 
 /* Linux: lib/decompress.c and scripts/Makefile.lib; lz4's second one is what its tool writes. */
 static const struct {
@@ -59,13 +64,47 @@ static const struct {
 	{{0x28, 0xb5, 0x2f, 0xfd}, 4, {"zstd", "libzstd", RUN_ZSTD}},
 };
 
-const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len)
+static const struct unpack_codec *magic_find(const uint8_t *in, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (len >= table[i].magic_len &&
 		    memcmp(in, table[i].magic, table[i].magic_len) == 0)
 			return &table[i].codec;
 	return NULL;
+}
+
+/*
+ * What may lie between streams and is none: zeros after those of .xz, in fours (2.2, "Stream Padding"),
+ * and frames to be skipped of lz4 and zstd, which pzstd begins its files with (RFC 8878, 3.1.2).
+ */
+static size_t padding_len(const uint8_t *in, size_t len)
+{
+	static const uint8_t zeros[4];
+	size_t at = 0;
+
+	while (len - at >= sizeof(zeros) && memcmp(in + at, zeros, sizeof(zeros)) == 0)
+		at += sizeof(zeros);
+	while (len - at >= SKIP_HEADER && (in[at] & 0xf0) == SKIP_MAGIC[0] &&
+	       memcmp(in + at + 1, SKIP_MAGIC + 1, 3) == 0) {
+		const uint64_t size = (uint64_t)in[at + 4] | (uint64_t)in[at + 5] << 8 |
+				      (uint64_t)in[at + 6] << 16 | (uint64_t)in[at + 7] << 24;
+
+		if (size > len - at - SKIP_HEADER)
+			break;
+		at += SKIP_HEADER + (size_t)size;
+	}
+	return at;
+}
+
+const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len)
+{
+	const struct unpack_codec *codec = magic_find(in, len);
+	size_t padding;
+
+	if (codec || len < SKIP_HEADER || (in[0] & 0xf0) != SKIP_MAGIC[0])
+		return codec;
+	padding = padding_len(in, len);
+	return padding ? magic_find(in + padding, len - padding) : NULL;
 }
 
 /* Page faults on a fresh buffer cost as much as lz4 itself; huge pages halve the whole. */
@@ -152,12 +191,46 @@ int unpack_stream(struct unpack *u, int (*step)(void *state, struct unpack_io *i
 			return r;
 		in_pos += in_given - io.in_len;
 		u->len += out_given - io.out_len;
-		if (r == UNPACK_END)
+		if (r == UNPACK_END) {
+			u->in_used = in_pos;
 			return 0;
+		}
 		/* A decoder that neither eats nor yields never will again. */
 		if (io.in_len == in_given && io.out_len == out_given)
 			return in_given == 0 ? -ENODATA : -EBADMSG;
 	}
+}
+
+/* The stream behind the one that was decompressed, if it is of the same format; moves in to it. */
+static const struct unpack_codec *next_stream(struct unpack *u, const struct unpack_codec *codec)
+{
+	const struct unpack_codec *next;
+	size_t padding;
+
+	u->in += u->in_used;
+	u->in_len -= u->in_used;
+	padding = padding_len(u->in, u->in_len);
+	u->in += padding;
+	u->in_len -= padding;
+	next = u->in_len > SIZE_APPENDED ? magic_find(u->in, u->in_len) : NULL;
+	return next && strcmp(next->name, codec->name) == 0 ? next : NULL;
+}
+
+static int run_streams(struct unpack *u, const struct unpack_codec *codec)
+{
+	const size_t padding = padding_len(u->in, u->in_len);
+	int r = 0;
+
+	u->in += padding;
+	u->in_len -= padding;
+	while (r == 0 && codec) {
+		r = codec->run(u);
+		if (r == 0 && u->len > u->max)
+			r = -EFBIG;
+		if (r == 0)
+			codec = next_stream(u, codec);
+	}
+	return r;
 }
 
 /* Slack after the hint, so that a decoder has room to see the end of a stream that fits. */
@@ -188,9 +261,7 @@ int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_le
 		return -ENOTSUP;
 	r = begin(&u, opts);
 	if (r == 0)
-		r = codec->run(&u);
-	if (r == 0 && u.len > u.max)
-		r = -EFBIG;
+		r = run_streams(&u, codec);
 	if (r == 0)
 		r = trim(&u);
 	if (r < 0) {

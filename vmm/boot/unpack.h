@@ -22,8 +22,9 @@ struct unpack_opts {
 
 /* One decompression; unpack.c owns buf until unpack_run() hands it out. */
 struct unpack {
-	const uint8_t *in;
+	const uint8_t *in; /* one stream of what is decompressed, and all behind it */
 	size_t in_len;
+	size_t in_used;      /* bytes of the stream, set by the codec's run */
 	uint8_t *buf;        /* malloc'ed, unless it is: */
 	uint8_t *const room; /* the caller's, or NULL */
 	size_t len;          /* bytes of output so far; the run fails once they exceed max */
@@ -35,16 +36,18 @@ struct unpack {
 #define UNPACK_SLACK ((size_t)8 << 20)
 
 struct unpack_codec {
-	const char *name;             /* "gzip" */
-	const char *library;          /* "zlib": what a build without it lacks */
-	int (*run)(struct unpack *u); /* NULL: built without; errors as of unpack_run() */
+	const char *name;    /* "gzip" */
+	const char *library; /* "zlib": what a build without it lacks */
+	/* Appends what one stream decompresses to. NULL: built without; errors as of unpack_run(). */
+	int (*run)(struct unpack *u);
 };
 
 /* The compression a file begins with, told by its magic number, or NULL. */
 const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len);
 
 /*
- * Decompresses the first stream of in; bytes behind it are ignored, as Linux ignores the size its
+ * Decompresses the streams or frames that in begins with, as each format's own tool does for files that
+ * were put one behind the other. What comes after them is ignored, as Linux ignores the size that its
  * build appends. On success *ret is opts->room, or malloc'ed and the caller's.
  * -EFBIG: more than max bytes; -ENODATA: ends too early; -EBADMSG: corrupt; -ENOBUFS: needs more
  * than UNPACK_WORK_MAX to decode; -ENOTSUP: codec->run is NULL; -ENOMEM.
@@ -67,7 +70,7 @@ struct unpack_io {
 
 enum unpack_step { UNPACK_MORE, UNPACK_END };
 
-/* Runs step to the end of the stream. A step returns an unpack_step or an error of unpack_run(). */
+/* Runs step to the end of the stream and sets in_used. A step returns an unpack_step or an error of unpack_run(). */
 int unpack_stream(struct unpack *u, int (*step)(void *state, struct unpack_io *io), void *state);
 
 int unpack_gzip(struct unpack *u);

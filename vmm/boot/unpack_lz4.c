@@ -12,8 +12,10 @@
 
 enum {
 	LEGACY_MAGIC = 0x184c2102,
-	LEGACY_BLOCK = 8 << 20, /* every block but the last one unpacks to this */
-	RATIO_MAX = 255,        /* a byte of a match length adds no more (lz4_Block_format.md) */
+	FRAME_MAGIC = 0x184d2204,
+	SKIP_MAGIC = 0x184d2a50, /* and the next 15 */
+	LEGACY_BLOCK = 8 << 20,  /* every block but the last one unpacks to this */
+	RATIO_MAX = 255,         /* a byte of a match length adds no more (lz4_Block_format.md) */
 };
 
 static uint32_t get_le32(const uint8_t *p)
@@ -59,6 +61,10 @@ int unpack_lz4_legacy(struct unpack *u)
 		left -= 4;
 		if (len == LEGACY_MAGIC) /* at the start, and where frames were concatenated */
 			continue;
+		if (len == FRAME_MAGIC || (len & ~UINT32_C(15)) == SKIP_MAGIC) {
+			u->in_used = u->in_len - left - 4; /* no block is that long */
+			return 0;
+		}
 		if (len > left)
 			return len > LZ4_COMPRESSBOUND(LEGACY_BLOCK) ? -EBADMSG : -ENODATA;
 		r = legacy_block(u, in, len);
@@ -67,6 +73,7 @@ int unpack_lz4_legacy(struct unpack *u)
 		in += len;
 		left -= len;
 	}
+	u->in_used = u->in_len;
 	return left == 0 || left == 4 ? 0 : -ENODATA;
 }
 

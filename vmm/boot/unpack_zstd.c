@@ -1,5 +1,5 @@
 /*
- * unpack_zstd.c - Zstandard (RFC 8878) through libzstd. In one piece, for the output is then its
+ * unpack_zstd.c - Zstandard (RFC 8878) through libzstd. A frame in one piece, for the output is then its
  * own window: Linux packs with one of 128 MiB, which a streaming decoder would allocate besides.
  */
 #include <errno.h>
@@ -11,12 +11,16 @@
 /* Output too small: starting over with twice the room costs less in sum than the last try. */
 static int decode(struct unpack *u, ZSTD_DCtx *ctx, size_t frame_len)
 {
+	const size_t before = u->len;
+
 	for (;;) {
-		const size_t n = ZSTD_decompressDCtx(ctx, u->buf, u->cap, u->in, frame_len);
+		const size_t n = ZSTD_decompressDCtx(ctx, u->buf + before, u->cap - before, u->in,
+						     frame_len);
 		int r;
 
 		if (!ZSTD_isError(n)) {
-			u->len = n;
+			u->len = before + n;
+			u->in_used = frame_len;
 			return 0;
 		}
 		if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
@@ -25,6 +29,7 @@ static int decode(struct unpack *u, ZSTD_DCtx *ctx, size_t frame_len)
 			return -EBADMSG;
 		u->len = u->cap;
 		r = unpack_room(u, 1);
+		u->len = before;
 		if (r < 0)
 			return r;
 	}
