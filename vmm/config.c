@@ -32,6 +32,8 @@ static const struct option_row machine_rows[] = {
 	 .common = true},
 	{"cpu", CONFIG_OPT_CPU, "MODEL",
 	 .help = "host: all features (default); baseline: x86-64-v1 everywhere", cpu_words},
+	{"quick", CONFIG_OPT_QUICK, NULL,
+	 .help = "the kernel does not test its ciphers, half of a boot's work"},
 	{"hugepages", CONFIG_OPT_HUGEPAGES, NULL, .help = "back guest memory with huge pages"},
 	{"prealloc", CONFIG_OPT_PREALLOC, NULL,
 	 .help = "touch all guest memory before the guest runs"},
@@ -145,6 +147,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case 'm': return parse_mem(config, arg, diag);
 	case 'c': return parse_cpus(config, arg, diag);
 	case 'p': return add_words(config, arg, diag);
+	case CONFIG_OPT_QUICK: config->machine.quick = true; return 0;
 	case CONFIG_OPT_HUGEPAGES: config->mem.hugepages = true; return 0;
 	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);

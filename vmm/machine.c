@@ -33,7 +33,7 @@ static const struct machine_row x86_rows[] = {
 	 {PORT(0xf4, 4), PORT(0x501, 2)},
 	 .gsi = MACHINE_GSI_NONE},
 	{"pvpanic0", "pvpanic", &pvpanic_class, {PORT(0x505, 1)}, .gsi = MACHINE_GSI_NONE},
-	{"reset0", "reset-port", &reset_cf9_class, {PORT(0xcf8, 4)}, .gsi = MACHINE_GSI_NONE},
+	{"reset0", "reset-port", &reset_cf9_class, {PORT(0xcf8, 8)}, .gsi = MACHINE_GSI_NONE},
 	{"pm0", "power-management", &acpi_pm1_class, {PORT(0x600, 6)}, .gsi = 9},
 };
 
@@ -419,6 +419,7 @@ int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct
 		.cmdline_user = spec->cmdline,
 		.quiet = spec->quiet,
 		.hvc = spec->hvc,
+		.quick = spec->quick,
 		.chip = x86_chips,
 		.nr_chips = ARRAY_SIZE(x86_chips),
 	};

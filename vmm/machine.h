@@ -100,8 +100,9 @@ struct machine_spec {
 	unsigned cpus;
 	const char *cmdline; /* the user's words, may be NULL; borrowed */
 	bool quiet;          /* the kernel's messages below errors are not for the console */
-	bool hvc;            /* they are for hvc0, and for the serial port until that is there */
-	bool command_ports;  /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
+	bool quick; /* the kernel may leave out tests of itself that a boot can do without */
+	bool hvc;   /* they are for hvc0, and for the serial port until that is there */
+	bool command_ports; /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
 	/*
 	 * Tell of a device whose registers can be as good as memory (device_class.shadow) at a window in
 	 * memory, and keep its ports without telling. Not done when cmdline names a console of its own
@@ -120,7 +121,7 @@ struct machine {
 	uint64_t mem_bytes;
 	unsigned cpus;
 	const char *cmdline_user;                 /* borrowed from the spec */
-	bool quiet, hvc;                          /* as in the spec */
+	bool quiet, hvc, quick;                   /* as in the spec */
 	struct machine_span ram[MACHINE_RAM_MAX]; /* what is backed by memory slots, ascending */
 	unsigned nr_ram;
 	struct machine_map_entry map[MACHINE_MAP_MAX]; /* what the kernel is told, ascending */

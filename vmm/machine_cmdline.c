@@ -83,8 +83,8 @@ static void put_defaults(FILE *f, const struct machine *m, enum console console,
 	if (serial_ports && !words_have(user, "8250.nr_uarts="))
 		fprintf(f, "8250.nr_uarts=%u ", serial_ports);
 	if (!words_have(user, "pci="))
-		fputs("pci=off ", f);
-	if (!says_crypto_tests(user))
+		fputs("pci=conf1,noearly ", f);
+	if (m->quick && !says_crypto_tests(user))
 		fputs("cryptomgr.notests ", f);
 	if (!words_have(user, "panic="))
 		fputs("panic=-1 ", f);

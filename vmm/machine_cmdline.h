@@ -15,12 +15,16 @@
                   driver, and then ends.
  *   8250.nr_uarts=N  as many serial ports as the machine has. Linux otherwise looks for a PC's four,
  *                  or as many as it was built for.
- *   pci=off        the machine has no PCI. Linux otherwise looks for it: on ports 0xcf8 and 0xcfc,
- *                  early on one exit for each of 32 slots and one for its address.
- *   cryptomgr.notests  no known answer tests of the kernel's ciphers, which are half the instructions
- *                  of a distribution kernel's boot. Linux's own configuration leaves them out unless
- *                  asked (CRYPTO_MANAGER_DISABLE_TESTS, default y); with fips=1 they are run all the
- *                  same (crypto/testmgr.c), and a kernel without them ignores the word.
+ *   pci=conf1,noearly  the machine has PCI's configuration ports and an empty bus. conf1: Linux asks for
+ *                  the mechanism and looks no further; without it, it tries every function of bus 0, and
+ *                  with pci=off each boot says "PCI: Fatal: No config space access function found", quiet
+ *                  or not. noearly: it does not search bus 0 for chips with quirks early on, which is one
+ *                  exit for each of 32 slots and one for its address.
+ *   cryptomgr.notests  when the machine is to be quick: no known answer tests of the kernel's ciphers,
+ *                  which are half the instructions of a distribution kernel's boot. Linux's own
+ *                  configuration leaves them out unless asked (CRYPTO_MANAGER_DISABLE_TESTS, default y);
+ *                  with fips=1 they are run all the same (crypto/testmgr.c), and a kernel without them
+ *                  ignores the word.
  *   panic=-1       a kernel that panics resets at once, which ends the VM; Linux's own default is to
  *                  halt for ever, and nobody would be told.
  *   quiet          when the machine is to be quiet, unless quiet, loglevel=, debug or ignore_loglevel is

@@ -17,9 +17,9 @@ for boot; do
 	esac
 	# shellcheck disable=SC2086 # options
 	tollgate run --mem 256M --timeout 120 $options --stats="json:/results/$boot" --append "$words" \
-		--initrd guest.cpio /boot/vmlinuz-cloud </dev/null >/results/log 2>&1 || {
+		--initrd guest.cpio /boot/vmlinuz-cloud </dev/null >"/results/$boot.console" 2>/results/log || {
 		echo "$boot: status $?"
-		cat /results/log
+		cat "/results/$boot.console" /results/log
 		exit 1
 	}
 done

@@ -4,7 +4,7 @@
 # the connection to the end of the stream.
 set -eu
 rounds=$1 bytes=$2
-words="console=ttyS0 panic=-1 reboot=t quiet"
+words="console=ttyS0 8250.nr_uarts=1 pci=off panic=-1 reboot=t quiet" # each kind that Tollgate would add, for both
 round=1
 
 while read -r module; do insmod "modules/$module"; done <modules/order

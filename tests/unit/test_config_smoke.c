@@ -215,6 +215,21 @@ static void test_kernels_of_the_command_line_are_for_boots_without(void **state)
 	assert_string_equal(rig->plan.spec[2].config.kernel, "d/k1");
 }
 
+static void test_a_boot_is_quick_only_when_asked(void **state)
+{
+	static const char *const names[] = {"k", "slow"};
+	struct rig *rig = *state;
+
+	file("boots:\n"
+	     "  - {kernel: k, quick: true}\n"
+	     "  - {name: slow, kernel: k}\n");
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	assert_names(rig, names, ARRAY_SIZE(names));
+	assert_true(rig->plan.spec[0].config.machine.quick);
+	assert_false(rig->plan.spec[1].config.machine.quick);
+}
+
 static void test_bad_files_are_refused_by_line(void **state)
 {
 	struct rig *rig = *state;
@@ -412,6 +427,7 @@ int main(void)
 		TEST(bad_words_are_refused),
 		TEST(a_matrix_is_multiplied),
 		TEST(kernels_of_the_command_line_are_for_boots_without),
+		TEST(a_boot_is_quick_only_when_asked),
 		TEST(bad_files_are_refused_by_line),
 		TEST(a_run_has_a_thousand_boots_at_most),
 		TEST(a_matrix_has_eight_words_at_most),

@@ -264,7 +264,7 @@ static void chosen_has_what_the_caller_gives_and_nothing_else(void **state)
 		      });
 	node = node_at("/chosen");
 	assert_string(node, "bootargs",
-		      "console=ttyS0 8250.nr_uarts=1 pci=off cryptomgr.notests panic=-1 quiet");
+		      "console=ttyS0 8250.nr_uarts=1 pci=conf1,noearly panic=-1 quiet");
 	ASSERT_CELLS(node, "linux,initrd-start", 1, 0xfffff000);
 	ASSERT_CELLS(node, "linux,initrd-end", 2, 1);
 	val = fdt_getprop(blob, node, "rng-seed", &len);

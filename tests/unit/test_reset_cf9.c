@@ -9,7 +9,7 @@
 #include "devices/classes.h"
 #include "fake_env.h"
 
-enum { RC = 1, SYS_RST = 0x02, RST_CPU = 0x04, FULL_RST = 0x08 };
+enum { RC = 1, DATA = 4, SYS_RST = 0x02, RST_CPU = 0x04, FULL_RST = 0x08 };
 
 static struct fake_env fake;
 
@@ -61,9 +61,37 @@ static void looking_for_a_pci_function_does_not_reset(void **state)
 	assert_int_equal(fake_read(*state, 0, RC, 1), 0);
 }
 
+/* As Linux asks for it (arch/x86/pci/direct.c, pci_check_type1()). */
+static void the_configuration_mechanism_is_found(void **state)
+{
+	fake_write(*state, 0, 3, 1, 0x01);
+	assert_int_equal(fake_read(*state, 0, 0, 4), 0);
+	fake_write(*state, 0, 0, 4, 0x80000000);
+	assert_int_equal(fake_read(*state, 0, 0, 4), 0x80000000);
+	fake_write(*state, 0, 0, 4, 0xffffffff);
+	assert_int_equal(fake_read(*state, 0, 0, 4), 0x80fffffc);
+	assert_int_equal(fake_read(*state, 0, RC, 1), 0);
+	assert_int_equal(fake.ends, 0);
+}
+
+static void the_pci_bus_is_empty(void **state)
+{
+	static const uint8_t sizes[] = {1, 2, 4};
+
+	fake_write(*state, 0, 0, 4, 0x80000000);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (uint8_t off = DATA; off < DATA + 4; off = (uint8_t)(off + sizes[i])) {
+			fake_write(*state, 0, off, sizes[i], 0);
+			assert_int_equal(fake_read(*state, 0, off, sizes[i]),
+					 UINT64_MAX >> (64 - 8 * sizes[i]));
+		}
+	}
+	assert_int_equal(fake_read(*state, 0, 0, 4), 0x80000000);
+	assert_int_equal(fake.ends, 0);
+}
+
 static void the_rest_of_the_dword_floats(void **state)
 {
-	assert_int_equal(fake_read(*state, 0, 0, 4), 0xffffffff);
 	assert_int_equal(fake_read(*state, 0, 0, 2), 0xffff);
 	assert_int_equal(fake_read(*state, 0, 0, 1), 0xff);
 	assert_int_equal(fake_read(*state, 0, 3, 1), 0xff);
@@ -78,7 +106,9 @@ static void reset_clears_the_register(void **state)
 	struct device *dev = *state;
 
 	fake_write(dev, 0, RC, 1, RST_CPU | SYS_RST);
+	fake_write(dev, 0, 0, 4, 0x80000000);
 	dev->cls->reset(dev);
+	assert_int_equal(fake_read(dev, 0, 0, 4), 0);
 	assert_int_equal(fake_read(dev, 0, RC, 1), 0);
 	fake_write(dev, 0, RC, 1, RST_CPU);
 	assert_int_equal(fake.ends, 2);
@@ -94,6 +124,8 @@ int main(void)
 		TEST(a_level_that_stays_high_resets_once),
 		TEST(the_bits_read_back_and_reserved_ones_are_0),
 		TEST(looking_for_a_pci_function_does_not_reset),
+		TEST(the_configuration_mechanism_is_found),
+		TEST(the_pci_bus_is_empty),
 		TEST(the_rest_of_the_dword_floats),
 		TEST(reset_clears_the_register),
 	};

@@ -12,7 +12,7 @@ extern const struct device_class debugcon_class;      /* chr */
 extern const struct device_class output_port_class;   /* chr */
 extern const struct device_class exit_port_class;     /* power */
 extern const struct device_class pvpanic_class;       /* power */
-extern const struct device_class reset_cf9_class;     /* power; range 0: 4 bytes from 0xcf8 */
+extern const struct device_class reset_cf9_class;     /* power; range 0: 8 bytes from 0xcf8 */
 extern const struct device_class acpi_pm1_class;      /* power; range 0: PM1_STS, _EN, _CNT */
 extern const struct device_class scratch_class;       /* nothing; ranges 0 and 1: 64 bytes each */
 extern const struct device_class scratch_ports_class; /* nothing; range 0: up to 64 ports */

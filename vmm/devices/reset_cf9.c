@@ -1,15 +1,19 @@
 /*
- * Intel's reset control register, port 0xcf9 (82371SB PIIX3 and every ICH since: "Reset Control").
+ * Intel's reset control register, port 0xcf9, and the PCI configuration ports around it (82371SB PIIX3
+ * and every ICH since: "Reset Control"; PCI Local Bus Specification 3.0, 3.2.2.3.2 "Configuration
+ * Mechanism #1").
+ *
  * A reset happens when RST_CPU goes from 0 to 1; SYS_RST and FULL_RST choose between kinds of reset
  * that all end a VM, so they are only stored. ACPI's FADT may name this register as RESET_REG.
  *
- * Range 0 is the four bytes from 0xcf8, the register being the one at offset 1, for the sake of a
- * guest that looks for PCI: the dword at 0xcf8 is CONFIG_ADDRESS, and hardware tells the two apart
- * by the width of the access. Were the range one byte long, the bus would split that dword, and
- * asking for PCI function 4 to 7 (bit 10 of the address) would reset the machine.
+ * Range 0 is the eight bytes from 0xcf8: CONFIG_ADDRESS, with the reset register in its second byte,
+ * and CONFIG_DATA. Hardware tells the two apart by the width of the access. Were the range one byte
+ * long, the bus would split that dword, and asking for PCI function 4 to 7 (bit 10 of the address)
+ * would reset the machine.
  *
- * Modelled: byte accesses to 0xcf9. Not modelled: PCI, so all other accesses float: reads are all
- * ones, writes are dropped.
+ * Modelled: byte accesses to 0xcf9; a CONFIG_ADDRESS that reads back, which is how a guest finds the
+ * mechanism; a bus that is empty: CONFIG_DATA reads all ones, writes are dropped. Other widths at
+ * CONFIG_ADDRESS float.
  * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
  */
 #include "device.h"
@@ -22,10 +26,13 @@ enum {
 	RC_STORED = RC_SYS_RST | RC_RST_CPU | RC_FULL_RST,
 };
 
+#define CONFIG_ADDRESS_STORED UINT32_C(0x80fffffc) /* enable, bus, device, function, register */
+
 struct reset_cf9 {
 	struct device dev;
 	struct power *power; /* borrowed */
 	uint8_t rc;
+	uint32_t config_address;
 };
 
 static bool is_reset_control(struct io_at at)
@@ -33,11 +40,20 @@ static bool is_reset_control(struct io_at at)
 	return at.off == RESET_CF9_OFF && at.size == 1;
 }
 
+static bool is_config_address(struct io_at at)
+{
+	return at.off == 0 && at.size == 4;
+}
+
 static uint64_t reset_cf9_read(struct device *dev, struct io_at at)
 {
-	if (!is_reset_control(at))
-		return UINT64_MAX >> (64 - 8 * at.size);
-	return container_of(dev, struct reset_cf9, dev)->rc;
+	const struct reset_cf9 *r = container_of(dev, struct reset_cf9, dev);
+
+	if (is_reset_control(at))
+		return r->rc;
+	if (is_config_address(at))
+		return r->config_address;
+	return UINT64_MAX >> (64 - 8 * at.size);
 }
 
 static void reset_cf9_write(struct device *dev, struct io_at at, uint64_t val)
@@ -45,6 +61,8 @@ static void reset_cf9_write(struct device *dev, struct io_at at, uint64_t val)
 	struct reset_cf9 *r = container_of(dev, struct reset_cf9, dev);
 	const uint8_t before = r->rc;
 
+	if (is_config_address(at))
+		r->config_address = (uint32_t)val & CONFIG_ADDRESS_STORED;
 	if (!is_reset_control(at))
 		return;
 	r->rc = (uint8_t)(val & RC_STORED);
@@ -57,7 +75,10 @@ static void reset_cf9_write(struct device *dev, struct io_at at, uint64_t val)
 
 static void reset_cf9_reset(struct device *dev)
 {
-	container_of(dev, struct reset_cf9, dev)->rc = 0;
+	struct reset_cf9 *r = container_of(dev, struct reset_cf9, dev);
+
+	r->rc = 0;
+	r->config_address = 0;
 }
 
 static int reset_cf9_init(struct device *dev, const struct device_env *env)
