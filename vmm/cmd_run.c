@@ -1,11 +1,11 @@
 /* `tollgate run`: boot one kernel with its console on this terminal. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/out_file.h"
 #include "cmd_guard.h"
 #include "cmds.h"
 #include "config.h"
@@ -28,14 +28,14 @@ static int exit_status(const struct config *config, const struct vm_end *end)
  */
 static int open_stats(const struct config *config, int *ret_fd, struct diag *diag)
 {
-	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+	int fd;
 
 	if (!config->stats_json)
 		return 0;
-	/* A FIFO nobody reads must not hold us up; one that is read may, once we write. */
-	*ret_fd = open(config->stats_json, flags | O_NONBLOCK, 0666);
-	if (*ret_fd < 0 || fcntl(*ret_fd, F_SETFL, 0) < 0)
-		return diag_set(diag, -errno, "create '%s'", config->stats_json);
+	fd = out_file_open(config->stats_json, &(struct out_file_opts){0});
+	if (fd < 0)
+		return diag_set(diag, fd, "create '%s'", config->stats_json);
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -97,6 +97,13 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	return r;
 }
 
+static void tell_warnings(const struct config *config)
+{
+	for (unsigned i = 0; i < config->nr_disks; i++)
+		if (config->disk[i].warning.what[0])
+			fprintf(stderr, "tollgate: warning: %s\n", config->disk[i].warning.what);
+}
+
 int cmd_run(int argc, char **argv)
 {
 	const int64_t started_ns = clock_monotonic_ns();
@@ -119,6 +126,7 @@ int cmd_run(int argc, char **argv)
 		return EXIT_SETUP;
 	}
 	r = set_up(&config, started_ns, vm, &control, &stats_fd, &diag);
+	tell_warnings(&config);
 	if (r == 0) {
 		tell_places(vm);
 		r = vm_run(vm, &end, &diag);

@@ -1,13 +1,16 @@
 /* `tollgate smoke`: boot kernels, judge each, and say so to people and programs. */
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_uses.h"
+#include "base/out_file.h"
 #include "cmds.h"
+#include "config_files.h"
 #include "config_smoke.h"
 #include "device.h"
 #include "smoke/child.h"
@@ -88,13 +91,48 @@ static void hear_tick(struct smoke_run_sink *sink)
 /* Before anything is booted, so that a name that cannot be written is told at once. */
 static int open_report(const char *path, int *ret_fd, struct diag *diag)
 {
+	int fd;
+
 	if (!path)
 		return 0;
-	if (strcmp(path, "-") == 0)
-		*ret_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-	else
-		*ret_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	return *ret_fd < 0 ? diag_set(diag, -errno, "create '%s'", path) : 0;
+	fd = out_file_open(path, &(struct out_file_opts){0});
+	if (fd < 0)
+		return diag_set(diag, fd, "create '%s'", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int add_files(const struct smoke_plan *plan, struct file_uses *uses)
+{
+	static const char *const option[SMOKE_REPORTS] = {
+		[SMOKE_REPORT_JUNIT] = "--junit",
+		[SMOKE_REPORT_TAP] = "--tap",
+		[SMOKE_REPORT_JSON] = "--json",
+		[SMOKE_REPORT_CHART] = "--boot-chart",
+	};
+	int r = file_uses_add(uses, "--config", plan->run.config, false, 0);
+
+	for (unsigned i = 0; r == 0 && i < SMOKE_REPORTS; i++)
+		r = file_uses_add(uses, option[i], plan->run.report[i], true, 0);
+	for (unsigned i = 0; r == 0 && i < plan->nr; i++) {
+		char log[PATH_MAX];
+
+		r = config_files_add(&plan->spec[i].config, uses);
+		if (r == 0 && plan->run.log_dir &&
+		    smoke_log_path(plan->run.log_dir, plan->spec[i].name, log, sizeof(log)) == 0)
+			r = file_uses_add(uses, "--log-dir's", log, true, 0);
+	}
+	return r;
+}
+
+static int check_files(const struct smoke_plan *plan, struct diag *diag)
+{
+	struct file_uses uses = {0};
+	int r = add_files(plan, &uses);
+
+	r = r < 0 ? diag_set(diag, r, "compare files") : file_uses_check(&uses, diag);
+	file_uses_fini(&uses);
+	return r;
 }
 
 /* Two boots of a name each, and one file for both: the second would empty the first one's. */
@@ -119,6 +157,8 @@ static int open_outputs(struct smoke *smoke, struct diag *diag)
 	const struct smoke_run_opts *run = &smoke->plan.run;
 	int r = run->log_dir ? check_logs(&smoke->plan, diag) : 0;
 
+	if (r == 0)
+		r = check_files(&smoke->plan, diag);
 	smoke->out = stdout;
 	for (unsigned i = 0; r == 0 && i < SMOKE_REPORTS; i++) {
 		r = open_report(run->report[i], &smoke->report_fd[i], diag);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/out_file.h"
+
 void cmd_fail(const struct diag *diag)
 {
 	fprintf(stderr, "tollgate: %s\n", diag->what);
@@ -68,9 +70,9 @@ int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
 		r = write_all(STDOUT_FILENO, buf, len);
 		return r < 0 ? diag_set(diag, r, "write to standard output") : 0;
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	fd = out_file_open(path, &(struct out_file_opts){0});
 	if (fd < 0)
-		return diag_set(diag, -errno, "create '%s'", path);
+		return diag_set(diag, fd, "create '%s'", path);
 	r = write_all(fd, buf, len);
 	if (close(fd) < 0 && r == 0)
 		r = -errno; /* a network file system may say "no space" only now */

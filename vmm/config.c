@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/option.h"
 #include "base/parse.h"
+#include "config_files.h"
 #include "virtio/classes.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)
@@ -390,22 +391,6 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 	return config_initramfs_check(&config->initramfs, diag);
 }
 
-static int check_control(const struct config *config, struct diag *diag)
-{
-	const char *const console[] = {config->consoles.serial.path, config->consoles.virtio.path};
-
-	for (size_t i = 0; config->control && i < ARRAY_SIZE(console); i++) {
-		if (!console[i] || strcmp(console[i], config->control) != 0)
-			continue;
-		diag_set(diag, -EINVAL,
-			 "'%s' is to be the place of a console and of the control socket",
-			 config->control);
-		diag_remedy(diag, "give each a path of its own");
-		return -EINVAL;
-	}
-	return 0;
-}
-
 static int check_run(const struct config *config, struct diag *diag)
 {
 	if (config->time_exits && !config->stats && !config->stats_json && !config->control) {
@@ -414,9 +399,9 @@ static int check_run(const struct config *config, struct diag *diag)
 		return -EINVAL;
 	}
 	if (config_console_check(config, diag) < 0 || config_balloon_check(config, diag) < 0 ||
-	    check_control(config, diag) < 0)
+	    config_check_kernel(config, diag) < 0)
 		return -EINVAL;
-	return config_check_kernel(config, diag);
+	return config_files_check(config, diag);
 }
 
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag)

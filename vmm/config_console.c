@@ -99,13 +99,6 @@ int config_console_check(const struct config *config, struct diag *diag)
 		diag_remedy(diag, "--console both, or virtio");
 		return -EINVAL;
 	}
-	if (con->serial.path && con->virtio.path &&
-	    strcmp(con->serial.path, con->virtio.path) == 0) {
-		diag_set(diag, -EINVAL, "'%s' is to be the place of two consoles",
-			 con->serial.path);
-		diag_remedy(diag, "give each a path of its own; only stdio can be shared");
-		return -EINVAL;
-	}
 	return 0;
 }
 

@@ -82,6 +82,7 @@ int config_disk_add(struct config *config, const char *arg, struct diag *diag)
 		return diag_set(diag, -EINVAL, "more than %d times %s", CONFIG_DISKS_MAX, option);
 	memset(disk, 0, sizeof(*disk));
 	disk->conf.disk.path = disk->path;
+	disk->conf.disk.warning = &disk->warning;
 	disk->conf.open = disk_open;
 	disk->conf.cpus = &config->machine.cpus;
 	r = parse(disk, arg, diag);

@@ -13,6 +13,7 @@ struct config;
 struct config_disk {
 	struct virtio_blk_conf conf;
 	char path[PATH_MAX];
+	struct diag warning; /* once it was opened */
 	char id[VIRTIO_BLK_ID_MAX + 1];
 };
 

@@ -56,6 +56,11 @@ static const char *copy_colon(const char *arg)
 	return found;
 }
 
+size_t config_initramfs_copy_len(const char *copy)
+{
+	return (size_t)(copy_colon(copy) - copy);
+}
+
 static int add_copy(struct config_initramfs *config, const char *arg, struct diag *diag)
 {
 	const char *colon = copy_colon(arg);

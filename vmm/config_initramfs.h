@@ -47,6 +47,9 @@ int config_initramfs_option(struct config_initramfs *config, int opt, const char
 /* What only the whole command line shows: -EINVAL with diag. */
 int config_initramfs_check(const struct config_initramfs *config, struct diag *diag);
 
+/* How long FILE is in a --copy that was taken. */
+size_t config_initramfs_copy_len(const char *copy);
+
 /* Whether there is one to be made, and whether our own /init is in it. */
 bool config_initramfs_wanted(const struct config_initramfs *config);
 bool config_initramfs_has_init(const struct config_initramfs *config);

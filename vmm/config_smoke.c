@@ -495,6 +495,7 @@ static int make_plan(struct smoke_plan *plan, const struct command_line *line, c
 			: add_specs(plan, &line->boot, kernel, nr, diag);
 
 	plan->run.list = line->list;
+	plan->run.config = line->config;
 	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
 		r = config_smoke_run_option(&plan->run, line->run.word[i].opt,
 					    line->run.word[i].arg, diag);

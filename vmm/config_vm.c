@@ -58,6 +58,21 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 	return open_initrds(files, config, opts, diag);
 }
 
+/* What was read while another process wrote is a mixture: that is told rather than what came of it. */
+static int check_files(const struct vm_files *files, const struct config *config, struct diag *diag)
+{
+	struct diag changed = {0};
+	int r = 0;
+
+	if (files->kernel.data)
+		r = file_map_check(&files->kernel, "kernel", config->kernel, &changed);
+	for (unsigned i = 0; r == 0 && i < config->nr_initrds && files->initrd[i].data; i++)
+		r = file_map_check(&files->initrd[i], "initrd", config->initrd[i], &changed);
+	if (r < 0 && diag)
+		*diag = changed;
+	return r;
+}
+
 /* Without a command its ports are idle, and what our init says to programs is for nobody here. */
 static void connect_nothing(struct vm_opts *opts)
 {
@@ -125,7 +140,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 			   .no_shown = !config->machine.windows},
 		.deadline_ns = config->deadline_ns,
 	};
-	int r = open_files(&files, config, &opts, diag);
+	int r = open_files(&files, config, &opts, diag), changed;
 
 	memcpy(opts.output, config->output, sizeof(opts.output));
 	opts.machine.command_ports = has_command;
@@ -139,6 +154,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 	if (r == 0)
 		r = vm_init(vm, &opts, diag);
 	initramfs_fini(&initramfs);
+	changed = check_files(&files, config, diag);
 	files_close(&files);
-	return r;
+	return changed < 0 ? changed : r;
 }

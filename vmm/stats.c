@@ -407,7 +407,7 @@ int stats_write_json(int fd, const char *path, struct vm *vm, const struct stats
 	json_object_object_add(json, "exit_status", json_object_new_int(exit_status));
 	root = json_stats(vm, kvm, json);
 	errno = 0;
-	if (json_object_to_fd(fd, root, JSON_C_TO_STRING_PRETTY) < 0)
+	if (json_object_to_fd(fd, root, JSON_C_TO_STRING_PRETTY) < 0 || write(fd, "\n", 1) != 1)
 		r = diag_set(diag, errno ? -errno : -EIO, "write statistics to '%s'", path);
 	json_object_put(root);
 	return r;

@@ -87,7 +87,7 @@ case_virtio_output_goes_to_a_file() {
 	echo 'what was there before' >log
 	tollgate run --virtio-console file:log -p flood=100000 "$(kernel hvc)"
 	ended 0 'exit code 0 (exit port)'
-	flood 100000 | cmp - log || fail 'the output is another'
+	{ echo 'what was there before' && flood 100000; } | cmp - log || fail 'the output is another'
 	same 'on standard output' "$(tr -d '\r' <"$case_dir/out")" 'hvc: ready'
 }
 
@@ -184,7 +184,7 @@ case_bad_places_are_refused() {
 	run_refused "--serial 'file:' is no place" --serial file:
 	run_refused "--virtio-console 'pty,size=3' is no place" --virtio-console pty,size=3
 	run_refused '--virtio-console with --console serial' --console serial --virtio-console pty
-	run_refused "'x' is to be the place of two consoles" --serial file:x --virtio-console file:x
+	run_refused "--serial 'x' and --virtio-console 'x' are one file" --serial file:x --virtio-console file:x
 	run_refused "--console is given twice" --console serial --console both
 	run_refused "--console 'tape'" --console tape
 	run_refused "console's file '/nonexistent/log': No such file or directory" --serial file:/nonexistent/log

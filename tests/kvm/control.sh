@@ -205,7 +205,7 @@ case_places_are_refused() {
 	echo mine >file
 	place_refused "control socket 'file': there is a file that is no socket" 'choose another path, or remove the file' file
 	same 'the file' "$(cat file)" mine
-	run_refused "'file' is to be the place of a console and of the control socket\$" --control file --serial unix:file
+	run_refused "--serial 'file' and --control 'file' are one file\$" --control file --serial unix:file
 	place_refused "control socket '/nonexistent/ctl': No such file or directory" '' /nonexistent/ctl
 	tollgate run --control ctl --stats=json:/nonexistent/stats "$(kernel hang)"
 	same 'exit status' "$status" 2

@@ -284,7 +284,7 @@ case_consoles_and_balloons() {
 	refused "console's socket 'file': File exists" 'another process listens' run --virtio-console unix:file "$k"
 	refused "link 'file' to the console's /dev/pts/" 'remove it, or choose another path' \
 		run --virtio-console pty,link=file "$k"
-	refused "'file' is to be the place of two consoles" 'give each a path of its own' \
+	refused "--serial 'file' and --virtio-console 'file' are one file" 'give each a file of its own' \
 		run --virtio-console file:file --serial file:file "$k"
 	refused "--balloon 'x' is not" '' run --balloon x "$k"
 	refused "--balloon of 1024 MiB takes all of the guest's 512" 'take less than --mem' run --balloon 1G "$k"

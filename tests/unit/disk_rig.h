@@ -99,7 +99,7 @@ static inline bool disk_rig_open(struct disk_rig *rig, const struct disk_way *wa
 	}
 	assert_int_equal(disk_raw_create(&file, engine, &rig->disk), 0);
 	if (way->cow)
-		assert_int_equal(disk_cow_create(rig->disk, &rig->disk, &diag), 0);
+		assert_int_equal(disk_cow_create(rig->disk, &opts, &rig->disk, &diag), 0);
 	return true;
 }
 

@@ -19,20 +19,25 @@ enum { MUCH = 1 << 20 };
 
 /* Files. */
 
+/* After what is there, for it may be another's, too. */
 static void a_file_gets_every_byte(void **state)
 {
+	static const char before[] = "what was there before";
+	char start[sizeof(before) - 1];
 	struct rig *rig = *state;
 	struct rig_device *rd;
 	int fd = open(rig->path, O_WRONLY | O_CREAT, 0600);
 
-	assert_int_equal(write(fd, "what was there before", 21), 21);
+	assert_int_equal(write(fd, before, sizeof(start)), sizeof(start));
 	close(fd);
 	rd = rig_open(rig, CHAR_FILE, 0);
 	rig_put(rd, 0, MUCH + 1);
 	rig_close(rig, 0);
 	fd = open(rig->path, O_RDONLY);
+	assert_int_equal(read(fd, start, sizeof(start)), sizeof(start));
+	assert_memory_equal(start, before, sizeof(start));
 	rig_expect(fd, 0, MUCH + 1);
-	assert_int_equal(lseek(fd, 0, SEEK_END), MUCH + 1);
+	assert_int_equal(lseek(fd, 0, SEEK_END), sizeof(start) + MUCH + 1);
 	close(fd);
 }
 

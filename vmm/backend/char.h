@@ -44,7 +44,7 @@ enum {
 enum char_kind {
 	CHAR_STDIO, /* console.h */
 	CHAR_NULL,  /* output is dropped, there is no input */
-	CHAR_FILE,  /* path: created, or emptied; no input */
+	CHAR_FILE,  /* path: created, or appended to; no input */
 	CHAR_PTY,   /* path: a symbolic link to make to it, or NULL */
 	CHAR_UNIX,  /* path: the socket to listen on */
 };

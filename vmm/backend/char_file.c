@@ -1,10 +1,10 @@
-/* A file, or whatever else can be opened for writing by its name. Output only. */
+/* A file, appended to, or whatever else can be opened for writing by its name. Output only. */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backend/char.h"
+#include "base/out_file.h"
 
 static ssize_t file_write(struct char_host *host, const uint8_t *buf, size_t n)
 {
@@ -36,14 +36,14 @@ static const struct char_host_class file_class = {
 int char_file_open(const char *path, struct event_loop *loop, struct power *power,
 		   struct diag *diag, struct char_host **ret)
 {
-	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	struct char_host *host;
 	int r = char_host_create(sizeof(*host), &file_class, loop, power, diag, &host);
 
 	if (r < 0)
 		return r;
-	host->out.fd = open(path, flags, 0666);
-	r = host->out.fd < 0 ? -errno : char_host_attach(host);
+	host->out.fd =
+		out_file_open(path, &(struct out_file_opts){.append = true, .nonblock = true});
+	r = host->out.fd < 0 ? host->out.fd : char_host_attach(host);
 	if (r < 0) {
 		diag_set(diag, r, "console's file '%s'", path);
 		if (r == -ENXIO)

@@ -21,7 +21,7 @@ static int open_stack(const struct disk_opts *opts, struct disk_engine *engine, 
 	if (r < 0)
 		return diag_set(diag, r, "disk '%s'", opts->path);
 	if (opts->cow)
-		return disk_cow_create(raw, ret, diag);
+		return disk_cow_create(raw, opts, ret, diag);
 	*ret = raw;
 	return 0;
 }

@@ -99,6 +99,8 @@ struct disk_opts {
 	bool read_only;
 	bool direct; /* O_DIRECT */
 	bool cow;    /* writes go to an overlay that ends with the disk; path stays as it is */
+	struct diag *
+		warning; /* set when the disk is there, but with less than was asked for; or NULL */
 };
 
 /*

@@ -342,7 +342,7 @@ static const struct disk_ops cow_ops = {
 	.close = cow_close,
 };
 
-static int cow_init(struct disk_cow *cow, struct diag *diag)
+static int cow_init(struct disk_cow *cow, const struct disk_opts *opts, struct diag *diag)
 {
 	const uint64_t bytes = cow->disk.geo.bytes;
 	const uint64_t words = bytes / CLUSTER_BYTES / WORD_BITS + 1;
@@ -360,13 +360,14 @@ static int cow_init(struct disk_cow *cow, struct diag *diag)
 	}
 	if (!cow->slots || !cow->zeros || !cow->present)
 		return diag_set(diag, -ENOMEM, "a ,cow disk");
-	r = disk_file_make_sparse(bytes, &file, diag);
+	r = disk_file_make_sparse(opts, bytes, &file, diag);
 	if (r == 0)
 		r = disk_raw_create(&file, cow->disk.engine, &cow->over);
 	return r < 0 ? diag_set(diag, r, "a ,cow disk") : 0;
 }
 
-int disk_cow_create(struct disk *base, struct disk **ret, struct diag *diag)
+int disk_cow_create(struct disk *base, const struct disk_opts *opts, struct disk **ret,
+		    struct diag *diag)
 {
 	struct disk_cow *cow = calloc(1, sizeof(*cow));
 	int r;
@@ -379,7 +380,7 @@ int disk_cow_create(struct disk *base, struct disk **ret, struct diag *diag)
 	cow->disk.geo.read_only = false;
 	cow->disk.geo.can_discard = true;
 	cow->base = base;
-	r = cow_init(cow, diag);
+	r = cow_init(cow, opts, diag);
 	if (r < 0) {
 		cow_close(&cow->disk);
 		return r;

@@ -1,6 +1,7 @@
 /* disk_file.c - opening, locking and measuring what a disk is kept in. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,21 @@ static int open_path(const struct disk_opts *opts, struct diag *diag)
 	return fd;
 }
 
+/* A file system without locks, as some network file systems are: no one can write to what we only read. */
+static int lock_failed(int err, const struct disk_opts *opts, struct diag *diag)
+{
+	if (opts->read_only) {
+		diag_set(opts->warning, err,
+			 "disk '%s' cannot be locked: nothing keeps others from writing to it",
+			 opts->path);
+		return 0;
+	}
+	diag_set(diag, err, "lock disk '%s'", opts->path);
+	diag_remedy(diag,
+		    "its file system has no locks: add ,ro or ,cow, or copy it to one that has");
+	return err;
+}
+
 /* Of the open file description, so it also holds against a second --disk of the same VM. */
 static int lock_file(int fd, const struct disk_opts *opts, struct diag *diag)
 {
@@ -74,7 +90,7 @@ static int lock_file(int fd, const struct disk_opts *opts, struct diag *diag)
 	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	if (errno != EAGAIN && errno != EACCES)
-		return diag_set(diag, -errno, "lock disk '%s'", opts->path);
+		return lock_failed(-errno, opts, diag);
 	diag_set(diag, -EBUSY, "disk '%s' is %s by another program or another --disk", opts->path,
 		 opts->read_only ? "written to" : "used");
 	diag_remedy(diag, "end the other one, or give both ,ro or ,cow");
@@ -246,23 +262,60 @@ int disk_file_open(const struct disk_opts *opts, struct disk_file *ret, struct d
 	return 0;
 }
 
-static int open_nameless(void)
+/* A file system may lack O_TMPFILE: then a file with a name, which goes at once. */
+static int open_nameless_in(const char *dir)
 {
-	const char *dir = getenv("TMPDIR");
-	int fd = open(dir && *dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char path[PATH_MAX];
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
-	return fd < 0 ? memfd_create("tollgate-cow", MFD_CLOEXEC) : fd;
+	if (fd >= 0)
+		return fd;
+	if (snprintf(path, sizeof(path), "%s/tollgate-XXXXXX", dir) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
 }
 
-int disk_file_make_sparse(uint64_t bytes, struct disk_file *ret, struct diag *diag)
+/* Sparse, as large as the disk, which a file system may not allow. */
+static int make_sparse_in(const char *dir, uint64_t bytes)
 {
-	AUTO_CLOSE int fd = open_nameless();
+	AUTO_CLOSE int fd = open_nameless_in(dir);
+
+	if (fd < 0)
+		return fd;
+	return ftruncate(fd, (off_t)bytes) < 0 ? -errno : STEAL_FD(fd);
+}
+
+static int make_sparse(const struct disk_opts *opts, uint64_t bytes)
+{
+	static const char other[] = "/var/tmp";
+	const char *dir = getenv("TMPDIR");
+	AUTO_CLOSE int fd = dir && *dir ? make_sparse_in(dir, bytes) : -ENOENT;
+
+	if (fd < 0)
+		fd = make_sparse_in(other, bytes);
+	if (fd >= 0)
+		return STEAL_FD(fd);
+	diag_set(opts->warning, fd,
+		 "disk '%s': its ,cow writes are kept in memory, as %s%s%s takes no file for them",
+		 opts->path, dir && *dir ? dir : "", dir && *dir ? " and " : "", other);
+	fd = memfd_create("tollgate-cow", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return ftruncate(fd, (off_t)bytes) < 0 ? -errno : STEAL_FD(fd);
+}
+
+int disk_file_make_sparse(const struct disk_opts *opts, uint64_t bytes, struct disk_file *ret,
+			  struct diag *diag)
+{
+	AUTO_CLOSE int fd = make_sparse(opts, bytes);
 	struct disk_file file = {.file_bytes = bytes, .dio_mem_align = PAGE_BYTES};
 
 	if (fd < 0)
-		return diag_set(diag, -errno, "make a temporary file for a ,cow disk");
-	if (ftruncate(fd, (off_t)bytes) < 0)
-		return diag_set(diag, -errno, "temporary file of a ,cow disk");
+		return diag_set(diag, fd, "make a temporary file for ,cow disk '%s'", opts->path);
 	file.geo = (struct disk_geometry){
 		.bytes = bytes,
 		.logical_bytes = DISK_SECTOR_BYTES,

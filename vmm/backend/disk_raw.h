@@ -18,10 +18,11 @@ struct disk_file {
 /* Opens, locks and measures path; opts->cow is not looked at. The caller closes ret->fd. */
 int disk_file_open(const struct disk_opts *opts, struct disk_file *ret, struct diag *diag);
 /*
- * A nameless file of that many bytes, all of them holes, in $TMPDIR or /var/tmp, or in memory where
- * there is none to be had.
+ * A nameless file of that many bytes, all of them holes, for the writes of a ,cow disk: in $TMPDIR, or in
+ * /var/tmp; in memory, with opts->warning, where neither takes one.
  */
-int disk_file_make_sparse(uint64_t bytes, struct disk_file *ret, struct diag *diag);
+int disk_file_make_sparse(const struct disk_opts *opts, uint64_t bytes, struct disk_file *ret,
+			  struct diag *diag);
 
 /* What O_DIRECT asks of buffers, and of offsets and lengths, which are never below a sector. */
 void disk_dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off);
@@ -33,7 +34,8 @@ void disk_dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off);
 int disk_raw_create(const struct disk_file *file, struct disk_engine *engine, struct disk **ret);
 
 /* An overlay on base. Both become its own, base also on failure. -errno with diag. */
-int disk_cow_create(struct disk *base, struct disk **ret, struct diag *diag);
+int disk_cow_create(struct disk *base, const struct disk_opts *opts, struct disk **ret,
+		    struct diag *diag);
 
 /* Staging (disk_stage.c): transfers that the host does not take as the guest gives them. */
 

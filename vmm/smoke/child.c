@@ -118,7 +118,7 @@ static void send_end(const struct vm *vm, const struct vm_end *end)
 	send_bytes(&msg, sizeof(msg));
 }
 
-static void send_report(struct vm *vm)
+static void send_report(struct vm *vm, const struct config *config)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -126,6 +126,9 @@ static void send_report(struct vm *vm)
 
 	if (!f)
 		return;
+	for (unsigned i = 0; i < config->nr_disks; i++)
+		if (config->disk[i].warning.what[0])
+			fprintf(f, "warning: %s\n", config->disk[i].warning.what);
 	report_stuck(f, vm);
 	report_print(f, vm);
 	stats_print(f, vm);
@@ -153,7 +156,7 @@ static void run(const struct config *config)
 	} else {
 		vm_console_close(vm);
 		send_end(vm, &end);
-		send_report(vm);
+		send_report(vm, config);
 	}
 	if (vm && !vm_fini(vm))
 		(void)STEAL_PTR(vm); /* a thread may use it until this process has ended */

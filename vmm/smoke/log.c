@@ -2,12 +2,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/out_file.h"
 #include "device.h"
 
 /* What a name's byte is in a file's name; such a name is not hidden either. */
@@ -52,8 +52,9 @@ int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uin
 
 	*log = (struct smoke_log){.limit_bytes = limit_bytes};
 	if (r == 0) {
-		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
-		r = fd < 0 ? -errno : 0;
+		fd = out_file_open(path,
+				   &(struct out_file_opts){.append = true, .no_follow = true});
+		r = fd < 0 ? fd : 0;
 	}
 	if (r < 0)
 		return diag_set(diag, r, "create the log of boot '%s' in '%s'", name, dir);

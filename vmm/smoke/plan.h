@@ -34,6 +34,7 @@ enum smoke_report {
 struct smoke_run_opts {
 	unsigned jobs; /* boots side by side; 0: as many as their vCPUs fit the host's CPUs */
 	const char *report[SMOKE_REPORTS]; /* "-": standard output */
+	const char *config;                /* the file of --config */
 	const char *log_dir;
 	uint64_t log_limit_bytes; /* of each boot's log */
 	bool list;                /* print the boots' names, and boot none */
