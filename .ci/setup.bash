@@ -1,5 +1,5 @@
 # Sourced by ./demo and ./test: packages by name, and a build directory. Debian and Ubuntu.
-# shellcheck shell=bash disable=SC2034 # build_packages is for those who source this
+# shellcheck shell=bash disable=SC2034 # the lists are for those who source this
 
 die() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -24,6 +24,14 @@ as_root() {
 build_packages='gcc libc6-dev meson ninja-build pkg-config libfdt-dev libjson-c-dev libpcre2-dev libyaml-dev
 	zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libzydis-dev libslirp-dev liburing-dev
 	libkmod-dev musl-tools'
+
+# Packages that ./test needs as well, in the version that the release has.
+test_packages='git clang clang-tidy clang-format cppcheck shellcheck libcmocka-dev
+	device-tree-compiler acpica-tools valgrind jq libxml2-utils perl binutils util-linux e2fsprogs strace iproute2
+	cpio kmod xz-utils zstd yamllint zsh fish'
+
+# Packages that build ours; only ./test --long does.
+debian_packages='dpkg-dev debhelper lintian'
 
 # Installs those of the named packages that are missing.
 need_packages() {
