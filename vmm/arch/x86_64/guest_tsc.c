@@ -26,10 +26,11 @@ enum arch_guest_tsc arch_guest_tsc_judge(uint64_t first, uint64_t second)
 
 static bool tsc_read(int vcpu_fd, uint64_t *ret)
 {
+	/* A struct kvm_msrs with one entry: standard C lets no struct with a flexible array be a member. */
 	struct {
-		struct kvm_msrs head;
+		uint32_t nmsrs, pad;
 		struct kvm_msr_entry tsc;
-	} msrs = {.head = {.nmsrs = 1}, .tsc = {.index = MSR_TSC}};
+	} msrs = {.nmsrs = 1, .tsc = {.index = MSR_TSC}};
 
 	if (ioctl(vcpu_fd, KVM_GET_MSRS, &msrs) != 1)
 		return false;
