@@ -159,6 +159,24 @@ static void the_generation_is_counted_before_and_after_a_change(void **state)
 	assert_int_equal(shown(VIRTIO_MMIO_CONFIG_GENERATION), generation + 2);
 }
 
+/* As fast as the device is told of them; other events have their turn in between. */
+static void writes_to_the_configuration_without_end_are_told_in_turns(void **state)
+{
+	(void)state;
+	start(0);
+	rig.deaf = true;
+	fake->rewrites = 1000;
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG, 1, 0x55);
+	rig.rung = 0;
+	rig.dev->cls->kick(rig.dev, DOORBELL_CONTROL);
+	assert_true(fake->writes > 0 && fake->writes <= 16);
+	assert_int_equal(rig.rung, UINT64_C(1) << 63); /* the vCPU's, for the last one */
+	rig.deaf = false;
+	virtio_rig_answer(&rig);
+	assert_int_equal(fake->rewrites, 0);
+	assert_int_equal(fake->writes, 1001);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -171,6 +189,7 @@ int main(void)
 		TEST(counted_acknowledgements_are_not_for_the_configuration),
 		TEST(an_acknowledgement_from_before_a_reset_is_forgotten),
 		TEST(the_generation_is_counted_before_and_after_a_change),
+		TEST(writes_to_the_configuration_without_end_are_told_in_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,8 @@ struct fake_device {
 	struct virtio_device vd;
 	unsigned starts, stops, kicks[QUEUES], writes;
 	unsigned write_off, write_len;
+	unsigned
+		rewrites; /* times that a vCPU writes to the configuration while a write is being told */
 	bool started;
 };
 
@@ -99,6 +101,10 @@ static inline void fake_config_written(struct virtio_device *vd, unsigned off, u
 	dev->writes++;
 	dev->write_off = off;
 	dev->write_len = len;
+	if (dev->rewrites > 0) {
+		dev->rewrites--;
+		fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG, 1, dev->rewrites & 0xff);
+	}
 }
 
 static const struct virtio_class fake_class = {

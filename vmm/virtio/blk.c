@@ -21,7 +21,8 @@ enum {
 	REQUEST_IOV_MAX = VIRTIO_BLK_SEGS_MAX + 8, /* header and status, not always in one piece */
 	DISCARD_SECTORS_MAX = 1 << 21,             /* 1 GiB a range */
 	ZERO_SECTORS_MAX = 1 << 16,                /* 32 MiB: it may have to be written */
-	TURN_CHAINS = 512, /* that are taken before other events have their turn */
+	TURN_CHAINS = 512,     /* that are taken before other events have their turn, */
+	TURN_BYTES = 64 << 20, /* or of which the buffers are so long */
 };
 _Static_assert((int)VIRTIO_BLK_ID_MAX == VIRTIO_BLK_ID_BYTES, "5.2.6");
 _Static_assert((int)REQUEST_IOV_MAX <= (int)DISK_IOV_MAX, "a request is a disk's request");
@@ -348,18 +349,25 @@ static void publish(struct blk *blk)
 	}
 }
 
+/* What is left of a turn. */
+struct turn {
+	unsigned chains;
+	uint64_t bytes; /* the host copies what it caches before a request's submission returns */
+};
+
 /*
- * Takes chains of one queue, at most so many: how many. *ret_empty: there are no more, else no room for
+ * Takes chains of one queue while the turn lasts: how many. *ret_empty: there are no more, else no room for
  * more, or the turn is over. Room alone is no bound: requests that end at once give theirs back.
  */
-static unsigned take_chains(struct blk *blk, unsigned queue, unsigned most, bool *ret_empty)
+static unsigned take_chains(struct blk *blk, unsigned queue, struct turn *turn, bool *ret_empty)
 {
 	unsigned n = 0;
 	struct blk_request *rq;
 
 	*ret_empty = false;
-	while (n < most && (rq = request_take(blk)) != NULL) {
+	while (turn->chains > 0 && (rq = request_take(blk)) != NULL) {
 		struct virtq_chain chain;
+		uint64_t bytes;
 
 		if (!virtio_pop(&blk->vd, queue, rq->iov, REQUEST_IOV_MAX, &chain)) {
 			request_free(rq);
@@ -367,8 +375,11 @@ static unsigned take_chains(struct blk *blk, unsigned queue, unsigned most, bool
 			break;
 		}
 		rq->queue = queue;
+		bytes = (uint64_t)chain.out_bytes + chain.in_bytes;
 		start(rq, &chain);
 		n++;
+		turn->bytes -= bytes < turn->bytes ? bytes : turn->bytes;
+		turn->chains = turn->bytes > 0 ? turn->chains - 1 : 0;
 	}
 	return n;
 }
@@ -390,19 +401,20 @@ static unsigned next_waiting(struct blk *blk)
 static void serve(struct blk *blk)
 {
 	const struct virtio_device *vd = &blk->vd;
-	unsigned left = TURN_CHAINS;
+	struct turn turn = {.chains = TURN_CHAINS, .bytes = TURN_BYTES};
 
-	while (blk->waiting && left > 0 && !blk->vd.broken) {
+	while (blk->waiting && turn.chains > 0 && !blk->vd.broken) {
 		const unsigned queue = next_waiting(blk);
 		struct virtq *vq = &blk->vd.queue[queue];
 		unsigned n;
 		bool empty;
 
 		virtq_kicks_suppress(vq);
-		n = take_chains(blk, queue, left, &empty);
+		n = take_chains(blk, queue, &turn, &empty);
 		disk_commit(blk->disk);
 		publish(blk);
-		left -= n > 0 ? n : 1; /* a driver may say that there is more, and take that back */
+		if (n == 0 && turn.chains > 0)
+			turn.chains--; /* a driver may say that there is more, and take that back */
 		if (empty && (blk->vd.broken || !virtq_kicks_allow(vq)))
 			blk->waiting &= ~(UINT32_C(1) << queue);
 		else if (!empty && n == 0)

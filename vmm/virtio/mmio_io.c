@@ -3,6 +3,8 @@
 
 #include "virtio/mmio_state.h"
 
+enum { SETTLE_STEPS = 16 };
+
 /* How long InterruptStatus may say that buffers were used after the driver has heard it. */
 #define ACK_LATE_NS (10 * NS_PER_MS)
 
@@ -83,13 +85,16 @@ static void run_config_written(struct virtio_mmio *m)
 	pthread_mutex_lock(&m->dev.lock);
 }
 
-/* All that vCPUs left word of; true when the device runs then. */
+/*
+ * All that vCPUs left word of; true when the device runs then. They may leave more meanwhile, without end: they
+ * ring for it, so what is left after SETTLE_STEPS is done then.
+ */
 static bool settle(struct virtio_mmio *m)
 {
 	bool running;
 
 	pthread_mutex_lock(&m->dev.lock);
-	for (;;) {
+	for (unsigned i = 0; i < SETTLE_STEPS; i++) {
 		if (m->reset_wanted)
 			run_reset(m);
 		else if (m->dirty_first < m->dirty_end)
