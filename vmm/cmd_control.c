@@ -1,6 +1,7 @@
 /* `tollgate control`: one command for a running VM. */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +9,29 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/option.h"
 #include "base/unix_socket.h"
 #include "cmds.h"
 #include "control.h"
+#include "smoke/text.h"
 #include "vm_control.h"
 #include "vm_end.h"
 
-static const struct option_group *const groups[] = {&option_help_group, NULL};
+#define WAIT_DEFAULT_NS (60 * NS_PER_S)
+
+enum { WAIT_STEP_MS = 20, OPT_WAIT = 0x100 };
+
+static const struct option_row rows[] = {
+	{"wait", OPT_WAIT, "[=SECONDS]",
+	 .help = "for a VM that is being started: until it is there (default 60)", .common = true},
+	{0},
+};
+static const struct option_group group = {NULL, rows};
+static const struct option_group *const groups[] = {&group, &option_help_group, NULL};
 const struct option_table cmd_control_table = {
 	.command = "control",
-	.about = "usage: tollgate control PATH COMMAND [ARG...]\n"
+	.about = "usage: tollgate control [--wait[=SECONDS]] PATH COMMAND [ARG...]\n"
 		 "\n"
 		 "Asks or tells the VM that was started with --control PATH; its answer is "
 		 "printed.\n"
@@ -59,33 +73,69 @@ static int make_line(char *const *word, char line[CONTROL_INPUT_BYTES + 1], stru
 	return 0;
 }
 
-static int dial(const char *path, struct diag *diag)
+/* A VM that is not there yet: its socket comes once it is set up, maybe in the place of a dead one's. */
+static int connect_by(int fd, const struct sockaddr_un *addr, int64_t until_ns)
+{
+	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
+		if ((errno != ENOENT && errno != ECONNREFUSED) || clock_monotonic_ns() >= until_ns)
+			return -errno;
+		poll(NULL, 0, WAIT_STEP_MS);
+	}
+	return 0;
+}
+
+static int dial(const char *path, int64_t wait_ns, struct diag *diag)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un addr;
+	int r;
 
 	if (fd < 0)
 		return diag_set(diag, -errno, "make a socket");
 	if (unix_address(path, &addr) < 0)
 		return diag_set(diag, -EINVAL, "control socket '%s': a path of at most %d bytes",
 				path, UNIX_PATH_BYTES_MAX);
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+	r = connect_by(fd, &addr, wait_ns ? clock_monotonic_ns() + wait_ns : 0);
+	if (r == 0)
 		return STEAL_FD(fd);
-	diag_set(diag, -errno, "no VM is at control socket '%s'", path);
-	switch (diag->err) {
+	diag_set(diag, r, "no VM is at control socket '%s'", path);
+	switch (r) {
 	case -ECONNREFUSED:
 		diag_remedy(diag, "the VM or program that made it is gone; start another one");
 		break;
 	case -EACCES: diag_remedy(diag, "it is for the user who runs the VM, and for root"); break;
-	default: diag_remedy(diag, "start one by: tollgate run --control %s", path); break;
+	default:
+		diag_remedy(
+			diag,
+			"start one by: tollgate run --control %s; --wait waits until it is there",
+			path);
+		break;
 	}
-	return diag->err;
+	return r;
 }
 
-/* line is the text behind CONTROL_REPLY_ERROR. */
-static int refused(char *line, struct diag *diag)
+/* A VM is not trusted with our terminal: what would move, colour or reprogram it is left out. */
+static void print_line(const char *line, bool to_terminal)
 {
-	char *remedy = strstr(line, CONTROL_REPLY_REMEDY);
+	struct smoke_text text = {0};
+	char out[SMOKE_TEXT_OUT_MAX];
+
+	if (!to_terminal) {
+		fputs(line, stdout);
+		return;
+	}
+	for (const char *p = line; *p; p++)
+		fwrite(out, 1, smoke_text_feed(&text, (uint8_t)*p, out), stdout);
+}
+
+/* text is behind CONTROL_REPLY_ERROR. */
+static int refused(const char *text, struct diag *diag)
+{
+	char line[sizeof(diag->what) + sizeof(diag->remedy)];
+	char *remedy;
+
+	smoke_text_clean(text, line, sizeof(line));
+	remedy = strstr(line, CONTROL_REPLY_REMEDY);
 
 	if (remedy) {
 		*remedy = '\0';
@@ -97,6 +147,7 @@ static int refused(char *line, struct diag *diag)
 /* Prints what comes, up to the line that ends the reply. */
 static int print_reply(FILE *in, struct diag *diag)
 {
+	const bool to_terminal = isatty(STDOUT_FILENO) == 1;
 	AUTO_FREE char *line = NULL;
 	size_t cap = 0;
 	ssize_t n;
@@ -108,19 +159,19 @@ static int print_reply(FILE *in, struct diag *diag)
 			line[n - 1] = '\0';
 			return refused(line + strlen(CONTROL_REPLY_ERROR), diag);
 		}
-		fputs(line, stdout);
+		print_line(line, to_terminal);
 	}
 	diag_set(diag, -EINVAL, "the VM ended before it had answered");
 	diag_remedy(diag, "its own messages say how it ended");
 	return -EINVAL;
 }
 
-static int control(const char *path, char *const *word, struct diag *diag)
+static int control(const char *path, int64_t wait_ns, char *const *word, struct diag *diag)
 {
 	char line[CONTROL_INPUT_BYTES + 1];
 	FILE *in;
 	int r = make_line(word, line, diag);
-	int fd = r < 0 ? r : dial(path, diag);
+	int fd = r < 0 ? r : dial(path, wait_ns, diag);
 
 	if (fd < 0)
 		return fd;
@@ -136,27 +187,49 @@ static int control(const char *path, char *const *word, struct diag *diag)
 	return r;
 }
 
+static int parse_wait(const char *arg, int64_t *ret_ns, struct diag *diag)
+{
+	struct diag why = {0};
+	int r;
+
+	if (!arg) {
+		*ret_ns = WAIT_DEFAULT_NS;
+		return 0;
+	}
+	r = option_seconds("--wait", arg, false, ret_ns, &why);
+	if (r < 0) {
+		diag_set(diag, r, "%s", why.what);
+		diag_remedy(diag, "seconds, as in --wait=60 or --wait=0.5");
+	}
+	return r;
+}
+
 int cmd_control(int argc, char **argv)
 {
 	struct option_reader reader;
+	int64_t wait_ns = 0;
 	struct diag diag = {0};
 	const char *arg;
 	int opt, r;
 
 	/* What follows PATH is the command's, whatever it begins with. */
 	option_reader_init(&reader, &cmd_control_table, argc, argv, true);
-	r = option_reader_next(&reader, &opt, &arg, &diag);
-	if (r > 0) {
-		option_table_print(&cmd_control_table, true, stdout);
-		return EXIT_OK;
+	while ((r = option_reader_next(&reader, &opt, &arg, &diag)) > 0) {
+		if (opt != OPT_WAIT) {
+			option_table_print(&cmd_control_table, true, stdout);
+			return EXIT_OK;
+		}
+		r = parse_wait(arg, &wait_ns, &diag);
+		if (r < 0)
+			break;
 	}
 	if (r == 0 && argc - optind < 2) {
 		r = diag_set(&diag, -EINVAL,
 			     "control needs the PATH of a VM's socket and a COMMAND");
 		diag_remedy(&diag, "'tollgate control --help' lists the commands");
-	} else if (r == 0) {
-		r = control(argv[optind], argv + optind + 1, &diag);
 	}
+	if (r == 0)
+		r = control(argv[optind], wait_ns, argv + optind + 1, &diag);
 	if (r == 0)
 		return EXIT_OK;
 	cmd_fail(&diag);

@@ -3,6 +3,7 @@
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
+man=$(realpath "${0%/*}/../../docs/tollgate.1")
 
 # refuses WHAT REMEDY WORD...: a command that must fail, with that.
 refuses() {
@@ -169,7 +170,7 @@ case_links() {
 
 case_nobody_is_there() {
 	refuses "no VM is at control socket 'ctl': No such file or directory" \
-		'start one by: tollgate run --control ctl' ctl status
+		'start one by: tollgate run --control ctl; --wait waits until it is there' ctl status
 	start_controlled "$(kernel hang)"
 	kill -9 "$pid"
 	finish
@@ -184,6 +185,67 @@ case_nobody_is_there() {
 	refuses "control needs the PATH of a VM's socket and a COMMAND" \
 		"'tollgate control --help' lists the commands" ctl
 	refuses "option '--now' is unknown" "'tollgate control --help=all' lists the options" --now ctl stop
+}
+
+case_wait_waits_for_a_vm_that_starts() {
+	local client got
+	for got in none dead; do # what is at the path meanwhile
+		"$TOLLGATE" control --wait ctl status >reply 2>refusal &
+		client=$!
+		start run --control ctl "$(kernel hang)"
+		wait "$client" || fail "control --wait: $(cat refusal)"
+		grep -qx "pid $pid" reply || fail "not that VM: $(cat reply)"
+		kill -9 "$pid"
+		finish
+	done
+	refuses "no VM is at control socket 'ctl': Connection refused" \
+		'the VM or program that made it is gone; start another one' --wait=0.2 ctl status
+	refuses "--wait 'soon' is not a number of seconds above 0" 'seconds, as in --wait=60 or --wait=0.5' --wait=soon ctl status
+	rm ctl
+}
+
+# What the manual page has under EXAMPLES, with a kernel that is there.
+case_the_manual_page_s_example_works() {
+	local example # and then its words
+	example=$(grep -o 'tollgate control --wait vm.sock.*' "$man")
+	"$TOLLGATE" run --control vm.sock "$(kernel hang)" 2>"$case_dir/err" &
+	pid=$!
+	read -ra example <<<"$example"
+	"$TOLLGATE" "${example[@]:1}" >reply
+	jq -e .exits reply >/dev/null || fail "no statistics: $(cat reply)"
+	"$TOLLGATE" control vm.sock stop
+	finish
+	same 'exit status' "$status" 116
+}
+
+# Whatever listens there is not trusted with our terminal: here a guest at its own console.
+case_a_terminal_is_given_text_alone() {
+	assemble code <<-'END'
+		.code16
+		call 1f
+		.ascii "a\033[31mred\033]0;title\007\302\233 31m\tb\001\nok\n\0"
+		1: pop %si
+		mov $0x3f8, %dx
+		2: lodsb %cs:(%si), %al
+		test %al, %al
+		jz 3f
+		out %al, %dx
+		jmp 2b
+		3: hlt
+		jmp 3b
+	END
+	start run --flat 0x7c00,real --serial unix:ctl code
+	wait_for test -S ctl
+	"$PTY" -- "$TOLLGATE" control ctl status >reply
+	kill -s TERM "$pid"
+	finish
+	same 'reply' "$(tr -d '\r' <reply | head -n 1)" $'ared\xef\xbf\xbd 31m\tb\xef\xbf\xbd'
+	start run --flat 0x7c00,real --serial unix:ctl code
+	wait_for test -S ctl
+	"$TOLLGATE" control ctl status >reply # a file gets what came
+	kill -s TERM "$pid"
+	finish
+	grep -q $'^a\e\\[31mred' reply || fail "not as it came: $(cat -v reply)"
 }
 
 # place_refused REGEX REMEDY PATH

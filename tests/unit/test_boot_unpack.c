@@ -1,6 +1,8 @@
 /* Unit tests of vmm/boot/unpack*.c: each codec forth and back, its bounds, and broken input. */
 #include "boot/unpack.h"
 
+#include <endian.h>
+
 #include "boot_pack.h"
 #include "boot_rig.h"
 
@@ -104,7 +106,9 @@ static int try_unpack(const struct packed *p, const uint8_t *bytes, size_t len, 
 
 static void what_was_packed_comes_out_whatever_the_hint(void **state)
 {
-	static const size_t hints[] = {0, 1, SMALL - 1, SMALL, SMALL + 1, 4 << 20, SIZE_MAX};
+	/* The last but one is all of an address space: nobody has that, so it must not be asked for. */
+	static const size_t hints[] = {0,         1,       SMALL - 1,       SMALL,
+				       SMALL + 1, 4 << 20, (size_t)1 << 47, SIZE_MAX};
 
 	(void)state;
 	for (const struct packer *packer = packers; packer->codec; packer++) {
@@ -364,6 +368,36 @@ static void a_dictionary_past_the_limit_is_refused(void **state)
 	(void)state;
 }
 
+#ifdef TOLLGATE_HAVE_LZMA
+/*
+ * A small file whose header asks for 4 GiB (.xz file format 1.1.0, 3.1 and 5.3.1): behind 12 bytes of stream
+ * header are the block header's size in words, its flags, and the filter, whose last byte is the dictionary's
+ * size; a CRC ends it.
+ */
+static void an_xz_dictionary_past_the_limit_is_refused(void **state)
+{
+	enum { BLOCK = 12, DICT_4G = 40 };
+	uint8_t in[PACK_BOUND(1000)];
+	struct packed p = {.text = make_text(1000), .bytes = in};
+	uint8_t *filter;
+	uint32_t crc;
+	size_t len;
+
+	(void)state;
+	p.len = pack_xz(p.text, 1000, in, sizeof(in));
+	p.codec = unpack_detect(in, p.len);
+	assert_int_equal(try_unpack(&p, in, p.len, 1000), 0);
+	len = ((size_t)in[BLOCK] + 1) * 4;
+	filter = memmem(in + BLOCK + 2, len - 6, "\x21\x01", 2);
+	assert_non_null(filter);
+	filter[2] = DICT_4G;
+	crc = htole32(lzma_crc32(in + BLOCK, len - 4, 0));
+	memcpy(in + BLOCK + len - 4, &crc, 4);
+	assert_int_equal(try_unpack(&p, in, p.len, 1000), -ENOBUFS);
+	free(p.text);
+}
+#endif
+
 #ifdef TOLLGATE_HAVE_LZ4
 static void lz4_legacy_frames_may_follow_each_other(void **state)
 {
@@ -437,6 +471,9 @@ int main(void)
 		cmocka_unit_test(input_cut_anywhere_is_noticed),
 		cmocka_unit_test(no_changed_byte_changes_what_a_checksum_covers),
 		cmocka_unit_test(a_dictionary_past_the_limit_is_refused),
+#ifdef TOLLGATE_HAVE_LZMA
+		cmocka_unit_test(an_xz_dictionary_past_the_limit_is_refused),
+#endif
 #ifdef TOLLGATE_HAVE_LZ4
 		cmocka_unit_test(lz4_legacy_frames_may_follow_each_other),
 		cmocka_unit_test(lz4_legacy_block_lengths_are_checked),

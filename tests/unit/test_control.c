@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -351,6 +352,32 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
 	expect_service(rig);
 }
 
+/* A reply that goes out in several turns: the next command is not run before its last byte was sent. */
+static void the_next_command_waits_for_the_whole_reply(void **state)
+{
+	struct rig *rig = *state;
+	int fd = dial(rig), queued = 0;
+	unsigned services = 0;
+	size_t taken = 0, len = strlen("ok\n");
+	char buf[16384];
+
+	for (unsigned i = 0; i < BIG_LINES; i++)
+		len += (size_t)snprintf(buf, sizeof(buf), "0000 %u\n", i);
+	assert_true(ask_big(fd, 0) && ask_big(fd, 1));
+	for (;;) {
+		expect_service(rig); /* so that our client had its turn since it was read from */
+		services++;
+		assert_int_equal(ioctl(fd, FIONREAD, &queued), 0);
+		if (taken + (size_t)queued >= len)
+			break;
+		assert_int_equal(atomic_load(&rig->runs), services + 1);
+		assert_int_equal(recv(fd, buf, sizeof(buf), MSG_WAITALL), sizeof(buf));
+		taken += sizeof(buf);
+	}
+	assert_true(services > 3);
+	close(fd);
+}
+
 static void more_clients_than_there_may_be_are_told_so(void **state)
 {
 	struct rig *rig = *state;
@@ -514,6 +541,7 @@ int main(void)
 		CONTROL_TEST(the_end_of_input_ends_the_client),
 		CONTROL_TEST(a_client_that_is_gone_is_forgotten),
 		CONTROL_TEST(a_slow_reader_holds_up_itself_alone),
+		CONTROL_TEST(the_next_command_waits_for_the_whole_reply),
 		CONTROL_TEST(more_clients_than_there_may_be_are_told_so),
 		CONTROL_TEST(a_client_without_a_descriptor_waits),
 		CONTROL_TEST(the_socket_is_for_its_owner_alone),
