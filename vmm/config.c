@@ -316,7 +316,8 @@ const struct option_table config_run_table = {
 	.after = CONFIG_PLACE_HELP
 	"\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
-	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout.\n",
+	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout,\n"
+	"122 halted for good.\n",
 	.operands = "KERNEL",
 };
 

@@ -22,6 +22,7 @@ bool report_wanted(const struct vm_end *end)
 	case VM_END_PANIC:
 	case VM_END_TRIPLE_FAULT:
 	case VM_END_KVM_ERROR:
+	case VM_END_HALTED:
 	case VM_END_TIMEOUT: return true;
 	default: return false;
 	}

@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "base/signals.h"
+#include "vcpu_gate.h"
 
 /* Real-time signals are nobody's default; SIGRTMIN itself is a favourite of libraries. */
 static int kick_signal(void)
@@ -114,13 +115,23 @@ int vcpu_start(struct vcpu *vcpu, struct diag *diag)
 	return 0;
 }
 
-void vcpu_stop(struct vcpu *vcpu)
+static void interrupt_run(struct vcpu *vcpu)
 {
-	atomic_store(&vcpu->stop, true);
 	/* Before the signal: a vCPU that is about to enter KVM_RUN sees it there. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->has_thread)
 		pthread_kill(vcpu->thread, kick_signal());
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	atomic_store(&vcpu->stop, true);
+	interrupt_run(vcpu);
+}
+
+void vcpu_call(struct vcpu *vcpu)
+{
+	interrupt_run(vcpu);
 }
 
 void vcpu_join(struct vcpu *vcpu)
@@ -321,6 +332,9 @@ static bool take_failed_memory(struct vcpu *vcpu)
 static bool vcpu_interrupted(struct vcpu *vcpu)
 {
 	count_exit(vcpu, KVM_EXIT_INTR);
+	if (vcpu->gate && __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
+		vcpu_gate_wait(vcpu->gate, vcpu);
+	/* After the gate, which clears immediate_exit. */
 	if (atomic_load(&vcpu->failed_memory) || atomic_load(&vcpu->failed_elsewhere))
 		return take_failed_memory(vcpu);
 	return true;

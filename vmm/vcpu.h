@@ -20,6 +20,7 @@
 #include "kvm.h"
 
 struct kvm_run;
+struct vcpu_gate;
 
 enum {
 	VCPU_EXIT_REASONS = 64, /* reasons past the last count as the last */
@@ -60,6 +61,7 @@ struct vcpu {
 	int fd;
 	unsigned index;
 	atomic_bool stop;
+	struct vcpu_gate *gate; /* borrowed; NULL: nobody calls */
 	bool has_thread;
 	pthread_t thread;
 	void (*loop)(struct vcpu *vcpu, void *arg); /* NULL: vcpu_loop() */
@@ -99,6 +101,9 @@ bool vcpu_note_failed_memory(uintptr_t host);
 
 /* memory_failed is called soon on that vCPU's thread, with 0. Its thread must not have been joined. */
 void vcpu_note_failed_elsewhere(struct vcpu *vcpu);
+
+/* For vcpu_gate.c: interrupts KVM_RUN, after which the loop goes to the gate. Any thread. */
+void vcpu_call(struct vcpu *vcpu);
 
 /* Waits for the thread. */
 void vcpu_join(struct vcpu *vcpu);

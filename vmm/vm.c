@@ -37,6 +37,7 @@ void vm_end(struct vm *vm, struct vm_end end)
 		vm->end = end;
 		for (unsigned i = 0; i < vm->nr_vcpus; i++)
 			vcpu_stop(&vm->vcpu[i]);
+		vm_halted_release(vm);
 		event_loop_stop(&vm->loop);
 	}
 	pthread_mutex_unlock(&vm->end_lock);
@@ -52,6 +53,7 @@ static void loop_woken(void *arg)
 	struct vm *vm = arg;
 
 	vm_chars_woken(&vm->chars);
+	vm_halted_woken(vm);
 }
 
 /* A host that lacks read-only slots makes an exit of each read, which is slower and no error. */
@@ -389,6 +391,8 @@ static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 		if (r < 0)
 			diag_set(diag, r, "create the event loop");
 	}
+	if (r == 0)
+		r = vm_halted_build(vm, diag);
 	/*
 	 * What takes long is done by now, and nothing that others see was made. From here on signals and
 	 * the timeout wait for the event loop; before, they act as the caller has arranged.
@@ -442,6 +446,8 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	if (r < 0)
 		vm_end(vm, (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "a thread is missing"});
 	else
+		vm_halted_start(vm);
+	if (r == 0)
 		event_loop_run(&vm->loop);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vcpu_join(&vm->vcpu[i]);
@@ -469,6 +475,7 @@ bool vm_fini(struct vm *vm)
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
 		event_timer_fini(&vm->timer[i]);
 	coalesced_fini(&vm->coalesced);
+	vm_halted_fini(vm);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vcpu_fini(&vm->vcpu[i]);
 	free(vm->vcpu);

@@ -26,6 +26,7 @@
 #include "shadow_page.h"
 #include "vcpu.h"
 #include "vm_chars.h"
+#include "vm_halted.h"
 #include "vm_virtio.h"
 
 enum { VM_INITRDS_MAX = 17 }; /* those of the user, and the one of --run */
@@ -82,6 +83,7 @@ struct vm {
 	struct vm_virtio *virtio[MACHINE_DEVICES_MAX];  /* NULL: no I/O thread */
 	struct event_loop loop;
 	struct vm_chars chars;
+	struct vm_halted halted;
 	struct event_source signals, timeout, drain;
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */

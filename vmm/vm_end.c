@@ -12,6 +12,7 @@ const char *vm_end_name(enum vm_end_kind kind)
 	case VM_END_KVM_ERROR: return "KVM error";
 	case VM_END_KILLED: return "killed";
 	case VM_END_TIMEOUT: return "timeout";
+	case VM_END_HALTED: return "halted";
 	}
 	return "unknown";
 }
@@ -31,6 +32,7 @@ int vm_end_status(const struct vm_end *end)
 	case VM_END_KVM_ERROR: return EXIT_KVM_ERROR;
 	case VM_END_KILLED: return EXIT_KILLED;
 	case VM_END_TIMEOUT: return EXIT_TIMEOUT;
+	case VM_END_HALTED: return EXIT_HALTED;
 	}
 	return EXIT_KVM_ERROR;
 }

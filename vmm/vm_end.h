@@ -14,6 +14,7 @@ enum vm_end_kind {
 	VM_END_KVM_ERROR,    /* KVM could not go on: INTERNAL_ERROR, FAIL_ENTRY, an unknown exit */
 	VM_END_KILLED,       /* SIGINT, SIGTERM, SIGHUP, Ctrl-a x, or the control socket */
 	VM_END_TIMEOUT,      /* --timeout ran out */
+	VM_END_HALTED,       /* every CPU has halted with interrupts off */
 };
 
 /* Exit statuses of the process, beside the guest's own codes. Documented in docs/tollgate.1. */
@@ -26,6 +27,7 @@ enum {
 	EXIT_KVM_ERROR = 115,
 	EXIT_KILLED = 116,
 	EXIT_TIMEOUT = 117,
+	EXIT_HALTED = 122, /* 118 to 121 are smoke's */
 };
 
 struct vm_end {

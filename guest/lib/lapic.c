@@ -24,6 +24,7 @@ enum {
 #define SVR_ENABLE       0x100u
 #define LVT_MASKED       0x10000u
 #define TIMER_DIVIDE_BY1 0xbu
+#define ICR_NMI          0x400u
 #define ICR_INIT         0x500u
 #define ICR_STARTUP      0x600u
 #define ICR_PENDING      0x1000u
@@ -125,6 +126,11 @@ static void send_ipi(unsigned apic_id, uint32_t command)
 	lapic_write(LAPIC_ICR_LOW, command);
 	while (lapic_read(LAPIC_ICR_LOW) & ICR_PENDING)
 		cpu_relax();
+}
+
+void lapic_send_nmi(unsigned apic_id)
+{
+	send_ipi(apic_id, ICR_NMI | ICR_ASSERT);
 }
 
 void lapic_send_init(unsigned apic_id)

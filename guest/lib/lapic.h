@@ -42,7 +42,8 @@ bool lapic_wait(bool (*done)(void), unsigned ms);
 /* How long the last lapic_wait() took; at most its ms. */
 uint64_t lapic_waited_us(void);
 
-/* IPIs to the CPU with that APIC ID; both wait for delivery. */
+/* IPIs to the CPU with that APIC ID; they wait for delivery. */
+void lapic_send_nmi(unsigned apic_id);
 void lapic_send_init(unsigned apic_id);
 void lapic_send_startup(unsigned apic_id, uint8_t page);
 

@@ -231,8 +231,7 @@ case_a_terminal_is_given_text_alone() {
 		jz 3f
 		out %al, %dx
 		jmp 2b
-		3: hlt
-		jmp 3b
+		3: jmp 3b
 	END
 	start run --flat 0x7c00,real --serial unix:ctl code
 	wait_for test -S ctl

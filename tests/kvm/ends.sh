@@ -237,4 +237,44 @@ case_the_guests_last_words_come_before_ours() {
 	same 'second line' "$(sed -n 2p both)" 'tollgate: panic (pvpanic), exit status 112'
 }
 
+# Every CPU has halted with interrupts off, or was never started.
+case_cpus_that_all_halted_for_good_end_the_vm() {
+	local how cpus
+	while read -r how cpus <&3; do
+		tollgate run --cpus "$cpus" -p "how=$how" "$(kernel hang)"
+		ended 122 'halted (every CPU, with interrupts off)'
+		printed "^hang: $how\$"
+		complained '^vCPU 0:$'
+	done 3<<-END # the VM has standard input
+		halted 1
+		halted 4
+		all 4
+		late 2
+	END
+	tollgate smoke -p how=halted "$(kernel hang)"
+	same 'exit status' "$status" 122
+	printed '^FAIL guest-hang: halted, exit status 122: halted \(every CPU, with interrupts off\)$'
+}
+
+# Meanwhile all CPUs sleep, and the first one could be woken by nothing else.
+case_a_cpu_that_another_one_wakes_by_nmi_goes_on() {
+	tollgate run --cpus 2 -p how=nmi "$(kernel hang)"
+	ended 0 'exit code 0 (exit port)'
+	printed '^hang: woken$'
+}
+
+# Whether the VM has been looked at so often: each time takes KVM_RUN away from the vCPU once.
+looked_at() {
+	control stats
+	jq -e ".exits.INTR >= $1" reply >/dev/null
+}
+
+# Interrupts on: it may sleep for as long as it likes.
+case_a_cpu_that_waits_for_interrupts_does_not_end_the_vm() {
+	start_controlled "$(kernel hang)"
+	wait_for looked_at 3
+	control status
+	stop
+}
+
 run_cases

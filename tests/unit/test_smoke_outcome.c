@@ -23,6 +23,7 @@ static const struct {
 	{{.end = VM_END_RESET}, SMOKE_RESET},
 	{{.end = VM_END_KVM_ERROR}, SMOKE_KVM_ERROR},
 	{{.end = VM_END_KILLED}, SMOKE_KILLED},
+	{{.end = VM_END_HALTED}, SMOKE_HALTED},
 	{{.end = VM_END_NONE, .vmm_died = true}, SMOKE_KVM_ERROR},
 	{{.end = VM_END_NONE, .setup_failed = true}, SMOKE_SETUP_ERROR},
 
@@ -111,6 +112,7 @@ static void test_statuses_are_those_of_run(void **state)
 	assert_int_equal(smoke_outcome_status(SMOKE_KVM_ERROR, 0), 115);
 	assert_int_equal(smoke_outcome_status(SMOKE_KILLED, 0), 116);
 	assert_int_equal(smoke_outcome_status(SMOKE_TIMEOUT, 0), 117);
+	assert_int_equal(smoke_outcome_status(SMOKE_HALTED, 0), 122);
 	assert_int_equal(smoke_outcome_status(SMOKE_GUEST_CODE, 7), 7);
 	assert_int_equal(smoke_outcome_status(SMOKE_GUEST_CODE, 256), 255); /* never success */
 }

@@ -329,7 +329,7 @@ static void take_end(struct smoke_boot *boot)
 	struct smoke_result *result = boot->result;
 	struct smoke_msg *msg = &boot->msg;
 
-	if (msg->ended.kind == VM_END_NONE || msg->ended.kind > VM_END_TIMEOUT)
+	if (msg->ended.kind == VM_END_NONE || msg->ended.kind > VM_END_HALTED)
 		return;
 	result->facts.end = (enum vm_end_kind)msg->ended.kind;
 	result->facts.code = msg->ended.code;

@@ -22,6 +22,7 @@ static enum smoke_outcome outcome_of_end(const struct smoke_facts *facts)
 	case VM_END_KVM_ERROR: return SMOKE_KVM_ERROR;
 	case VM_END_TIMEOUT: return SMOKE_TIMEOUT;
 	case VM_END_KILLED: return SMOKE_KILLED;
+	case VM_END_HALTED: return SMOKE_HALTED;
 	case VM_END_NONE: break;
 	}
 	return SMOKE_KVM_ERROR;
@@ -69,6 +70,7 @@ const char *smoke_outcome_name(enum smoke_outcome outcome)
 		[SMOKE_GUEST_CODE] = "guest code",
 		[SMOKE_KVM_ERROR] = "KVM error",
 		[SMOKE_SETUP_ERROR] = "set-up error",
+		[SMOKE_HALTED] = "halted",
 		[SMOKE_KILLED] = "killed",
 	};
 
@@ -93,6 +95,7 @@ int smoke_outcome_status(enum smoke_outcome outcome, uint32_t code)
 	case SMOKE_GUEST_CODE: return vm_end_status(&guest);
 	case SMOKE_KVM_ERROR: return EXIT_KVM_ERROR;
 	case SMOKE_SETUP_ERROR: return EXIT_SETUP;
+	case SMOKE_HALTED: return EXIT_HALTED;
 	case SMOKE_KILLED:
 	case SMOKE_OUTCOMES: break;
 	}

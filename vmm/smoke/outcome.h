@@ -23,6 +23,7 @@ enum smoke_outcome {
 	SMOKE_GUEST_CODE, /* the guest reported a code other than 0 */
 	SMOKE_KVM_ERROR,  /* KVM could not go on, or the VMM died */
 	SMOKE_SETUP_ERROR,
+	SMOKE_HALTED, /* every CPU, with interrupts off */
 	SMOKE_KILLED, /* we were told to stop */
 	SMOKE_OUTCOMES,
 };

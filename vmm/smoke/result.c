@@ -138,6 +138,7 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 		break;
 	case SMOKE_TRIPLE_FAULT:
 	case SMOKE_RESET:
+	case SMOKE_HALTED:
 	case SMOKE_GUEST_CODE: put_end(f, result); break;
 	case SMOKE_OUTCOMES: break;
 	}

@@ -102,4 +102,15 @@ int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry 
  */
 void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
 
+/* Whether a vCPU whose thread is not in KVM_RUN would go on there. */
+enum arch_halted {
+	ARCH_CAN_RUN,       /* or may be woken by what is not another CPU */
+	ARCH_WAITS_FOR_CPU, /* for INIT or SIPI, which only a running CPU sends */
+	ARCH_HALTED,        /* HLT with interrupts off: for NMI, SMI or INIT of a running CPU */
+};
+enum arch_halted arch_vcpu_halted(int vcpu_fd);
+
+/* Whether an interrupt chip may send what a CPU with interrupts off takes. */
+bool arch_irqchip_wakes(const struct kvm *kvm);
+
 #endif
