@@ -297,7 +297,7 @@ case_kernels_that_do_not_fit() {
 	printf '\xf4' >code
 	refused "kernel 'code' needs memory from 0xfffff0000000 " '' run --flat 0xfffff0000000 code
 	refused "kernel 'code' needs memory from 0x1000 to 0x1001, where the GDT lies" '' run --flat 0x1000 code
-	refused 'kernel command line of 66065 bytes: at most 65535 fit' 'shorten --append' \
+	refused 'kernel command line of 66057 bytes: at most 65535 fit' 'shorten --append' \
 		run --append "$(head -c 66000 /dev/zero | tr '\0' x)" "$(kernel exits)"
 	refused '--append, given several times, has more than 4095 bytes' 'Linux takes 2,047' \
 		run --append "$(head -c 4093 /dev/zero | tr '\0' x)" --append y --append z "$(kernel exits)"
