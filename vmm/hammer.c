@@ -340,13 +340,28 @@ static uint64_t take_hits(struct hammer *h)
 }
 
 /*
+ * Registers the ioeventfd that the guest hits where it was. KVM puts one behind all that have its address
+ * (kvm_io_bus_register_dev() in virt/kvm/kvm_main.c), so those that were behind it follow in their order.
+ */
+static int put_hit_back(struct hammer *h)
+{
+	int r = 0;
+
+	for (struct ioeventfd *io = hit_ioeventfd(h);
+	     r == 0 && io < h->ioeventfd + h->nr_ioeventfds; io++) {
+		ioeventfd_unregister(io, &h->vm.kvm);
+		r = ioeventfd_register(io, &h->vm.kvm, NULL);
+	}
+	return r;
+}
+
+/*
  * Hits for half a pair, the same write as an exit for the other half. A half in which the guest got
  * no time at all says nothing, and neither does its pair.
  */
 static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
 {
 	struct hammer_result *res = h->result;
-	struct ioeventfd *io = hit_ioeventfd(h);
 	int64_t start_ns = clock_monotonic_ns();
 	uint64_t hits, exits;
 
@@ -355,7 +370,7 @@ static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
 	hits = take_hits(h);
 	res->rate[res->nr_pairs] =
 		(double)hits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
-	ioeventfd_unregister(io, &h->vm.kvm);
+	ioeventfd_unregister(hit_ioeventfd(h), &h->vm.kvm);
 	take_hits(h);
 	exits = count_dispatched(h);
 	start_ns = clock_monotonic_ns();
@@ -365,7 +380,7 @@ static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
 		(double)exits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
 	if (hits && exits)
 		res->nr_pairs++;
-	return ioeventfd_register(io, &h->vm.kvm, NULL) == 0;
+	return put_hit_back(h) == 0;
 }
 
 /* Beside the vCPUs: only with hit, where nothing exits that a vCPU thread could measure. */
