@@ -85,34 +85,39 @@ static void print_exits(FILE *out, const struct vm *vm)
 				exits.by_reason[i]);
 }
 
+static void print_range(FILE *out, const struct bus_view *view, size_t i, bool timed)
+{
+	const struct iobus_count *c = &view->count[i];
+	char range[48];
+
+	snprintf(range, sizeof(range), "%#" PRIx64 "-%#" PRIx64, c->first, c->first + c->len - 1);
+	fprintf(out, "       %-23s %-12s %12" PRIu64 " %12" PRIu64 " %12" PRIu64, range, c->owner,
+		c->reads, c->writes, bus_view_collected(view, i));
+	if (timed)
+		fprintf(out, " %12" PRIu64, c->ns / (c->reads + c->writes));
+	fputc('\n', out);
+}
+
+/* Everything of a bus is under its heading, unclaimed accesses too; a bus that had no access has none. */
 static void print_bus(FILE *out, const struct bus_view *view, bool timed)
 {
-	bool any = false;
+	const struct iobus_totals *totals = &view->totals;
+	bool any = totals->unclaimed_reads || totals->unclaimed_writes || totals->split;
 
-	for (size_t i = 0; i < view->n; i++) {
-		const struct iobus_count *c = &view->count[i];
-		char range[48];
-
-		if (c->reads + c->writes == 0)
-			continue;
-		if (!any)
-			fprintf(out, "%-6s %-23s %-12s %12s %12s %12s%s\n", view->name, "range",
-				"device", "reads", "writes", "collected",
-				timed ? "    ns/access" : "");
-		any = true;
-		snprintf(range, sizeof(range), "%#" PRIx64 "-%#" PRIx64, c->first,
-			 c->first + c->len - 1);
-		fprintf(out, "       %-23s %-12s %12" PRIu64 " %12" PRIu64 " %12" PRIu64, range,
-			c->owner, c->reads, c->writes, bus_view_collected(view, i));
-		if (timed)
-			fprintf(out, " %12" PRIu64, c->ns / (c->reads + c->writes));
-		fputc('\n', out);
-	}
-	if (view->totals.unclaimed_reads + view->totals.unclaimed_writes)
+	for (size_t i = 0; i < view->n && !any; i++)
+		any = view->count[i].reads + view->count[i].writes > 0;
+	if (!any)
+		return;
+	fprintf(out, "%-6s %-23s %-12s %12s %12s %12s%s\n", view->name, "range", "device", "reads",
+		"writes", "collected", timed ? "    ns/access" : "");
+	for (size_t i = 0; i < view->n; i++)
+		if (view->count[i].reads + view->count[i].writes > 0)
+			print_range(out, view, i, timed);
+	if (totals->unclaimed_reads || totals->unclaimed_writes)
 		fprintf(out, "       %-36s %12" PRIu64 " %12" PRIu64 "\n", "unclaimed",
-			view->totals.unclaimed_reads, view->totals.unclaimed_writes);
-	if (view->totals.split)
-		fprintf(out, "       split accesses: %" PRIu64 "\n", view->totals.split);
+			totals->unclaimed_reads, totals->unclaimed_writes);
+	if (totals->split)
+		fprintf(out, "       split accesses: %" PRIu64 "\n", totals->split);
 }
 
 /* KVM counts no read of what is memory, so only the page's own comings and goings can be told. */

@@ -151,6 +151,35 @@ case_phase_timeouts() {
 	judged 118 'FAIL phases: stall, exit status 118: silent for 0.500 s'
 }
 
+# A pattern that is required and never came is never a pass, however the guest ends.
+case_phases_that_never_came_are_no_pass() {
+	printf 'first\n' | speak early off
+	smoke_of early --phase-timeout a=first:60 --phase-timeout b=NEVER:60
+	judged 119 "FAIL early: expectation missed, exit status 119: phase 'b' did not come before exit code 0 (exit port)"
+	smoke_of early --phase-timeout b=NEVER:60 -e first
+	judged 119 "FAIL early: expectation missed, exit status 119: phase 'b' did not come before exit code 0 (exit port)"
+	smoke_of early --phase-timeout a=first:60
+	judged 0 'PASS early: exit code 0 (exit port)'
+	printf 'first\nsecond\n' | speak late hang
+	smoke_of late --phase-timeout b=NEVER:0.5 -e first
+	judged 121 "FAIL late: phase timeout, exit status 121: phase 'b' did not come within 0.500 s"
+	smoke_of late --phase-timeout b=second:60 -e first --timeout 0 --stall 0
+	judged 0 'PASS late: saw all 1 expected'
+}
+
+case_a_boot_that_cannot_be_made_took_no_time() {
+	(
+		ulimit -n 12
+		tollgate smoke --junit junit --json json -p poweroff "$(kernel exits)"
+		printf '%s\n' "$status" >status
+	)
+	same 'exit status' "$(cat status)" 2
+	printed "^FAIL guest-exits: set-up error, exit status 2: pipes of boot 'guest-exits': Too many open files\$" \
+		'^  end 0\.[0-9]{3} s$' '^  remedy: raise the hard limit of open files'
+	grep -q 'time="0\.' junit || fail "$(cat junit)"
+	jq -e '.boots[0].times.end < 1' json >/dev/null || fail "$(cat json)"
+}
+
 case_set_up_errors_are_told_with_their_remedy() {
 	tollgate smoke nowhere
 	judged 2 "FAIL nowhere: set-up error, exit status 2: open kernel 'nowhere': No such file or directory"

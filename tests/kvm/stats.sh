@@ -143,6 +143,24 @@ case_the_table_says_the_same() {
 	! grep -q ' rtc0 ' "$case_dir/err" || fail 'a range without accesses is in the table'
 }
 
+# Accesses that nobody claims are under their own bus's heading, also when nothing else is there.
+case_unclaimed_accesses_are_under_their_heading() {
+	assemble code <<-'END'
+		mov $0xd8000000, %eax
+		mov %eax, (%rax)
+		mov (%rax), %ebx
+		mov (%rax), %ebx
+		mov $0, %al
+		out %al, $0xf4
+		hlt
+	END
+	tollgate run --flat 0x100000 --stats code
+	ended 0 'exit code 0 (exit port)'
+	same 'unclaimed' "$(sed -n '/^MMIO  */,/^[^ ]/s/ *unclaimed */unclaimed /p' "$case_dir/err")" \
+		"unclaimed 2            1"
+	same headings "$(grep -cE '^(PIO|MMIO) +range' "$case_dir/err")" 2
+}
+
 case_kvms_own_statistics_are_there() {
 	known_accesses
 	tollgate run --flat 0x7c00,real --stats --stats=json:stats code

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "base/checked.h"
 #include "smoke/boot.h"
 
 enum { MESSAGES_MAX = 4, SIGNALS_MAX = 4, READS_MAX = 1000 };
@@ -28,6 +29,8 @@ enum { MESSAGES_MAX = 4, SIGNALS_MAX = 4, READS_MAX = 1000 };
 static struct smoke_msg says[MESSAGES_MAX];
 static unsigned nr_says;
 static pid_t process;
+static const char *prints; /* on its console, after it has said all; NULL: nothing */
+static bool cannot_start;
 static bool lives_on; /* it does not end, whatever it is told */
 
 /* What the supervisor sent it. */
@@ -118,12 +121,14 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *at, struc
 	return __real_timerfd_settime(fd, 0, &now, old);
 }
 
-static _Noreturn void be_the_process(int report_fd)
+static _Noreturn void be_the_process(int report_fd, int console_fd)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (lives_on)
 		signal(SIGTERM, SIG_IGN);
 	if (write(report_fd, says, nr_says * sizeof(says[0])) < 0)
+		_exit(1);
+	if (prints && write(console_fd, prints, strlen(prints)) < 0)
 		_exit(1);
 	while (lives_on)
 		pause();
@@ -133,10 +138,12 @@ static _Noreturn void be_the_process(int report_fd)
 int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *ret,
 			     struct diag *diag)
 {
-	int ends[2];
+	int ends[2], console_fd = -1;
 
 	(void)of;
 	(void)diag;
+	if (cannot_start)
+		return -EMFILE;
 	for (enum smoke_stream i = 0; i <= SMOKE_STREAMS; i++) {
 		assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
 		if (i == SMOKE_STREAMS)
@@ -145,6 +152,8 @@ int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *re
 		if (full_write == 0 && i == full_stream) {
 			full_read = ends[0];
 			full_write = ends[1];
+		} else if (i == SMOKE_CONSOLE) {
+			console_fd = ends[1];
 		} else {
 			close(ends[1]);
 		}
@@ -158,9 +167,11 @@ int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *re
 		fill();
 	ret->pid = fork();
 	if (ret->pid == 0)
-		be_the_process(ends[1]);
+		be_the_process(ends[1], console_fd);
 	process = ret->pid;
 	close(ends[1]);
+	if (console_fd >= 0)
+		close(console_fd);
 	ret->pid_fd = (int)syscall(SYS_pidfd_open, ret->pid, 0);
 	return ret->pid > 0 && ret->pid_fd >= 0 ? 0 : -errno;
 }
@@ -177,7 +188,8 @@ static int setup(void **state)
 	(void)state;
 	memset(says, 0, sizeof(says));
 	nr_says = nr_sent = nr_reads = 0;
-	lives_on = virtual_time = false;
+	lives_on = virtual_time = cannot_start = false;
+	prints = NULL;
 	alarm(60); /* a boot that is never over is a failure */
 	spec = (struct smoke_spec){.name = (char[]){"boot"}};
 	result = (struct smoke_result){0};
@@ -291,6 +303,66 @@ static void an_end_that_there_is_not_is_none(void **state)
 	assert_int_equal(result.outcome, SMOKE_KVM_ERROR);
 }
 
+static void assert_order(void)
+{
+	assert_true(result.times.decided_ns <= result.times.end_ns);
+	assert_true(result.times.end_ns <= clock_monotonic_ns());
+}
+
+static void nothing_is_decided_after_the_end(void **state)
+{
+	static const char *const pattern[] = {"one", "BUG", "login: $"};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(pattern); i++) {
+		const struct smoke_rule_opts rule = {
+			.kind = i == 1 ? SMOKE_RULE_REJECT : SMOKE_RULE_EXPECT,
+			.pattern = pattern[i],
+			.option = "test",
+		};
+		struct diag diag = {0};
+
+		setup(state);
+		assert_int_equal(smoke_rules_add(&spec.rules, &rule, &diag), 0);
+		prints = "one\nBUG\nlogin: ";
+		say(SMOKE_MSG_STARTED, begin_ns);
+		say(SMOKE_MSG_ENDED, begin_ns)->ended.kind = VM_END_POWEROFF;
+		boot();
+		assert_int_equal(result.outcome, i == 1 ? SMOKE_REJECTED : SMOKE_PASS);
+		assert_order();
+		smoke_rules_fini(&spec.rules);
+		if (i + 1 < ARRAY_SIZE(pattern))
+			teardown(state);
+	}
+}
+
+/* The VM had ended by itself, and its process had said so, when the signal came. */
+static void an_end_before_the_stop_counts(void **state)
+{
+	(void)state;
+	lives_on = true;
+	say(SMOKE_MSG_STARTED, begin_ns);
+	say(SMOKE_MSG_ENDED, begin_ns)->ended.kind = VM_END_POWEROFF;
+	boot_and_stop(2);
+	assert_int_equal(result.outcome, SMOKE_PASS);
+	assert_int_equal(result.times.decided_ns, 0);
+}
+
+/* Out of descriptors, as it may be. */
+static void a_boot_that_cannot_be_made_has_an_end(void **state)
+{
+	const struct smoke_boot_opts opts = {
+		.spec = &spec, .result = &result, .loop = &loop, .done = done};
+	struct smoke_boot *made = NULL;
+	struct diag diag = {0};
+
+	(void)state;
+	cannot_start = true;
+	assert_int_equal(smoke_boot_create(&opts, &made, &diag), -EMFILE);
+	assert_true(result.was_started);
+	assert_in_the_boots_life(result.times.start_ns);
+	assert_true(result.times.end_ns >= result.times.start_ns);
+}
+
 /* The process has ended, and a child of its own keeps one of its pipes full. */
 static void boot_and_write_on(enum smoke_stream stream)
 {
@@ -359,6 +431,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_guest_begins_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(words_are_made_safe, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_end_that_there_is_not_is_none, setup, teardown),
+		cmocka_unit_test_teardown(nothing_is_decided_after_the_end, teardown),
+		cmocka_unit_test_setup_teardown(an_end_before_the_stop_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_boot_that_cannot_be_made_has_an_end, setup,
+						teardown),
 		cmocka_unit_test_teardown(what_outlives_the_process_is_not_waited_for, teardown),
 		cmocka_unit_test_setup_teardown(a_process_that_does_not_end_is_ended_by_force,
 						setup, teardown),

@@ -36,6 +36,16 @@ static const struct {
 	{{.end = VM_END_PANIC, .expects = true, .finding = SMOKE_FOUND_ALL_EXPECTED}, SMOKE_PASS},
 	{{.stop = SMOKE_STOP_TIMEOUT, .end = VM_END_KILLED, .expects = true}, SMOKE_TIMEOUT},
 
+	/* A phase that did not come. */
+	{{.end = VM_END_POWEROFF, .phase_missed = true}, SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_EXIT_CODE, .phase_missed = true}, SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_EXIT_CODE, .phase_missed = true, .wants_status = true},
+	 SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_EXIT_CODE, .code = 7, .phase_missed = true}, SMOKE_GUEST_CODE},
+	{{.end = VM_END_PANIC, .phase_missed = true}, SMOKE_PANIC},
+	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_PHASE, .phase_missed = true},
+	 SMOKE_PHASE_TIMEOUT},
+
 	/* With a command whose status is to come. */
 	{{.end = VM_END_EXIT_CODE, .wants_status = true}, SMOKE_PASS},
 	{{.end = VM_END_EXIT_CODE, .code = 3, .wants_status = true}, SMOKE_GUEST_CODE},

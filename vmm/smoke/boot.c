@@ -59,7 +59,8 @@ static void stop_vm(struct smoke_boot *boot)
 static void stop_for(struct smoke_boot *boot, enum smoke_stop why)
 {
 	boot->result->facts.stop = why;
-	boot->result->times.decided_ns = clock_monotonic_ns();
+	if (boot->result->times.decided_ns == 0)
+		boot->result->times.decided_ns = clock_monotonic_ns();
 	stop_vm(boot);
 }
 
@@ -106,7 +107,10 @@ static void hear_met(struct smoke_judge_sink *sink, const struct smoke_rule *rul
 		boot->result->times.init_ns = at_ns;
 }
 
-/* What the judge has found: enough to stop at once, or to wait for the rest of a panic. */
+/*
+ * What the judge has found: enough to stop at once, or to wait for the rest of a panic. The last byte
+ * decided, though a prompt is known for one only when nothing has followed for a while.
+ */
 static void look_at_finding(struct smoke_boot *boot)
 {
 	if (!is_running(boot))
@@ -114,14 +118,14 @@ static void look_at_finding(struct smoke_boot *boot)
 	switch (boot->judge.finding) {
 	case SMOKE_FOUND_NOTHING: return;
 	case SMOKE_FOUND_ALL_EXPECTED:
-		if (boot->judge.opts.expects_decide) {
-			boot->result->times.decided_ns = clock_monotonic_ns();
-			stop_vm(boot);
-		}
+		if (!boot->judge.opts.expects_decide)
+			return;
+		boot->result->times.decided_ns = boot->last_byte_ns;
+		stop_vm(boot);
 		return;
 	case SMOKE_FOUND_REJECT:
 	case SMOKE_FOUND_PANIC:
-		boot->result->times.decided_ns = clock_monotonic_ns();
+		boot->result->times.decided_ns = boot->last_byte_ns;
 		enter(boot, SMOKE_BOOT_GRACE);
 	}
 }
@@ -448,19 +452,34 @@ static void note_death(struct smoke_boot *boot, int wait_status)
 			 WEXITSTATUS(wait_status));
 }
 
+/*
+ * When it was over. What was printed just before the end may have been read after it. A limit that was
+ * reached, or a signal that came, when the VM had ended by itself decided nothing.
+ */
+static void conclude_times(struct smoke_boot *boot)
+{
+	struct smoke_times *times = &boot->result->times;
+	struct smoke_facts *facts = &boot->result->facts;
+
+	if (times->end_ns == 0)
+		times->end_ns = clock_monotonic_ns();
+	if (times->end_ns < boot->last_byte_ns)
+		times->end_ns = boot->last_byte_ns;
+	if (facts->stop != SMOKE_STOP_NONE && times->end_ns < times->decided_ns) {
+		facts->stop = SMOKE_STOP_NONE;
+		times->decided_ns = 0;
+	}
+}
+
 static void conclude(struct smoke_boot *boot, int wait_status)
 {
 	struct smoke_result *result = boot->result;
-	const int64_t now = clock_monotonic_ns();
 
-	smoke_judge_finish(&boot->judge, now);
+	smoke_judge_finish(&boot->judge, clock_monotonic_ns());
 	note_death(boot, wait_status);
-	if (result->times.end_ns == 0)
-		result->times.end_ns = now;
-	/* What was printed just before the end may have been read after it. */
-	if (result->times.end_ns < boot->last_byte_ns)
-		result->times.end_ns = boot->last_byte_ns;
+	conclude_times(boot);
 	result->facts.finding = boot->judge.finding;
+	result->facts.phase_missed = phase_awaited(boot) != NULL;
 	result->too_dear = boot->judge.too_dear;
 	result->report = clean_report(boot);
 	smoke_result_conclude(result, boot->judge.decided_by, boot->decided_text);
@@ -598,6 +617,7 @@ int smoke_boot_create(const struct smoke_boot_opts *opts, struct smoke_boot **re
 			diag_set(diag, r, "watch boot '%s'", opts->spec->name);
 	}
 	if (r < 0) {
+		opts->result->times.end_ns = clock_monotonic_ns();
 		smoke_boot_destroy(boot);
 		return r;
 	}

@@ -91,15 +91,21 @@ static void decide(struct smoke_judge *judge, enum smoke_finding finding,
 	judge->decided_by = rule;
 }
 
-/* An EXPECT, PHASE or INIT rule, in its order. */
+static bool has_all(const struct smoke_judge *judge, enum smoke_rule_kind kind)
+{
+	return judge->met[kind] == judge->opts.rules->nr_of[kind];
+}
+
+/* An EXPECT, PHASE or INIT rule, in its order. A phase is required as much as what is expected. */
 static void meet(struct smoke_judge *judge, const struct smoke_rule *rule, int64_t now_ns)
 {
 	const enum smoke_rule_kind kind = rule->kind;
 
 	judge->met[kind]++;
 	judge->opts.sink->met(judge->opts.sink, rule, now_ns);
-	if (kind == SMOKE_RULE_EXPECT && judge->finding == SMOKE_FOUND_NOTHING &&
-	    judge->met[kind] == judge->opts.rules->nr_of[kind])
+	if (judge->finding == SMOKE_FOUND_NOTHING && kind != SMOKE_RULE_INIT &&
+	    has_all(judge, SMOKE_RULE_EXPECT) && has_all(judge, SMOKE_RULE_PHASE) &&
+	    judge->opts.rules->nr_of[SMOKE_RULE_EXPECT] > 0)
 		decide(judge, SMOKE_FOUND_ALL_EXPECTED, rule);
 }
 

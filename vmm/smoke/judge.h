@@ -53,7 +53,7 @@ struct smoke_judge_sink {
 struct smoke_judge_opts {
 	const struct smoke_rules *rules; /* borrowed */
 	struct smoke_judge_sink *sink;   /* borrowed */
-	bool expects_decide; /* all expected seen is the end of it: nothing counts later */
+	bool expects_decide; /* all expected and all phases seen is the end of it: nothing counts later */
 };
 
 /* The line that a stream is at. */

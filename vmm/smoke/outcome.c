@@ -6,6 +6,8 @@ static enum smoke_outcome outcome_of_good_end(const struct smoke_facts *facts)
 {
 	if (facts->expects && facts->finding != SMOKE_FOUND_ALL_EXPECTED)
 		return SMOKE_EXPECT_MISSED;
+	if (facts->phase_missed)
+		return SMOKE_EXPECT_MISSED;
 	if (facts->wants_status && facts->end != VM_END_EXIT_CODE)
 		return SMOKE_EXPECT_MISSED;
 	return SMOKE_PASS;

@@ -12,7 +12,7 @@
 
 enum smoke_outcome {
 	SMOKE_PASS,
-	SMOKE_EXPECT_MISSED, /* the guest ended well, but not all that was expected had been seen */
+	SMOKE_EXPECT_MISSED, /* the guest ended well, but not all expected or phases had been seen */
 	SMOKE_REJECTED,      /* a --reject pattern was seen */
 	SMOKE_PANIC,         /* told by a device, or by the kernel's own words */
 	SMOKE_TRIPLE_FAULT,
@@ -39,7 +39,7 @@ enum {
 /* What the judge of the console has found. */
 enum smoke_finding {
 	SMOKE_FOUND_NOTHING,
-	SMOKE_FOUND_ALL_EXPECTED,
+	SMOKE_FOUND_ALL_EXPECTED, /* and all phases; never when nothing is expected */
 	SMOKE_FOUND_REJECT,
 	SMOKE_FOUND_PANIC,
 };
@@ -58,6 +58,7 @@ struct smoke_facts {
 	enum smoke_finding finding;
 	enum smoke_stop stop;
 	bool expects;      /* there is something to expect */
+	bool phase_missed; /* not all phases were seen */
 	bool wants_status; /* a command's status is to come through the exit port */
 	bool setup_failed;
 	bool vmm_died; /* the process that ran the VM ended without a word */
@@ -66,7 +67,7 @@ struct smoke_facts {
 };
 
 /*
- * What was seen first counts: all that was expected, when no status is to follow; words of a panic or a
+ * A pattern that is required and did not come is never a pass. What was seen first counts: all that was expected, when no status is to follow; words of a panic or a
  * rejected pattern before how the VM ended, since kernels often reset or power off afterwards. A panic
  * counts more than a pattern, because an oops often is the first line of one.
  */

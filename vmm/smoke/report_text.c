@@ -78,6 +78,11 @@ static void put_details(FILE *out, const struct smoke_result *result)
 		      "--initrd FILE "
 		      "or --rootfs IMAGE are yours\n",
 		      out);
+}
+
+/* What was given up may have been a pattern that is to be rejected, so a boot that passed says it too. */
+static void put_given_up(FILE *out, const struct smoke_result *result)
+{
 	if (result->too_dear)
 		fprintf(out,
 			"  patterns were given up %" PRIu64 " times: they take too many steps\n",
@@ -121,6 +126,7 @@ void smoke_text_result(FILE *out, const struct smoke_result *result)
 	put_times(out, result);
 	if (!passed)
 		put_details(out, result);
+	put_given_up(out, result);
 }
 
 void smoke_text_summary(FILE *out, const struct smoke_plan *plan,

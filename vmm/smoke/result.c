@@ -60,9 +60,12 @@ static void put_end(FILE *f, const struct smoke_result *result)
 static void put_missed(FILE *f, const struct smoke_result *result)
 {
 	const struct smoke_rule *awaited = smoke_result_awaited(result);
+	const struct smoke_rule *phase = first_unmet(result, SMOKE_RULE_PHASE);
 
 	if (awaited)
 		fprintf(f, "no '%s' before ", awaited->pattern);
+	else if (phase)
+		fprintf(f, "phase '%s' did not come before ", phase->name);
 	else
 		fputs("the command's status never came: ", f);
 	put_end(f, result);
