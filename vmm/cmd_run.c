@@ -39,6 +39,7 @@ static int open_stats(const struct config *config, int *ret_fd, struct diag *dia
 	return 0;
 }
 
+/* The file comes before the end line, which tells the exit status. */
 static int finish(struct vm *vm, const struct config *config, const struct vm_end *end,
 		  int stats_fd)
 {
@@ -47,21 +48,21 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 	struct diag diag = {0};
 
 	vm_console_close(vm);
+	if (config->stats || stats_fd >= 0)
+		stats_kvm_open(&kvm, vm);
+	if (stats_fd >= 0 &&
+	    stats_write_json(stats_fd, config->stats_json, vm, &kvm, end, status, &diag) < 0)
+		status = EXIT_OUTPUT;
 	report_stuck(stderr, vm);
 	report_end(stderr, end, status);
 	if (report_wanted(end))
 		report_print(stderr, vm);
 	if (report_wanted(end) || config->stats)
 		stats_print(stderr, vm);
-	if (config->stats || stats_fd >= 0)
-		stats_kvm_open(&kvm, vm);
 	if (config->stats)
 		stats_print_kvm(stderr, &kvm);
-	if (stats_fd >= 0 &&
-	    stats_write_json(stats_fd, config->stats_json, vm, &kvm, end, status, &diag) < 0) {
+	if (diag.err < 0)
 		cmd_fail(&diag);
-		status = EXIT_SETUP;
-	}
 	stats_kvm_close(&kvm);
 	return status;
 }

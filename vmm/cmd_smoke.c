@@ -136,7 +136,7 @@ static int check_files(const struct smoke_plan *plan, struct diag *diag)
 }
 
 /* Two boots of a name each, and one file for both: the second would empty the first one's. */
-static int check_logs(const struct smoke_plan *plan, struct diag *diag)
+static int check_log_names(const struct smoke_plan *plan, struct diag *diag)
 {
 	for (unsigned i = 0; i < plan->nr; i++) {
 		for (unsigned k = 0; k < i; k++) {
@@ -152,6 +152,19 @@ static int check_logs(const struct smoke_plan *plan, struct diag *diag)
 	return 0;
 }
 
+/* Before anything is booted: the directory is there, and each log can be made in it. */
+static int check_logs(const struct smoke_plan *plan, struct diag *diag)
+{
+	const char *dir = plan->run.log_dir;
+	int r = check_log_names(plan, diag);
+
+	if (r == 0 && mkdir(dir, 0777) < 0 && errno != EEXIST)
+		r = diag_set(diag, -errno, "create directory '%s'", dir);
+	for (unsigned i = 0; r == 0 && i < plan->nr; i++)
+		r = smoke_log_check(dir, plan->spec[i].name, diag);
+	return r;
+}
+
 static int open_outputs(struct smoke *smoke, struct diag *diag)
 {
 	const struct smoke_run_opts *run = &smoke->plan.run;
@@ -165,8 +178,6 @@ static int open_outputs(struct smoke *smoke, struct diag *diag)
 		if (run->report[i] && strcmp(run->report[i], "-") == 0)
 			smoke->out = stderr; /* the report has standard output for itself */
 	}
-	if (r == 0 && run->log_dir && mkdir(run->log_dir, 0777) < 0 && errno != EEXIST)
-		r = diag_set(diag, -errno, "create directory '%s'", run->log_dir);
 	return r;
 }
 
@@ -188,20 +199,29 @@ static int write_report(struct smoke *smoke, enum smoke_report i, struct diag *d
 	return failed ? diag_set(diag, errno ? -errno : -EIO, "write '%s'", path) : 0;
 }
 
-/* Every report that can be written is, whatever became of the others. */
-static int finish(struct smoke *smoke, struct diag *diag)
+/*
+ * Every report that can be written is, whatever became of the others, and each that cannot is named. The
+ * exit status.
+ */
+static int finish(struct smoke *smoke)
 {
-	int r = smoke->log_diag.err;
+	int status = smoke_run_status(&smoke->plan, smoke->results);
 
-	if (r < 0)
-		*diag = smoke->log_diag;
 	smoke_text_summary(smoke->out, &smoke->plan, smoke->results);
-	for (enum smoke_report i = 0; i < SMOKE_REPORTS; i++) {
-		const int wrote = write_report(smoke, i, diag);
-
-		r = r < 0 ? r : wrote;
+	fflush(smoke->out);
+	if (smoke->log_diag.err < 0) {
+		cmd_fail(&smoke->log_diag);
+		status = EXIT_OUTPUT;
 	}
-	return r < 0 ? r : smoke_run_status(&smoke->plan, smoke->results);
+	for (enum smoke_report i = 0; i < SMOKE_REPORTS; i++) {
+		struct diag diag = {0};
+
+		if (write_report(smoke, i, &diag) < 0) {
+			cmd_fail(&diag);
+			status = EXIT_OUTPUT;
+		}
+	}
+	return status;
 }
 
 static int run_plan(struct smoke *smoke, struct diag *diag)
@@ -223,7 +243,7 @@ static int run_plan(struct smoke *smoke, struct diag *diag)
 		.tick = smoke->has_live ? hear_tick : NULL,
 	};
 	r = smoke_run(&smoke->plan, &smoke->sink, smoke->results, diag);
-	return r < 0 ? r : finish(smoke, diag);
+	return r < 0 ? r : finish(smoke);
 }
 
 static int list_plan(const struct smoke_plan *plan)

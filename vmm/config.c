@@ -317,7 +317,7 @@ const struct option_table config_run_table = {
 	"\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
 	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout,\n"
-	"122 halted for good.\n",
+	"122 halted for good; 123 the guest ran, but an output could not be written.\n",
 	.operands = "KERNEL",
 };
 

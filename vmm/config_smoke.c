@@ -107,7 +107,8 @@ const struct option_table config_smoke_table = {
 		 "error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 "
 		 "timeout,\n"
 		 "118 stall, 119 expectation missed, 120 rejected pattern, 121 phase timeout, 122 "
-		 "halted.\n",
+		 "halted;\n"
+		 "123, whatever the boots did: a report or a log could not be written.\n",
 	.operands = "KERNEL",
 };
 

@@ -28,6 +28,7 @@ enum {
 	EXIT_KILLED = 116,
 	EXIT_TIMEOUT = 117,
 	EXIT_HALTED = 122, /* 118 to 121 are smoke's */
+	EXIT_OUTPUT = 123, /* the work was done, but a file or standard output did not take all */
 };
 
 struct vm_end {

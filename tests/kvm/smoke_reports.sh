@@ -141,9 +141,53 @@ case_reports_that_cannot_be_written_are_told_before_a_boot() {
 	same 'exit status' "$status" 2
 	complained "^tollgate: create '/nonexistent/x': No such file or directory\$"
 	same 'output' "$(cat "$case_dir/out")" ''
-	tollgate smoke --tap /dev/full -p poweroff "$(kernel exits)"
+}
+
+# The boots ran and are told of; each report that could not be written is named.
+case_reports_that_take_no_more_have_a_status_of_their_own() {
+	tollgate smoke --tap /dev/full --json /dev/full --junit junit -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 123
+	printed '^PASS guest-exits: ' '^1 passed, 0 failed$'
+	same 'complaints' "$(grep -c "^tollgate: write '/dev/full': No space left on device\$" "$case_dir/err")" 2
+	xmllint --noout junit
+	tollgate smoke --tap /dev/full -p exit=3 "$(kernel exits)"
+	same 'exit status' "$status" 123
+}
+
+case_logs_that_cannot_be_written_are_told_before_a_boot() {
+	local long
+	long=$(printf 'k%.0s' {1..255})
+	cp "$(kernel exits)" "$long"
+	tollgate smoke --log-dir logs --junit junit -p poweroff "$(kernel exits)" "$long"
 	same 'exit status' "$status" 2
-	complained "^tollgate: write '/dev/full': No space left on device\$"
+	complained "^tollgate: create the log of boot '$long' in 'logs': File name too long\$" '^  remedy: give the boot a shorter name'
+	same 'output' "$(cat "$case_dir/out")" ''
+	[ ! -e junit ] || fail 'a report was emptied though nothing can be booted'
+	same 'logs' "$(ls logs)" ''
+	touch file
+	tollgate smoke --log-dir file -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 2
+	complained "^tollgate: create the log of boot 'guest-exits' in 'file': Not a directory\$"
+	mkdir -p logs/guest-exits.log
+	tollgate smoke --log-dir logs -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 2
+	complained "^tollgate: create the log of boot 'guest-exits' in 'logs': Is a directory\$"
+	tollgate smoke --log-dir /proc -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 2
+	same 'output' "$(cat "$case_dir/out")" ''
+}
+
+case_a_log_that_takes_no_more_has_the_status_of_outputs() {
+	[ "$(id -u)" = 0 ] || skip 'only root may mount'
+	unshare -m sh -euc '
+		mkdir small
+		mount -t tmpfs -o size=4k,nr_inodes=10 none small
+		head -c 8192 /dev/zero >small/full || true
+		"$@" || echo $? >status' sh timeout -k 10 "$limit_s" "$TOLLGATE" smoke --log-dir small -p poweroff \
+		"$(kernel exits)" >"$case_dir/out" 2>"$case_dir/err"
+	same 'exit status' "$(cat status)" 123
+	printed '^PASS guest-exits: '
+	complained "^tollgate: write the log of boot 'guest-exits': No space left on device\$"
 }
 
 case_progress_is_shown_on_a_terminal_alone() {

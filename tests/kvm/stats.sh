@@ -187,8 +187,14 @@ case_a_file_that_cannot_be_written_is_told_before_the_guest_runs() {
 
 case_a_file_that_takes_no_more_is_an_error() {
 	tollgate run --stats=json:/dev/full -p exit=0 "$(kernel exits)"
-	same 'exit status' "$status" 2
-	complained '^tollgate: exit code 0' "^tollgate: write statistics to '/dev/full': No space left on device\$"
+	same 'exit status' "$status" 123
+	complained '^tollgate: exit code 0 \(exit port\), exit status 123$' "^tollgate: write statistics to '/dev/full': No space left on device\$"
+	tollgate run --stats=json:/dev/full -p exit=7 "$(kernel exits)"
+	same 'exit status' "$status" 123
+	complained '^tollgate: exit code 7 \(exit port\), exit status 123$'
+	status=0
+	timeout -k 10 "$limit_s" "$TOLLGATE" --help >/dev/full 2>"$case_dir/err" || status=$?
+	same 'exit status' "$status" 123
 }
 
 run_cases

@@ -44,6 +44,40 @@ int smoke_log_path(const char *dir, const char *name, char *buf, size_t cap)
 	return 0;
 }
 
+/* A file that was not there is made and removed again. */
+static int try_log(const char *path)
+{
+	const int flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = open(path, flags);
+	bool made = false;
+
+	if (fd < 0 && errno == ENOENT) {
+		fd = open(path, flags | O_CREAT | O_EXCL, 0666);
+		made = fd >= 0;
+	}
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return made && unlink(path) < 0 ? -errno : 0;
+}
+
+int smoke_log_check(const char *dir, const char *name, struct diag *diag)
+{
+	char path[PATH_MAX];
+	int r = smoke_log_path(dir, name, path, sizeof(path));
+
+	if (r == 0)
+		r = try_log(path);
+	if (r == 0)
+		return 0;
+	diag_set(diag, r, "create the log of boot '%s' in '%s'", name, dir);
+	if (r == -ENAMETOOLONG)
+		diag_remedy(diag, "give the boot a shorter name, by name: in a --config file");
+	else if (r == -ELOOP)
+		diag_remedy(diag, "its file is a symbolic link, which is not followed: remove it");
+	return r;
+}
+
 int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uint64_t limit_bytes,
 		   struct diag *diag)
 {

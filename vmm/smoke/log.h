@@ -22,6 +22,12 @@ struct smoke_log {
 };
 
 /*
+ * Whether smoke_log_open() is going to succeed, as far as can be known before: 0, or -errno with diag. Leaves
+ * nothing behind.
+ */
+int smoke_log_check(const char *dir, const char *name, struct diag *diag);
+
+/*
  * Creates DIR/NAME.log anew, where NAME's bytes that file names do not like become '_'. A link there is
  * not followed. -errno with diag.
  */
