@@ -39,6 +39,14 @@ static int open_stats(const struct config *config, int *ret_fd, struct diag *dia
 	return 0;
 }
 
+/* What we say begins a line of its own. */
+static void close_console(struct vm *vm)
+{
+	vm_console_close(vm);
+	if (vm->chars.line_open)
+		fputc('\n', stderr);
+}
+
 /* The file comes before the end line, which tells the exit status. */
 static int finish(struct vm *vm, const struct config *config, const struct vm_end *end,
 		  int stats_fd)
@@ -47,7 +55,7 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 	struct stats_kvm kvm = {0};
 	struct diag diag = {0};
 
-	vm_console_close(vm);
+	close_console(vm);
 	if (config->stats || stats_fd >= 0)
 		stats_kvm_open(&kvm, vm);
 	if (stats_fd >= 0 &&
@@ -136,7 +144,7 @@ int cmd_run(int argc, char **argv)
 	if (r == 0) {
 		status = finish(vm, &config, &end, stats_fd);
 	} else {
-		vm_console_close(vm);
+		close_console(vm);
 		cmd_fail(&diag);
 	}
 	if (!vm_fini(vm))

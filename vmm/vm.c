@@ -425,6 +425,18 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	return build(vm, opts, diag);
 }
 
+/*
+ * A kernel without a driver for pvpanic resets after a panic (we ask it to, by panic=-1), or makes a triple
+ * fault where it was told reboot=t, or halts where its user took panic=-1 away: the words on its console are all that tells that from a reset.
+ */
+static void note_panic(struct vm *vm)
+{
+	if ((vm->end.kind == VM_END_RESET || vm->end.kind == VM_END_TRIPLE_FAULT ||
+	     vm->end.kind == VM_END_HALTED) &&
+	    vm_chars_saw_panic(&vm->chars))
+		vm->end = (struct vm_end){.kind = VM_END_PANIC, .by = "the kernel's console"};
+}
+
 int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 {
 	int r;
@@ -456,6 +468,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	vm->stuck = !vm_virtio_stop(vm);
 	if (!vm->stuck)
 		vm_failed_memory_unwatch();
+	note_panic(vm);
 	*ret_end = vm->end;
 	return r;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "console.h"
@@ -71,6 +72,11 @@ static int open_host(struct vm_chars *chars, const struct vm_output *out, struct
 	return 0;
 }
 
+static bool is_kernel_console(const char *device)
+{
+	return strcmp(device, "serial0") == 0 || strcmp(device, "console0") == 0;
+}
+
 int vm_chars_backend(struct vm_chars *chars, const char *device, struct char_backend **ret,
 		     struct char_port **ret_port, struct diag *diag)
 {
@@ -86,6 +92,10 @@ int vm_chars_backend(struct vm_chars *chars, const char *device, struct char_bac
 		port = char_port_add(host);
 		if (!port)
 			return diag_set(diag, -ENOMEM, "console of device '%s'", device);
+		if (is_kernel_console(device)) {
+			assert(chars->nr_kernel_consoles < VM_KERNEL_CONSOLES);
+			chars->kernel_console[chars->nr_kernel_consoles++] = port;
+		}
 	}
 	*ret = port ? &port->be : &chars->null_backend;
 	*ret_port = port;
@@ -140,11 +150,46 @@ static void flush_all(struct vm_chars *chars, int64_t until_ns)
 	} while (left && clock_monotonic_ns() < until_ns);
 }
 
+bool vm_chars_saw_panic(struct vm_chars *chars)
+{
+	bool saw = false;
+
+	for (unsigned i = 0; i < chars->nr_kernel_consoles; i++)
+		saw |= char_port_saw_panic(chars->kernel_console[i]);
+	return saw;
+}
+
+static bool is_stderrs_file(int fd)
+{
+	struct stat st, err;
+
+	return fstat(fd, &st) == 0 && fstat(STDERR_FILENO, &err) == 0 && st.st_dev == err.st_dev &&
+	       st.st_ino == err.st_ino;
+}
+
+static bool find_line_open(const struct vm_chars *chars)
+{
+	const struct char_host *last = NULL;
+
+	for (unsigned i = 0; i < chars->nr_hosts; i++) {
+		const struct char_host *host = chars->host[i].host;
+
+		if (!chars->host[i].place && host->wrote_ns &&
+		    (!last || host->wrote_ns > last->wrote_ns) &&
+		    is_stderrs_file(chars->host[i].fd))
+			last = host;
+	}
+	return last && last->line_open;
+}
+
 void vm_chars_fini(struct vm_chars *chars)
 {
 	const int64_t until_ns = clock_monotonic_ns() + NS_PER_S;
 
 	flush_all(chars, until_ns);
+	if (chars->nr_hosts)
+		chars->line_open = find_line_open(chars);
+	chars->nr_kernel_consoles = 0;
 	while (chars->nr_hosts)
 		char_host_destroy(chars->host[--chars->nr_hosts].host, until_ns);
 	chars->terminal = NULL;

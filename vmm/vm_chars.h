@@ -15,6 +15,7 @@ enum {
 	VM_OUTPUTS_MAX = 10,
 	VM_OUTPUT_NONE = -1, /* as a descriptor: nowhere */
 	VM_CHAR_HOSTS_MAX = VM_OUTPUTS_MAX + 1,
+	VM_KERNEL_CONSOLES = 2, /* serial0, console0 */
 };
 
 /* Where a character device's output goes, and for a place also where its input comes from. */
@@ -44,6 +45,9 @@ struct vm_chars {
 		int fd; /* when there is no place */
 	} host[VM_CHAR_HOSTS_MAX];
 	unsigned nr_hosts;
+	struct char_port *kernel_console[VM_KERNEL_CONSOLES];
+	unsigned nr_kernel_consoles;
+	bool line_open;                   /* after vm_chars_fini(): see there */
 	struct char_host *terminal;       /* the one with stdin as its input, or NULL */
 	struct char_backend null_backend; /* for devices that are connected to nothing */
 };
@@ -71,8 +75,15 @@ void vm_chars_resume(struct vm_chars *chars);
 void vm_chars_resized(struct vm_chars *chars);
 
 /*
+ * Whether a kernel has said on its console that it panics. To be called when no device puts anything any
+ * more. A console that is connected to nothing is not looked at.
+ */
+bool vm_chars_saw_panic(struct vm_chars *chars);
+
+/*
  * Writes what is left, for a second at most when readers are slow, closes all and gives the terminal
- * back. The devices must still be there. Takes a zeroed one too, and one that was closed before.
+ * back. The devices must still be there. Takes a zeroed one too, and one that was closed before. line_open is set
+ * when the last of what went to the same file as standard error is a line without an end.
  */
 void vm_chars_fini(struct vm_chars *chars);
 

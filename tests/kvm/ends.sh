@@ -2,6 +2,7 @@
 # Every way a VM ends has its exit status and says so in one line.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
+. "${0%/*}/smoke.bash"
 need_kvm
 
 exits() {
@@ -53,6 +54,55 @@ case_panic_is_told_from_power_off() {
 	exits poweroff
 	ended 0 'power off (pvpanic)'
 	printed '^exits: power off$'
+}
+
+# Distribution kernels have pvpanic's driver as a module, and reset.
+case_a_reset_after_the_kernels_words_is_a_panic() {
+	printf '[    1.5] Kernel panic - not syncing: VFS: Unable to mount root fs\n' | speak words reset
+	tollgate run --flat 0x7c00,real words
+	ended 112 "panic (the kernel's console)"
+	complained '^  last exits'
+	tollgate run --flat 0x7c00,real --serial file:log words
+	ended 112 "panic (the kernel's console)"
+	assemble fault <<-'END'
+		lea text(%rip), %rsi
+		mov $0x3f8, %dx
+		1: lodsb
+		test %al, %al
+		jz 2f
+		out %al, %dx
+		jmp 1b
+		2: lidt nothing(%rip)
+		ud2
+		nothing: .zero 10
+		text: .asciz "Kernel panic - not synced\nKernel Kernel panic - not syncing"
+	END
+	tollgate run --flat 0x100000 fault
+	ended 112 "panic (the kernel's console)"
+}
+
+# Only with both: what ends well after the words, and what resets without them, is what it was.
+case_words_or_a_reset_alone_are_no_panic() {
+	printf 'Kernel panic - not syncing\n' | speak words off
+	tollgate run --flat 0x7c00,real words
+	ended 0 'exit code 0 (exit port)'
+	printf 'Kernel panic - not sync\n' | speak most reset
+	tollgate run --flat 0x7c00,real most
+	ended 114 'reset (reset register 0xcf9)'
+}
+
+# The end begins a line of its own, also behind a prompt; and there is no empty line otherwise.
+case_the_end_line_is_not_glued_to_the_guests() {
+	printf 'one\nlogin: ' | speak prompt off
+	printf 'one\n\r' | speak whole off
+	timeout -k 10 "$limit_s" "$TOLLGATE" run --flat 0x7c00,real prompt >both 2>&1
+	same 'both in a file' "$(tr -d '\r' <both)" $'one\nlogin: \ntollgate: exit code 0 (exit port), exit status 0'
+	timeout -k 10 "$limit_s" "$TOLLGATE" run --flat 0x7c00,real prompt 2>&1 | cat >both
+	same 'both in a pipe' "$(tr -d '\r' <both)" $'one\nlogin: \ntollgate: exit code 0 (exit port), exit status 0'
+	timeout -k 10 "$limit_s" "$TOLLGATE" run --flat 0x7c00,real whole >both 2>&1
+	same 'a whole line' "$(tr -d '\r' <both)" $'one\ntollgate: exit code 0 (exit port), exit status 0'
+	tollgate run --flat 0x7c00,real prompt
+	same 'standard error alone' "$(cat "$case_dir/err")" 'tollgate: exit code 0 (exit port), exit status 0'
 }
 
 case_acpi_s5_powers_off() {

@@ -8,6 +8,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* A device's side: any thread, one caller at a time. */
 
 static const struct char_port *port_of_const(const struct char_backend *be)
@@ -122,6 +124,44 @@ static bool host_idle(const struct char_host *host)
 	return true;
 }
 
+/* The words begin with a letter that is nowhere else in them, so that a mismatch starts anew. */
+static void port_look_at(struct char_port *port, uint8_t byte)
+{
+	static const char words[] = CHAR_PANIC_WORDS;
+
+	if (byte == (uint8_t)words[port->panic_len])
+		port->panic_len++;
+	else
+		port->panic_len = byte == (uint8_t)words[0];
+	if (port->panic_len == sizeof(words) - 1) {
+		port->saw_panic = true;
+		port->panic_len = 0;
+	}
+}
+
+/* Each byte once, before anything takes it out of the ring. */
+static void port_look_for_panic(struct char_port *port, unsigned head)
+{
+	for (; port->looked_at != head && !port->saw_panic; port->looked_at++)
+		port_look_at(port, port->ring[port->looked_at % CHAR_RING_BYTES]);
+}
+
+bool char_port_saw_panic(struct char_port *port)
+{
+	port_look_for_panic(port, atomic_load(&port->head));
+	return port->saw_panic;
+}
+
+/* Carriage returns do not count: some guests put them behind the newline. */
+static void host_note_written(struct char_host *host, const uint8_t *buf, size_t n)
+{
+	while (n > 0 && buf[n - 1] == '\r')
+		n--;
+	if (n > 0)
+		host->line_open = buf[n - 1] != '\n';
+	host->wrote_ns = clock_monotonic_ns();
+}
+
 /*
  * Writes what the ring held at first, no more, lest a guest that never pauses keeps the event thread
  * here: true, or false when the destination takes no more now.
@@ -129,8 +169,10 @@ static bool host_idle(const struct char_host *host)
 static bool port_drain(struct char_port *port)
 {
 	struct char_host *host = port->host;
-	unsigned tail = atomic_load(&port->tail), left = port_used(port);
+	const unsigned head = atomic_load(&port->head);
+	unsigned tail = atomic_load(&port->tail), left = head - tail;
 
+	port_look_for_panic(port, head);
 	while (left && host->out_state == CHAR_OUT_OPEN) {
 		unsigned at = tail % CHAR_RING_BYTES;
 		unsigned n = left < CHAR_RING_BYTES - at ? left : CHAR_RING_BYTES - at;
@@ -143,6 +185,7 @@ static bool port_drain(struct char_port *port)
 				host->cls->out_failed(host, errno);
 			continue;
 		}
+		host_note_written(host, port->ring + at, (size_t)done);
 		tail += (unsigned)done;
 		left -= (unsigned)done;
 		/* Before the look at refused; port_refuse() marks it, and tail is looked at then. */

@@ -66,7 +66,13 @@ struct char_port {
 	uint8_t *ring;          /* CHAR_RING_BYTES */
 	atomic_uint head, tail; /* free-running; head: next byte put, tail: next byte written */
 	atomic_bool refused;    /* write took less since tx_room was last called */
+	/* Event thread: what has been looked at for CHAR_PANIC_WORDS, and how much of them was there last. */
+	unsigned looked_at, panic_len;
+	bool saw_panic;
 };
+
+/* What a Linux kernel says when it panics (kernel/panic.c, from 2.6 on). */
+#define CHAR_PANIC_WORDS "Kernel panic - not syncing"
 
 enum char_out_state {
 	CHAR_OUT_OPEN,
@@ -104,6 +110,8 @@ struct char_host {
 	uint32_t in_events; /* what in waits for while there is room for input */
 	enum char_out_state out_state;
 	bool out_blocked; /* waiting for EPOLLOUT */
+	int64_t wrote_ns; /* when anything was written last, of CLOCK_MONOTONIC; 0: never */
+	bool line_open;   /* the last byte, but for carriage returns, was no newline */
 
 	struct event_source timer;
 	atomic_bool active; /* a flush is due: no put needs to wake the loop */
@@ -142,6 +150,12 @@ void char_host_next_input(struct char_host *host);
  * written now; true when nothing is left, false when out.fd takes no more before it polls writable.
  */
 bool char_host_flush(struct char_host *host);
+
+/*
+ * For the end, as char_host_flush(): whether CHAR_PANIC_WORDS were put to port, also when nobody was there to
+ * be written to.
+ */
+bool char_port_saw_panic(struct char_port *port);
 
 /*
  * Closes and frees. The ports' devices must still be there. until_ns, of CLOCK_MONOTONIC: how long a
