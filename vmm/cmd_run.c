@@ -138,6 +138,8 @@ int cmd_run(int argc, char **argv)
 	tell_warnings(&config);
 	if (r == 0) {
 		tell_places(vm);
+		if (vm->emulates_linux)
+			report_emulates_linux(stderr);
 		r = vm_run(vm, &end, &diag);
 	}
 	vm_control_close(&control);

@@ -13,6 +13,7 @@
 #include "config_files.h"
 #include "config_smoke.h"
 #include "device.h"
+#include "report.h"
 #include "smoke/child.h"
 #include "smoke/live.h"
 #include "smoke/log.h"
@@ -28,7 +29,7 @@ struct smoke {
 	struct smoke_result *results; /* plan.nr of each */
 	struct smoke_log *logs;
 	FILE *out; /* for people */
-	bool has_live;
+	bool has_live, has_warned;
 	struct smoke_live live;
 	struct diag log_diag; /* the first log that could not be written */
 	int report_fd[SMOKE_REPORTS];
@@ -66,6 +67,20 @@ static void hear_line(struct smoke_run_sink *sink, unsigned i, const struct smok
 	smoke_log_line(&smoke->logs[i], line, smoke->results[i].times.start_ns);
 	if (smoke->has_live)
 		smoke_live_line(&smoke->live, i, line);
+}
+
+/* Once, before the first boot that it concerns. */
+static void hear_guest(struct smoke_run_sink *sink, unsigned i, bool emulates_linux)
+{
+	struct smoke *smoke = smoke_of(sink);
+
+	(void)i;
+	if (!emulates_linux || smoke->has_warned)
+		return;
+	smoke->has_warned = true;
+	if (smoke->has_live)
+		smoke_live_clear(&smoke->live);
+	report_emulates_linux(stderr);
 }
 
 /* At once, for a person who waits and for a log that may be cut off. */
@@ -239,6 +254,7 @@ static int run_plan(struct smoke *smoke, struct diag *diag)
 	smoke->sink = (struct smoke_run_sink){
 		.started = hear_started,
 		.line = hear_line,
+		.guest = hear_guest,
 		.finished = hear_finished,
 		.tick = smoke->has_live ? hear_tick : NULL,
 	};

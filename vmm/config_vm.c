@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/file.h"
 #include "builtin.h"
+#include "initramfs/kernel_version.h"
 
 /* The files a VM is made from; they are gone from our memory before the guest runs. */
 struct vm_files {
@@ -120,6 +121,15 @@ static int add_initramfs(const struct config *config, struct vm_opts *opts,
 	return 0;
 }
 
+/* The doctor says what that means; a user who did not ask it learns it before the boot. */
+static bool emulates_linux(const struct vm_blob *kernel)
+{
+	char version[KERNEL_VERSION_MAX];
+
+	return kvm_backing_detect() == KVM_BACKING_NONE &&
+	       kernel_version_find(kernel->data, kernel->len, version);
+}
+
 int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag)
 {
 	const bool has_command = config_initramfs_has_init(&config->initramfs);
@@ -153,6 +163,8 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 		r = add_initramfs(config, &opts, &initramfs, diag);
 	if (r == 0)
 		r = vm_init(vm, &opts, diag);
+	if (r == 0)
+		vm->emulates_linux = emulates_linux(&opts.kernel);
 	initramfs_fini(&initramfs);
 	changed = check_files(&files, config, diag);
 	files_close(&files);

@@ -53,6 +53,21 @@ static void print_emulation(FILE *out, enum kvm_backing backing, const char *mod
 	      out);
 }
 
+void report_emulates_linux(FILE *out)
+{
+	char module[32];
+
+	kvm_backing_module(module, sizeof(module));
+	fprintf(out,
+		"tollgate: warning: this host's KVM (%s) has neither VMX nor SVM: it emulates "
+		"guest kernel "
+		"code, so a Linux kernel takes minutes, or stops at an instruction that KVM cannot "
+		"emulate\n"
+		"  remedy: a host with VMX or SVM (`tollgate doctor` tells), or "
+		"tests/linux/testbed\n",
+		module[0] ? module : "unknown module");
+}
+
 void report_print(FILE *out, const struct vm *vm)
 {
 	char module[32];

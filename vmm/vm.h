@@ -88,7 +88,8 @@ struct vm {
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */
 	bool time_exits;
-	bool stuck; /* of any vm_virtio; known once vm_run() has returned */
+	bool emulates_linux; /* the kernel is Linux, on a KVM that emulates kernel code */
+	bool stuck;          /* of any vm_virtio; known once vm_run() has returned */
 };
 
 /*

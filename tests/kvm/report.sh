@@ -133,4 +133,23 @@ case_no_report_after_an_orderly_end() {
 }
 
 shopt -s extglob
+# Before the boot: a user who did not ask the doctor would wait for minutes.
+case_linux_on_a_kvm_that_emulates_is_warned_of() {
+	local want=0
+	[ "$("$TOLLGATE" doctor --json | jq -r .backing)" != none ] || want=1
+	{
+		cat "$(kernel exits)"
+		printf 'Linux version 6.1.0-none (a@b) #1'
+	} >linux
+	tollgate run -p exit=0 linux
+	same 'warnings' "$(grep -c '^tollgate: warning: this host.s KVM .* has neither VMX nor SVM' "$case_dir/err" || true)" $want
+	same 'exit status' "$status" 0
+	[ $want = 0 ] || same 'first line' "$(head -n 1 "$case_dir/err" | cut -c 1-18)" 'tollgate: warning:'
+	cp linux other
+	tollgate smoke -p exit=0 linux other
+	same 'warnings of a run of boots' "$(grep -c '^tollgate: warning: ' "$case_dir/err" || true)" $want
+	tollgate run -p exit=0 "$(kernel exits)"
+	! grep -q warning "$case_dir/err" || fail 'a kernel that is not Linux is warned of'
+}
+
 run_cases

@@ -365,6 +365,8 @@ static void take_start(struct smoke_boot *boot)
 	boot->result->entered_by =
 		boot_protocol_name((enum boot_protocol)boot->msg.started.entered_by);
 	boot->last_byte_ns = boot->phase_since_ns = clock_monotonic_ns();
+	if (boot->sink)
+		boot->sink->guest(boot->sink, boot->msg.started.emulates_linux != 0);
 	arm(boot);
 }
 

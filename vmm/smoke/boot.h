@@ -28,6 +28,8 @@ enum smoke_boot_state {
 struct smoke_boot_sink {
 	/* A whole line of the guest's. */
 	void (*line)(struct smoke_boot_sink *sink, const struct smoke_line *line);
+	/* Its guest is about to start; emulates_linux: see vm.h. */
+	void (*guest)(struct smoke_boot_sink *sink, bool emulates_linux);
 };
 
 struct smoke_boot {

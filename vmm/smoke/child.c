@@ -148,6 +148,7 @@ static void run(const struct config *config)
 	if (r == 0) {
 		msg.at_ns = clock_monotonic_ns();
 		msg.started.entered_by = vm->kernel.protocol;
+		msg.started.emulates_linux = vm->emulates_linux;
 		send_bytes(&msg, sizeof(msg));
 		r = vm_run(vm, &end, &diag);
 	}

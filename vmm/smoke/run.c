@@ -49,6 +49,13 @@ static void hear_line(struct smoke_boot_sink *sink, const struct smoke_line *lin
 	slot->run->sink->line(slot->run->sink, slot->i, line);
 }
 
+static void hear_guest(struct smoke_boot_sink *sink, bool emulates_linux)
+{
+	struct slot *slot = container_of(sink, struct slot, sink);
+
+	slot->run->sink->guest(slot->run->sink, slot->i, emulates_linux);
+}
+
 static void finish_slot(struct run *run, unsigned i)
 {
 	run->slot[i].is_done = true;
@@ -195,7 +202,8 @@ static int run_init(struct run *run)
 	if (!run->slot)
 		return -ENOMEM;
 	for (unsigned i = 0; i < run->plan->nr; i++)
-		run->slot[i] = (struct slot){.sink.line = hear_line, .run = run, .i = i};
+		run->slot[i] = (struct slot){
+			.sink = {.line = hear_line, .guest = hear_guest}, .run = run, .i = i};
 	smoke_limits_read("", run->plan->run.jobs, &run->limits);
 	r = event_loop_init(&run->loop, NULL, NULL);
 	if (r == 0)

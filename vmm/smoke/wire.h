@@ -24,7 +24,8 @@ struct smoke_msg {
 	union {
 		struct diag failed;
 		struct {
-			uint32_t entered_by; /* enum boot_protocol */
+			uint32_t entered_by;     /* enum boot_protocol */
+			uint32_t emulates_linux; /* vm.h; 0 or 1 */
 		} started;
 		struct {
 			uint32_t kind, code; /* struct vm_end */
