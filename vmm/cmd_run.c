@@ -122,10 +122,14 @@ int cmd_run(int argc, char **argv)
 	struct vm_control control = {0};
 	struct vm_end end;
 	AUTO_CLOSE int stats_fd = -1;
-	int r = vm ? config_parse_run(&config, argc, argv, &diag)
-		   : diag_set(&diag, -ENOMEM, "start");
-	int status = EXIT_SETUP;
+	int status = EXIT_SETUP, r;
 
+	if (!vm) {
+		diag_set(&diag, -ENOMEM, "start");
+		cmd_fail(&diag);
+		return EXIT_SETUP;
+	}
+	r = config_parse_run(&config, argc, argv, &diag);
 	if (r > 0) {
 		option_table_print(&config_run_table, r == OPTION_HELP_ALL, stdout);
 		return EXIT_OK;

@@ -143,8 +143,14 @@ static void run(const struct config *config)
 	struct smoke_msg msg = {.type = SMOKE_MSG_STARTED};
 	struct diag diag = {0};
 	struct vm_end end = {0};
-	int r = vm ? config_make_vm(config, vm, &diag) : diag_set(&diag, -ENOMEM, "start");
+	int r;
 
+	if (!vm) {
+		diag_set(&diag, -ENOMEM, "start");
+		send_failure(&diag);
+		return;
+	}
+	r = config_make_vm(config, vm, &diag);
 	if (r == 0) {
 		msg.at_ns = clock_monotonic_ns();
 		msg.started.entered_by = vm->kernel.protocol;
@@ -159,7 +165,7 @@ static void run(const struct config *config)
 		send_end(vm, &end);
 		send_report(vm, config);
 	}
-	if (vm && !vm_fini(vm))
+	if (!vm_fini(vm))
 		(void)STEAL_PTR(vm); /* a thread may use it until this process has ended */
 }
 
@@ -235,9 +241,11 @@ int smoke_child_main(int argc, char **argv, struct diag *diag)
 
 	if (r < 0)
 		return r;
+	if (!config)
+		return diag_set(diag, -ENOMEM, "start");
 	signal(SIGTERM,
 	       SIG_DFL); /* how our supervisor ends us, though it may have been started deaf to it */
-	r = config ? read_args(&args, &len, diag) : diag_set(diag, -ENOMEM, "start");
+	r = read_args(&args, &len, diag);
 	if (r == 0)
 		r = config_smoke_unpack(args, len, config, diag);
 	if (r < 0) {
