@@ -2,8 +2,10 @@
  * halted.c - whether a vCPU can still run by itself, as KVM shows it (Documentation/virt/kvm/api.rst;
  * SDM volume 3, 11.5.1 "Local Vector Table" and 11.6.1; 82093AA I/O APIC datasheet, 3.2.4).
  */
+#include <assert.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -41,15 +43,18 @@ static bool takes_timer_nmi(int vcpu_fd)
 /* In a nested guest an interrupt goes to its hypervisor, whatever the guest's own flag says. */
 static bool runs_nested(int vcpu_fd)
 {
+	/* A struct kvm_nested_state and its data: standard C lets no struct with a flexible array be a member. */
 	struct {
-		struct kvm_nested_state state;
-		uint8_t room[3 *
-			     4096]; /* what KVM adds in a nested guest: VMX two pages, SVM one */
-	} nested = {.state.size = sizeof(nested)};
+		uint16_t flags, format;
+		uint32_t size;
+		uint8_t header[120];
+		uint8_t data[3 * 4096]; /* of a nested guest: two pages for VMX, one for SVM */
+	} nested = {.size = sizeof(nested)};
 
+	static_assert(offsetof(struct kvm_nested_state, data) == 128, "the header's size is fixed");
 	if (ioctl(vcpu_fd, KVM_GET_NESTED_STATE, &nested) < 0)
 		return errno != EINVAL && errno != ENOTTY; /* a KVM that does not nest at all */
-	return nested.state.flags & KVM_STATE_NESTED_GUEST_MODE;
+	return nested.flags & KVM_STATE_NESTED_GUEST_MODE;
 }
 
 static bool is_deaf(int vcpu_fd)
