@@ -56,6 +56,11 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 	struct diag diag = {0};
 
 	close_console(vm);
+	if (vm->chars.lost.err) {
+		cmd_fail(&vm->chars.lost);
+		if (end->kind != VM_END_KILLED) /* which its own status says */
+			status = EXIT_OUTPUT;
+	}
 	if (config->stats || stats_fd >= 0)
 		stats_kvm_open(&kvm, vm);
 	if (stats_fd >= 0 &&

@@ -190,7 +190,18 @@ void vm_chars_fini(struct vm_chars *chars)
 	if (chars->nr_hosts)
 		chars->line_open = find_line_open(chars);
 	chars->nr_kernel_consoles = 0;
-	while (chars->nr_hosts)
-		char_host_destroy(chars->host[--chars->nr_hosts].host, until_ns);
+	while (chars->nr_hosts) {
+		const struct vm_char_host *at = &chars->host[--chars->nr_hosts];
+		const int r = char_host_destroy(at->host, until_ns);
+
+		assert(r == 0 || at->place);
+		if (r == -ETIMEDOUT)
+			diag_set(&chars->lost, -EINVAL,
+				 "console's file '%s' does not answer: its last output is lost",
+				 at->place->path);
+		else if (r < 0)
+			diag_set(&chars->lost, r, "console's file '%s': its last output is lost",
+				 at->place->path);
+	}
 	chars->terminal = NULL;
 }

@@ -50,6 +50,7 @@ struct vm_chars {
 	bool line_open;                   /* after vm_chars_fini(): see there */
 	struct char_host *terminal;       /* the one with stdin as its input, or NULL */
 	struct char_backend null_backend; /* for devices that are connected to nothing */
+	struct diag lost; /* after vm_chars_fini(): which output was lost, and why; err 0: none */
 };
 
 /* Copies opts; loop and power are borrowed until vm_chars_fini(). Opens nothing yet. */

@@ -194,4 +194,44 @@ case_bad_places_are_refused() {
 	run_refused "link 'file' to the console's /dev/pts/[0-9]+: File exists" --serial pty,link=file
 }
 
+# The thread that writes the file waits in the kernel, uninterruptibly.
+writer_is_stuck() {
+	local task
+	for task in /proc/"$pid"/task/*; do
+		[ "$(cat "$task/comm")" != file-writer ] || grep -q '^State:.D' "$task/status" || return
+	done
+}
+
+has_ended_saying() {
+	grep -q "$1" "$case_dir/err"
+}
+
+# Where a file system can be made and frozen here; test_file_writer.c tries the same with a pipe.
+case_a_frozen_file_system_holds_up_no_end() {
+	truncate -s 32M image
+	if ! { mkfs.ext4 -q image && mkdir mnt && mount -o loop image mnt; } >/dev/null 2>&1; then
+		echo 'no file system can be mounted here' >"$case_dir/skipped"
+		return
+	fi
+	trap 'fsfreeze -u mnt 2>/dev/null || true; umount -l mnt' EXIT
+	assemble code <<-'END'
+		.code16
+		mov $0x3f8, %dx
+		mov $'x', %al
+		1: out %al, %dx
+		jmp 1b
+	END
+	start_controlled --flat 0x7c00,real --serial file:mnt/log code
+	wait_for test -s mnt/log
+	fsfreeze -f mnt
+	wait_for writer_is_stuck
+	control status
+	kill -s TERM "$pid"
+	wait_for has_ended_saying 'killed (SIGTERM)'
+	fsfreeze -u mnt # Linux keeps the process until then
+	finish
+	same 'exit status' "$status" 116
+	complained "^tollgate: console's file 'mnt/log' does not answer: its last output is lost\$"
+}
+
 run_cases

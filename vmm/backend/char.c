@@ -477,8 +477,10 @@ bool char_host_flush(struct char_host *host)
 	return true;
 }
 
-void char_host_destroy(struct char_host *host, int64_t until_ns)
+int char_host_destroy(struct char_host *host, int64_t until_ns)
 {
+	int lost;
+
 	char_host_detach(host, CHAR_OUT_BROKEN);
 	if (host->cls->close)
 		host->cls->close(host, until_ns);
@@ -486,7 +488,9 @@ void char_host_destroy(struct char_host *host, int64_t until_ns)
 	close(host->timer.fd);
 	for (unsigned i = 0; i < host->nr_ports; i++)
 		free(host->port[i].ring);
+	lost = host->lost;
 	free(host);
+	return lost;
 }
 
 int char_host_open(const struct char_spec *spec, struct event_loop *loop, struct power *power,

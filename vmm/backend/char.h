@@ -112,6 +112,7 @@ struct char_host {
 	bool out_blocked; /* waiting for EPOLLOUT */
 	int64_t wrote_ns; /* when anything was written last, of CLOCK_MONOTONIC; 0: never */
 	bool line_open;   /* the last byte, but for carriage returns, was no newline */
+	int lost; /* what close() found: a negative errno when output that was taken is lost */
 
 	struct event_source timer;
 	atomic_bool active; /* a flush is due: no put needs to wake the loop */
@@ -159,9 +160,10 @@ bool char_port_saw_panic(struct char_port *port);
 
 /*
  * Closes and frees. The ports' devices must still be there. until_ns, of CLOCK_MONOTONIC: how long a
- * client may take to read what the kernel holds for it, where that would be lost.
+ * client may take to read what the kernel holds for it, where that would be lost. Returns 0, or -errno when
+ * output that had been taken is lost; -ETIMEDOUT: what is behind it did not answer in time.
  */
-void char_host_destroy(struct char_host *host, int64_t until_ns);
+int char_host_destroy(struct char_host *host, int64_t until_ns);
 
 /* A backend that drops output and has no input, for a device that is connected to nothing. */
 void char_null_init(struct char_backend *be);

@@ -1,0 +1,31 @@
+/*
+ * file_writer.h - writes a file by a thread of its own: where the file's system does not answer (frozen, a
+ * server that is gone), write() does not return, and no O_NONBLOCK changes that for a file.
+ *
+ * A pipe is in front of it: what it holds, usually 64 KiB, is all that waits, and it polls as a slow reader's
+ * does. Writing to it once the file took no more fails with EPIPE.
+ */
+#ifndef BACKEND_FILE_WRITER_H
+#define BACKEND_FILE_WRITER_H
+
+#include <stdint.h>
+
+struct file_writer;
+
+/*
+ * Takes over fd, which blocks or not. Returns 0, *ret, *ret_pipe to write to, which does not block, and
+ * *ret_failed, an eventfd that is readable once the file took no more; both are the writer's. Or -errno, and
+ * fd stays the caller's.
+ */
+int file_writer_start(int fd, struct file_writer **ret, int *ret_pipe, int *ret_failed);
+
+/* Why the file took no more, a negative errno; 0 while it takes what comes. */
+int file_writer_error(const struct file_writer *fw);
+
+/*
+ * Ends it once all is written, or at until_ns of CLOCK_MONOTONIC. 0, or -errno when something was lost:
+ * -ETIMEDOUT when the file does not answer; its thread is then left to the end of the process.
+ */
+int file_writer_stop(struct file_writer *fw, int64_t until_ns);
+
+#endif
