@@ -82,7 +82,8 @@ const struct option_table cmd_hammer_table = {
 struct args {
 	struct hammer_opts opts;
 	bool json;
-	int help; /* OPTION_HELP or OPTION_HELP_ALL when it was asked for */
+	unsigned given; /* a bit for each option of ours, from OPT_PORT on */
+	int help;       /* OPTION_HELP or OPTION_HELP_ALL when it was asked for */
 };
 
 static int parse_hit(struct hammer_opts *o, const char *arg, struct diag *diag)
@@ -109,6 +110,8 @@ static int option(struct args *args, int opt, const char *arg, struct diag *diag
 	uint64_t n = 0;
 	int r = 0;
 
+	if (opt >= OPT_PORT && opt <= OPT_JSON)
+		args->given |= 1u << (opt - OPT_PORT);
 	switch (opt) {
 	case OPT_PORT:
 		o->space = IOBUS_PIO;
@@ -137,6 +140,37 @@ static int option(struct args *args, int opt, const char *arg, struct diag *diag
 	case OPT_JSON: args->json = true; return 0;
 	default: return config_machine_option(&o->config, opt, arg, diag);
 	}
+}
+
+/* Of two that contradict each other none is left out in silence. */
+static int check_given(const struct args *args, struct diag *diag)
+{
+	static const struct {
+		int option, other;
+		const char *what;
+	} pairs[] = {
+		{OPT_PORT, OPT_MMIO, "--port and --mmio"},
+		{OPT_IN, OPT_OUT, "--in and --out"},
+		{OPT_COUNT, OPT_SECONDS, "--count and --seconds"},
+	};
+	const unsigned about_bytes = 1u << (OPT_IOEVENTFDS - OPT_PORT) | 1u << (OPT_HIT - OPT_PORT);
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		const unsigned both =
+			1u << (pairs[i].option - OPT_PORT) | 1u << (pairs[i].other - OPT_PORT);
+
+		if ((args->given & both) != both)
+			continue;
+		diag_set(diag, -EINVAL, "%s exclude each other", pairs[i].what);
+		diag_remedy(diag, "give one of them");
+		return -EINVAL;
+	}
+	if (args->opts.same_byte && !(args->given & about_bytes)) {
+		diag_set(diag, -EINVAL, "--same-byte without ioeventfds");
+		diag_remedy(diag, "add --ioeventfds N");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* What the options say together. */
@@ -196,6 +230,8 @@ static int parse(int argc, char **argv, struct args *args, struct diag *diag)
 	if (args->opts.config.machine.cmdline)
 		return diag_set(diag, -EINVAL, "--append: the hammer kernel's words are ours");
 	if (cmd_no_operands(argc, argv, diag) < 0)
+		return -EINVAL;
+	if (check_given(args, diag) < 0)
 		return -EINVAL;
 	return complete(&args->opts, diag);
 }

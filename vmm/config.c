@@ -80,6 +80,8 @@ static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 		return r;
 	if (bytes < MACHINE_MEM_MIN || bytes > MEM_MAX) {
 		diag_set(diag, -EINVAL, "--mem %s is out of range", arg);
+		if (bytes < MACHINE_MEM_MIN)
+			option_size_remedy("--mem", arg, MACHINE_MEM_MIN, diag);
 		diag_remedy(diag, "64M to 64G");
 		return -EINVAL;
 	}
@@ -187,6 +189,7 @@ static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 	int mode = 0;
 	int r = option_choice("--boot", arg, boot_words, &mode, diag);
 
+	config->has_boot = true;
 	if (r == 0)
 		config->boot.mode = (unsigned)mode;
 	else
@@ -201,6 +204,7 @@ static int parse_flat(struct config *config, const char *arg, struct diag *diag)
 	size_t n = comma ? (size_t)(comma - arg) : strlen(arg);
 	char addr[24] = "";
 
+	config->has_flat = true;
 	if (n < sizeof(addr))
 		memcpy(addr, arg, n);
 	config->boot.mode = strcmp(mode, "real") == 0 ? BOOT_MODE_FLAT_REAL : BOOT_MODE_FLAT_LONG;
@@ -228,8 +232,10 @@ static int add_rootfs(struct config *config, const char *arg, struct diag *diag)
 	if (config->initramfs.rootfs)
 		return diag_set(diag, -EINVAL, "--rootfs twice");
 	r = config_disk_add(config, arg, diag);
-	if (r == 0)
-		config->initramfs.rootfs = config->nr_disks;
+	if (r < 0)
+		return r;
+	config->initramfs.rootfs = config->nr_disks;
+	config->disk[config->nr_disks - 1].conf.disk.is_root = true;
 	return r;
 }
 
@@ -376,6 +382,26 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	}
 }
 
+/* A flat binary is loaded as it is, and handed nothing. */
+static int check_flat(const struct config *config, struct diag *diag)
+{
+	const char *other = config->has_boot          ? "--boot"
+			    : config->nr_initrds      ? "--initrd"
+			    : config->machine.cmdline ? "--append"
+			    : config_initramfs_wanted(&config->initramfs)
+				    ? "--run, --copy, --overlay, --root or --rootfs"
+				    : NULL;
+
+	if (!config->has_flat || !other)
+		return 0;
+	diag_set(diag, -EINVAL, "--flat with %s", other);
+	if (config->has_boot)
+		diag_remedy(diag, "leave one out: each says how the kernel is entered");
+	else
+		diag_remedy(diag, "a flat binary is handed nothing: leave one out");
+	return -EINVAL;
+}
+
 int config_check_kernel(const struct config *config, struct diag *diag)
 {
 	const bool initramfs = config_initramfs_wanted(&config->initramfs);
@@ -389,6 +415,8 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 		diag_remedy(diag, "name one; the built-in test kernel takes none of these");
 		return -EINVAL;
 	}
+	if (check_flat(config, diag) < 0)
+		return -EINVAL;
 	return config_initramfs_check(&config->initramfs, diag);
 }
 

@@ -57,6 +57,7 @@ struct config {
 	unsigned nr_disks;
 	struct guest_mem_opts mem;
 	struct boot_opts boot;
+	bool has_boot, has_flat; /* --boot and --flat were given: both set boot.mode */
 	enum arch_cpu_template cpu;
 	const char *kernel; /* NULL: the built-in test kernel */
 	const char *initrd[CONFIG_INITRDS_MAX];

@@ -31,6 +31,11 @@ int config_balloon_option(struct config *config, const char *arg, struct diag *d
 		return diag_set(diag, -EINVAL, "--balloon is given twice");
 	if (strcmp(item, "0") != 0 && parse_size_bytes(item, &conf.target_bytes) < 0)
 		return bad(arg, diag);
+	if (conf.target_bytes && conf.target_bytes < VIRTIO_BALLOON_TARGET_MIN_BYTES) {
+		diag_set(diag, -EINVAL, "--balloon %s is less than 1M", item);
+		option_size_remedy("--balloon", item, VIRTIO_BALLOON_TARGET_MIN_BYTES, diag);
+		return -EINVAL;
+	}
 	while ((r = option_item_next(&items, item, sizeof(item), diag)) > 0) {
 		seconds = option_item_value(item, "stats");
 		if (!seconds || parse_seconds_ns(seconds, &conf.stats_ns) < 0 || conf.stats_ns == 0)

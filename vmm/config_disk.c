@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/option.h"
+#include "base/suggest.h"
 #include "config.h"
 
 static const char option[] = "--disk";
@@ -19,6 +21,29 @@ static int set_id(struct config_disk *disk, const char *id, struct diag *diag)
 	memcpy(disk->id, id, n + 1);
 	disk->conf.id = disk->id;
 	return 0;
+}
+
+/* Other programs' words for the same, and mistyped ones. */
+static void suggest_item(const char *item, struct diag *diag)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} aliases[] = {
+		{"readonly", "ro"},       {"readonly=on", "ro"}, {"read-only", "ro"},
+		{"read-only=on", "ro"},   {"snapshot", "cow"},   {"snapshot=on", "cow"},
+		{"cache=none", "direct"}, {"serial", "id="},     {"num-queues", "queues="},
+	};
+	static const char *const words[] = {"ro", "cow", "direct", "id", "queues"};
+	struct suggest suggest;
+
+	suggest_init(&suggest, item, strcspn(item, "="));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		suggest_offer(&suggest, words[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(aliases); i++)
+		if (strcmp(item, aliases[i].theirs) == 0)
+			suggest.best = aliases[i].ours;
+	if (suggest.best)
+		diag_remedy(diag, "did you mean '%s'?", suggest.best);
 }
 
 static int set_item(struct config_disk *disk, const char *item, struct diag *diag)
@@ -44,6 +69,7 @@ static int set_item(struct config_disk *disk, const char *item, struct diag *dia
 		disk->conf.disk.direct = true;
 	} else {
 		diag_set(diag, -EINVAL, "%s does not know '%s'", option, item);
+		suggest_item(item, diag);
 		diag_remedy(
 			diag,
 			"FILE[,ro|,cow][,direct][,id=NAME][,queues=N]; a comma in a name is ,,");

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/option.h"
 #include "base/parse.h"
+#include "base/suggest.h"
 #include "config_smoke_matrix.h"
 #include "smoke/child.h"
 #include "smoke/text.h"
@@ -16,6 +17,7 @@
 #define DEFAULT_TIMEOUT_NS      (300 * NS_PER_S)
 #define DEFAULT_STALL_NS        (60 * NS_PER_S)
 #define DEFAULT_LOG_LIMIT_BYTES (UINT64_C(64) << 20)
+#define LOG_LIMIT_MIN_BYTES     UINT64_C(1024)
 #define DEFAULT_GRACE_NS        (2 * NS_PER_S)
 
 enum { JOBS_MAX = 1000, NAME_BYTES_MAX = 512 };
@@ -369,6 +371,27 @@ const struct option_row *config_smoke_option(const char *name)
 	return row;
 }
 
+static int offer_name(const struct option_group *group, const struct option_row *row, void *arg)
+{
+	(void)group;
+	if (config_smoke_option(row->name))
+		suggest_offer(arg, row->name);
+	return 0;
+}
+
+void config_smoke_suggest(const char *name, struct diag *diag)
+{
+	static const char *const keys[] = {"boots", "kernel", "name", "matrix"};
+	struct suggest suggest;
+
+	suggest_init(&suggest, name, strlen(name));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		suggest_offer(&suggest, keys[i]);
+	option_table_each(&config_smoke_table, offer_name, &suggest);
+	if (suggest.best)
+		diag_remedy(diag, "did you mean '%s'?", suggest.best);
+}
+
 static int parse_jobs(struct smoke_run_opts *run, const char *arg, struct diag *diag)
 {
 	uint64_t n = 0;
@@ -376,6 +399,22 @@ static int parse_jobs(struct smoke_run_opts *run, const char *arg, struct diag *
 
 	run->jobs = (unsigned)n;
 	return r;
+}
+
+static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct diag *diag)
+{
+	uint64_t bytes = 0;
+	const int r = option_size("--log-limit", arg, &bytes, diag);
+
+	if (r < 0)
+		return r;
+	if (bytes < LOG_LIMIT_MIN_BYTES) {
+		diag_set(diag, -EINVAL, "--log-limit %s is less than 1K", arg);
+		option_size_remedy("--log-limit", arg, LOG_LIMIT_MIN_BYTES, diag);
+		return -EINVAL;
+	}
+	run->log_limit_bytes = bytes;
+	return 0;
 }
 
 bool config_smoke_is_of_run(int opt)
@@ -392,7 +431,7 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 	case OPT_JSON: run->report[SMOKE_REPORT_JSON] = arg; return 0;
 	case OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
 	case OPT_LOG_DIR: run->log_dir = arg; return 0;
-	case OPT_LOG_LIMIT: return option_size("--log-limit", arg, &run->log_limit_bytes, diag);
+	case OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
 	default: return 0;
 	}
 }
@@ -488,6 +527,27 @@ static int add_specs(struct smoke_plan *plan, const struct config_smoke_words *w
 	return r;
 }
 
+static int check_run(const struct smoke_run_opts *run, struct diag *diag)
+{
+	for (unsigned i = 0; i < SMOKE_REPORTS; i++) {
+		for (unsigned k = 0; k < i; k++) {
+			if (!run->report[i] || !run->report[k] ||
+			    strcmp(run->report[i], run->report[k]) != 0)
+				continue;
+			diag_set(diag, -EINVAL, "two reports are to be written to '%s'",
+				 run->report[i]);
+			diag_remedy(diag, "give each a file of its own");
+			return -EINVAL;
+		}
+	}
+	if (run->log_limit_bytes != DEFAULT_LOG_LIMIT_BYTES && !run->log_dir) {
+		diag_set(diag, -EINVAL, "--log-limit without --log-dir");
+		diag_remedy(diag, "add --log-dir DIR, where the logs are written");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* The run's own options of the command line come last, so that they win over the file's. */
 static int make_plan(struct smoke_plan *plan, const struct command_line *line, char *const *kernel,
 		     unsigned nr, struct diag *diag)
@@ -501,7 +561,7 @@ static int make_plan(struct smoke_plan *plan, const struct command_line *line, c
 	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
 		r = config_smoke_run_option(&plan->run, line->run.word[i].opt,
 					    line->run.word[i].arg, diag);
-	return r;
+	return r < 0 ? r : check_run(&plan->run, diag);
 }
 
 int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag)

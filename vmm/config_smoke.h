@@ -35,6 +35,9 @@ void config_smoke_words_fini(struct config_smoke_words *words);
 /* The option of that name, without dashes, that a file may have too; NULL when there is none. */
 const struct option_row *config_smoke_option(const char *name);
 
+/* The remedy for a name that config_smoke_option() does not know and that is no key of a file either. */
+void config_smoke_suggest(const char *name, struct diag *diag);
+
 /* Whether an option is the run's, not each boot's. */
 bool config_smoke_is_of_run(int opt);
 

@@ -104,6 +104,11 @@ static int each_pair(const struct reader *reader, const yaml_node_t *node,
 		if (!key)
 			return complain(reader, node_at(reader, pair->key),
 					"a word is wanted here");
+		for (const yaml_node_pair_t *before = node->data.mapping.pairs.start; before < pair;
+		     before++)
+			if (strcmp(key, scalar(node_at(reader, before->key))) == 0)
+				return complain_of(reader, node_at(reader, pair->key), key,
+						   "is given twice");
 		r = take(reader, key, node_at(reader, pair->value), arg);
 	}
 	return r;
@@ -159,8 +164,11 @@ static int take_word(const struct reader *reader, const char *key, const yaml_no
 	const struct option_row *option = config_smoke_option(key);
 	int r = 0;
 
-	if (!option)
-		return complain_of(reader, value, key, "is no option");
+	if (!option) {
+		complain_of(reader, value, key, "is no option");
+		config_smoke_suggest(key, reader->diag);
+		return -EINVAL;
+	}
 	if (value->type != YAML_SEQUENCE_NODE)
 		return take_value(reader, option, value, words);
 	for (size_t i = 0; r == 0 && i < nr_items(value); i++)

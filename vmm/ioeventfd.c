@@ -18,16 +18,11 @@ bool ioeventfd_takes_any_length(const struct kvm *kvm)
 
 int ioeventfd_init(struct ioeventfd *io, struct diag *diag)
 {
-	int r;
-
 	io->registered = false;
 	io->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (io->fd >= 0)
 		return 0;
-	r = diag_set(diag, -errno, "eventfd for an ioeventfd");
-	if (r == -EMFILE)
-		diag_remedy(diag, "raise the limit of open files (ulimit -n)");
-	return r;
+	return diag_set(diag, -errno, "eventfd for an ioeventfd");
 }
 
 void ioeventfd_fini(struct ioeventfd *io, const struct kvm *kvm)

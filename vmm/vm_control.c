@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/option.h"
 #include "base/parse.h"
 #include "virtio/classes.h"
 #include "virtio/mmio.h"
@@ -82,6 +83,11 @@ static int set_balloon(struct virtio_device *vd, const char *arg, uint64_t mem_b
 	if (strcmp(arg, "0") != 0 && parse_size_bytes(arg, &bytes) < 0) {
 		diag_set(diag, -EINVAL, "balloon '%s' is not a size", arg);
 		diag_remedy(diag, "a number with M or G, as in balloon 256M; or 0");
+		return -EINVAL;
+	}
+	if (bytes && bytes < VIRTIO_BALLOON_TARGET_MIN_BYTES) {
+		diag_set(diag, -EINVAL, "balloon %s is less than 1M", arg);
+		option_size_remedy("balloon", arg, VIRTIO_BALLOON_TARGET_MIN_BYTES, diag);
 		return -EINVAL;
 	}
 	if (bytes >= mem_bytes) {

@@ -136,6 +136,7 @@ case_a_balloon() {
 	done
 	same 'the last' "$(jq '.virtio[0].target_bytes' reply)" $((262140 << 10))
 	refuses "balloon 'lots' is not a size" 'a number with M or G, as in balloon 256M; or 0' ctl balloon lots
+	refuses "balloon 1 is less than 1M" 'without a unit these are bytes; did you mean balloon 1M?' ctl balloon 1
 	refuses "balloon 256M is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 256M
 	refuses "balloon 16777215T is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 16777215T
 	refuses "'balloon' is to be followed by [SIZE]" "\`help\` tells what each command takes" ctl balloon 1M 2M

@@ -94,7 +94,7 @@ case_memory_sizes() {
 	for size in x '' 64.5M -1 1e9 '64 M' 64Q 0x 99999999999999999999 16777216T; do
 		refused "--mem '$size' is not a size" 'a number with M or G' run --mem "$size"
 	done
-	for size in 0 1 63M 67108863 68719476737 65G 1000T; do
+	for size in 0 63M 67108863 68719476737 65G 1000T; do
 		refused "--mem $size is out of range" '64M to 64G' run --mem "$size"
 	done
 	refused '67108865 bytes of memory: no multiple of 4 KiB' '' run --mem 67108865
@@ -250,7 +250,9 @@ case_disks_that_may_not_be_written() {
 	says "open disk 'image': Permission denied" 'add ,ro, or ,cow for writes that end with the guest'
 	chmod 0 image
 	as_kvm_user "$TOLLGATE" run --disk image,ro "$(kernel exits)"
-	says "open disk 'image': Permission denied"
+	says "open disk 'image': Permission denied" 'give this user access'
+	as_kvm_user "$TOLLGATE" run --disk image "$(kernel exits)"
+	says "open disk 'image': Permission denied" 'give this user access' # ,ro would be no help
 }
 
 case_networks() {
@@ -260,7 +262,7 @@ case_networks() {
 	refused "--net user: 'ifname=tap0' is unknown" 'hostfwd=, dns=' run --net user,ifname=tap0 "$k"
 	refused "--net tap: 'restrict' is unknown" 'ifname=, queues=' run --net tap,restrict "$k"
 	refused "--net ifname='sixteen-lettersx' is no name" '1 to 15 characters' run --net tap,ifname=sixteen-lettersx "$k"
-	refused 'tap interface lo: it is none, or not made for 1 queue' 'ip tuntap add' run --net tap,ifname=lo "$k"
+	refused 'tap interface lo: it is none, or not made for 1 queue' 'it exists and is no tap interface' run --net tap,ifname=lo "$k"
 	for mac in 02:00:00:00:00 01:00:00:00:00:01 ff:ff:ff:ff:ff:ff 00:00:00:00:00:00 02-00-00-00-00-01; do
 		refused "--net mac='$mac' is no MAC address of one station" 'six bytes with an even first one' \
 			run --net "user,mac=$mac" "$k"
@@ -301,6 +303,41 @@ case_kernels_that_do_not_fit() {
 		run --append "$(head -c 66000 /dev/zero | tr '\0' x)" "$(kernel exits)"
 	refused '--append, given several times, has more than 4095 bytes' 'Linux takes 2,047' \
 		run --append "$(head -c 4093 /dev/zero | tr '\0' x)" --append y --append z "$(kernel exits)"
+}
+
+case_options_that_contradict_each_other() {
+	local k
+	k=$(kernel exits)
+	refused '--port and --mmio exclude each other' 'give one of them' hammer --mmio 0xe0000000 --port 0xa00
+	refused '--in and --out exclude each other' 'give one of them' hammer --in --out
+	refused '--count and --seconds exclude each other' 'give one of them' hammer --count 5 --seconds 1
+	refused '--same-byte without ioeventfds' 'add --ioeventfds N' hammer --same-byte
+	refused '--flat with --initrd' 'a flat binary is handed nothing' run --flat 0x7c00,real --initrd "$k" "$k"
+	refused '--flat with --append' 'a flat binary is handed nothing' run --flat 0x7c00,real --append quiet "$k"
+	refused '--flat with --run' 'a flat binary is handed nothing' run --flat 0x7c00,real --run true "$k"
+	refused '--flat with --boot' 'leave one out' run --flat 0x7c00,real --boot pvh "$k"
+	refused "two reports are to be written to 'out'" 'give each a file of its own' smoke --json out --junit out "$k"
+	refused "two reports are to be written to '-'" 'give each a file of its own' smoke --tap - --junit - "$k"
+	refused '--log-limit without --log-dir' 'add --log-dir' smoke --log-limit 1M "$k"
+}
+
+case_sizes_without_a_unit() {
+	refused '--mem 512 is out of range' 'without a unit these are bytes; did you mean --mem 512M?' run -m 512
+	refused '--mem 1M is out of range' '64M to 64G' run -m 1M
+	refused '--mem 1 is out of range' 'without a unit these are bytes; did you mean --mem 1G?' run -m 1
+	refused '--balloon 1 is less than 1M' 'without a unit these are bytes; did you mean --balloon 1M?' run --balloon 1
+	refused '--balloon 100K is less than 1M' '' run --balloon 100K
+	refused '--log-limit 64 is less than 1K' 'without a unit these are bytes; did you mean --log-limit 64M?' smoke --log-dir d --log-limit 64
+}
+
+case_remedies_that_help() {
+	local k
+	k=$(kernel exits)
+	truncate -s 1M image
+	refused "open disk 'missing': No such file" 'name an image with a root file system' run --rootfs missing "$k"
+	refused "--disk does not know 'readonly=on'" "did you mean 'ro'?" run --disk image,readonly=on "$k"
+	refused "--disk does not know 'snapshot'" "did you mean 'cow'?" run --disk image,snapshot "$k"
+	refused "--disk does not know 'drect'" "did you mean 'direct'?" run --disk image,drect "$k"
 }
 
 case_hammer_values() {
@@ -347,6 +384,7 @@ case_files_that_may_not_be_opened() {
 		# shellcheck disable=SC2016 # for the inner shell
 		refused_with sh -c 'ulimit -S -n "$1" && shift && exec "$@"' sh $n "$TOLLGATE" run "$(kernel hang)"
 		complained '^tollgate: .*: Too many open files$'
+		complained '^  remedy: raise the limit of open files [(]ulimit -n[)]'
 	done
 }
 

@@ -248,6 +248,12 @@ static void test_bad_files_are_refused_by_line(void **state)
 	assert_refused(rig, "boots:\n  - kernel: k\n    jobs: 1\n",
 		       ":3: 'jobs' is for the whole run");
 	assert_refused(rig, "boots:\n  - kernel: k\n    rng: 3\n", ":3: 'rng' is true or false");
+	assert_refused(rig, "boots:\n  - kernel: k\n    cpus: 1\n    cpus: 2\n",
+		       ":4: 'cpus' is given twice");
+	assert_refused(rig, "mem: 1G\nboots:\n  - kernel: k\nmem: 2G\n",
+		       ":4: 'mem' is given twice");
+	assert_refused(rig, "boots:\n  - kernel: k\nboots:\n  - kernel: l\n",
+		       ":3: 'boots' is given twice");
 	assert_refused(rig, "boots:\n  - kernel: [k]\n", ":2: 'kernel' wants a text");
 	assert_refused(rig, "boots:\n  - kernel: k\n    mem: {a: b}\n", ":3: 'mem' wants a text");
 	assert_refused(rig, "boots:\n  - kernel: \"k\\0k\"\n", ":2: 'kernel' wants a text");
@@ -267,6 +273,30 @@ static void test_bad_files_are_refused_by_line(void **state)
 		"      cpus: &x [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23]\n"
 		"      mem: *x\n      a: *x\n      b: *x\n",
 		":2: this makes too many boots");
+}
+
+static void test_the_name_that_was_meant_is_told(void **state)
+{
+	static const struct {
+		const char *text, *meant; /* NULL: none is near */
+	} files[] = {
+		{"boots:\n  - kernle: k\n", "did you mean 'kernel'?"},
+		{"boost:\n  - kernel: k\n", "did you mean 'boots'?"},
+		{"boots:\n  - kernel: k\n    matirx: {}\n", "did you mean 'matrix'?"},
+		{"boots:\n  - kernel: k\n    timeuot: 5\n", "did you mean 'timeout'?"},
+		{"boots:\n  - kernel: k\n    cpuss: 5\n", "did you mean 'cpus'?"},
+		{"boots:\n  - kernel: k\n    halp: 5\n", NULL}, /* help is no key of a file */
+		{"boots:\n  - kernel: k\n    banana: 5\n", NULL},
+	};
+	struct rig *rig = *state;
+
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		file(files[i].text);
+		assert_int_equal(parse(rig), -EINVAL);
+		assert_string_equal(rig->diag.remedy, files[i].meant ? files[i].meant : "");
+	}
 }
 
 /* A matrix file with one boot of n values; the words of two such boots are told apart by which. */
@@ -429,6 +459,7 @@ int main(void)
 		TEST(kernels_of_the_command_line_are_for_boots_without),
 		TEST(a_boot_is_quick_only_when_asked),
 		TEST(bad_files_are_refused_by_line),
+		TEST(the_name_that_was_meant_is_told),
 		TEST(a_run_has_a_thousand_boots_at_most),
 		TEST(a_matrix_has_eight_words_at_most),
 		TEST(a_name_has_an_end),

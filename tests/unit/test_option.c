@@ -102,6 +102,28 @@ static void other_word_lists_the_choices(void **state)
 	assert_int_equal(option_choice("--cpu", "hos", how, &value, &diag), -EINVAL);
 	assert_int_equal(value, 0);
 	assert_string_equal(diag.what, "--cpu 'hos' is not host, baseline or none");
+	assert_string_equal(diag.remedy, "did you mean host?");
+}
+
+static const char *size_remedy(const char *arg)
+{
+	static struct diag diag;
+
+	diag = (struct diag){0};
+	diag_set(&diag, -EINVAL, "too small");
+	option_size_remedy("--mem", arg, 64 << 20, &diag);
+	return diag.remedy;
+}
+
+static void a_size_without_a_unit_gets_one_suggested(void **state)
+{
+	static const char *const none[] = {"0", "", "512M", "5x", "-5", "0x200", "67108863"};
+
+	(void)state;
+	assert_non_null(strstr(size_remedy("512"), "did you mean --mem 512M?"));
+	assert_non_null(strstr(size_remedy("4"), "did you mean --mem 4G?"));
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+		assert_string_equal(size_remedy(none[i]), "");
 }
 
 static void expect_items(const char *arg, const char *const *want, size_t n)
@@ -164,6 +186,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_size_or_no_time_is_told),
 		cmocka_unit_test(choice_is_found),
 		cmocka_unit_test(other_word_lists_the_choices),
+		cmocka_unit_test(a_size_without_a_unit_gets_one_suggested),
 		cmocka_unit_test(items_are_split_at_single_commas),
 		cmocka_unit_test(item_fits_exactly_or_is_refused),
 		cmocka_unit_test(value_belongs_to_its_key),

@@ -97,8 +97,9 @@ struct disk {
 struct disk_opts {
 	const char *path;
 	bool read_only;
-	bool direct; /* O_DIRECT */
-	bool cow;    /* writes go to an overlay that ends with the disk; path stays as it is */
+	bool is_root; /* a root file system is to be on it: an empty file is no help */
+	bool direct;  /* O_DIRECT */
+	bool cow;     /* writes go to an overlay that ends with the disk; path stays as it is */
 	struct diag *
 		warning; /* set when the disk is there, but with less than was asked for; or NULL */
 };

@@ -35,10 +35,15 @@ static int open_failed(int err, const struct disk_opts *opts, struct diag *diag)
 	if (err == -EISDIR)
 		return no_disk(opts->path, diag);
 	diag_set(diag, err, "open disk '%s'", opts->path);
-	if (err == -ENOENT && writes)
+	if (err == -ENOENT && opts->is_root)
+		diag_remedy(diag,
+			    "name an image with a root file system, as mke2fs -d DIR makes one");
+	else if (err == -ENOENT && writes)
 		diag_remedy(diag, "to make one of 1 GiB: truncate -s 1G FILE");
 	else if (err == -EBUSY)
 		diag_remedy(diag, "it is mounted or in use: unmount it, or add ,ro");
+	else if (err == -EACCES && access(opts->path, R_OK) < 0)
+		diag_remedy(diag, "give this user access to it and to the directories above it");
 	else if (writes && (err == -EACCES || err == -EROFS || err == -EPERM))
 		diag_remedy(diag, "add ,ro, or ,cow for writes that end with the guest");
 	else if (opts->direct && err == -EINVAL)

@@ -5,6 +5,7 @@
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -247,6 +248,26 @@ static int open_tun(struct diag *diag)
 	return r;
 }
 
+/* What helps depends on what has the name. */
+static void interface_remedy(const struct net_tap_opts *opts, struct diag *diag)
+{
+	char dir[sizeof("/sys/class/net/") + IFNAMSIZ], flags[sizeof(dir) + sizeof("/tun_flags")];
+
+	snprintf(dir, sizeof(dir), "/sys/class/net/%s", opts->ifname);
+	snprintf(flags, sizeof(flags), "%s/tun_flags", dir);
+	if (access(dir, F_OK) < 0)
+		diag_remedy(diag, "ip tuntap add dev %s mode tap%s", opts->ifname,
+			    opts->pairs == 1 ? "" : " multi_queue");
+	else if (access(flags, F_OK) < 0)
+		diag_remedy(diag, "it exists and is no tap interface: choose another name");
+	else
+		diag_remedy(
+			diag,
+			"it exists and was made otherwise: choose another name, or delete it and "
+			"make it with 'ip tuntap add dev %s mode tap%s'",
+			opts->ifname, opts->pairs == 1 ? "" : " multi_queue");
+}
+
 static int say_no_interface(const struct net_tap_opts *opts, int r, struct diag *diag)
 {
 	const char *name = opts->ifname[0] ? opts->ifname : "a new one";
@@ -254,8 +275,7 @@ static int say_no_interface(const struct net_tap_opts *opts, int r, struct diag 
 	if (r == -EINVAL) {
 		diag_set(diag, r, "tap interface %s: it is none, or not made for %u queue%s", name,
 			 opts->pairs, opts->pairs == 1 ? "" : "s");
-		diag_remedy(diag, "ip tuntap add dev %s mode tap%s", opts->ifname,
-			    opts->pairs == 1 ? "" : " multi_queue");
+		interface_remedy(opts, diag);
 		return r;
 	}
 	diag_set(diag, r, "tap interface %s", name);

@@ -27,6 +27,12 @@ int diag_set(struct diag *diag, int err, const char *what, ...)
 	if (err != -EINVAL && n >= 0 && (size_t)n < sizeof(diag->what))
 		snprintf(diag->what + n, sizeof(diag->what) - (size_t)n, ": %s", strerror(-err));
 	make_printable(diag->what);
+	if (err == -EMFILE)
+		diag_remedy(
+			diag,
+			"raise the limit of open files (ulimit -n); `tollgate doctor` prints it");
+	else if (err == -ENFILE)
+		diag_remedy(diag, "the whole host has too many open files: raise fs.file-max");
 	return err;
 }
 

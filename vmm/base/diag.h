@@ -18,7 +18,7 @@ struct diag {
  * Records "WHAT: strerror(-err)" as the first cause. With err == -EINVAL the reason is not appended,
  * because WHAT then says it itself. Returns err, so "return diag_set(...)" reads well. Control
  * characters in the result are replaced by '?' (file names and kernels are not trusted). A NULL
- * diag is allowed and only returns err.
+ * diag is allowed and only returns err. For -EMFILE and -ENFILE it adds the remedy, which is the same everywhere.
  */
 int diag_set(struct diag *diag, int err, const char *what, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -28,6 +28,18 @@ int option_size(const char *option, const char *arg, uint64_t *ret, struct diag 
 	return -EINVAL;
 }
 
+enum { UNITLESS_MAX = 1 << 20 }; /* of more nobody means mebibytes */
+
+void option_size_remedy(const char *option, const char *arg, uint64_t min_bytes, struct diag *diag)
+{
+	uint64_t n;
+
+	if (parse_u64_in(arg, 1, UNITLESS_MAX, &n) < 0 || arg[strspn(arg, "0123456789")])
+		return;
+	diag_remedy(diag, "without a unit these are bytes; did you mean %s %s%c?", option, arg,
+		    n >= min_bytes >> 20 ? 'M' : 'G');
+}
+
 int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret, struct diag *diag)
 {
 	int64_t ns = 0;

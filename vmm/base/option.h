@@ -17,6 +17,12 @@
 int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, uint64_t *ret,
 	       struct diag *diag);
 
+/*
+ * The remedy for a size below min_bytes that has no unit, as in --mem 512: the same with M, or with G where that is
+ * still too small. No effect when it has a unit, or is 0.
+ */
+void option_size_remedy(const char *option, const char *arg, uint64_t min_bytes, struct diag *diag);
+
 /* Bytes, as parse_size_bytes() reads them; and seconds as parse_seconds_ns() does, above 0 unless zero is too. */
 int option_size(const char *option, const char *arg, uint64_t *ret, struct diag *diag);
 int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret, struct diag *diag);

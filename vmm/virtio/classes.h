@@ -55,6 +55,9 @@ struct virtio_blk_conf {
 /* blk.c: block. env: doorbell. conf: struct virtio_blk_conf. */
 extern const struct virtio_class virtio_blk_class;
 
+/* A target below this, and above 0, is a size whose unit was forgotten: it is refused where users give one. */
+#define VIRTIO_BALLOON_TARGET_MIN_BYTES (UINT64_C(1) << 20)
+
 struct virtio_balloon_conf {
 	uint64_t target_bytes; /* that the guest is to give up, at first */
 	int64_t stats_ns;      /* between statistics; 0: none */
