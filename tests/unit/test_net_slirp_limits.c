@@ -168,7 +168,7 @@ static void segments_ahead_of_sequence_do_not_grow_the_vmm(void **state)
 		taken += r == 0;
 		drain();
 	}
-	assert_in_range(heap_bytes() - before, 0, 1 << 20);
+	assert_true(heap_bytes() - before <= 1 << 20);
 	assert_int_equal(taken, KEPT);
 	close(fd);
 	close(listener);
@@ -194,7 +194,7 @@ static void ends_ahead_of_sequence_do_not_grow_the_vmm(void **state)
 		taken += send_frame(&f) == 0;
 		drain();
 	}
-	assert_in_range(heap_bytes() - before, 0, 1 << 20);
+	assert_true(heap_bytes() - before <= 1 << 20);
 	assert_int_equal(taken, KEPT);
 	close(fd);
 	close(listener);
@@ -512,7 +512,7 @@ static void idle_peers_leave_the_guest_its_own_traffic(void **state)
 	}
 	accept_peers(LET_IN_MIN);
 	first = nr_syns;
-	assert_in_range(first, LET_IN_MIN, LET_IN_MAX);
+	assert_true(first >= LET_IN_MIN && first <= LET_IN_MAX);
 	close(connect_guest(2000, listener, port, &f));
 	for (unsigned i = 0; i < first; i++) {
 		frame_tcp_answer(&f, &syns[i], 0, FRAME_RST, "", 0);
@@ -550,7 +550,8 @@ static void a_peer_that_cannot_be_accepted_costs_no_busy_loop(void **state)
 		looks += clock_reads != before;
 	}
 	/* Ten a second for it, and libslirp's own; far from one for each turn of the loop. */
-	assert_in_range(looks, 1, 5 + (monotonic_ns(&host_clock) - began_ns) / (20 * NS_PER_MS));
+	assert_true(looks >= 1 &&
+		    looks <= 5 + (monotonic_ns(&host_clock) - began_ns) / (20 * NS_PER_MS));
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	nr_syns = 0;
 	accept_peers(1);
