@@ -301,9 +301,9 @@ case_elf64_without_a_sign_of_linux_is_refused_unless_asked() {
 	tollgate run --boot linux64 other
 	ended 0 'exit code 0 (exit port)'
 	elf64 linux ' .asciz "Linux version 2.6.11"'
-	tollgate run --stats=json:stats linux
-	ended 0 'exit code 0 (exit port)'
-	holds stats '.kernel.entered_by == "linux64"'
+	tollgate run --stats=json:stats linux # which may warn of a KVM that is too slow for Linux
+	same 'exit status' "$status" 0
+	holds stats '.kernel.entered_by == "linux64" and .end.kind == "exit code"'
 }
 
 case_a_command_line_that_linux_would_cut_is_refused() {
