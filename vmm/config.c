@@ -166,9 +166,12 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 }
 
 static const struct option_word boot_words[] = {
-	{"auto", BOOT_MODE_AUTO},           {"pvh", BOOT_MODE_PVH},
-	{"linux64", BOOT_MODE_LINUX64},     {"bzimage", BOOT_MODE_BZIMAGE},
-	{"multiboot", BOOT_MODE_MULTIBOOT}, {"multiboot2", BOOT_MODE_MULTIBOOT2},
+	{"auto", BOOT_MODE_AUTO},
+	{"pvh", BOOT_MODE_PVH},
+	{"linux64", BOOT_MODE_LINUX64},
+	{"bzimage", BOOT_MODE_BZIMAGE},
+	{"multiboot", BOOT_MODE_MULTIBOOT},
+	{"multiboot2", BOOT_MODE_MULTIBOOT2},
 	{0},
 };
 static const struct option_row kernel_rows[] = {
