@@ -21,7 +21,7 @@ run() {
 	rm -f $here/*
 	mkfifo $here/keys
 	exec 6<>$here/keys
-	tollgate run /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
+	tollgate run --quick /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
 		--stats=json:$here/stats -p "quiet tgcase=$tgcase bytes=$bytes ${words:-}" "$@" \
 		<$here/keys >$here/serial 2>$here/err &
 	pid=$!
@@ -86,7 +86,7 @@ case_transfer() {
 case_resize() {
 	rm -f $here/*
 	pty limit 500 expect 'tg: opened' resize 90x20 expect 'tg: size 20 90' resize 100x30 expect 'tg: size 30 100' -- \
-		/w/tollgate run /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
+		/w/tollgate run --quick /boot/vmlinuz-cloud --initrd /w/guest.cpio --mem 512M --timeout 600 \
 		--console both -p 'quiet tgcase=resize' >$here/out 2>&1 || fail "status $?: $(tail -n 5 $here/out)"
 }
 

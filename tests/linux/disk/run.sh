@@ -24,7 +24,7 @@ start() {
 	log=/results/$name.log err=/results/$name.err
 	words="dtcase=$1 dtsize=$2"
 	shift 2
-	tollgate run --mem 256M --timeout 400 --stats --append "quiet $words" --initrd guest.cpio "$@" \
+	tollgate run --quick --mem 256M --timeout 400 --stats --append "quiet $words" --initrd guest.cpio "$@" \
 		"/boot/vmlinuz-$kernel" </dev/null >"$log" 2>"$err" &
 	vmm=$!
 }

@@ -50,7 +50,7 @@ wait_rc() {
 boot() {
 	rm -f /tmp/in /tmp/out
 	mkfifo /tmp/in /tmp/out
-	tollgate run --mem 256M --timeout 1400 --append quiet "$@" --initrd guest.cpio /boot/vmlinuz \
+	tollgate run --quick --mem 256M --timeout 1400 --append quiet "$@" --initrd guest.cpio /boot/vmlinuz \
 		</tmp/in >/tmp/out 2>/results/stderr &
 	vmm=$!
 	exec 3>/tmp/in 4</tmp/out
