@@ -59,6 +59,7 @@ struct net_slirp {
 	unsigned look;
 	unsigned accepted;      /* connections of peers, ever */
 	bool sending;           /* libslirp has a frame of the guest's now */
+	bool forwarding;        /* libslirp opens a forwarded port now */
 	int64_t accept_from_ns; /* no port is listened to before */
 	bool rx_want;
 	uint8_t frame[SLIRP_FRAME_BYTES_MAX];
@@ -106,11 +107,13 @@ static int64_t cb_clock_get_ns(void *arg)
 	return ns->clock->monotonic_ns(ns->clock);
 }
 
-/* Sockets of forwarded ports do not come by here: see watched_fd(). */
+/* Only later versions than 4.8 register the sockets of forwarded ports; watched_fd() adds those, for all. */
 static void cb_register_poll_fd(int fd, void *arg)
 {
 	struct net_slirp *ns = arg;
 
+	if (ns->forwarding)
+		return;
 	slirp_fds_remove(&ns->fds, fd);
 	slirp_fds_add(&ns->fds, fd, ns->sending ? SLIRP_FD_GUEST : SLIRP_FD_PEER);
 	ns->accepted += !ns->sending;
@@ -538,10 +541,12 @@ static int forward(struct net_slirp *ns, const struct net_slirp_forward *fwd, st
 	int r;
 
 	slirp_lib_lock();
+	ns->forwarding = true;
 	r = ns->lib.add_hostfwd(ns->slirp, fwd->udp, fwd->host_addr, fwd->host_port,
 				fwd->guest_addr, fwd->guest_port);
 	if (r < 0)
 		r = -errno;
+	ns->forwarding = false;
 	slirp_lib_unlock();
 	if (r == 0)
 		return 0;
