@@ -12,12 +12,12 @@ judged() {
 }
 
 # speak FILE END: a kernel that prints standard input on its console, and then ends: with "off" through
-# the exit port, with "reset" by the reset register, with "hang" never, with "again" by printing it
-# again.
+# the exit port, with "reset" by the reset register, with "again" by printing it again, with "hang" never.
+# Interrupts are on then, so that its CPU is not one that has halted for good.
 speak() {
 	cat >"$1.text"
 	# shellcheck disable=SC2016 # assembly
-	local -A end=([off]='xor %al, %al; out %al, $0xf4; hlt' [hang]='5: hlt; jmp 5b' [again]='jmp again'
+	local -A end=([off]='xor %al, %al; out %al, $0xf4; hlt' [hang]='sti; 5: hlt; jmp 5b' [again]='jmp again'
 		[reset]='mov $0xcf9, %dx; mov $6, %al; out %al, %dx; hlt')
 	assemble "$1" <<-END
 		.code16

@@ -175,7 +175,7 @@ case_a_boot_that_cannot_be_made_took_no_time() {
 	)
 	same 'exit status' "$(cat status)" 2
 	printed "^FAIL guest-exits: set-up error, exit status 2: pipes of boot 'guest-exits': Too many open files\$" \
-		'^  end 0\.[0-9]{3} s$' '^  remedy: raise the hard limit of open files'
+		'^  end 0\.[0-9]{3} s$' '^  remedy: raise the limit of open files'
 	grep -q 'time="0\.' junit || fail "$(cat junit)"
 	jq -e '.boots[0].times.end < 1' json >/dev/null || fail "$(cat json)"
 }

@@ -370,14 +370,10 @@ int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, st
 	struct pipes ours = no_pipes, childs = no_pipes;
 	int r = make_pipes(&ours, &childs);
 
-	if (r < 0) {
+	if (r < 0)
 		diag_set(diag, r, "pipes of boot '%s'", spec->name);
-		if (r == -EMFILE)
-			diag_remedy(diag, "raise the hard limit of open files (ulimit -Hn), or run "
-					  "fewer boots alongside (--jobs)");
-	} else {
+	else
 		r = make_process(spec, &childs, ret, diag);
-	}
 	close_pipes(&childs);
 	if (r < 0) {
 		close_pipes(&ours);
