@@ -15,7 +15,10 @@
 
 #include "char_rig.h"
 
-enum { MUCH = 1 << 20 };
+enum {
+	MUCH = 1 << 20,
+	WRITER_LIMIT_MS = 60000, /* for a hang: the thread that writes a file is only late */
+};
 
 /* Files. */
 
@@ -32,7 +35,7 @@ static void a_file_gets_every_byte(void **state)
 	close(fd);
 	rd = rig_open(rig, CHAR_FILE, 0);
 	rig_put(rd, 0, MUCH + 1);
-	rig_close(rig, 0);
+	rig_close(rig, WRITER_LIMIT_MS);
 	fd = open(rig->path, O_RDONLY);
 	assert_int_equal(read(fd, start, sizeof(start)), sizeof(start));
 	assert_memory_equal(start, before, sizeof(start));
@@ -479,7 +482,7 @@ static void output_of_all_devices_gets_out(void **state)
 	for (unsigned i = 0; i < RIG_DEVICES; i++)
 		rig_put(rig_connect(rig, i, 0), 0, 1000);
 	rig_start(rig);
-	rig_close(rig, 0);
+	rig_close(rig, WRITER_LIMIT_MS);
 	assert_int_equal(stat(rig->path, &st), 0);
 	assert_int_equal(st.st_size, RIG_DEVICES * 1000);
 }
