@@ -12,7 +12,9 @@ register='%[xyz]?mm[0-9]|%st\b'
 status=0
 
 for kernel in "$@"; do
-	code=$(objdump -d --no-show-raw-insn "$kernel") || exit 2
+	# 32-bit code that is read as 64-bit code is other instructions.
+	code=$(objdump -d --no-show-raw-insn -j .text "$kernel") || exit 2
+	code=$code$(objdump -d --no-show-raw-insn -j .text32 -M i386 "$kernel") || exit 2
 	if ! printf '%s\n' "$code" | grep -q '<pvh_entry>:'; then
 		echo "$kernel: no pvh_entry in its code" >&2
 		status=1

@@ -26,7 +26,7 @@ ap_gdt_pointer:
 ap_trampoline_bytes:
 	.long . - ap_trampoline
 
-	.text
+	.section .text32, "ax", @progbits
 	.code32
 ap_entry32:
 	movl $DATA_SELECTOR, %eax
@@ -42,6 +42,7 @@ ap_entry32:
 	call long_mode_prepare
 	ljmp $CODE64_SELECTOR, $ap_entry64
 
+	.text
 	.code64
 ap_entry64:
 	movl %esp, %esp /* zero bits 63:32, which the switch left undefined */

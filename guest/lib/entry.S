@@ -25,7 +25,7 @@
 	.asciz "Xen"
 	.quad pvh_entry
 
-	.text
+	.section .text32, "ax", @progbits
 	.code32
 	.globl pvh_entry
 pvh_entry:
@@ -86,6 +86,7 @@ long_mode_prepare:
 	movl %eax, %cr0
 	ret
 
+	.text
 	.code64
 boot_entry64:
 	movl $boot_stack_top, %esp /* and zero bits 63:32 (SDM volume 1, 3.4.1.1) */
