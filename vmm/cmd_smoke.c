@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/file_writer.h"
 #include "base/file_uses.h"
 #include "base/out_file.h"
 #include "cmds.h"
@@ -22,6 +23,9 @@
 #include "smoke/run.h"
 #include "vm_end.h"
 
+/* How long the logs and reports may take at the end, all together. */
+#define FILES_NS (5 * NS_PER_S)
+
 /* A run, and all who hear of it. */
 struct smoke {
 	struct smoke_run_sink sink;
@@ -33,6 +37,7 @@ struct smoke {
 	struct smoke_live live;
 	struct diag log_diag; /* the first log that could not be written */
 	int report_fd[SMOKE_REPORTS];
+	struct file_writer *report_writer[SMOKE_REPORTS]; /* NULL: none is at work */
 };
 
 static void (*const reports[SMOKE_REPORTS])(FILE *out, const struct smoke_plan *plan,
@@ -48,11 +53,21 @@ static struct smoke *smoke_of(struct smoke_run_sink *sink)
 	return container_of(sink, struct smoke, sink);
 }
 
+/* Those that are closed and written cost nothing any more. At until_ns, 0 but for the end, all are given up. */
+static void wait_for_logs(struct smoke *smoke, int64_t until_ns)
+{
+	for (unsigned i = 0; i < smoke->plan.nr; i++)
+		if (until_ns || smoke_log_is_done(&smoke->logs[i]))
+			smoke_log_wait(&smoke->logs[i], smoke->plan.spec[i].name, until_ns,
+				       &smoke->log_diag);
+}
+
 static void hear_started(struct smoke_run_sink *sink, unsigned i)
 {
 	struct smoke *smoke = smoke_of(sink);
 	const struct smoke_plan *plan = &smoke->plan;
 
+	wait_for_logs(smoke, 0);
 	if (plan->run.log_dir)
 		smoke_log_open(&smoke->logs[i], plan->run.log_dir, plan->spec[i].name,
 			       plan->run.log_limit_bytes, &smoke->log_diag);
@@ -83,13 +98,17 @@ static void hear_guest(struct smoke_run_sink *sink, unsigned i, bool emulates_li
 	report_emulates_linux(stderr);
 }
 
+static bool hear_whether_room(struct smoke_run_sink *sink, unsigned i)
+{
+	return smoke_log_has_room(&smoke_of(sink)->logs[i]);
+}
+
 /* At once, for a person who waits and for a log that may be cut off. */
 static void hear_finished(struct smoke_run_sink *sink, unsigned i)
 {
 	struct smoke *smoke = smoke_of(sink);
 
-	smoke_log_close(&smoke->logs[i], smoke->plan.spec[i].name, &smoke->results[i].tail,
-			&smoke->log_diag);
+	smoke_log_close(&smoke->logs[i], &smoke->results[i].tail);
 	if (smoke->has_live) {
 		smoke_live_stop(&smoke->live, i);
 		smoke_live_clear(&smoke->live);
@@ -196,22 +215,82 @@ static int open_outputs(struct smoke *smoke, struct diag *diag)
 	return r;
 }
 
-static int write_report(struct smoke *smoke, enum smoke_report i, struct diag *diag)
+static int make_report(struct smoke *smoke, enum smoke_report i, char **ret, size_t *ret_len)
 {
-	const char *path = smoke->plan.run.report[i];
-	FILE *f;
+	FILE *f = open_memstream(ret, ret_len);
 	int failed;
 
-	if (smoke->report_fd[i] < 0)
-		return 0;
-	f = fdopen(smoke->report_fd[i], "w");
 	if (!f)
-		return diag_set(diag, -ENOMEM, "write '%s'", path);
-	smoke->report_fd[i] = -1;
+		return -ENOMEM;
 	reports[i](f, &smoke->plan, smoke->results);
 	failed = ferror(f);
-	failed |= fclose(f);
-	return failed ? diag_set(diag, errno ? -errno : -EIO, "write '%s'", path) : 0;
+	return fclose(f) != 0 || failed ? -ENOMEM : 0;
+}
+
+/* To a pipe or a terminal, whose reader may take as long as it likes. */
+static int write_text(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		const ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int hand_over(struct smoke *smoke, enum smoke_report i, char *text, size_t len)
+{
+	int unused, r = file_writer_start(smoke->report_fd[i], &smoke->report_writer[i], &unused,
+					  &unused);
+
+	if (r < 0)
+		return r;
+	smoke->report_fd[i] = -1;
+	file_writer_finish(smoke->report_writer[i], text, len);
+	return 0;
+}
+
+/* A file is written by a thread: it may not answer. */
+static int start_report(struct smoke *smoke, enum smoke_report i, struct diag *diag)
+{
+	const int fd = smoke->report_fd[i];
+	char *text = NULL;
+	struct stat st;
+	size_t len = 0;
+	int r;
+
+	if (fd < 0)
+		return 0;
+	r = make_report(smoke, i, &text, &len);
+	if (r == 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		r = hand_over(smoke, i, text, len);
+		if (r == 0)
+			return 0;
+	} else if (r == 0) {
+		r = write_text(fd, text, len);
+	}
+	free(text);
+	return r < 0 ? diag_set(diag, r, "write '%s'", smoke->plan.run.report[i]) : 0;
+}
+
+static int wait_for_report(struct smoke *smoke, enum smoke_report i, int64_t until_ns,
+			   struct diag *diag)
+{
+	const char *path = smoke->plan.run.report[i];
+	int r;
+
+	if (!smoke->report_writer[i])
+		return 0;
+	r = file_writer_stop(smoke->report_writer[i], until_ns);
+	if (r == -ETIMEDOUT)
+		return diag_set(diag, -EINVAL, "'%s' does not answer: its last output is lost",
+				path);
+	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
 }
 
 /*
@@ -220,19 +299,23 @@ static int write_report(struct smoke *smoke, enum smoke_report i, struct diag *d
  */
 static int finish(struct smoke *smoke)
 {
+	const int64_t until_ns = clock_monotonic_ns() + FILES_NS;
 	int status = smoke_run_status(&smoke->plan, smoke->results);
+	struct diag diag[SMOKE_REPORTS] = {0};
 
 	smoke_text_summary(smoke->out, &smoke->plan, smoke->results);
 	fflush(smoke->out);
+	for (enum smoke_report i = 0; i < SMOKE_REPORTS; i++)
+		start_report(smoke, i, &diag[i]);
+	wait_for_logs(smoke, until_ns);
 	if (smoke->log_diag.err < 0) {
 		cmd_fail(&smoke->log_diag);
 		status = EXIT_OUTPUT;
 	}
 	for (enum smoke_report i = 0; i < SMOKE_REPORTS; i++) {
-		struct diag diag = {0};
-
-		if (write_report(smoke, i, &diag) < 0) {
-			cmd_fail(&diag);
+		wait_for_report(smoke, i, until_ns, &diag[i]);
+		if (diag[i].err < 0) {
+			cmd_fail(&diag[i]);
 			status = EXIT_OUTPUT;
 		}
 	}
@@ -255,6 +338,7 @@ static int run_plan(struct smoke *smoke, struct diag *diag)
 		.started = hear_started,
 		.line = hear_line,
 		.guest = hear_guest,
+		.has_room = hear_whether_room,
 		.finished = hear_finished,
 		.tick = smoke->has_live ? hear_tick : NULL,
 	};

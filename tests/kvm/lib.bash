@@ -5,7 +5,7 @@
 # directory, with standard input at its end. It fails by fail(), by a command that fails, or because
 # something was left behind: a process, or a file in the directory for temporary ones.
 #
-# From Meson: TOLLGATE, GUESTS (directory of the test kernels), PTY, SLOWCAT and TALK.
+# From Meson: TOLLGATE, GUESTS (directory of the test kernels), FREEZE, PTY, SLOWCAT and TALK.
 
 : "${TOLLGATE:?}" "${GUESTS:?}" "${PTY:?}" "${SLOWCAT:?}"
 export LC_ALL=C
@@ -62,6 +62,17 @@ kernel() {
 assemble() {
 	as -o "$1.o" -
 	objcopy -O binary -j .text "$1.o" "$1"
+}
+
+# can_freeze: from now on, no write of Tollgate's to a file in the directory "ice" returns while there is a file
+# "frozen", as on a frozen file system. The first makes the file "frozen.held".
+can_freeze() {
+	local here
+	here=$(realpath .)
+	mkdir ice
+	printf '#!/bin/sh\nexec "%s" "%s/ice" "%s/frozen" "%s" "$@"\n' "$FREEZE" "$here" "$here" "$TOLLGATE" >freezing
+	chmod +x freezing
+	TOLLGATE=$here/freezing
 }
 
 # Runs tollgate; then $status has its exit status, $case_dir/out and err what it said.

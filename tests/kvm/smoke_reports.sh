@@ -190,6 +190,46 @@ case_a_log_that_takes_no_more_has_the_status_of_outputs() {
 	complained "^tollgate: write the log of boot 'guest-exits': No space left on device\$"
 }
 
+# The supervisor goes on: boots are judged, one reaches its limit of time, all is told.
+case_a_frozen_log_holds_up_no_boot() {
+	can_freeze
+	seq 1000000 1001000 | speak talk again
+	printf 'ready\n' | speak brief off
+	touch frozen
+	tollgate smoke --flat 0x7c00,real --log-dir ice --timeout 10 --junit junit brief talk
+	same 'exit status' "$status" 123
+	printed '^PASS brief: ' '^FAIL talk: timeout' '^1 passed, 1 failed$'
+	same 'complaints' "$(grep '^tollgate: ' "$case_dir/err")" \
+		"tollgate: the log of boot 'brief' does not answer: its last output is lost"
+	xmllint --noout junit
+}
+
+# The log's file system takes long, and then all it was given.
+case_a_log_that_was_frozen_for_a_while_is_whole() {
+	can_freeze
+	seq 1 5000 | speak talk off
+	touch frozen
+	start smoke --flat 0x7c00,real --log-dir ice --timeout 0 --stall 0 talk
+	wait_for test -e frozen.held
+	sleep 1 # for the guest to fill the pipes, or not
+	rm frozen
+	finish
+	same 'exit status' "$status" 0
+	sed -n 's/.*| //p' ice/talk.log | cmp - <(seq 1 5000) || fail 'the log is another'
+}
+
+case_frozen_reports_hold_up_no_end() {
+	can_freeze
+	touch frozen
+	tollgate smoke --json ice/json --tap ice/tap --junit junit -p poweroff "$(kernel exits)"
+	same 'exit status' "$status" 123
+	printed '^PASS guest-exits: '
+	same 'complaints' "$(grep '^tollgate: ' "$case_dir/err")" \
+		"tollgate: 'ice/tap' does not answer: its last output is lost
+tollgate: 'ice/json' does not answer: its last output is lost"
+	xmllint --noout junit
+}
+
 case_progress_is_shown_on_a_terminal_alone() {
 	local s line='guest-hang +[1-9][0-9]* s  kernel +hang: loop'
 	for s in 2 20 100; do # until the guest has printed, and been shown, a second before the end

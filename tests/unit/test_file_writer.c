@@ -2,11 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -78,12 +79,12 @@ static void a_file_that_does_not_answer_holds_up_nobody(void **state)
 
 static void a_file_that_fails_says_so(void **state)
 {
+	static const uint8_t piece[PIECE];
 	struct file_writer *fw;
 	int pipe_fd, failed;
 	struct pollfd pfd;
 
 	(void)state;
-	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(
 		file_writer_start(open("/dev/full", O_WRONLY | O_CLOEXEC), &fw, &pipe_fd, &failed),
 		0);
@@ -92,9 +93,50 @@ static void a_file_that_fails_says_so(void **state)
 	pfd = (struct pollfd){.fd = failed, .events = POLLIN};
 	assert_int_equal(poll(&pfd, 1, HANG_S * 1000), 1);
 	assert_int_equal(file_writer_error(fw), -ENOSPC);
-	assert_int_equal(write(pipe_fd, "y", 1), -1);
-	assert_int_equal(errno, EPIPE);
+	for (unsigned i = 0; i < TOTAL / PIECE; i++) { /* dropped, and holds up nobody */
+		pfd = (struct pollfd){.fd = pipe_fd, .events = POLLOUT};
+		assert_int_equal(poll(&pfd, 1, HANG_S * 1000), 1);
+		assert_true(write(pipe_fd, piece, sizeof(piece)) > 0);
+	}
 	assert_int_equal(file_writer_stop(fw, in_s(HANG_S)), -ENOSPC);
+}
+
+static void the_rest_follows_what_the_pipe_held(void **state)
+{
+	struct file_writer *fw;
+	int pipe_fd, failed, fd;
+	char in[16];
+
+	(void)state;
+	assert_int_equal(temp_dir_make(), 0);
+	assert_int_equal(file_writer_open(temp_dir_at("f"), &(struct out_file_opts){.append = true},
+					  &fw, &pipe_fd, &failed),
+			 0);
+	assert_int_equal(write(pipe_fd, "first ", 6), 6);
+	file_writer_finish(fw, strdup("rest"), 4);
+	alarm(HANG_S);
+	while (!file_writer_is_done(fw))
+		sched_yield();
+	alarm(0);
+	assert_int_equal(file_writer_stop(fw, 0), 0);
+	fd = open(temp_dir_at("f"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, in, sizeof(in)), 10);
+	close(fd);
+	assert_memory_equal(in, "first rest", 10);
+	temp_dir_remove();
+}
+
+static void a_file_that_cannot_be_opened_says_so(void **state)
+{
+	struct file_writer *fw;
+	int pipe_fd, failed;
+
+	(void)state;
+	assert_int_equal(file_writer_open("/nonexistent/f", &(struct out_file_opts){0}, &fw,
+					  &pipe_fd, &failed),
+			 0);
+	file_writer_finish(fw, strdup("rest"), 4);
+	assert_int_equal(file_writer_stop(fw, in_s(HANG_S)), -ENOENT);
 }
 
 int main(void)
@@ -103,6 +145,8 @@ int main(void)
 		cmocka_unit_test(all_of_it_arrives),
 		cmocka_unit_test(a_file_that_does_not_answer_holds_up_nobody),
 		cmocka_unit_test(a_file_that_fails_says_so),
+		cmocka_unit_test(the_rest_follows_what_the_pipe_held),
+		cmocka_unit_test(a_file_that_cannot_be_opened_says_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

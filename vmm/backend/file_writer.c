@@ -1,11 +1,13 @@
 #include "backend/file_writer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -16,17 +18,23 @@ enum { PIECE_BYTES = 1 << 16 };
 
 struct file_writer {
 	int fd, pipe_read, pipe_write, failed;
+	char *path; /* to open first; NULL: fd is open */
+	struct out_file_opts opts;
 	atomic_int err;
+	atomic_bool done;
+	/* What follows what the pipe held; set before its writing end is closed, and the thread's from then on. */
+	char *rest;
+	size_t rest_len;
 	pthread_t thread;
 	char piece[PIECE_BYTES]; /* the thread's */
 };
 
-static int write_piece(const struct file_writer *fw, size_t len)
+static int write_all(int fd, const char *buf, size_t len)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		const ssize_t n = write(fw->fd, fw->piece + done, len - done);
+		const ssize_t n = write(fd, buf + done, len - done);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -36,27 +44,69 @@ static int write_piece(const struct file_writer *fw, size_t len)
 	return 0;
 }
 
+static int write_what_comes(struct file_writer *fw)
+{
+	for (;;) {
+		const ssize_t n = read(fw->pipe_read, fw->piece, sizeof(fw->piece));
+		int r = 0;
+
+		if (n == 0)
+			return write_all(fw->fd, fw->rest, fw->rest_len);
+		if (n > 0)
+			r = write_all(fw->fd, fw->piece, (size_t)n);
+		else if (errno != EINTR)
+			r = -errno;
+		if (r < 0)
+			return r;
+	}
+}
+
+static int open_file(struct file_writer *fw)
+{
+	if (fw->path)
+		fw->fd = out_file_open(fw->path, &fw->opts);
+	return fw->fd < 0 ? fw->fd : 0;
+}
+
+/* A network file system may say "no space" only when the file is closed. */
+static int close_file(struct file_writer *fw)
+{
+	const int fd = fw->fd;
+
+	fw->fd = -1;
+	return close(fd) < 0 && errno != EINTR ? -errno : 0;
+}
+
+/* Nobody who writes to the pipe is to be held up, or to die of SIGPIPE, because the file failed. */
+static void drop_what_comes(struct file_writer *fw)
+{
+	ssize_t n;
+
+	do
+		n = read(fw->pipe_read, fw->piece, sizeof(fw->piece));
+	while (n > 0 || (n < 0 && errno == EINTR));
+}
+
 static void *writer_thread(void *arg)
 {
 	struct file_writer *fw = arg;
 	const uint64_t one = 1;
-	int r = 0;
+	int r = open_file(fw);
 
-	while (r == 0) {
-		const ssize_t n = read(fw->pipe_read, fw->piece, sizeof(fw->piece));
+	if (r == 0) {
+		const int written = write_what_comes(fw);
 
-		if (n == 0)
-			return NULL;
-		if (n > 0)
-			r = write_piece(fw, (size_t)n);
-		else if (errno != EINTR)
-			r = -errno;
+		r = close_file(fw);
+		if (written < 0)
+			r = written;
 	}
 	atomic_store(&fw->err, r);
-	close(fw->pipe_read); /* from now on writers of the pipe get EPIPE */
-	fw->pipe_read = -1;
-	if (write(fw->failed, &one, sizeof(one)) < 0)
-		return NULL; /* cannot be: the counter is not near its limit */
+	if (r < 0) {
+		if (write(fw->failed, &one, sizeof(one)) < 0)
+			assert(false && "the counter is not near its limit");
+		drop_what_comes(fw);
+	}
+	atomic_store(&fw->done, true);
 	return NULL;
 }
 
@@ -68,6 +118,8 @@ static void release(struct file_writer *fw)
 		close(fw->pipe_write);
 	if (fw->failed >= 0)
 		close(fw->failed);
+	free(fw->rest);
+	free(fw->path);
 	free(fw);
 }
 
@@ -97,14 +149,20 @@ static int start_thread(struct file_writer *fw)
 	return r;
 }
 
-int file_writer_start(int fd, struct file_writer **ret, int *ret_pipe, int *ret_failed)
+/* Takes over path, also when it fails. */
+static int start(int fd, char *path, const struct out_file_opts *opts, struct file_writer **ret,
+		 int *ret_pipe, int *ret_failed)
 {
 	struct file_writer *fw = calloc(1, sizeof(*fw));
 	int r;
 
-	if (!fw)
+	if (!fw) {
+		free(path);
 		return -ENOMEM;
+	}
 	fw->fd = fd;
+	fw->path = path;
+	fw->opts = *opts;
 	fw->pipe_read = fw->pipe_write = -1;
 	r = open_pipe(fw);
 	if (r == 0)
@@ -119,9 +177,35 @@ int file_writer_start(int fd, struct file_writer **ret, int *ret_pipe, int *ret_
 	return 0;
 }
 
+int file_writer_start(int fd, struct file_writer **ret, int *ret_pipe, int *ret_failed)
+{
+	return start(fd, NULL, &(struct out_file_opts){0}, ret, ret_pipe, ret_failed);
+}
+
+int file_writer_open(const char *path, const struct out_file_opts *opts, struct file_writer **ret,
+		     int *ret_pipe, int *ret_failed)
+{
+	char *copy = strdup(path);
+
+	return copy ? start(-1, copy, opts, ret, ret_pipe, ret_failed) : -ENOMEM;
+}
+
 int file_writer_error(const struct file_writer *fw)
 {
 	return atomic_load(&fw->err);
+}
+
+void file_writer_finish(struct file_writer *fw, char *rest, size_t len)
+{
+	fw->rest = rest;
+	fw->rest_len = len;
+	close(fw->pipe_write); /* the thread reads what it holds, and then the end */
+	fw->pipe_write = -1;
+}
+
+bool file_writer_is_done(const struct file_writer *fw)
+{
+	return atomic_load(&fw->done);
 }
 
 int file_writer_stop(struct file_writer *fw, int64_t until_ns)
@@ -129,15 +213,13 @@ int file_writer_stop(struct file_writer *fw, int64_t until_ns)
 	const struct timespec until = clock_timespec(until_ns);
 	int r;
 
-	close(fw->pipe_write); /* the thread reads the rest, and then the end */
-	fw->pipe_write = -1;
+	if (fw->pipe_write >= 0)
+		file_writer_finish(fw, NULL, 0);
 	if (pthread_clockjoin_np(fw->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
 		pthread_detach(fw->thread);
 		return -ETIMEDOUT; /* the thread may use it until this process has ended */
 	}
 	r = file_writer_error(fw);
-	if (close(fw->fd) < 0 && r == 0)
-		r = -errno; /* a network file system may say "no space" only now */
 	release(fw);
 	return r;
 }

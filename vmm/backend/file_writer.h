@@ -1,14 +1,18 @@
 /*
  * file_writer.h - writes a file by a thread of its own: where the file's system does not answer (frozen, a
- * server that is gone), write() does not return, and no O_NONBLOCK changes that for a file.
+ * server that is gone), open() and write() do not return, and no O_NONBLOCK changes that for a file.
  *
  * A pipe is in front of it: what it holds, usually 64 KiB, is all that waits, and it polls as a slow reader's
- * does. Writing to it once the file took no more fails with EPIPE.
+ * does. What is written to it once the file took no more is dropped.
  */
 #ifndef BACKEND_FILE_WRITER_H
 #define BACKEND_FILE_WRITER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "base/out_file.h"
 
 struct file_writer;
 
@@ -19,8 +23,24 @@ struct file_writer;
  */
 int file_writer_start(int fd, struct file_writer **ret, int *ret_pipe, int *ret_failed);
 
+/*
+ * The same for a file that the thread opens by its name, as out_file_open() does. path is copied. A file that
+ * cannot be opened is one that takes no more.
+ */
+int file_writer_open(const char *path, const struct out_file_opts *opts, struct file_writer **ret,
+		     int *ret_pipe, int *ret_failed);
+
 /* Why the file took no more, a negative errno; 0 while it takes what comes. */
 int file_writer_error(const struct file_writer *fw);
+
+/*
+ * Nothing more is to come but rest, len bytes that the writer frees; NULL: none. The pipe is closed. Once at
+ * most; does not wait.
+ */
+void file_writer_finish(struct file_writer *fw, char *rest, size_t len);
+
+/* Whether file_writer_stop() returns at once. */
+bool file_writer_is_done(const struct file_writer *fw);
 
 /*
  * Ends it once all is written, or at until_ns of CLOCK_MONOTONIC. 0, or -errno when something was lost:

@@ -14,11 +14,13 @@
 
 /*
  * QUIET: a line that nothing follows for so long is taken for a prompt. SILENCE: after a panic's last
- * line. KILL: a VM that was told to end and has not is ended by force.
+ * line. KILL: a VM that was told to end and has not is ended by force. ROOM: how soon a sink that had no room is asked
+ * again.
  */
 #define QUIET_NS   (100 * NS_PER_MS)
 #define SILENCE_NS (300 * NS_PER_MS)
 #define KILL_NS    (5 * NS_PER_S)
+#define ROOM_NS    (10 * NS_PER_MS)
 
 enum { READ_BYTES = 1 << 16, PIPE_BYTES_MAX = 1 << 20 };
 
@@ -174,7 +176,12 @@ static int64_t quiet_at(const struct smoke_boot *boot)
 								   : INT64_MAX;
 }
 
-static int64_t deadline(const struct smoke_boot *boot)
+static int64_t room_at(const struct smoke_boot *boot)
+{
+	return boot->held_ns ? boot->held_ns + ROOM_NS : INT64_MAX;
+}
+
+static int64_t decision_at(const struct smoke_boot *boot)
 {
 	switch (boot->state) {
 	case SMOKE_BOOT_RUNNING:
@@ -185,6 +192,11 @@ static int64_t deadline(const struct smoke_boot *boot)
 	case SMOKE_BOOT_KILLED: break;
 	}
 	return INT64_MAX;
+}
+
+static int64_t deadline(const struct smoke_boot *boot)
+{
+	return earlier(decision_at(boot), room_at(boot));
 }
 
 /* Only ever earlier: a timer that fires too early looks again. */
@@ -225,6 +237,16 @@ static void look_at_limits(struct smoke_boot *boot, int64_t now)
 		stop_for(boot, SMOKE_STOP_STALL);
 }
 
+/* While nobody has room for more of the guest's output, it waits in its pipes; limits of time are kept. */
+static void look_at_room(struct smoke_boot *boot)
+{
+	const bool has_room = !boot->sink || boot->sink->has_room(boot->sink);
+
+	boot->held_ns = has_room ? 0 : clock_monotonic_ns();
+	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
+		event_loop_want(boot->loop, &boot->stream[i], has_room ? EPOLLIN : 0);
+}
+
 static void timer_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct smoke_boot *boot = container_of(src, struct smoke_boot, timer);
@@ -235,6 +257,8 @@ static void timer_ready(struct event_source *src, uint32_t epoll_events)
 	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
 		return;
 	boot->armed_ns = INT64_MAX;
+	if (boot->held_ns)
+		look_at_room(boot);
 	switch (boot->state) {
 	case SMOKE_BOOT_RUNNING: look_at_limits(boot, now); break;
 	case SMOKE_BOOT_GRACE:
@@ -280,6 +304,7 @@ static size_t read_stream(struct smoke_boot *boot, enum smoke_stream i)
 	boot->result->bytes[i] += (uint64_t)n;
 	smoke_judge_feed(&boot->judge, i, buf, (size_t)n, now);
 	look_at_finding(boot);
+	look_at_room(boot);
 	arm(boot);
 	return (size_t)n;
 }

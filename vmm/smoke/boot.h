@@ -30,6 +30,8 @@ struct smoke_boot_sink {
 	void (*line)(struct smoke_boot_sink *sink, const struct smoke_line *line);
 	/* Its guest is about to start; emulates_linux: see vm.h. */
 	void (*guest)(struct smoke_boot_sink *sink, bool emulates_linux);
+	/* Whether more lines may come now. Until then the guest's output is left where it is, some may follow. */
+	bool (*has_room)(struct smoke_boot_sink *sink);
 };
 
 struct smoke_boot {
@@ -44,7 +46,8 @@ struct smoke_boot {
 	struct smoke_child child;
 	struct event_source stream[SMOKE_STREAMS], report, process, timer;
 	int64_t last_byte_ns, phase_since_ns, state_since_ns, armed_ns;
-	bool was_quiet; /* the judge knows that nothing follows for now */
+	int64_t held_ns; /* when sink had no room; 0: the streams are read */
+	bool was_quiet;  /* the judge knows that nothing follows for now */
 
 	struct smoke_judge_sink judge_sink;
 	struct smoke_judge judge;

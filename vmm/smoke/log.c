@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -82,24 +85,51 @@ int smoke_log_check(const char *dir, const char *name, struct diag *diag)
 int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uint64_t limit_bytes,
 		   struct diag *diag)
 {
+	const struct out_file_opts opts = {.append = true, .no_follow = true};
 	char path[PATH_MAX];
-	int fd = -1, r = smoke_log_path(dir, name, path, sizeof(path));
+	int failed, r = smoke_log_path(dir, name, path, sizeof(path));
 
 	*log = (struct smoke_log){.limit_bytes = limit_bytes};
-	if (r == 0) {
-		fd = out_file_open(path,
-				   &(struct out_file_opts){.append = true, .no_follow = true});
-		r = fd < 0 ? fd : 0;
-	}
+	if (r == 0)
+		r = file_writer_open(path, &opts, &log->writer, &log->pipe, &failed);
 	if (r < 0)
 		return diag_set(diag, r, "create the log of boot '%s' in '%s'", name, dir);
-	log->f = fdopen(fd, "w");
-	if (!log->f) {
-		close(fd);
-		return diag_set(diag, -ENOMEM, "log of boot '%s'", name);
-	}
-	setvbuf(log->f, NULL, _IOLBF, 0); /* for those who watch it grow */
 	return 0;
+}
+
+/* As much as the pipe takes, at once: for those who watch the log grow. */
+static void write_pending(struct smoke_log *log)
+{
+	size_t done = 0;
+
+	while (done < log->pending_len) {
+		const ssize_t n = write(log->pipe, log->pending + done, log->pending_len - done);
+
+		if (n > 0)
+			done += (size_t)n;
+		else if (n < 0 && errno != EINTR)
+			break; /* EAGAIN: it is full */
+	}
+	log->pending_len -= done;
+	memmove(log->pending, log->pending + done, log->pending_len);
+}
+
+/* Room for len bytes behind what is pending; NULL without memory, which smoke_log_wait() tells. */
+static char *add_pending(struct smoke_log *log, size_t len)
+{
+	if (log->pending_len + len > log->pending_room) {
+		const size_t room = 2 * (log->pending_len + len);
+		char *more = realloc(log->pending, room);
+
+		if (!more) {
+			log->err = -ENOMEM;
+			return NULL;
+		}
+		log->pending = more;
+		log->pending_room = room;
+	}
+	log->pending_len += len;
+	return log->pending + log->pending_len - len;
 }
 
 /* The kernel's clock at the head of its line, "[   12.345678]"; false for another line. */
@@ -118,21 +148,40 @@ static bool guest_stamp(const char *text, size_t len, const char **ret, size_t *
 	return *ret_len > 0 && i < len && text[i] == ']';
 }
 
+static void put(struct smoke_log *log, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void put(struct smoke_log *log, const char *format, ...)
+{
+	va_list args;
+	char *at;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	at = n < 0 ? NULL : add_pending(log, (size_t)n + 1); /* vsnprintf() ends it with a 0 */
+	if (!at)
+		return;
+	va_start(args, format);
+	vsnprintf(at, (size_t)n + 1, format, args);
+	va_end(args);
+	log->pending_len--;
+	log->written_bytes += (uint64_t)n;
+}
+
 static void put_line(struct smoke_log *log, int64_t ns, const char *tag, const char *text,
 		     size_t len)
 {
 	const char *stamp = "-";
 	size_t stamp_len = 1;
-	int n;
 
 	if (!guest_stamp(text, len, &stamp, &stamp_len)) {
 		stamp = "-";
 		stamp_len = 1;
 	}
-	n = fprintf(log->f, "%5" PRId64 ".%06" PRId64 " %12.*s %s%.*s\n", ns / NS_PER_S,
-		    ns % NS_PER_S / 1000, (int)stamp_len, stamp, tag, (int)len, text);
-	if (n > 0)
-		log->written_bytes += (uint64_t)n;
+	put(log, "%5" PRId64 ".%06" PRId64 " %12.*s %s%.*s\n", ns / NS_PER_S, ns % NS_PER_S / 1000,
+	    (int)stamp_len, stamp, tag, (int)len, text);
 }
 
 static const char *const tags[SMOKE_STREAMS] = {
@@ -144,7 +193,7 @@ static const char *const tags[SMOKE_STREAMS] = {
 
 void smoke_log_line(struct smoke_log *log, const struct smoke_line *line, int64_t start_ns)
 {
-	if (!log->f)
+	if (!log->writer)
 		return;
 	log->start_ns = start_ns;
 	if (log->written_bytes + line->len > log->limit_bytes) {
@@ -152,13 +201,20 @@ void smoke_log_line(struct smoke_log *log, const struct smoke_line *line, int64_
 		return;
 	}
 	put_line(log, line->at_ns - start_ns, tags[line->stream], line->text, line->len);
+	write_pending(log);
+}
+
+bool smoke_log_has_room(struct smoke_log *log)
+{
+	if (log->pending_len > 0)
+		write_pending(log);
+	return log->pending_len == 0;
 }
 
 static void put_left_out(struct smoke_log *log, const struct smoke_tail *tail)
 {
-	fprintf(log->f,
-		"(the limit of this log is reached; %" PRIu64 " lines left out; of the report:)\n",
-		log->left_out);
+	put(log, "(the limit of this log is reached; %" PRIu64 " lines left out; of the report:)\n",
+	    log->left_out);
 	for (unsigned i = 0; i < tail->nr; i++) {
 		const struct smoke_tail_line *line = smoke_tail_get(tail, i);
 
@@ -167,18 +223,36 @@ static void put_left_out(struct smoke_log *log, const struct smoke_tail *tail)
 	}
 }
 
-int smoke_log_close(struct smoke_log *log, const char *name, const struct smoke_tail *tail,
-		    struct diag *diag)
+void smoke_log_close(struct smoke_log *log, const struct smoke_tail *tail)
 {
-	int failed;
-
-	if (!log->f)
-		return 0;
+	if (!log->writer)
+		return;
 	if (log->left_out)
 		put_left_out(log, tail);
-	failed = ferror(log->f);
-	failed |= fclose(log->f);
-	log->f = NULL;
-	return failed ? diag_set(diag, errno ? -errno : -EIO, "write the log of boot '%s'", name)
-		      : 0;
+	file_writer_finish(log->writer, log->pending, log->pending_len);
+	log->pending = NULL;
+	log->pending_len = log->pending_room = 0;
+	log->is_closed = true;
+}
+
+bool smoke_log_is_done(const struct smoke_log *log)
+{
+	return !log->writer || (log->is_closed && file_writer_is_done(log->writer));
+}
+
+int smoke_log_wait(struct smoke_log *log, const char *name, int64_t until_ns, struct diag *diag)
+{
+	int r;
+
+	if (!log->writer)
+		return 0;
+	r = file_writer_stop(log->writer, until_ns);
+	log->writer = NULL;
+	if (r == -ETIMEDOUT)
+		return diag_set(diag, -EINVAL,
+				"the log of boot '%s' does not answer: its last output is lost",
+				name);
+	if (r == 0)
+		r = log->err;
+	return r < 0 ? diag_set(diag, r, "write the log of boot '%s'", name) : 0;
 }

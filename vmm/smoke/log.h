@@ -2,21 +2,31 @@
  * log.h - a boot's whole console in a file: a line of the guest's a line, behind the host's clock since
  * the boot began and the guest's own, as its kernel printed it.
  *
- * A guest that prints for ever fills no disk: past the limit, lines are counted and not written.
+ * A guest that prints forever fills no disk: past the limit, lines are counted and not written.
+ *
+ * A file that does not answer holds up nobody: a thread writes it (backend/file_writer.h). What the thread's pipe
+ * does not take is pending here. The caller gives no more lines then, so that at most one piece of the guest's
+ * output is, or at the end what the boot's pipes held.
  */
 #ifndef SMOKE_LOG_H
 #define SMOKE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
+#include "backend/file_writer.h"
 #include "base/diag.h"
 #include "smoke/judge.h"
 #include "smoke/tail.h"
 
 struct smoke_log {
-	FILE *f; /* NULL: not open */
+	struct file_writer *writer; /* NULL: not open, and not waited for */
+	int pipe;                   /* the writer's */
+	bool is_closed;
+	int err; /* of ours: a negative errno; 0: none */
+	char *pending;
+	size_t pending_len, pending_room;
 	uint64_t limit_bytes, written_bytes, left_out;
 	int64_t start_ns; /* 0 until the first line */
 };
@@ -28,20 +38,32 @@ struct smoke_log {
 int smoke_log_check(const char *dir, const char *name, struct diag *diag);
 
 /*
- * Creates DIR/NAME.log anew, where NAME's bytes that file names do not like become '_'. A link there is
- * not followed. -errno with diag.
+ * Opens DIR/NAME.log, to append to it, where NAME's bytes that file names do not like become '_'. A link there is
+ * not followed. -errno with diag; that the file could not be opened is told by smoke_log_wait().
  */
 int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uint64_t limit_bytes,
 		   struct diag *diag);
 
+/* Takes a log that is not open. */
 void smoke_log_line(struct smoke_log *log, const struct smoke_line *line, int64_t start_ns);
 
+/* Whether nothing is pending: more lines may come. */
+bool smoke_log_has_room(struct smoke_log *log);
+
 /*
- * Says what was left out, with the lines that the report shows; -errno with diag when not all could be
- * written. Takes a log that is not open.
+ * The last of it: says what was left out, with the lines that the report shows. Does not wait. Takes a log that is
+ * not open.
  */
-int smoke_log_close(struct smoke_log *log, const char *name, const struct smoke_tail *tail,
-		    struct diag *diag);
+void smoke_log_close(struct smoke_log *log, const struct smoke_tail *tail);
+
+/* Whether smoke_log_wait() returns at once. */
+bool smoke_log_is_done(const struct smoke_log *log);
+
+/*
+ * After smoke_log_close(): -errno with diag when not all could be written by until_ns of CLOCK_MONOTONIC. Takes a
+ * log that is not open, and one that was waited for.
+ */
+int smoke_log_wait(struct smoke_log *log, const char *name, int64_t until_ns, struct diag *diag);
 
 /* Whether both names make the same file, which one boot would take from the other. */
 bool smoke_log_same(const char *name, const char *other);

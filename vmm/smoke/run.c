@@ -56,6 +56,13 @@ static void hear_guest(struct smoke_boot_sink *sink, bool emulates_linux)
 	slot->run->sink->guest(slot->run->sink, slot->i, emulates_linux);
 }
 
+static bool has_room(struct smoke_boot_sink *sink)
+{
+	struct slot *slot = container_of(sink, struct slot, sink);
+
+	return slot->run->sink->has_room(slot->run->sink, slot->i);
+}
+
 static void finish_slot(struct run *run, unsigned i)
 {
 	run->slot[i].is_done = true;
@@ -182,7 +189,7 @@ static int start_tick(struct run *run)
 	return event_loop_add(&run->loop, &run->tick);
 }
 
-/* A boot takes eight files here and more in its process: as many as we may have without asking. */
+/* A boot takes up to twelve files here and more in its process: as many as we may have without asking. */
 static void raise_file_limit(void)
 {
 	struct rlimit limit;
@@ -203,7 +210,10 @@ static int run_init(struct run *run)
 		return -ENOMEM;
 	for (unsigned i = 0; i < run->plan->nr; i++)
 		run->slot[i] = (struct slot){
-			.sink = {.line = hear_line, .guest = hear_guest}, .run = run, .i = i};
+			.sink = {.line = hear_line, .guest = hear_guest, .has_room = has_room},
+			.run = run,
+			.i = i,
+		};
 	smoke_limits_read("", run->plan->run.jobs, &run->limits);
 	r = event_loop_init(&run->loop, NULL, NULL);
 	if (r == 0)

@@ -13,6 +13,8 @@ struct smoke_run_sink {
 	void (*line)(struct smoke_run_sink *sink, unsigned i, const struct smoke_line *line);
 	/* Its guest is about to start; emulates_linux: see vm.h. */
 	void (*guest)(struct smoke_run_sink *sink, unsigned i, bool emulates_linux);
+	/* Whether more of its lines may come now; else they wait where they come from. */
+	bool (*has_room)(struct smoke_run_sink *sink, unsigned i);
 	void (*finished)(struct smoke_run_sink *sink, unsigned i);
 	void (*tick)(struct smoke_run_sink *sink); /* some times a second; NULL: not wanted */
 };
