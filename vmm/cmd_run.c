@@ -1,11 +1,13 @@
 /* `tollgate run`: boot one kernel with its console on this terminal. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/out_file.h"
+#include "base/parse.h"
 #include "cmd_guard.h"
 #include "cmds.h"
 #include "config.h"
@@ -47,6 +49,20 @@ static void close_console(struct vm *vm)
 		fputc('\n', stderr);
 }
 
+static void tell_left_out(const struct vm_chars *chars)
+{
+	char limit[24];
+
+	for (unsigned i = 0; i < chars->nr_left_out; i++) {
+		const struct vm_chars_left_out *at = &chars->left_out[i];
+
+		fprintf(stderr,
+			"tollgate: console's file '%s' reached its limit of %s: %" PRIu64
+			" bytes were left out\n",
+			at->place->path, format_size(at->place->limit_bytes, limit), at->bytes);
+	}
+}
+
 /* The file comes before the end line, which tells the exit status. */
 static int finish(struct vm *vm, const struct config *config, const struct vm_end *end,
 		  int stats_fd)
@@ -56,6 +72,7 @@ static int finish(struct vm *vm, const struct config *config, const struct vm_en
 	struct diag diag = {0};
 
 	close_console(vm);
+	tell_left_out(&vm->chars);
 	if (vm->chars.lost.err) {
 		cmd_fail(&vm->chars.lost);
 		if (end->kind != VM_END_KILLED) /* which its own status says */

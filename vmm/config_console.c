@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "base/parse.h"
 #include "config.h"
 #include "virtio/classes.h"
 
@@ -34,8 +35,39 @@ static const char *behind(const char *s, const char *prefix)
 	return strncmp(s, prefix, len) == 0 && s[len] ? s + len : NULL;
 }
 
-static int parse_place(const char *option, const char *arg, struct char_spec *ret,
+/* Takes ",limit=SIZE" off a file's path, the last that is there; the path without it goes to buf. */
+static int parse_limit(const char *option, struct char_spec *spec, char buf[PATH_MAX],
 		       struct diag *diag)
+{
+	static const char key[] = ",limit=";
+	const char *limit = NULL;
+	size_t len;
+
+	for (const char *at = spec->path; (at = strstr(at, key)); at++)
+		limit = at;
+	if (!limit)
+		return 0;
+	len = (size_t)(limit - spec->path);
+	limit += sizeof(key) - 1;
+	if (parse_size_bytes(limit, &spec->limit_bytes) < 0 || spec->limit_bytes == 0) {
+		diag_set(diag, -EINVAL, "%s '%s': the limit '%s' is not a size above 0", option,
+			 spec->path, limit);
+		diag_remedy(diag, "as in file:PATH,limit=64M");
+		return -EINVAL;
+	}
+	if (len == 0)
+		return diag_set(diag, -EINVAL, "%s '%s' has no path before the limit", option,
+				spec->path);
+	if (len >= PATH_MAX)
+		return diag_set(diag, -ENAMETOOLONG, "%s '%s'", option, spec->path);
+	memcpy(buf, spec->path, len);
+	buf[len] = '\0';
+	spec->path = buf;
+	return 0;
+}
+
+static int parse_place(const char *option, const char *arg, char buf[PATH_MAX],
+		       struct char_spec *ret, struct diag *diag)
 {
 	for (const struct option_word *place = config_place_words; place->word; place++) {
 		const bool has_path = strpbrk(place->word, ":=");
@@ -43,11 +75,12 @@ static int parse_place(const char *option, const char *arg, struct char_spec *re
 
 		if (path || (!has_path && strcmp(arg, place->word) == 0)) {
 			*ret = (struct char_spec){.kind = (unsigned)place->value, .path = path};
-			return 0;
+			return ret->kind == CHAR_FILE ? parse_limit(option, ret, buf, diag) : 0;
 		}
 	}
 	diag_set(diag, -EINVAL, "%s '%s' is no place for a console", option, arg);
-	diag_remedy(diag, "stdio, null, file:PATH, unix:PATH, pty or pty,link=PATH");
+	diag_remedy(diag, "stdio, null, file:PATH, file:PATH,limit=SIZE, unix:PATH, pty or "
+			  "pty,link=PATH");
 	return -EINVAL;
 }
 
@@ -78,15 +111,18 @@ int config_console_which(struct config *config, const char *arg, struct diag *di
 
 int config_console_serial(struct config *config, const char *arg, struct diag *diag)
 {
-	config->consoles.has_serial = true;
-	return parse_place("--serial", arg, &config->consoles.serial, diag);
+	struct config_consoles *con = &config->consoles;
+
+	con->has_serial = true;
+	return parse_place("--serial", arg, con->serial_path, &con->serial, diag);
 }
 
 int config_console_virtio(struct config *config, const char *arg, struct diag *diag)
 {
-	int r = parse_place("--virtio-console", arg, &config->consoles.virtio, diag);
+	struct config_consoles *con = &config->consoles;
+	int r = parse_place("--virtio-console", arg, con->virtio_path, &con->virtio, diag);
 
-	config->consoles.has_virtio = true;
+	con->has_virtio = true;
 	return r < 0 ? r : add_virtio(config, diag);
 }
 

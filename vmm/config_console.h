@@ -2,6 +2,7 @@
 #ifndef VMM_CONFIG_CONSOLE_H
 #define VMM_CONFIG_CONSOLE_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "backend/char.h"
@@ -21,14 +22,17 @@ enum config_console {
 struct config_consoles {
 	enum config_console which;
 	struct char_spec serial, virtio; /* places */
-	bool has_serial, has_virtio;     /* whether the user named them */
-	bool added;                      /* the virtio console, to the machine */
+	char serial_path[PATH_MAX],
+		virtio_path[PATH_MAX]; /* of those with a limit behind the path */
+	bool has_serial, has_virtio;   /* whether the user named them */
+	bool added;                    /* the virtio console, to the machine */
 };
 
 /* The words for a place, for --help. */
 #define CONFIG_PLACE_HELP                                                                          \
-	"PLACE is stdio, null, file:PATH, unix:PATH (a socket to connect to), pty or\n"            \
-	"pty,link=PATH (a pseudo-terminal, whose name is told on stderr).\n"
+	"PLACE is stdio, null, file:PATH or file:PATH,limit=SIZE (at most so much is written),\n"  \
+	"unix:PATH (a socket to connect to), pty or pty,link=PATH (a pseudo-terminal, whose\n"     \
+	"name is told on stderr).\n"
 
 /* The values of --console, and how those of the other two begin; ended by a NULL word. */
 extern const struct option_word config_console_words[], config_place_words[];

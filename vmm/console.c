@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "backend/char_writer.h"
 #include "terminal.h"
 
 enum { CTRL_A = 0x01 };
@@ -23,7 +24,7 @@ enum { CTRL_A = 0x01 };
 #define FRONT_POLL_NS (200 * NS_PER_MS)
 
 enum out_kind {
-	OUT_PLAIN, /* a description of our own, without blocking; or a file */
+	OUT_PLAIN, /* a description of our own, without blocking; or the pipe of a file's writer */
 	OUT_SOCKET,
 	OUT_BLOCKING_PIPE, /* shared with others, who rely on its blocking */
 };
@@ -32,6 +33,7 @@ struct console {
 	struct char_host host;
 	int given_fd; /* host.out.fd may be another description of the same file */
 	enum out_kind out_kind;
+	struct char_writer writer;
 	bool own_out, own_in; /* opened anew, so ours to close */
 	bool in_is_tty;
 	bool escape_seen;
@@ -143,12 +145,12 @@ static bool console_size(const struct char_host *host, uint16_t *ret_cols, uint1
 
 static void console_close(struct char_host *host, int64_t until_ns)
 {
-	const struct console *con = console_of(host);
+	struct console *con = console_of(host);
 
-	(void)until_ns;
 	terminal_restore();
+	char_writer_stop(&con->writer, until_ns);
 	if (con->front.fd >= 0) {
-		event_loop_remove(host->loop, &console_of(host)->front);
+		event_loop_remove(host->loop, &con->front);
 		close(con->front.fd);
 	}
 	if (con->own_out)
@@ -203,6 +205,17 @@ static int open_anew(int fd, int flags, const struct stat *st, bool *ret_own)
 	return own;
 }
 
+/* A file's description stays shared: others move the position that it has. */
+static int start_writer(struct console *con, struct diag *diag)
+{
+	const int fd = fcntl(con->given_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	int r = fd < 0 ? -errno : char_writer_start(&con->writer, &con->host, fd);
+
+	if (fd >= 0 && !con->writer.writer)
+		close(fd);
+	return r < 0 ? diag_set(diag, r, "console output") : 0;
+}
+
 static int take_output(struct console *con, struct diag *diag)
 {
 	struct stat st;
@@ -214,6 +227,8 @@ static int take_output(struct console *con, struct diag *diag)
 		con->out_kind = OUT_SOCKET;
 	else if (S_ISFIFO(st.st_mode) && !con->own_out)
 		con->out_kind = OUT_BLOCKING_PIPE;
+	else if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+		return start_writer(con, diag);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -182,6 +183,34 @@ static bool find_line_open(const struct vm_chars *chars)
 	return last && last->line_open;
 }
 
+static void note_lost(struct vm_chars *chars, const struct vm_char_host *at, int r)
+{
+	char what[sizeof(chars->lost.what)];
+
+	if (at->place)
+		snprintf(what, sizeof(what), "console's file '%s'", at->place->path);
+	else
+		snprintf(what, sizeof(what), "%s",
+			 at->fd == STDOUT_FILENO ? "standard output" : "console output");
+	if (r == -ETIMEDOUT)
+		diag_set(&chars->lost, -EINVAL, "%s does not answer: its last output is lost",
+			 what);
+	else
+		diag_set(&chars->lost, r, "%s: its last output is lost", what);
+}
+
+static void close_host(struct vm_chars *chars, const struct vm_char_host *at, int64_t until_ns)
+{
+	const uint64_t left_out_bytes = at->host->left_out_bytes;
+	const int r = char_host_destroy(at->host, until_ns);
+
+	if (r < 0)
+		note_lost(chars, at, r);
+	if (left_out_bytes)
+		chars->left_out[chars->nr_left_out++] =
+			(struct vm_chars_left_out){at->place, left_out_bytes};
+}
+
 void vm_chars_fini(struct vm_chars *chars)
 {
 	const int64_t until_ns = clock_monotonic_ns() + NS_PER_S;
@@ -190,18 +219,7 @@ void vm_chars_fini(struct vm_chars *chars)
 	if (chars->nr_hosts)
 		chars->line_open = find_line_open(chars);
 	chars->nr_kernel_consoles = 0;
-	while (chars->nr_hosts) {
-		const struct vm_char_host *at = &chars->host[--chars->nr_hosts];
-		const int r = char_host_destroy(at->host, until_ns);
-
-		assert(r == 0 || at->place);
-		if (r == -ETIMEDOUT)
-			diag_set(&chars->lost, -EINVAL,
-				 "console's file '%s' does not answer: its last output is lost",
-				 at->place->path);
-		else if (r < 0)
-			diag_set(&chars->lost, r, "console's file '%s': its last output is lost",
-				 at->place->path);
-	}
+	while (chars->nr_hosts)
+		close_host(chars, &chars->host[--chars->nr_hosts], until_ns);
 	chars->terminal = NULL;
 }

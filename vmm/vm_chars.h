@@ -51,6 +51,11 @@ struct vm_chars {
 	struct char_host *terminal;       /* the one with stdin as its input, or NULL */
 	struct char_backend null_backend; /* for devices that are connected to nothing */
 	struct diag lost; /* after vm_chars_fini(): which output was lost, and why; err 0: none */
+	struct vm_chars_left_out {
+		const struct char_spec *place;
+		uint64_t bytes;
+	} left_out[VM_CHAR_HOSTS_MAX]; /* after vm_chars_fini(): what the places' limits kept out */
+	unsigned nr_left_out;
 };
 
 /* Copies opts; loop and power are borrowed until vm_chars_fini(). Opens nothing yet. */

@@ -183,6 +183,11 @@ case_bad_places_are_refused() {
 	run_refused "--serial 'tape' is no place for a console" --serial tape
 	run_refused "--serial 'file:' is no place" --serial file:
 	run_refused "--virtio-console 'pty,size=3' is no place" --virtio-console pty,size=3
+	run_refused "--serial 'log,limit=x': the limit 'x' is not a size above 0" --serial file:log,limit=x
+	run_refused "--serial 'log,limit=': the limit '' is not a size above 0" --serial file:log,limit=
+	run_refused "--virtio-console 'log,limit=0': the limit '0' is not a size above 0" --virtio-console file:log,limit=0
+	run_refused "--serial ',limit=1M' has no path before the limit" --serial file:,limit=1M
+	run_refused "--serial 'x' and --virtio-console 'x' are one file" --serial file:x,limit=1M --virtio-console file:x
 	run_refused '--virtio-console with --console serial' --console serial --virtio-console pty
 	run_refused "--serial 'x' and --virtio-console 'x' are one file" --serial file:x --virtio-console file:x
 	run_refused "--console is given twice" --console serial --console both
@@ -194,44 +199,82 @@ case_bad_places_are_refused() {
 	run_refused "link 'file' to the console's /dev/pts/[0-9]+: File exists" --serial pty,link=file
 }
 
-# The thread that writes the file waits in the kernel, uninterruptibly.
-writer_is_stuck() {
-	local task
-	for task in /proc/"$pid"/task/*; do
-		[ "$(cat "$task/comm")" != file-writer ] || grep -q '^State:.D' "$task/status" || return
-	done
+# limited WANTED_LIMIT BYTES_LEFT_OUT: a VM that ended well said so, and the file log has what came first.
+limited() {
+	same 'exit status' "$status" 0
+	same 'lines about the limit' "$(grep 'limit' "$case_dir/err")" \
+		"tollgate: console's file 'log' reached its limit of $1: $2 bytes were left out"
 }
 
-has_ended_saying() {
-	grep -q "$1" "$case_dir/err"
+case_a_file_with_a_limit_takes_no_more_and_the_vm_goes_on() {
+	echo 'what was there before' >log
+	tollgate run --virtio-console file:log,limit=10K -p flood=100000 "$(kernel hvc)"
+	limited '10 KiB' $((100000 - 10240))
+	{ echo 'what was there before' && flood 10240; } | cmp - log || fail 'the output is another'
+	same 'on standard output' "$(tr -d '\r' <"$case_dir/out")" 'hvc: ready'
+	rm log
+	tollgate run --serial file:log,limit=5 -p exit=0 "$(kernel exits)"
+	limited '5 B' 12
+	same log "$(cat log)" 'exits'
 }
 
-# Where a file system can be made and frozen here; test_file_writer.c tries the same with a pipe.
-case_a_frozen_file_system_holds_up_no_end() {
-	truncate -s 32M image
-	if ! { mkfs.ext4 -q image && mkdir mnt && mount -o loop image mnt; } >/dev/null 2>&1; then
-		echo 'no file system can be mounted here' >"$case_dir/skipped"
-		return
-	fi
-	trap 'fsfreeze -u mnt 2>/dev/null || true; umount -l mnt' EXIT
-	assemble code <<-'END'
+case_a_limit_that_is_not_reached_is_not_told() {
+	tollgate run --serial file:log,limit=17 -p exit=3 "$(kernel exits)"
+	ended 3 'exit code 3 (exit port)'
+	same log "$(cat log)" 'exits: exit port'
+	tollgate run --serial file:a,limit=1,limit=1M -p exit=3 "$(kernel exits)"
+	ended 3 'exit code 3 (exit port)'
+	same log "$(cat a,limit=1)" 'exits: exit port'
+}
+
+# prints_x FILE: a kernel that prints x forever.
+prints_x() {
+	assemble "$1" <<-'END'
 		.code16
 		mov $0x3f8, %dx
 		mov $'x', %al
 		1: out %al, %dx
 		jmp 1b
 	END
-	start_controlled --flat 0x7c00,real --serial file:mnt/log code
-	wait_for test -s mnt/log
-	fsfreeze -f mnt
-	wait_for writer_is_stuck
+}
+
+# ended_frozen FILE: what was started ends by SIGTERM and says that FILE's last output is lost.
+ended_frozen() {
 	control status
 	kill -s TERM "$pid"
-	wait_for has_ended_saying 'killed (SIGTERM)'
-	fsfreeze -u mnt # Linux keeps the process until then
 	finish
 	same 'exit status' "$status" 116
-	complained "^tollgate: console's file 'mnt/log' does not answer: its last output is lost\$"
+	complained '^tollgate: killed \(SIGTERM\), exit status 116$' "^tollgate: $1 does not answer: its last output is lost\$"
+}
+
+case_a_frozen_file_holds_up_no_end() {
+	local option
+	can_freeze
+	prints_x code
+	for option in --serial --virtio-console; do
+		rm -f frozen frozen.held ice/log
+		if [ $option = --serial ]; then
+			start_controlled --flat 0x7c00,real --serial file:ice/log code
+		else
+			start_controlled --virtio-console file:ice/log -p flood=100000000 "$(kernel hvc)"
+		fi
+		wait_for test -s ice/log
+		touch frozen
+		wait_for test -e frozen.held
+		ended_frozen "console's file 'ice/log'"
+	done
+}
+
+case_frozen_standard_output_holds_up_no_end() {
+	can_freeze
+	prints_x code
+	"$TOLLGATE" run --control ctl --flat 0x7c00,real code >ice/out 2>"$case_dir/err" &
+	pid=$!
+	wait_for answers
+	wait_for test -s ice/out
+	touch frozen
+	wait_for test -e frozen.held
+	ended_frozen 'standard output'
 }
 
 run_cases

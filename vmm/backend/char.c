@@ -497,7 +497,7 @@ int char_host_open(const struct char_spec *spec, struct event_loop *loop, struct
 		   struct diag *diag, struct char_host **ret)
 {
 	switch (spec->kind) {
-	case CHAR_FILE: return char_file_open(spec->path, loop, power, diag, ret);
+	case CHAR_FILE: return char_file_open(spec, loop, power, diag, ret);
 	case CHAR_PTY: return char_pty_open(spec->path, loop, power, diag, ret);
 	case CHAR_UNIX: return char_unix_open(spec->path, loop, power, diag, ret);
 	default: break;

@@ -53,6 +53,7 @@ enum char_kind {
 struct char_spec {
 	enum char_kind kind;
 	const char *path;
+	uint64_t limit_bytes; /* CHAR_FILE: at most so much is written to it; 0: no limit */
 };
 
 struct char_host;
@@ -109,9 +110,10 @@ struct char_host {
 	struct event_source out, in;
 	uint32_t in_events; /* what in waits for while there is room for input */
 	enum char_out_state out_state;
-	bool out_blocked; /* waiting for EPOLLOUT */
-	int64_t wrote_ns; /* when anything was written last, of CLOCK_MONOTONIC; 0: never */
-	bool line_open;   /* the last byte, but for carriage returns, was no newline */
+	bool out_blocked;        /* waiting for EPOLLOUT */
+	int64_t wrote_ns;        /* when anything was written last, of CLOCK_MONOTONIC; 0: never */
+	bool line_open;          /* the last byte, but for carriage returns, was no newline */
+	uint64_t left_out_bytes; /* that a limit of the destination kept from it */
 	int lost; /* what close() found: a negative errno when output that was taken is lost */
 
 	struct event_source timer;
@@ -195,7 +197,7 @@ void char_host_input_end(struct char_host *host);
 void char_host_input_hold(struct char_host *host, bool hold);
 
 /* The kinds; each as char_host_open(). */
-int char_file_open(const char *path, struct event_loop *loop, struct power *power,
+int char_file_open(const struct char_spec *spec, struct event_loop *loop, struct power *power,
 		   struct diag *diag, struct char_host **ret);
 int char_pty_open(const char *link, struct event_loop *loop, struct power *power, struct diag *diag,
 		  struct char_host **ret);

@@ -1,19 +1,15 @@
 /* A file, appended to, or whatever else can be opened for writing by its name. Output only. */
 #include <errno.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/char.h"
-#include "backend/file_writer.h"
+#include "backend/char_writer.h"
 #include "base/out_file.h"
 
 struct file_host {
 	struct char_host host;
-	struct file_writer
-		*writer; /* of a file, whose write() may not return; NULL for what can be polled */
-	struct event_source failed; /* its */
+	struct char_writer writer;
+	uint64_t left_bytes; /* until the limit; UINT64_MAX: there is none */
 };
 
 static struct file_host *file_host_of(struct char_host *host)
@@ -21,9 +17,22 @@ static struct file_host *file_host_of(struct char_host *host)
 	return container_of(host, struct file_host, host);
 }
 
+/* What is past the limit is counted and dropped: the guest goes on. */
 static ssize_t file_write(struct char_host *host, const uint8_t *buf, size_t n)
 {
-	return write(host->out.fd, buf, n);
+	struct file_host *fh = file_host_of(host);
+	ssize_t done;
+
+	if (fh->left_bytes == UINT64_MAX)
+		return write(host->out.fd, buf, n);
+	if (fh->left_bytes == 0) {
+		host->left_out_bytes += n;
+		return (ssize_t)n;
+	}
+	done = write(host->out.fd, buf, n < fh->left_bytes ? n : (size_t)fh->left_bytes);
+	if (done > 0)
+		fh->left_bytes -= (uint64_t)done;
+	return done;
 }
 
 /* A log that is silently cut is worse than a VM that ends and says why. */
@@ -35,26 +44,10 @@ static void file_out_failed(struct char_host *host, int err)
 						      .by = "console's file takes no more"});
 }
 
-static void file_failed(struct event_source *src, uint32_t epoll_events)
-{
-	struct file_host *fh = container_of(src, struct file_host, failed);
-
-	(void)epoll_events;
-	event_loop_remove(fh->host.loop, src);
-	if (fh->host.out_state == CHAR_OUT_OPEN)
-		file_out_failed(&fh->host, -file_writer_error(fh->writer));
-}
-
 static void file_close(struct char_host *host, int64_t until_ns)
 {
-	struct file_host *fh = file_host_of(host);
-
-	if (fh->writer) {
-		event_loop_remove(host->loop, &fh->failed);
-		host->lost = file_writer_stop(fh->writer, until_ns);
-	} else if (host->out.fd >= 0) {
+	if (!char_writer_stop(&file_host_of(host)->writer, until_ns) && host->out.fd >= 0)
 		close(host->out.fd);
-	}
 }
 
 static const struct char_host_class file_class = {
@@ -63,25 +56,7 @@ static const struct char_host_class file_class = {
 	.close = file_close,
 };
 
-/* What epoll cannot watch is written by a thread; the event thread must not wait for it. */
-static int start_writer(struct file_host *fh)
-{
-	struct stat st;
-	int r;
-
-	if (fstat(fh->host.out.fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return 0;
-	r = file_writer_start(fh->host.out.fd, &fh->writer, &fh->host.out.fd, &fh->failed.fd);
-	if (r < 0)
-		return r;
-	fh->failed.events = EPOLLIN;
-	fh->failed.ready = file_failed;
-	return event_loop_add(fh->host.loop, &fh->failed);
-}
-
-int char_file_open(const char *path, struct event_loop *loop, struct power *power,
+int char_file_open(const struct char_spec *spec, struct event_loop *loop, struct power *power,
 		   struct diag *diag, struct char_host **ret)
 {
 	struct char_host *host;
@@ -89,13 +64,15 @@ int char_file_open(const char *path, struct event_loop *loop, struct power *powe
 
 	if (r < 0)
 		return r;
-	host->out.fd =
-		out_file_open(path, &(struct out_file_opts){.append = true, .nonblock = true});
-	r = host->out.fd < 0 ? host->out.fd : start_writer(file_host_of(host));
+	file_host_of(host)->left_bytes = spec->limit_bytes ? spec->limit_bytes : UINT64_MAX;
+	host->out.fd = out_file_open(spec->path,
+				     &(struct out_file_opts){.append = true, .nonblock = true});
+	r = host->out.fd < 0 ? host->out.fd
+			     : char_writer_start(&file_host_of(host)->writer, host, host->out.fd);
 	if (r == 0)
 		r = char_host_attach(host);
 	if (r < 0) {
-		diag_set(diag, r, "console's file '%s'", path);
+		diag_set(diag, r, "console's file '%s'", spec->path);
 		if (r == -ENXIO)
 			diag_remedy(diag, "start the pipe's reader first");
 		char_host_destroy(host, 0);
