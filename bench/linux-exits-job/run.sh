@@ -16,7 +16,7 @@ for boot; do
 	*/looks_for_i8042) words="$words i8042.nopnp=1" ;;
 	esac
 	# shellcheck disable=SC2086 # options
-	tollgate run --mem 256M --timeout 120 $options --stats="json:/results/$boot" --append "$words" \
+	tollgate run --mem 256M --timeout 600 $options --stats="json:/results/$boot" --append "$words" \
 		--initrd guest.cpio /boot/vmlinuz-cloud </dev/null >"/results/$boot.console" 2>/results/log || {
 		echo "$boot: status $?"
 		cat "/results/$boot.console" /results/log
