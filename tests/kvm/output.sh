@@ -12,12 +12,14 @@ flood() {
 	}'
 }
 
-# stderr_is BYTES: so much of the flood, then the line that says how it ended.
+# stderr_is BYTES: so much of the flood, then the line that says how it ended, which begins a line of its own.
 stderr_is() {
+	local begin=''
+	[ $(($1 % 64)) = 0 ] || begin=$'\n'
 	flood "$1" >flooded
 	head -c "$1" "$case_dir/err" | cmp - flooded || fail 'stderr differs'
 	same 'the rest of stderr' "$(tail -c +$(($1 + 1)) "$case_dir/err")" \
-		'tollgate: exit code 0 (exit port), exit status 0'
+		"${begin}tollgate: exit code 0 (exit port), exit status 0"
 }
 
 case_two_streams_arrive_whole_and_apart() {
