@@ -7,6 +7,9 @@
 #
 # From Meson: TOLLGATE, GUESTS (directory of the test kernels), FREEZE, PTY, SLOWCAT and TALK.
 
+# Under nohup SIGHUP is ignored, which a shell cannot undo; cases send it.
+[ -z "$(trap -p HUP)" ] || exec env --default-signal=HUP "$BASH" "$0" "$@"
+
 : "${TOLLGATE:?}" "${GUESTS:?}" "${PTY:?}" "${SLOWCAT:?}"
 export LC_ALL=C
 ulimit -c 0 # some cases crash the VMM on purpose
