@@ -43,8 +43,9 @@ dependencies_matching() {
 		}'
 }
 
-# Prints the packages that make up a flavour's kernel: the image, and on Ubuntu its modules. `new` is
-# the newest of all versions that apt knows (backports too), the others what apt would install.
+# Prints the packages that make up a flavour's kernel: the image, and those of its parts that a release has
+# apart (Ubuntu the modules; Debian 14 the modules, the binary and the configuration). `new` is the newest of all
+# versions that apt knows (backports too), the others what apt would install.
 resolve_kernel() {
 	local flavour=$1 metas versions=--no-all-versions image
 	mapfile -t metas < <(meta_packages "$flavour")
@@ -55,7 +56,7 @@ resolve_kernel() {
 	[[ -n $image ]] || return 1
 	echo "$image"
 	apt-cache show --no-all-versions "$image" 2>/dev/null |
-		dependencies_matching 'linux-modules-[0-9].*' | cut -d' ' -f2
+		dependencies_matching 'linux-(base|binary|modules)-[0-9].*' | cut -d' ' -f2
 }
 
 # Downloads packages into the directory $1. apt checks them against the hashes of signed lists.
@@ -161,6 +162,9 @@ unpack_kernel() {
 	release=$(ls "$debs/x/lib/modules")
 	vmlinuz=$debs/x/boot/vmlinuz-$release
 	config=$debs/x/boot/config-$release
+	# Debian 14 has them with the modules.
+	[[ -f $vmlinuz ]] || vmlinuz=$debs/x/lib/modules/$release/vmlinuz
+	[[ -f $config ]] || config=$debs/x/lib/modules/$release/config
 	[[ -f $vmlinuz && -f $config ]] || die "these are not the kernel packages expected: $debs"
 	mkdir -p "$dest/tree"
 	cp "$vmlinuz" "$dest/tree/vmlinuz"
