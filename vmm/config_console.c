@@ -75,7 +75,8 @@ static int parse_place(const char *option, const char *arg, char buf[PATH_MAX],
 
 		if (path || (!has_path && strcmp(arg, place->word) == 0)) {
 			*ret = (struct char_spec){.kind = (unsigned)place->value, .path = path};
-			return ret->kind == CHAR_FILE ? parse_limit(option, ret, buf, diag) : 0;
+			return path && ret->kind == CHAR_FILE ? parse_limit(option, ret, buf, diag)
+							      : 0;
 		}
 	}
 	diag_set(diag, -EINVAL, "%s '%s' is no place for a console", option, arg);
