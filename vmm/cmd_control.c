@@ -124,8 +124,11 @@ static void print_line(const char *line, bool to_terminal)
 		fputs(line, stdout);
 		return;
 	}
-	for (const char *p = line; *p; p++)
-		fwrite(out, 1, smoke_text_feed(&text, (uint8_t)*p, out), stdout);
+	for (const char *p = line; *p; p++) {
+		const size_t n = smoke_text_feed(&text, (uint8_t)*p, out);
+
+		fwrite(out, 1, n, stdout);
+	}
 }
 
 /* text is behind CONTROL_REPLY_ERROR. */
