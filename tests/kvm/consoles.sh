@@ -265,6 +265,16 @@ case_a_frozen_file_holds_up_no_end() {
 	done
 }
 
+# One line says it, not two.
+case_a_file_that_takes_no_more_ends_the_vm() {
+	prints_x code
+	status=0
+	(ulimit -f 4 && timeout -k 10 "$limit_s" "$TOLLGATE" run --flat 0x7c00,real code >big 2>err) || status=$?
+	same 'exit status' "$status" 116
+	same 'what it says' "$(cat err)" "tollgate: killed (stdout takes no more), exit status 116"
+	same 'bytes' "$(stat -c %s big)" 4096
+}
+
 case_frozen_standard_output_holds_up_no_end() {
 	can_freeze
 	prints_x code

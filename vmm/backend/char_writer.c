@@ -10,8 +10,10 @@ static void writer_failed(struct event_source *src, uint32_t epoll_events)
 
 	(void)epoll_events;
 	event_loop_remove(cw->host->loop, src);
-	if (cw->host->out_state == CHAR_OUT_OPEN)
-		cw->host->cls->out_failed(cw->host, -file_writer_error(cw->writer));
+	if (cw->host->out_state != CHAR_OUT_OPEN)
+		return;
+	cw->has_told = true;
+	cw->host->cls->out_failed(cw->host, -file_writer_error(cw->writer));
 }
 
 int char_writer_start(struct char_writer *cw, struct char_host *host, int fd)
@@ -34,9 +36,12 @@ int char_writer_start(struct char_writer *cw, struct char_host *host, int fd)
 
 bool char_writer_stop(struct char_writer *cw, int64_t until_ns)
 {
+	int r;
+
 	if (!cw->writer)
 		return false;
 	event_loop_remove(cw->host->loop, &cw->failed);
-	cw->host->lost = file_writer_stop(cw->writer, until_ns);
+	r = file_writer_stop(cw->writer, until_ns);
+	cw->host->lost = cw->has_told ? 0 : r;
 	return true;
 }
