@@ -245,14 +245,17 @@ static void step_corrupt(struct run *run)
 					   UINT64_MAX - 15,
 					   UINT64_MAX};
 	const uint64_t val = strange[any(run, sizeof(strange) / sizeof(strange[0]))];
-	struct vring_desc d, *at = &run->drv.desc[any(run, run->drv.size)];
+	void *at =
+		&run->drv.desc[any(run, run->drv.size)]; /* an indirect one need not be aligned */
+	struct vring_desc d;
 
-	if (at->flags & VRING_DESC_F_INDIRECT && any(run, 2)) {
-		struct vring_desc *in = guest_mem_ptr(&run->mem, at->addr, sizeof(*in));
+	memcpy(&d, at, sizeof(d));
+	if (d.flags & VRING_DESC_F_INDIRECT && any(run, 2)) {
+		void *in = guest_mem_ptr(&run->mem, d.addr, sizeof(d));
 
 		at = in ? in : at;
+		memcpy(&d, at, sizeof(d));
 	}
-	memcpy(&d, at, sizeof(d));
 	switch (any(run, 5)) {
 	case 0: d.addr = val; break;
 	case 1: d.len = (uint32_t)val; break;
