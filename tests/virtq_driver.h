@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "mem.h"
 #include "virtio/queue.h"
@@ -121,15 +122,21 @@ static inline uint16_t virtq_driver_indirect(struct virtq_driver *d, uint64_t ta
 					     const struct virtq_buf *buf, unsigned n)
 {
 	const uint32_t bytes = n * (uint32_t)sizeof(struct vring_desc);
-	struct vring_desc *table = guest_mem_ptr(d->mem, table_gpa, bytes);
+	uint8_t *table = guest_mem_ptr(d->mem, table_gpa, bytes); /* aligned or not */
 	const uint32_t head = d->next_free++ & (d->size - 1);
 
 	assert(table);
-	for (unsigned i = 0; i < n; i++)
-		virtq_desc_set(&table[i], buf[i].gpa, buf[i].len,
-			       (uint16_t)((buf[i].write ? VRING_DESC_F_WRITE : 0) |
-					  (i + 1 < n ? VRING_DESC_F_NEXT : 0)),
-			       (uint16_t)(i + 1));
+	for (unsigned i = 0; i < n; i++) {
+		const struct vring_desc desc = {
+			.addr = buf[i].gpa,
+			.len = buf[i].len,
+			.flags = (uint16_t)((buf[i].write ? VRING_DESC_F_WRITE : 0) |
+					    (i + 1 < n ? VRING_DESC_F_NEXT : 0)),
+			.next = (uint16_t)(i + 1),
+		};
+
+		memcpy(table + i * sizeof(desc), &desc, sizeof(desc));
+	}
 	virtq_desc_set(&d->desc[head], table_gpa, bytes, VRING_DESC_F_INDIRECT, 0);
 	return (uint16_t)head;
 }
