@@ -16,7 +16,7 @@ run() {
 	want=$1
 	shift
 	out=/results/$kernel-$name.out err=/results/$kernel-$name.err
-	tollgate run --quick --mem 512M --timeout 300 "$@" "/boot/$image-$kernel" >"$out" 2>"$err"
+	tollgate run --quick --mem 512M --timeout 600 "$@" "/boot/$image-$kernel" >"$out" 2>"$err"
 	got=$?
 	[ "$got" = "$want" ] || fail "status $got instead of $want"
 }

@@ -89,7 +89,7 @@ run_cell() {
 		*) kernel_words="$kernel_words $word" ;;
 		esac
 	done
-	case $words in *tgaction=hang*) extra="$extra --timeout $hang_s" ;; *) extra="$extra --timeout 240" ;; esac
+	case $words in *tgaction=hang*) extra="$extra --timeout $hang_s" ;; *) extra="$extra --timeout 900" ;; esac
 	rm -f /tmp/in
 	mkfifo /tmp/in
 	exec 3<>/tmp/in
