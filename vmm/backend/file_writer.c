@@ -21,10 +21,13 @@ struct file_writer {
 	char *path; /* to open first; NULL: fd is open */
 	struct out_file_opts opts;
 	atomic_int err;
-	atomic_bool done;
-	/* What follows what the pipe held; set before its writing end is closed, and the thread's from then on. */
+	pthread_mutex_t lock;
+	pthread_cond_t done_set;
+	atomic_bool done; /* set under the lock */
+	/* What follows what the pipe held; the thread's once has_rest is set, before the writing end is closed. */
 	char *rest;
 	size_t rest_len;
+	atomic_bool has_rest;
 	pthread_t thread;
 	char piece[PIECE_BYTES]; /* the thread's */
 };
@@ -51,7 +54,9 @@ static int write_what_comes(struct file_writer *fw)
 		int r = 0;
 
 		if (n == 0)
-			return write_all(fw->fd, fw->rest, fw->rest_len);
+			return atomic_load(&fw->has_rest)
+				       ? write_all(fw->fd, fw->rest, fw->rest_len)
+				       : 0;
 		if (n > 0)
 			r = write_all(fw->fd, fw->piece, (size_t)n);
 		else if (errno != EINTR)
@@ -106,7 +111,10 @@ static void *writer_thread(void *arg)
 			assert(false && "the counter is not near its limit");
 		drop_what_comes(fw);
 	}
+	pthread_mutex_lock(&fw->lock);
 	atomic_store(&fw->done, true);
+	pthread_cond_signal(&fw->done_set);
+	pthread_mutex_unlock(&fw->lock);
 	return NULL;
 }
 
@@ -118,6 +126,8 @@ static void release(struct file_writer *fw)
 		close(fw->pipe_write);
 	if (fw->failed >= 0)
 		close(fw->failed);
+	pthread_cond_destroy(&fw->done_set);
+	pthread_mutex_destroy(&fw->lock);
 	free(fw->rest);
 	free(fw->path);
 	free(fw);
@@ -164,6 +174,8 @@ static int start(int fd, char *path, const struct out_file_opts *opts, struct fi
 	fw->path = path;
 	fw->opts = *opts;
 	fw->pipe_read = fw->pipe_write = -1;
+	pthread_mutex_init(&fw->lock, NULL);
+	pthread_cond_init(&fw->done_set, NULL);
 	r = open_pipe(fw);
 	if (r == 0)
 		r = start_thread(fw);
@@ -199,6 +211,7 @@ void file_writer_finish(struct file_writer *fw, char *rest, size_t len)
 {
 	fw->rest = rest;
 	fw->rest_len = len;
+	atomic_store(&fw->has_rest, true);
 	close(fw->pipe_write); /* the thread reads what it holds, and then the end */
 	fw->pipe_write = -1;
 }
@@ -208,17 +221,30 @@ bool file_writer_is_done(const struct file_writer *fw)
 	return atomic_load(&fw->done);
 }
 
-int file_writer_stop(struct file_writer *fw, int64_t until_ns)
+/* Not pthread_clockjoin_np(), which ThreadSanitizer does not know. */
+static bool wait_until_done(struct file_writer *fw, int64_t until_ns)
 {
 	const struct timespec until = clock_timespec(until_ns);
+	int r = 0;
+
+	pthread_mutex_lock(&fw->lock);
+	while (r == 0 && !file_writer_is_done(fw))
+		r = pthread_cond_clockwait(&fw->done_set, &fw->lock, CLOCK_MONOTONIC, &until);
+	pthread_mutex_unlock(&fw->lock);
+	return file_writer_is_done(fw);
+}
+
+int file_writer_stop(struct file_writer *fw, int64_t until_ns)
+{
 	int r;
 
 	if (fw->pipe_write >= 0)
 		file_writer_finish(fw, NULL, 0);
-	if (pthread_clockjoin_np(fw->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+	if (!wait_until_done(fw, until_ns)) {
 		pthread_detach(fw->thread);
 		return -ETIMEDOUT; /* the thread may use it until this process has ended */
 	}
+	pthread_join(fw->thread, NULL);
 	r = file_writer_error(fw);
 	release(fw);
 	return r;
