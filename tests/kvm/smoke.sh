@@ -188,9 +188,15 @@ case_set_up_errors_are_told_with_their_remedy() {
 	printed '^FAIL guest-exits: set-up error, exit status 2: .*guest-exits'
 }
 
-# The children of what start() started, when there are so many.
+# What start() started has so many children, each a program of its own by now: one that was only just forked has
+# its parent's command line, layout and descriptors.
 has_boots() {
-	[ "$(wc -w <"/proc/$pid/task/$pid/children")" = "$1" ]
+	local child n=0
+	for child in $(<"/proc/$pid/task/$pid/children"); do
+		[[ $(tr '\0' ' ' <"/proc/$child/cmdline") == 'tollgate smoke-boot '* ]] || return 1
+		n=$((n + 1))
+	done
+	[ $n = "$1" ]
 }
 
 case_a_vmm_that_dies_is_a_failure() {
