@@ -20,7 +20,7 @@ int cmd_no_operands(int argc, char **argv, struct diag *diag)
 {
 	if (optind >= argc)
 		return 0;
-	diag_set(diag, -EINVAL, "'%s' is no option", argv[optind]);
+	diag_set(diag, -EINVAL, "'%s' is not an option", argv[optind]);
 	diag_remedy(diag, "'tollgate %s --help' lists the options", argv[0]);
 	return -EINVAL;
 }

@@ -165,7 +165,7 @@ static int take_word(const struct reader *reader, const char *key, const yaml_no
 	int r = 0;
 
 	if (!option) {
-		complain_of(reader, value, key, "is no option");
+		complain_of(reader, value, key, "is not an option");
 		config_smoke_suggest(key, reader->diag);
 		return -EINVAL;
 	}

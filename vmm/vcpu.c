@@ -313,7 +313,7 @@ bool vcpu_dispatch(struct vcpu *vcpu)
 	return dispatch_rare(vcpu);
 }
 
-/* immediate_exit first: whoever sets it after that has stored why, and it is seen here or at the next exit. */
+/* immediate_exit first: a thread that sets it after that has stored why, and it is seen here or at the next exit. */
 static bool take_failed_memory(struct vcpu *vcpu)
 {
 	uintptr_t host;

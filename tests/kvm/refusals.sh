@@ -85,8 +85,8 @@ case_mistyped_names() {
 
 case_operands() {
 	refused "'b': one kernel at a time" 'words for the kernel go into --append' run a b
-	refused "'kernel' is no option" "'tollgate hammer --help'" hammer kernel
-	refused "'kernel' is no option" "'tollgate machine --help'" machine kernel
+	refused "'kernel' is not an option" "'tollgate hammer --help'" hammer kernel
+	refused "'kernel' is not an option" "'tollgate machine --help'" machine kernel
 }
 
 case_memory_sizes() {

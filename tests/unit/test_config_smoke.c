@@ -242,9 +242,9 @@ static void test_bad_files_are_refused_by_line(void **state)
 	assert_refused(rig, "cpus: 1\n", ":1: a list 'boots:' is wanted");
 	assert_refused(rig, "boots: []\n", ":1: a list 'boots:' is wanted");
 	assert_refused(rig, "boots:\n  - x\n", ":2: words with their values are wanted here");
-	assert_refused(rig, "boots:\n  - kernel: k\n    cpuss: 1\n", ":3: 'cpuss' is no option");
-	assert_refused(rig, "boots:\n  - kernel: k\n    help: 1\n", ":3: 'help' is no option");
-	assert_refused(rig, "config: x\nboots:\n  - kernel: k\n", ":1: 'config' is no option");
+	assert_refused(rig, "boots:\n  - kernel: k\n    cpuss: 1\n", ":3: 'cpuss' is not an option");
+	assert_refused(rig, "boots:\n  - kernel: k\n    help: 1\n", ":3: 'help' is not an option");
+	assert_refused(rig, "config: x\nboots:\n  - kernel: k\n", ":1: 'config' is not an option");
 	assert_refused(rig, "boots:\n  - kernel: k\n    jobs: 1\n",
 		       ":3: 'jobs' is for the whole run");
 	assert_refused(rig, "boots:\n  - kernel: k\n    rng: 3\n", ":3: 'rng' is true or false");
@@ -266,7 +266,7 @@ static void test_bad_files_are_refused_by_line(void **state)
 	assert_refused(rig, "boots:\n  - kernel: k\n    cpus: 0\n",
 		       ": boot 'k': --cpus '0' is not a number from 1 to 255");
 	assert_refused(rig, "x: &x [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]\nboots: []\n",
-		       ":1: 'x' is no option");
+		       ":1: 'x' is not an option");
 	assert_refused(
 		rig,
 		"boots:\n  - kernel: k\n    matrix:\n"
