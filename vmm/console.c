@@ -209,11 +209,14 @@ static int open_anew(int fd, int flags, const struct stat *st, bool *ret_own)
 static int start_writer(struct console *con, struct diag *diag)
 {
 	const int fd = fcntl(con->given_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	int r = fd < 0 ? -errno : char_writer_start(&con->writer, &con->host, fd);
+	int r;
 
-	if (fd >= 0 && !con->writer.writer)
+	if (fd < 0)
+		return diag_set(diag, -errno, "console output");
+	r = char_writer_start(&con->writer, &con->host, fd);
+	if (!con->writer.writer)
 		close(fd);
-	return r < 0 ? diag_set(diag, r, "console output") : 0;
+	return r < 0 ? diag_set(diag, r, "thread of console output") : 0;
 }
 
 static int take_output(struct console *con, struct diag *diag)

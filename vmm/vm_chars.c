@@ -213,12 +213,14 @@ static void close_host(struct vm_chars *chars, const struct vm_char_host *at, in
 
 void vm_chars_fini(struct vm_chars *chars)
 {
-	const int64_t until_ns = clock_monotonic_ns() + NS_PER_S;
+	int64_t until_ns = clock_monotonic_ns() + NS_PER_S;
 
 	flush_all(chars, until_ns);
 	if (chars->nr_hosts)
 		chars->line_open = find_line_open(chars);
 	chars->nr_kernel_consoles = 0;
+	/* A second of their own: one whose reader is stuck took all of the first from files that answer. */
+	until_ns = clock_monotonic_ns() + NS_PER_S;
 	while (chars->nr_hosts)
 		close_host(chars, &chars->host[--chars->nr_hosts], until_ns);
 	chars->terminal = NULL;

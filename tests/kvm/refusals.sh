@@ -373,7 +373,11 @@ case_hammered_places_that_are_taken() {
 # Stacks of a terabyte: the host gives no thread one.
 case_threads_that_cannot_be_had() {
 	ulimit -S -s 1000000000 || skip 'the hard limit of stacks is too low here'
-	refused 'thread of vCPU 1: Resource temporarily unavailable' '' run --cpus 2 "$(kernel hang)"
+	refused 'thread of console output: Resource temporarily unavailable' '' run "$(kernel hang)"
+	# A pipe has no thread.
+	# shellcheck disable=SC2016 # for the inner shell
+	refused_with bash -o pipefail -c '"$@" | cat' bash "$TOLLGATE" run --cpus 2 "$(kernel hang)"
+	says 'thread of vCPU 1: Resource temporarily unavailable' ''
 	refused 'thread of vCPU 0: Resource temporarily unavailable' '' hammer
 	refused 'thread of the hammer: Resource temporarily unavailable' '' hammer --hit
 }
