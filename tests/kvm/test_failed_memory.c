@@ -85,7 +85,7 @@ static pid_t thread_named(const char *name)
 		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
 		f = fopen(path, "re");
 		if (f && fgets(comm, sizeof(comm), f) && strncmp(comm, name, strlen(name)) == 0)
-			found = atoi(e->d_name);
+			found = (pid_t)strtol(e->d_name, NULL, 10);
 		if (f)
 			fclose(f);
 	}
@@ -106,6 +106,7 @@ static void tell_oneself(int sig)
 
 	(void)sig;
 	si.si_addr = (void *)(uintptr_t)message.addr;
+	/* NOLINTNEXTLINE(bugprone-signal-handler,cert-sig30-c): a system call without state of libc's */
 	syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGBUS, &si);
 	atomic_store(&message.told, true);
 }

@@ -257,7 +257,7 @@ static size_t find_tag(const uint8_t *buf, uint32_t type, unsigned nth, uint32_t
 			assert_int_equal(at + 8, total);
 			return 0;
 		}
-		at += (size + 7) / 8 * 8;
+		at += (size_t)(size + 7) / 8 * 8;
 	}
 }
 

@@ -124,7 +124,7 @@ static void what_was_packed_comes_out_whatever_the_hint(void **state)
 /* Appends bytes to what is packed. */
 static void append(struct packed *p, const void *bytes, size_t len)
 {
-	uint8_t *grown = realloc(p->bytes, p->len + len);
+	uint8_t *grown = realloc(p->bytes, p->len + len + 1); /* never none */
 
 	assert_non_null(grown);
 	memcpy(grown + p->len, bytes, len);

@@ -29,7 +29,7 @@ static void forbid(const struct lack *lack)
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, lack->nr, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 (uint32_t)(offsetof(struct seccomp_data, args) + lack->arg * 8)),
+			 (uint32_t)offsetof(struct seccomp_data, args) + lack->arg * 8),
 		BPF_JUMP((uint16_t)(BPF_JMP | (lack->equal ? BPF_JEQ : BPF_JSET) | BPF_K),
 			 lack->bits, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | lack->err),

@@ -312,7 +312,8 @@ static void a_barrier_refused_later_is_waited_for(void **state)
 		assert_int_equal(rd(reader, r[i].first), 0xff);
 		assert_int_equal(host.times, IOBUS_TSAN ? 2 : 0);
 		if (!IOBUS_TSAN)
-			assert_true(clock_monotonic_ns() - before_ns >= 2 * IOBUS_STORES_SEEN_NS);
+			assert_true(clock_monotonic_ns() - before_ns >=
+				    INT64_C(2) * IOBUS_STORES_SEEN_NS);
 	}
 	iobus_reader_destroy(reader);
 	iobus_destroy(bus);

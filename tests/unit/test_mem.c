@@ -141,6 +141,7 @@ static bool left_out_of_core_dumps(uintptr_t first, uintptr_t end)
 
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f)) {
+		/* NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers fit */
 		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
 			inside = from < end && to > first;
 		} else if (inside && strncmp(line, "VmFlags:", 8) == 0) {

@@ -80,7 +80,7 @@ static void the_pci_bus_is_empty(void **state)
 
 	fake_write(*state, 0, 0, 4, 0x80000000);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		for (uint8_t off = DATA; off < DATA + 4; off = (uint8_t)(off + sizes[i])) {
+		for (unsigned off = DATA; off < DATA + 4; off += sizes[i]) {
 			fake_write(*state, 0, off, sizes[i], 0);
 			assert_int_equal(fake_read(*state, 0, off, sizes[i]),
 					 UINT64_MAX >> (64 - 8 * sizes[i]));

@@ -78,7 +78,7 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 
 /* Loads by addresses of a header that was found at offset at of the file. */
 int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image *img,
-				const struct multiboot_addresses *a, size_t at, struct diag *diag);
+				const struct multiboot_addresses *h, size_t at, struct diag *diag);
 
 bool multiboot2_matches(const struct boot_image *img);
 int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct diag *diag);
