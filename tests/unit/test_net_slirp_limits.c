@@ -305,7 +305,7 @@ static uint8_t stream_byte(uint32_t at)
 
 static int send_stream_at(const struct frame *syn_ack, uint32_t at)
 {
-	uint8_t data[STREAM_SEGMENT];
+	uint8_t data[STREAM_SEGMENT] = {0};
 	struct frame f = {0};
 
 	for (uint32_t i = 0; i < sizeof(data); i++)

@@ -328,7 +328,7 @@ static void a_chain_of_the_whole_table_is_none(void **state)
 
 static void more_pieces_than_there_is_room_for_are_refused(void **state)
 {
-	struct virtq_buf bufs[IOV_MAX_PIECES + 1];
+	struct virtq_buf bufs[IOV_MAX_PIECES + 1] = {0};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(bufs); i++)
