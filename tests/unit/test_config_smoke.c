@@ -242,7 +242,8 @@ static void test_bad_files_are_refused_by_line(void **state)
 	assert_refused(rig, "cpus: 1\n", ":1: a list 'boots:' is wanted");
 	assert_refused(rig, "boots: []\n", ":1: a list 'boots:' is wanted");
 	assert_refused(rig, "boots:\n  - x\n", ":2: words with their values are wanted here");
-	assert_refused(rig, "boots:\n  - kernel: k\n    cpuss: 1\n", ":3: 'cpuss' is not an option");
+	assert_refused(rig, "boots:\n  - kernel: k\n    cpuss: 1\n",
+		       ":3: 'cpuss' is not an option");
 	assert_refused(rig, "boots:\n  - kernel: k\n    help: 1\n", ":3: 'help' is not an option");
 	assert_refused(rig, "config: x\nboots:\n  - kernel: k\n", ":1: 'config' is not an option");
 	assert_refused(rig, "boots:\n  - kernel: k\n    jobs: 1\n",
