@@ -7,8 +7,8 @@
 #
 # From Meson: TOLLGATE, GUESTS (directory of the test kernels), FREEZE, PTY, SLOWCAT and TALK.
 
-# Under nohup SIGHUP is ignored, which a shell cannot undo; cases send it.
-[ -z "$(trap -p HUP)" ] || exec env --default-signal=HUP "$BASH" "$0" "$@"
+# Under nohup SIGHUP is ignored, behind a script's & SIGINT and SIGQUIT, which a shell cannot undo; cases send them.
+[ -z "$(trap -p HUP INT QUIT TERM)" ] || exec env --default-signal=HUP,INT,QUIT,TERM "$BASH" "$0" "$@"
 
 : "${TOLLGATE:?}" "${GUESTS:?}" "${PTY:?}" "${SLOWCAT:?}"
 export LC_ALL=C
