@@ -29,8 +29,12 @@ struct file_writer {
 	size_t rest_len;
 	atomic_bool has_rest;
 	pthread_t thread;
-	char piece[PIECE_BYTES]; /* the thread's */
+	struct file_writer *next; /* in abandoned */
+	char piece[PIECE_BYTES];  /* the thread's */
 };
+
+/* Those that a thread may use until this process has ended. Kept in view of leak checkers. */
+static struct file_writer *_Atomic abandoned;
 
 static int write_all(int fd, const char *buf, size_t len)
 {
@@ -242,7 +246,10 @@ int file_writer_stop(struct file_writer *fw, int64_t until_ns)
 		file_writer_finish(fw, NULL, 0);
 	if (!wait_until_done(fw, until_ns)) {
 		pthread_detach(fw->thread);
-		return -ETIMEDOUT; /* the thread may use it until this process has ended */
+		fw->next = atomic_load(&abandoned);
+		while (!atomic_compare_exchange_weak(&abandoned, &fw->next, fw))
+			;
+		return -ETIMEDOUT;
 	}
 	pthread_join(fw->thread, NULL);
 	r = file_writer_error(fw);
