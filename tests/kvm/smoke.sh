@@ -266,6 +266,11 @@ layout() {
 		$6 == "[stack]" || $6 == "[vdso]" { print $6, $1 }' "/proc/$1/maps" | sed 's/-.*//'
 }
 
+# A process that has just begun lacks a heap.
+has_layout() {
+	[ "$(layout "$1" | wc -l)" = 5 ]
+}
+
 # A guest that learns where things are in its VMM learns nothing of another boot's, nor of the supervisor's.
 case_each_boot_has_a_layout_of_its_own() {
 	local children
@@ -275,12 +280,13 @@ case_each_boot_has_a_layout_of_its_own() {
 	start smoke -j 2 --timeout 0 --stall 0 -p how=loop a b
 	wait_for has_boots 2
 	mapfile -d ' ' -t children <"/proc/$pid/task/$pid/children"
+	wait_for has_layout "${children[0]}"
+	wait_for has_layout "${children[1]}"
 	layout "$pid" >layout.0
 	layout "${children[0]}" >layout.1
 	layout "${children[1]}" >layout.2
 	kill "$pid"
 	finish
-	same 'parts of a layout' "$(wc -l <layout.1)" 5
 	same 'equal places' "$(sort layout.0 layout.1 layout.2 | uniq -d)" ''
 }
 
