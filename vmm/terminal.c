@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/file.h"
 
 /*
  * Global, because a crash handler has nothing else to find the old mode by. It is written once, before
@@ -26,14 +27,19 @@ static void crash(int sig)
 	raise(sig); /* SA_RESETHAND: now with the default action, so a core is dumped as ever */
 }
 
-/* A signal that is ignored stays so: it ends nothing, and our handler would make it end the process. */
+/*
+ * A signal that is ignored stays so: it ends nothing, and our handler would make it end the process. While a file
+ * is mapped SIGBUS has a handler that must stay. Others, as a sanitizer's, make way: the terminal comes first.
+ */
 static void arm_crash_handler(int sig)
 {
 	struct sigaction sa = {.sa_handler = crash};
 	struct sigaction old;
 
 	sa.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
-	if (sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+	if (sigaction(sig, NULL, &old) < 0 || old.sa_handler == SIG_IGN)
+		return;
+	if (sig != SIGBUS || !file_maps_guarded())
 		sigaction(sig, &sa, NULL);
 }
 

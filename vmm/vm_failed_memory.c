@@ -73,8 +73,8 @@ static void on_sigbus(int sig, siginfo_t *si, void *context)
 		report_lost(host);
 	}
 	terminal_restore(); /* who became its user after the watch began has no handler for it */
-	sigaction(sig, &watched.old, NULL);
-	raise(sig); /* blocked until this returns; then what there was before takes it */
+	signal(sig, watched.old.sa_handler == SIG_IGN ? SIG_IGN : SIG_DFL);
+	raise(sig); /* blocked until this returns */
 }
 
 /* Lock: the threads that are signalled are joined only after the end. */

@@ -6,7 +6,7 @@
  * - BUS_MCEERR_AR elsewhere: a device was reading or writing there, and can neither go on nor skip it. What was lost is
  *   named on stderr, and the process dies of the signal;
  * - BUS_MCEERR_AO: nobody has used it yet, so nothing is done. Who does gets the other one.
- * Every other SIGBUS ends the process as before.
+ * Every other SIGBUS ends the process, by that signal.
  */
 #ifndef VMM_VM_FAILED_MEMORY_H
 #define VMM_VM_FAILED_MEMORY_H

@@ -88,6 +88,11 @@ static void guard_remove(unsigned slot)
 		sigaction(SIGBUS, &sigbus_before, NULL);
 }
 
+bool file_maps_guarded(void)
+{
+	return nr_guards > 0;
+}
+
 static int refuse_kind(const struct stat *st, const char *what, const char *path, struct diag *diag)
 {
 	if (S_ISDIR(st->st_mode)) {

@@ -2,6 +2,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -37,5 +38,8 @@ int file_map_check(const struct file_map *map, const char *what, const char *pat
 		   struct diag *diag);
 
 void file_map_close(struct file_map *map); /* takes a zeroed map too */
+
+/* Whether any file is mapped, and SIGBUS so has that handler. The thread that maps. */
+bool file_maps_guarded(void);
 
 #endif
