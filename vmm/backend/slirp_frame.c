@@ -6,6 +6,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "backend/slirp_bytes.h"
+
 enum {
 	OFF_TYPE = 12,
 	OFF_IP = ETHER_HDR_LEN,
@@ -18,22 +20,6 @@ enum {
 	UDP_OFF_DEST = 2,
 	TCP_OFF_FLAGS = 13,
 };
-
-static unsigned get_u16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)get_u16(p) << 16 | get_u16(p + 2);
-}
-
-static void put_u16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
 
 /*
  * libslirp's own DHCP server answers without a socket, at these addresses. A datagram to that port of any other

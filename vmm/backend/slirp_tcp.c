@@ -5,6 +5,8 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "backend/slirp_bytes.h"
+
 enum {
 	OFF_IP = ETHER_HDR_LEN,
 	OFF_TYPE = 12,
@@ -21,28 +23,6 @@ enum {
 	TCP_OFF_FLAGS = 13,
 	TCP_OFF_SUM = 16,
 };
-
-static unsigned get_u16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)get_u16(p) << 16 | get_u16(p + 2);
-}
-
-static void put_u16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put_u32(uint8_t *p, uint32_t v)
-{
-	put_u16(p, v >> 16);
-	put_u16(p + 2, v & 0xffff);
-}
 
 /* Sequence numbers are a circle (RFC 9293, 3.4). */
 static bool seq_after(uint32_t a, uint32_t b)
