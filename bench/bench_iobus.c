@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "device.h"
 #include "iobus.h"
-#include "iobus_internal.h"
+#include "iobus/internal.h"
 
 enum {
 	RANGE_BYTES = 8, /* every range; the gap after it is as long */

@@ -6,7 +6,7 @@
 #include "base/checked.h"
 #include "base/option.h"
 #include "base/parse.h"
-#include "config_files.h"
+#include "config/files.h"
 #include "virtio/classes.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)

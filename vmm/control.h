@@ -1,6 +1,6 @@
 /*
  * control.h - a Unix socket through which a running VM is asked and told things: its clients, the framing
- * of commands and replies, and their bounds. What commands there are, its user says (vm_control.c). The
+ * of commands and replies, and their bounds. What commands there are, its user says (control/commands.c). The
  * protocol is in docs/control.md.
  *
  * A command is a line; its reply is lines of data and one last line, CONTROL_REPLY_OK or one that begins
@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #include "base/diag.h"
-#include "control_line.h"
+#include "control/line.h"
 #include "event.h"
 
 enum {

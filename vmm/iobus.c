@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "device.h"
-#include "iobus_internal.h"
+#include "iobus/internal.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "data is in guest byte order");
 

@@ -1,5 +1,5 @@
 /*
- * kvm.h - /dev/kvm and one VM on it. With vcpu.c, ioeventfd.c, irq_kvm.c and arch/ the only user of
+ * kvm.h - /dev/kvm and one VM on it. With vcpu.c, ioeventfd.c, kvm/irq.c and arch/ the only user of
  * <linux/kvm.h>.
  *
  * Source for all of it: the kernel's Documentation/virt/kvm/api.rst.

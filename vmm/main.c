@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/suggest.h"
-#include "cmds.h"
+#include "cmd/cmds.h"
 #include "smoke/child.h"
 #include "vm_end.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/checked.h"
 #include "base/signals.h"
-#include "vcpu_gate.h"
+#include "vcpu/gate.h"
 
 /* Real-time signals are nobody's default; SIGRTMIN itself is a favourite of libraries. */
 static int kick_signal(void)

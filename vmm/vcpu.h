@@ -14,10 +14,10 @@
 #include <stdio.h>
 
 #include "base/diag.h"
-#include "coalesced.h"
 #include "device.h"
 #include "iobus.h"
 #include "kvm.h"
+#include "kvm/coalesced.h"
 
 struct kvm_run;
 struct vcpu_gate;
@@ -102,7 +102,7 @@ bool vcpu_note_failed_memory(uintptr_t host);
 /* memory_failed is called soon on that vCPU's thread, with 0. Its thread must not have been joined. */
 void vcpu_note_failed_elsewhere(struct vcpu *vcpu);
 
-/* For vcpu_gate.c: interrupts KVM_RUN, after which the loop goes to the gate. Any thread. */
+/* For vcpu/gate.c: interrupts KVM_RUN, after which the loop goes to the gate. Any thread. */
 void vcpu_call(struct vcpu *vcpu);
 
 /* Waits for the thread. */

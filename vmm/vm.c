@@ -11,7 +11,7 @@
 
 #include "base/checked.h"
 #include "base/signals.h"
-#include "vm_failed_memory.h"
+#include "vm/failed_memory.h"
 
 static int64_t host_realtime_ns(const struct clock_src *clk)
 {

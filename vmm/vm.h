@@ -12,22 +12,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/x86_64/arch.h"
+#include "arch/arch.h"
 #include "base/diag.h"
 #include "boot/boot.h"
-#include "coalesced.h"
 #include "device.h"
 #include "event.h"
 #include "iobus.h"
-#include "irq_kvm.h"
 #include "kvm.h"
+#include "kvm/coalesced.h"
+#include "kvm/irq.h"
+#include "kvm/register_page.h"
 #include "machine.h"
 #include "mem.h"
-#include "shadow_page.h"
 #include "vcpu.h"
-#include "vm_chars.h"
-#include "vm_halted.h"
-#include "vm_virtio.h"
+#include "vm/consoles.h"
+#include "vm/halted.h"
+#include "vm/io_devices.h"
 
 enum { VM_INITRDS_MAX = 17 }; /* those of the user, and the one of --run */
 
@@ -125,7 +125,7 @@ void vm_console_close(struct vm *vm);
 
 /*
  * Copies kernel, initrd, command line, device tree and the boot protocol's structures into guest
- * memory and sets the boot processor's registers (vm_boot.c).
+ * memory and sets the boot processor's registers (arch/x86_64/load.c).
  */
 int vm_boot_load(struct vm *vm, const struct vm_opts *opts, struct diag *diag);
 

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "control_line.h"
+#include "control/line.h"
 #include "fuzz.h"
 
 /* The line that begins at *at, as it must be told, and where the next one does. */

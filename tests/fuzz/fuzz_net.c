@@ -16,7 +16,7 @@
 #include "fuzz_virtq.h"
 
 #include "net_rig.h"
-#include "virtio/net_hdr.h"
+#include "virtio/net/hdr.h"
 
 enum {
 	ALL_OFFLOADS = NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 |

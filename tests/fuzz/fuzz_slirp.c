@@ -11,7 +11,7 @@
 #include "fuzz.h"
 
 #include "backend/net.h"
-#include "backend/slirp_frame.h"
+#include "backend/net/slirp_frame.h"
 #include "base/checked.h"
 #include "net_frames.h"
 

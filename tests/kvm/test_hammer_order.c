@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <linux/kvm.h>
 
-#include "hammer.h"
+#include "measure/hammer.h"
 
 enum { IOEVENTFDS = 5, PLACES_MAX = 64, SKIPPED = 77 };
 

@@ -18,8 +18,8 @@
 #include <cmocka.h>
 #include <json.h>
 
-#include "backend/disk_engine.h"
-#include "cmds.h"
+#include "backend/disk/engine.h"
+#include "cmd/cmds.h"
 #include "vm_end.h"
 #include "vm_rig.h"
 

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "arch/x86_64/arch.h"
-#include "builtin.h"
+#include "arch/arch.h"
+#include "config/builtin.h"
 #include "vm_rig.h"
 
 enum { RUNS = 50 };

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "backend/disk.h"
-#include "backend/disk_raw.h"
+#include "backend/disk/raw.h"
 #include "base/checked.h"
 
 /* How a disk is made. */

@@ -1,4 +1,4 @@
-/* Unit tests of acpi_aml.c: the bytes of ACPI 6.3, chapter 20, and the edges of its lengths. */
+/* Unit tests of arch/x86_64/aml.c: the bytes of ACPI 6.3, chapter 20, and the edges of its lengths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "acpi_aml.h"
+#include "arch/x86_64/aml.h"
 
 static uint8_t buf[(1 << 20) + 64];
 static struct byte_writer w;

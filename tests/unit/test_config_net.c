@@ -1,4 +1,4 @@
-/* Unit tests of config_net.c: what --net takes, and what it says to what it does not take. */
+/* Unit tests of config/net.c: what --net takes, and what it says to what it does not take. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "config_smoke.h"
 #include "device.h"
+#include "smoke/options.h"
 #include "temp_dir.h"
 
 enum { ARGS_MAX = 24 };

@@ -1,4 +1,4 @@
-/* Unit tests of control.c and control_line.c: whatever clients do, with commands of the test's own. */
+/* Unit tests of control.c and control/line.c: whatever clients do, with commands of the test's own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86_64/arch.h"
+#include "arch/arch.h"
 
 /* KVM with a factor of 0 gives an offset alone, whatever the host's TSC is. */
 static void test_stands(void **state)

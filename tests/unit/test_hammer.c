@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "hammer.h"
+#include "measure/hammer.h"
 
 static const struct hammer_result agreeing = {
 	.guest_count = 60,

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "io_thread.h"
+#include "event/io_thread.h"
 
 enum { NEVER_WAITS = 77 }; /* no queue */
 

@@ -13,7 +13,7 @@
 #include "base/checked.h"
 #include "device.h"
 #include "iobus.h"
-#include "iobus_internal.h"
+#include "iobus/internal.h"
 
 enum { LOG_MAX = 32 };
 #define ONES UINT64_MAX

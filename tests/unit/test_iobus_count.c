@@ -17,7 +17,7 @@
 #include "base/checked.h"
 #include "device.h"
 #include "iobus.h"
-#include "iobus_internal.h"
+#include "iobus/internal.h"
 
 enum { MANY = 300 }; /* ranges: enough to need a third chunk of counters */
 

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "device.h"
 #include "iobus.h"
-#include "iobus_internal.h"
+#include "iobus/internal.h"
 
 enum { MANY = 100 }; /* ranges: more than the first snapshot and the first chunk of counters hold */
 

@@ -18,7 +18,7 @@
 #include "base/checked.h"
 #include "device.h"
 #include "iobus.h"
-#include "iobus_internal.h"
+#include "iobus/internal.h"
 #include "random.h"
 
 enum {

@@ -26,7 +26,7 @@
 #include "base/checked.h"
 #include "device.h"
 #include "iobus.h"
-#include "iobus_internal.h"
+#include "iobus/internal.h"
 
 enum {
 	READERS = 3,

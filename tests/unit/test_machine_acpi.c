@@ -1,4 +1,4 @@
-/* Unit tests of machine_acpi.c: the tables are read back by the specification and compared. */
+/* Unit tests of arch/x86_64/acpi.c: the tables are read back by the specification and compared. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
+#include "arch/x86_64/acpi.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "devices/classes.h"
 #include "machine.h"
-#include "machine_acpi.h"
 #include "table_rig.h"
 
 static const struct device_class disk_class = {.name = "disk", .acpi_hid = "LNRO0005"};

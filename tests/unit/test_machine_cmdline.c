@@ -1,4 +1,4 @@
-/* Unit tests of machine_cmdline.c: which defaults stay, and that the user's words come last. */
+/* Unit tests of machine/cmdline.c: which defaults stay, and that the user's words come last. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include "arch/x86_64/layout.h"
 #include "machine.h"
-#include "machine_cmdline.h"
+#include "machine/cmdline.h"
 
 static int render(const char *words, char **ret, struct diag *diag)
 {

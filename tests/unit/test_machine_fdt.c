@@ -1,4 +1,4 @@
-/* Unit tests of machine_fdt.c: the tree is read back by libfdt and compared with the machine. */
+/* Unit tests of machine/fdt.c: the tree is read back by libfdt and compared with the machine. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +14,8 @@
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "machine.h"
-#include "machine_cmdline.h"
-#include "machine_fdt.h"
+#include "machine/cmdline.h"
+#include "machine/fdt.h"
 
 #define GIB (UINT64_C(1) << 30)
 

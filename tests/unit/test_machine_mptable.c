@@ -1,4 +1,4 @@
-/* Unit tests of machine_mptable.c: found, checked and read back as a kernel does it. */
+/* Unit tests of arch/x86_64/mptable.c: found, checked and read back as a kernel does it. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,9 +10,9 @@
 #include <cmocka.h>
 
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/mptable.h"
 #include "base/checked.h"
 #include "machine.h"
-#include "machine_mptable.h"
 #include "table_rig.h"
 
 static struct machine machine;

@@ -1,4 +1,4 @@
-/* Unit tests of machine_print.c: JSON is parsed again and compared; whole texts are golden tests. */
+/* Unit tests of machine/print.c: JSON is parsed again and compared; whole texts are golden tests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include "base/checked.h"
 #include "machine.h"
-#include "machine_print.h"
+#include "machine/print.h"
 
 static const char hostile[] = "a=\"x\\y\" </script> \t\x01 \xc3\xa9";
 

@@ -13,12 +13,12 @@
 
 #include <cmocka.h>
 
+#include "arch/x86_64/acpi.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "machine.h"
-#include "machine_acpi.h"
-#include "machine_cmdline.h"
-#include "machine_fdt.h"
+#include "machine/cmdline.h"
+#include "machine/fdt.h"
 
 enum { COM1 = 0x3f8, REGISTERS = 8 };
 

@@ -1,4 +1,4 @@
-/* Unit tests of virtio/net_rx.c: frames from the network into buffers of all shapes, and too few. */
+/* Unit tests of virtio/net/rx.c: frames from the network into buffers of all shapes, and too few. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

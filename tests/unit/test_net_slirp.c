@@ -1,9 +1,9 @@
-/* Unit tests of backend/net_slirp.c and slirp_frame.c: what a guest can do, and what it is refused. */
+/* Unit tests of backend/net/slirp.c and slirp_frame.c: what a guest can do, and what it is refused. */
 #include "net_slirp_rig.h"
 
 #include <sys/resource.h>
 
-#include "backend/slirp_frame.h"
+#include "backend/net/slirp_frame.h"
 
 static void the_gateway_answers_arp(void **state)
 {

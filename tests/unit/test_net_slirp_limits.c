@@ -1,5 +1,5 @@
 /*
- * Unit tests of what backend/net_slirp.c, slirp_tcp.c and slirp_fds.c bound: memory, sockets and time that a
+ * Unit tests of what backend/net/slirp.c, slirp_tcp.c and slirp_fds.c bound: memory, sockets and time that a
  * guest, or the peers of its forwarded ports, can take.
  */
 #include "net_slirp_rig.h"
@@ -7,7 +7,7 @@
 #include <malloc.h>
 #include <sys/resource.h>
 
-#include "backend/slirp_tcp.h"
+#include "backend/net/slirp_tcp.h"
 
 /* A guest that takes none of the answers; each of the questions has one. */
 static void frames_that_find_no_room_are_counted(void **state)

@@ -1,4 +1,4 @@
-/* Unit tests of virtio/net_tx.c and net_hdr.c: what a driver sends, well or badly made. */
+/* Unit tests of virtio/net/tx.c and net_hdr.c: what a driver sends, well or badly made. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "net_rig.h"
-#include "virtio/net_hdr.h"
+#include "virtio/net/hdr.h"
 #include "virtio_counter.h"
 
 #define BIT(n) (UINT64_C(1) << (n))

@@ -1,5 +1,5 @@
 /*
- * Unit tests of shadow_page.c, in front of a real 16550A and a KVM that is not there: when the slot
+ * Unit tests of kvm/register_page.c, in front of a real 16550A and a KVM that is not there: when the slot
  * comes and goes, what the page holds, in which order the guest gets to see things, and that input
  * finds its way past a page that conceals the guest's polling.
  */
@@ -15,8 +15,8 @@
 
 #include "devices/classes.h"
 #include "fake_env.h"
+#include "kvm/register_page.h"
 #include "random.h"
-#include "shadow_page.h"
 
 #define GPA UINT64_C(0xd0000000)
 #define US  INT64_C(1000)

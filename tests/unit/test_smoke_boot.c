@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 #include "base/checked.h"
-#include "smoke/boot.h"
+#include "smoke/trial.h"
 
 enum { MESSAGES_MAX = 4, SIGNALS_MAX = 4, READS_MAX = 1000 };
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/checked.h"
-#include "smoke/outcome.h"
+#include "smoke/judge/outcome.h"
 
 static const struct {
 	struct smoke_facts facts;

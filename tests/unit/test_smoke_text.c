@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/checked.h"
-#include "smoke/text.h"
+#include "smoke/judge/text.h"
 
 #define REPLACED "\xef\xbf\xbd"
 

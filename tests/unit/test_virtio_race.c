@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "io_thread.h"
+#include "event/io_thread.h"
 #include "virtio/classes.h"
 #include "virtio_rig.h"
 

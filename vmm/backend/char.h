@@ -20,8 +20,8 @@
  *
  * Threads: a port's backend belongs to its device, one caller at a time; all else to the event thread.
  */
-#ifndef BACKEND_CHAR_H
-#define BACKEND_CHAR_H
+#ifndef VMM_BACKEND_CHAR_H
+#define VMM_BACKEND_CHAR_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "backend/disk_raw.h"
+#include "backend/disk/raw.h"
 
 static int open_stack(const struct disk_opts *opts, struct disk_engine *engine, struct disk **ret,
 		      struct diag *diag)

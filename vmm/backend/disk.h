@@ -9,16 +9,16 @@
  * Threads: everything here belongs to the thread that runs the disk's event loop, but for disk_open(), which
  * runs while it does not, and disk_close(), which runs while the loop does not.
  */
-#ifndef BACKEND_DISK_H
-#define BACKEND_DISK_H
+#ifndef VMM_BACKEND_DISK_H
+#define VMM_BACKEND_DISK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "backend/disk_engine.h"
-#include "backend/disk_order.h"
+#include "backend/disk/engine.h"
+#include "backend/disk/order.h"
 #include "base/diag.h"
 #include "event.h"
 

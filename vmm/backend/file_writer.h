@@ -5,8 +5,8 @@
  * A pipe is in front of it: what it holds, usually 64 KiB, is all that waits, and it polls as a slow reader's
  * does. What is written to it once the file took no more is dropped.
  */
-#ifndef BACKEND_FILE_WRITER_H
-#define BACKEND_FILE_WRITER_H
+#ifndef VMM_BACKEND_FILE_WRITER_H
+#define VMM_BACKEND_FILE_WRITER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,8 +8,8 @@
  * Threads: open and destroy run while the device's I/O thread does not; all else, calls of the client
  * included, runs on it. Nothing here blocks.
  */
-#ifndef BACKEND_NET_H
-#define BACKEND_NET_H
+#ifndef VMM_BACKEND_NET_H
+#define VMM_BACKEND_NET_H
 
 #include <linux/virtio_net.h>
 #include <net/if.h>

@@ -4,8 +4,8 @@
  * What does not fit is dropped and remembered: a renderer writes everything and asks once, at the
  * end, whether full is set. Nothing is written past cap, and len never passes it.
  */
-#ifndef BASE_BYTE_WRITER_H
-#define BASE_BYTE_WRITER_H
+#ifndef VMM_BASE_BYTE_WRITER_H
+#define VMM_BASE_BYTE_WRITER_H
 
 #include <stdbool.h>
 #include <stddef.h>

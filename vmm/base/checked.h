@@ -1,6 +1,6 @@
 /* checked.h - arithmetic on values from the guest or from files; each returns false on overflow. */
-#ifndef BASE_CHECKED_H
-#define BASE_CHECKED_H
+#ifndef VMM_BASE_CHECKED_H
+#define VMM_BASE_CHECKED_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* cleanup.h - locals that release themselves (gcc's and clang's cleanup attribute). */
-#ifndef BASE_CLEANUP_H
-#define BASE_CLEANUP_H
+#ifndef VMM_BASE_CLEANUP_H
+#define VMM_BASE_CLEANUP_H
 
 #include <stdlib.h>
 #include <unistd.h>

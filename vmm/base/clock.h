@@ -1,6 +1,6 @@
 /* clock.h - the host's clocks, and times, in nanoseconds. */
-#ifndef BASE_CLOCK_H
-#define BASE_CLOCK_H
+#ifndef VMM_BASE_CLOCK_H
+#define VMM_BASE_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>

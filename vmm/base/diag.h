@@ -5,8 +5,8 @@
  * main() prints it once. The first cause wins: a caller further out may call diag_set() too, and
  * changes nothing.
  */
-#ifndef BASE_DIAG_H
-#define BASE_DIAG_H
+#ifndef VMM_BASE_DIAG_H
+#define VMM_BASE_DIAG_H
 
 struct diag {
 	int err;          /* negative errno of the first cause; 0 while nothing failed */

@@ -1,6 +1,6 @@
 /* file.h - whole input files. */
-#ifndef BASE_FILE_H
-#define BASE_FILE_H
+#ifndef VMM_BASE_FILE_H
+#define VMM_BASE_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

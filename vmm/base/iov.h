@@ -1,6 +1,6 @@
 /* iov.h - scattered buffers. Offsets and lengths are bytes. */
-#ifndef BASE_IOV_H
-#define BASE_IOV_H
+#ifndef VMM_BASE_IOV_H
+#define VMM_BASE_IOV_H
 
 #include <stddef.h>
 #include <stdint.h>

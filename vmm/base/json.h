@@ -1,6 +1,6 @@
 /* json.h - what json-c leaves to write out each time. */
-#ifndef BASE_JSON_H
-#define BASE_JSON_H
+#ifndef VMM_BASE_JSON_H
+#define VMM_BASE_JSON_H
 
 #include <json-c/json.h>
 #include <stdint.h>

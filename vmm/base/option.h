@@ -4,8 +4,8 @@
  * option is the name as the user typed it ("--width"); every failure is -EINVAL with diag, and *ret is
  * then untouched.
  */
-#ifndef BASE_OPTION_H
-#define BASE_OPTION_H
+#ifndef VMM_BASE_OPTION_H
+#define VMM_BASE_OPTION_H
 
 #include <stdbool.h>
 #include <stddef.h>

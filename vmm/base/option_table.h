@@ -2,8 +2,8 @@
  * option_table.h - a command's options as a table, of which all else is made: what getopt_long() takes, the
  * help, suggestions for mistyped names, and shell completions.
  */
-#ifndef BASE_OPTION_TABLE_H
-#define BASE_OPTION_TABLE_H
+#ifndef VMM_BASE_OPTION_TABLE_H
+#define VMM_BASE_OPTION_TABLE_H
 
 #include <getopt.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* out_file.h - files that are written. */
-#ifndef BASE_OUT_FILE_H
-#define BASE_OUT_FILE_H
+#ifndef VMM_BASE_OUT_FILE_H
+#define VMM_BASE_OUT_FILE_H
 
 #include <stdbool.h>
 

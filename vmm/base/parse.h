@@ -2,8 +2,8 @@
  * parse.h - numbers and sizes as users type them. Each reads the whole string or fails with -EINVAL,
  * or with -ERANGE when the value does not fit; *ret is untouched on failure.
  */
-#ifndef BASE_PARSE_H
-#define BASE_PARSE_H
+#ifndef VMM_BASE_PARSE_H
+#define VMM_BASE_PARSE_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* signals.h - which signals a thread of the VMM takes, and questions about their dispositions. */
-#ifndef BASE_SIGNALS_H
-#define BASE_SIGNALS_H
+#ifndef VMM_BASE_SIGNALS_H
+#define VMM_BASE_SIGNALS_H
 
 #include <signal.h>
 #include <stdbool.h>

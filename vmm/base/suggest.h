@@ -4,8 +4,8 @@
  * Candidates are offered one by one, so that any table can be searched. Nothing is copied: the names stay the
  * caller's.
  */
-#ifndef BASE_SUGGEST_H
-#define BASE_SUGGEST_H
+#ifndef VMM_BASE_SUGGEST_H
+#define VMM_BASE_SUGGEST_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /* unix_socket.h - a listening Unix stream socket at a path, for its owner alone. */
-#ifndef BASE_UNIX_SOCKET_H
-#define BASE_UNIX_SOCKET_H
+#ifndef VMM_BASE_UNIX_SOCKET_H
+#define VMM_BASE_UNIX_SOCKET_H
 
 #include <sys/types.h>
 #include <sys/un.h>

@@ -3,8 +3,8 @@
  * double quotes, and up to a word "--", behind which they belong to init (Linux,
  * Documentation/admin-guide/kernel-parameters.rst).
  */
-#ifndef BASE_WORDS_H
-#define BASE_WORDS_H
+#ifndef VMM_BASE_WORDS_H
+#define VMM_BASE_WORDS_H
 
 #include <stdbool.h>
 

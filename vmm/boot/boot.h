@@ -2,8 +2,8 @@
  * boot.h - kernel image bytes -> load plan. Pure: no KVM, no guest memory, no file system, so every
  * loader can be fuzzed. The kind of an image is told by its content, never by its name.
  */
-#ifndef BOOT_BOOT_H
-#define BOOT_BOOT_H
+#ifndef VMM_BOOT_BOOT_H
+#define VMM_BOOT_BOOT_H
 
 #include <stdbool.h>
 #include <stddef.h>

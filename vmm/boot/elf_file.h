@@ -1,6 +1,6 @@
 /* elf_file.h - an ELF file's header, program headers and notes. Private to the ELF loader. */
-#ifndef BOOT_ELF_FILE_H
-#define BOOT_ELF_FILE_H
+#ifndef VMM_BOOT_ELF_FILE_H
+#define VMM_BOOT_ELF_FILE_H
 
 #include <elf.h>
 #include <stdbool.h>

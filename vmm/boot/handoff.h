@@ -2,8 +2,8 @@
  * handoff.h - what a kernel is told when it starts; each protocol renders it in its own form. The
  * renderers are pure: they fill a caller's buffer with the bytes that belong at a guest address.
  */
-#ifndef BOOT_HANDOFF_H
-#define BOOT_HANDOFF_H
+#ifndef VMM_BOOT_HANDOFF_H
+#define VMM_BOOT_HANDOFF_H
 
 #include <stdint.h>
 

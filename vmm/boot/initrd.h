@@ -1,6 +1,6 @@
 /* initrd.h - where the initrd goes, and how several files become one. Pure. */
-#ifndef BOOT_INITRD_H
-#define BOOT_INITRD_H
+#ifndef VMM_BOOT_INITRD_H
+#define VMM_BOOT_INITRD_H
 
 #include "boot/boot.h"
 

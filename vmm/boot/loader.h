@@ -1,6 +1,6 @@
 /* loader.h - between plan.c and the loaders, one a format. Nobody else includes it. */
-#ifndef BOOT_LOADER_H
-#define BOOT_LOADER_H
+#ifndef VMM_BOOT_LOADER_H
+#define VMM_BOOT_LOADER_H
 
 #include <stdbool.h>
 

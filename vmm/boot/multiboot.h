@@ -3,8 +3,8 @@
  *
  * Source: Multiboot Specification 0.6.96, section 3.3; Multiboot2 Specification 2.0, section 3.6.
  */
-#ifndef BOOT_MULTIBOOT_H
-#define BOOT_MULTIBOOT_H
+#ifndef VMM_BOOT_MULTIBOOT_H
+#define VMM_BOOT_MULTIBOOT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  *
  * Source: Xen's xen/include/public/arch-x86/hvm/start_info.h, version 1, and docs/misc/pvh.pandoc.
  */
-#ifndef BOOT_PVH_H
-#define BOOT_PVH_H
+#ifndef VMM_BOOT_PVH_H
+#define VMM_BOOT_PVH_H
 
 #include <stddef.h>
 #include <stdint.h>

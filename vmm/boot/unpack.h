@@ -3,8 +3,8 @@
  * is not trusted: output is bounded by the caller, working memory by UNPACK_WORK_MAX, and no length
  * that the data states of itself is believed.
  */
-#ifndef BOOT_UNPACK_H
-#define BOOT_UNPACK_H
+#ifndef VMM_BOOT_UNPACK_H
+#define VMM_BOOT_UNPACK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  *
  * Source: Linux's Documentation/arch/x86/boot.rst (protocol 2.15) and zero-page.rst.
  */
-#ifndef BOOT_ZERO_PAGE_H
-#define BOOT_ZERO_PAGE_H
+#ifndef VMM_BOOT_ZERO_PAGE_H
+#define VMM_BOOT_ZERO_PAGE_H
 
 #include <stddef.h>
 #include <stdint.h>

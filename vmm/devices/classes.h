@@ -1,6 +1,6 @@
 /* classes.h - every device class, and what each takes from its device_env beside what its file says. */
-#ifndef DEVICES_CLASSES_H
-#define DEVICES_CLASSES_H
+#ifndef VMM_DEVICES_CLASSES_H
+#define VMM_DEVICES_CLASSES_H
 
 #include "device.h"
 

@@ -3,8 +3,8 @@
  *
  * The guest chooses the alarm and the device's lock is held: the number of steps must not depend on either.
  */
-#ifndef DEVICES_RTC_MC146818_ALARM_H
-#define DEVICES_RTC_MC146818_ALARM_H
+#ifndef VMM_DEVICES_RTC_MC146818_ALARM_H
+#define VMM_DEVICES_RTC_MC146818_ALARM_H
 
 #include <assert.h>
 #include <stdint.h>

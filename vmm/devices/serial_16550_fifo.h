@@ -1,6 +1,6 @@
 /* serial_16550_fifo.h - one of the 16550A's FIFOs. Not empty, or not full, is the caller's to know. */
-#ifndef DEVICES_SERIAL_16550_FIFO_H
-#define DEVICES_SERIAL_16550_FIFO_H
+#ifndef VMM_DEVICES_SERIAL_16550_FIFO_H
+#define VMM_DEVICES_SERIAL_16550_FIFO_H
 
 #include <assert.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* serial_16550_regs.h - the 16550A's registers: offsets, and bits (PC16550D datasheet, Table II). */
-#ifndef DEVICES_SERIAL_16550_REGS_H
-#define DEVICES_SERIAL_16550_REGS_H
+#ifndef VMM_DEVICES_SERIAL_16550_REGS_H
+#define VMM_DEVICES_SERIAL_16550_REGS_H
 
 enum {
 	RBR_THR = 0, /* read, write; DLL with DLAB */

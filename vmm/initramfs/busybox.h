@@ -1,6 +1,6 @@
 /* busybox.h - the host's statically linked busybox. */
-#ifndef INITRAMFS_BUSYBOX_H
-#define INITRAMFS_BUSYBOX_H
+#ifndef VMM_INITRAMFS_BUSYBOX_H
+#define VMM_INITRAMFS_BUSYBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>

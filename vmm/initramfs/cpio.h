@@ -10,8 +10,8 @@
  * Refused with -EINVAL and diag: "..", an empty path, "TRAILER!!!", and what the kernel cannot take:
  * paths and link targets of 4,096 bytes or more.
  */
-#ifndef INITRAMFS_CPIO_H
-#define INITRAMFS_CPIO_H
+#ifndef VMM_INITRAMFS_CPIO_H
+#define VMM_INITRAMFS_CPIO_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* host_files.h - files of the host, for an archive. */
-#ifndef INITRAMFS_HOST_FILES_H
-#define INITRAMFS_HOST_FILES_H
+#ifndef VMM_INITRAMFS_HOST_FILES_H
+#define VMM_INITRAMFS_HOST_FILES_H
 
 #include <stdint.h>
 

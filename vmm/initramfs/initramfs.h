@@ -2,8 +2,8 @@
  * initramfs.h - the initramfs that Tollgate makes itself: files of the host, and with a command to run
  * our own /init (guest/init), the kernel's modules and a shell. The same input gives the same bytes.
  */
-#ifndef INITRAMFS_INITRAMFS_H
-#define INITRAMFS_INITRAMFS_H
+#ifndef VMM_INITRAMFS_INITRAMFS_H
+#define VMM_INITRAMFS_INITRAMFS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  * module_index.h - the indexes of a modules directory, through libkmod, which is loaded when it is needed:
  * it brings libraries (compression, cryptography) that no other run needs.
  */
-#ifndef INITRAMFS_MODULE_INDEX_H
-#define INITRAMFS_MODULE_INDEX_H
+#ifndef VMM_INITRAMFS_MODULE_INDEX_H
+#define VMM_INITRAMFS_MODULE_INDEX_H
 
 #include "base/diag.h"
 

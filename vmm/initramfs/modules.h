@@ -3,8 +3,8 @@
  * directory: resolved through libkmod (modules.dep and the other indexes that depmod writes),
  * decompressed on the host, in the order in which they must be loaded.
  */
-#ifndef INITRAMFS_MODULES_H
-#define INITRAMFS_MODULES_H
+#ifndef VMM_INITRAMFS_MODULES_H
+#define VMM_INITRAMFS_MODULES_H
 
 #include <stdbool.h>
 #include <stddef.h>

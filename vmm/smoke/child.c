@@ -18,11 +18,11 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
-#include "config_smoke.h"
-#include "config_vm.h"
-#include "report.h"
+#include "config/make_vm.h"
+#include "smoke/options.h"
 #include "smoke/wire.h"
-#include "stats.h"
+#include "vm/report.h"
+#include "vm/stats.h"
 
 /* Descriptors of the child: all that it has at first. */
 enum {

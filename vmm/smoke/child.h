@@ -1,6 +1,6 @@
 /* child.h - the process of one boot: makes the VM, runs it, tells the supervisor how it ended. */
-#ifndef SMOKE_CHILD_H
-#define SMOKE_CHILD_H
+#ifndef VMM_SMOKE_CHILD_H
+#define VMM_SMOKE_CHILD_H
 
 #include <sys/types.h>
 

@@ -12,16 +12,16 @@
  * A line of more than SMOKE_LINE_MAX bytes is cut. The cut hides nothing that is SMOKE_LINE_OVERLAP
  * bytes long or shorter.
  */
-#ifndef SMOKE_JUDGE_H
-#define SMOKE_JUDGE_H
+#ifndef VMM_SMOKE_JUDGE_H
+#define VMM_SMOKE_JUDGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "smoke/outcome.h"
-#include "smoke/rules.h"
-#include "smoke/text.h"
+#include "smoke/judge/outcome.h"
+#include "smoke/judge/rules.h"
+#include "smoke/judge/text.h"
 
 enum { SMOKE_LINE_MAX = 4096, SMOKE_LINE_OVERLAP = 1024 };
 

@@ -1,6 +1,6 @@
 /* limits.h - how many boots fit this host at once, by memory and CPUs. */
-#ifndef SMOKE_LIMITS_H
-#define SMOKE_LIMITS_H
+#ifndef VMM_SMOKE_LIMITS_H
+#define VMM_SMOKE_LIMITS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  * live.h - a line a running boot at the foot of a terminal: name, seconds, phase, last line of its
  * console. Results scroll by above them.
  */
-#ifndef SMOKE_LIVE_H
-#define SMOKE_LIVE_H
+#ifndef VMM_SMOKE_LIVE_H
+#define VMM_SMOKE_LIVE_H
 
 #include <stdbool.h>
 #include <stdint.h>

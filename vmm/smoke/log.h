@@ -8,8 +8,8 @@
  * does not take is pending here. The caller gives no more lines then, so that at most one piece of the guest's
  * output is, or at the end what the boot's pipes held.
  */
-#ifndef SMOKE_LOG_H
-#define SMOKE_LOG_H
+#ifndef VMM_SMOKE_LOG_H
+#define VMM_SMOKE_LOG_H
 
 #include <stdbool.h>
 #include <stddef.h>

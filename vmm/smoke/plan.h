@@ -1,13 +1,13 @@
 /* plan.h - what a run of `tollgate smoke` is to do: which boots, how they are judged, what is written. */
-#ifndef SMOKE_PLAN_H
-#define SMOKE_PLAN_H
+#ifndef VMM_SMOKE_PLAN_H
+#define VMM_SMOKE_PLAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "config.h"
-#include "smoke/rules.h"
+#include "smoke/judge/rules.h"
 
 /* One boot. */
 struct smoke_spec {

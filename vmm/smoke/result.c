@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "device.h"
-#include "smoke/text.h"
+#include "smoke/judge/text.h"
 
 void smoke_result_fini(struct smoke_result *result)
 {

@@ -1,12 +1,12 @@
 /* result.h - all that is known of one boot when it is over, for the reports. */
-#ifndef SMOKE_RESULT_H
-#define SMOKE_RESULT_H
+#ifndef VMM_SMOKE_RESULT_H
+#define VMM_SMOKE_RESULT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "smoke/outcome.h"
+#include "smoke/judge/outcome.h"
 #include "smoke/plan.h"
 #include "smoke/tail.h"
 #include "vcpu.h"

@@ -12,8 +12,8 @@
 #include "base/checked.h"
 #include "base/signals.h"
 #include "event.h"
-#include "smoke/boot.h"
 #include "smoke/limits.h"
+#include "smoke/trial.h"
 
 #define TICK_NS (200 * NS_PER_MS)
 

@@ -1,6 +1,6 @@
 /* run.h - all boots of a plan, side by side as the host allows. */
-#ifndef SMOKE_RUN_H
-#define SMOKE_RUN_H
+#ifndef VMM_SMOKE_RUN_H
+#define VMM_SMOKE_RUN_H
 
 #include "base/diag.h"
 #include "smoke/judge.h"

@@ -2,8 +2,8 @@
  * tail.h - the lines of a boot that a report shows: the last ones, or, once one of them says what went
  * wrong, those around it. Of constant size.
  */
-#ifndef SMOKE_TAIL_H
-#define SMOKE_TAIL_H
+#ifndef VMM_SMOKE_TAIL_H
+#define VMM_SMOKE_TAIL_H
 
 #include <stdbool.h>
 #include <stddef.h>

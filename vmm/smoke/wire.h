@@ -5,8 +5,8 @@
  * Both ends are the same program. The supervisor checks what it reads all the same, because a guest may
  * have taken over the other one.
  */
-#ifndef SMOKE_WIRE_H
-#define SMOKE_WIRE_H
+#ifndef VMM_SMOKE_WIRE_H
+#define VMM_SMOKE_WIRE_H
 
 #include <stdint.h>
 

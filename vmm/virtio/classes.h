@@ -1,8 +1,8 @@
 /*
  * classes.h - the virtio devices, and what each wants to be told (virtio_mmio_conf.conf).
  */
-#ifndef VIRTIO_CLASSES_H
-#define VIRTIO_CLASSES_H
+#ifndef VMM_VIRTIO_CLASSES_H
+#define VMM_VIRTIO_CLASSES_H
 
 #include <stdbool.h>
 #include <stdint.h>

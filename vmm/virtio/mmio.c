@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "virtio/mmio_state.h"
+#include "virtio/mmio/internal.h"
 
 enum {
 	MAGIC = 0x74726976,  /* "virt" */

@@ -13,8 +13,8 @@
  * what is wanted (start, reset, configuration written) and rings DOORBELL_CONTROL. A reset is waited for,
  * VIRTIO_MMIO_RESET_WAIT_NS at most; status reads non-zero until it is done.
  */
-#ifndef VIRTIO_MMIO_H
-#define VIRTIO_MMIO_H
+#ifndef VMM_VIRTIO_MMIO_H
+#define VMM_VIRTIO_MMIO_H
 
 #include "device.h"
 #include "virtio/virtio.h"

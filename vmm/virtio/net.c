@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "virtio/net_internal.h"
+#include "virtio/net/internal.h"
 
 /* MAC, status, pairs, MTU; speed and duplex are not ours to know. */
 enum { CONFIG_BYTES = offsetof(struct virtio_net_config, speed) };

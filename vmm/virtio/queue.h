@@ -9,8 +9,8 @@
  * Threads: what sets a queue up runs while the device does not; everything from virtq_pop() on belongs
  * to the device's I/O thread. No function here makes a system call.
  */
-#ifndef VIRTIO_QUEUE_H
-#define VIRTIO_QUEUE_H
+#ifndef VMM_VIRTIO_QUEUE_H
+#define VMM_VIRTIO_QUEUE_H
 
 #include <linux/virtio_ring.h>
 #include <stdbool.h>

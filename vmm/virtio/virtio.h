@@ -11,8 +11,8 @@
  * not for ever: the status register reads non-zero until then. init and fini run while there is no
  * such thread.
  */
-#ifndef VIRTIO_VIRTIO_H
-#define VIRTIO_VIRTIO_H
+#ifndef VMM_VIRTIO_VIRTIO_H
+#define VMM_VIRTIO_VIRTIO_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
 /*
  * cpu_template.h - which CPUID features a guest sees; docs/cpu-templates.md lists them. Pure.
  */
-#ifndef ARCH_X86_64_CPU_TEMPLATE_H
-#define ARCH_X86_64_CPU_TEMPLATE_H
+#ifndef VMM_ARCH_X86_64_CPU_TEMPLATE_H
+#define VMM_ARCH_X86_64_CPU_TEMPLATE_H
 
-#include "arch/x86_64/arch.h"
+#include "arch/arch.h"
 
 struct kvm_cpuid2;
 

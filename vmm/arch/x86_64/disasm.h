@@ -1,6 +1,6 @@
 /* disasm.h - one instruction as text, for reports. */
-#ifndef ARCH_X86_64_DISASM_H
-#define ARCH_X86_64_DISASM_H
+#ifndef VMM_ARCH_X86_64_DISASM_H
+#define VMM_ARCH_X86_64_DISASM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "arch.h"
+#include "arch/arch.h"
 #include "base/cleanup.h"
 
 enum { MSR_TSC = 0x10 };

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/x86_64/arch.h"
+#include "arch/arch.h"
 
 enum {
 	RFLAGS_IF = 1 << 9,

@@ -2,7 +2,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
-#include "arch/x86_64/arch.h"
+#include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 

@@ -20,8 +20,8 @@
  *   0xfffb_c000  KVM's identity map page and three TSS pages (Intel hosts)
  *   0x1_0000_0000  RAM above the hole
  */
-#ifndef ARCH_X86_64_LAYOUT_H
-#define ARCH_X86_64_LAYOUT_H
+#ifndef VMM_ARCH_X86_64_LAYOUT_H
+#define VMM_ARCH_X86_64_LAYOUT_H
 
 #include <stdint.h>
 

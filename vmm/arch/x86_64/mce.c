@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/x86_64/arch.h"
+#include "arch/arch.h"
 
 #define MCG_CTL_P (UINT64_C(1) << 8)
 #define MCG_SER_P (UINT64_C(1) << 24)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/x86_64/arch.h"
+#include "arch/arch.h"
 #include "arch/x86_64/disasm.h"
 #include "base/checked.h"
 

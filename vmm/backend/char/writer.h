@@ -1,0 +1,28 @@
+/*
+ * writer.h - a file as a console's output. What epoll cannot watch is written by a thread (file_writer.h): the
+ * event thread must not wait for it.
+ */
+#ifndef VMM_BACKEND_CHAR_WRITER_H
+#define VMM_BACKEND_CHAR_WRITER_H
+
+#include "backend/char.h"
+#include "backend/file_writer.h"
+
+struct char_writer {
+	struct char_host *host;
+	struct file_writer *writer; /* NULL: out.fd is no file, or none was started */
+	struct event_source failed;
+	bool has_told; /* out_failed was called: that is how the loss is told */
+};
+
+/*
+ * Where fd is a file or a block device, takes it over and sets host->out.fd to the pipe in front of it; else does
+ * nothing. When the file takes no more, host's out_failed is called. Returns 0 or -errno; what was started is to be
+ * stopped also after a failure.
+ */
+int char_writer_start(struct char_writer *cw, struct char_host *host, int fd);
+
+/* Sets host->lost. As file_writer_stop(); takes one that was not started, and false says that it was not. */
+bool char_writer_stop(struct char_writer *cw, int64_t until_ns);
+
+#endif

@@ -1,0 +1,80 @@
+#include "cmd/cmds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/out_file.h"
+
+void cmd_fail(const struct diag *diag)
+{
+	fprintf(stderr, "tollgate: %s\n", diag->what);
+	if (diag->remedy[0])
+		fprintf(stderr, "  remedy: %s\n", diag->remedy);
+}
+
+int cmd_no_operands(int argc, char **argv, struct diag *diag)
+{
+	if (optind >= argc)
+		return 0;
+	diag_set(diag, -EINVAL, "'%s' is not an option", argv[optind]);
+	diag_remedy(diag, "'tollgate %s --help' lists the options", argv[0]);
+	return -EINVAL;
+}
+
+int cmd_stdio_open(struct diag *diag)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		/* The wrong way round, so that using it fails as it would if it were closed. */
+		const int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (open("/dev/null", flags) != fd)
+			return diag_set(diag, -errno, "open /dev/null for closed descriptor %d",
+					fd);
+	}
+	return 0;
+}
+
+int cmd_stdout_close(struct diag *diag)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return diag_set(diag, errno ? -errno : -EIO, "write to standard output");
+}
+
+static int write_all(int fd, const char *buf, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
+{
+	int fd, r;
+
+	if (strcmp(path, "-") == 0) {
+		r = write_all(STDOUT_FILENO, buf, len);
+		return r < 0 ? diag_set(diag, r, "write to standard output") : 0;
+	}
+	fd = out_file_open(path, &(struct out_file_opts){0});
+	if (fd < 0)
+		return diag_set(diag, fd, "create '%s'", path);
+	r = write_all(fd, buf, len);
+	if (close(fd) < 0 && r == 0)
+		r = -errno; /* a network file system may say "no space" only now */
+	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
+}

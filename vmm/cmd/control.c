@@ -1,0 +1,240 @@
+/* `tollgate control`: one command for a running VM. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/option.h"
+#include "base/unix_socket.h"
+#include "cmd/cmds.h"
+#include "control.h"
+#include "control/commands.h"
+#include "smoke/judge/text.h"
+#include "vm_end.h"
+
+#define WAIT_DEFAULT_NS (60 * NS_PER_S)
+
+enum { WAIT_STEP_MS = 20, OPT_WAIT = 0x100 };
+
+static const struct option_row rows[] = {
+	{"wait", OPT_WAIT, "[=SECONDS]",
+	 .help = "for a VM that is being started: until it is there (default 60)", .common = true},
+	{0},
+};
+static const struct option_group group = {NULL, rows};
+static const struct option_group *const groups[] = {&group, &option_help_group, NULL};
+const struct option_table cmd_control_table = {
+	.command = "control",
+	.about = "usage: tollgate control [--wait[=SECONDS]] PATH COMMAND [ARG...]\n"
+		 "\n"
+		 "Asks or tells the VM that was started with --control PATH; its answer is "
+		 "printed.\n"
+		 "COMMAND is one of:\n"
+		 "\n"
+		 "  help                this list, of that VM\n"
+		 "  status              how long it runs, in which process, what can be changed\n"
+		 "  stats               the statistics so far, as --stats=json writes them\n"
+		 "  balloon [SIZE]      what the guest is to give up, and has; or a new SIZE\n"
+		 "  link NAME up|down   plugs a network's cable in, or pulls it out\n"
+		 "  stop                ends the VM, as SIGTERM does: its exit status is 116\n",
+	.group = groups,
+	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "
+		 "error.\n",
+	.operands = "PATH",
+	.operand_word = vm_control_command,
+};
+
+/* The command as a line; -EINVAL with diag for words that would be none, or several lines. */
+static int make_line(char *const *word, char line[CONTROL_INPUT_BYTES + 1], struct diag *diag)
+{
+	size_t len = 0;
+
+	for (; *word; word++) {
+		const int n = snprintf(line + len, CONTROL_INPUT_BYTES - len, "%s%s",
+				       len ? " " : "", *word);
+
+		if ((*word)[0] == '\0')
+			return diag_set(diag, -EINVAL, "a word of the command is empty");
+		if (strpbrk(*word, "\r\n"))
+			return diag_set(diag, -EINVAL, "'%s': a command is one line", *word);
+		if ((size_t)n >= CONTROL_INPUT_BYTES - len)
+			return diag_set(diag, -EINVAL, "the command has more than %d bytes",
+					CONTROL_LINE_MAX);
+		len += (size_t)n;
+	}
+	line[len] = '\n';
+	line[len + 1] = '\0';
+	return 0;
+}
+
+/* A VM that is not there yet: its socket comes once it is set up, maybe in the place of a dead one's. */
+static int connect_by(int fd, const struct sockaddr_un *addr, int64_t until_ns)
+{
+	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
+		if ((errno != ENOENT && errno != ECONNREFUSED) || clock_monotonic_ns() >= until_ns)
+			return -errno;
+		poll(NULL, 0, WAIT_STEP_MS);
+	}
+	return 0;
+}
+
+static int dial(const char *path, int64_t wait_ns, struct diag *diag)
+{
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr;
+	int r;
+
+	if (fd < 0)
+		return diag_set(diag, -errno, "make a socket");
+	if (unix_address(path, &addr) < 0)
+		return diag_set(diag, -EINVAL, "control socket '%s': a path of at most %d bytes",
+				path, UNIX_PATH_BYTES_MAX);
+	r = connect_by(fd, &addr, wait_ns ? clock_monotonic_ns() + wait_ns : 0);
+	if (r == 0)
+		return STEAL_FD(fd);
+	diag_set(diag, r, "no VM is at control socket '%s'", path);
+	switch (r) {
+	case -ECONNREFUSED:
+		diag_remedy(diag, "the VM or program that made it is gone; start another one");
+		break;
+	case -EACCES: diag_remedy(diag, "it is for the user who runs the VM, and for root"); break;
+	default:
+		diag_remedy(
+			diag,
+			"start one by: tollgate run --control %s; --wait waits until it is there",
+			path);
+		break;
+	}
+	return r;
+}
+
+/* A VM is not trusted with our terminal: what would move, colour or reprogram it is left out. */
+static void print_line(const char *line, bool to_terminal)
+{
+	struct smoke_text text = {0};
+	char out[SMOKE_TEXT_OUT_MAX];
+
+	if (!to_terminal) {
+		fputs(line, stdout);
+		return;
+	}
+	for (const char *p = line; *p; p++) {
+		const size_t n = smoke_text_feed(&text, (uint8_t)*p, out);
+
+		fwrite(out, 1, n, stdout);
+	}
+}
+
+/* text is behind CONTROL_REPLY_ERROR. */
+static int refused(const char *text, struct diag *diag)
+{
+	char line[sizeof(diag->what) + sizeof(diag->remedy)];
+	char *remedy;
+
+	smoke_text_clean(text, line, sizeof(line));
+	remedy = strstr(line, CONTROL_REPLY_REMEDY);
+
+	if (remedy) {
+		*remedy = '\0';
+		diag_remedy(diag, "%s", remedy + strlen(CONTROL_REPLY_REMEDY));
+	}
+	return diag_set(diag, -EINVAL, "%s", line);
+}
+
+/* Prints what comes, up to the line that ends the reply. */
+static int print_reply(FILE *in, struct diag *diag)
+{
+	const bool to_terminal = isatty(STDOUT_FILENO) == 1;
+	AUTO_FREE char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+
+	while ((n = getline(&line, &cap, in)) > 0 && line[n - 1] == '\n') {
+		if (strcmp(line, CONTROL_REPLY_OK "\n") == 0)
+			return 0;
+		if (strncmp(line, CONTROL_REPLY_ERROR, strlen(CONTROL_REPLY_ERROR)) == 0) {
+			line[n - 1] = '\0';
+			return refused(line + strlen(CONTROL_REPLY_ERROR), diag);
+		}
+		print_line(line, to_terminal);
+	}
+	diag_set(diag, -EINVAL, "the VM ended before it had answered");
+	diag_remedy(diag, "its own messages say how it ended");
+	return -EINVAL;
+}
+
+static int control(const char *path, int64_t wait_ns, char *const *word, struct diag *diag)
+{
+	char line[CONTROL_INPUT_BYTES + 1];
+	FILE *in;
+	int r = make_line(word, line, diag);
+	int fd = r < 0 ? r : dial(path, wait_ns, diag);
+
+	if (fd < 0)
+		return fd;
+	/* One that takes no more clients says so, and may have closed by now. */
+	send(fd, line, strlen(line), MSG_NOSIGNAL);
+	in = fdopen(fd, "r");
+	if (!in) {
+		close(fd);
+		return diag_set(diag, -ENOMEM, "read from '%s'", path);
+	}
+	r = print_reply(in, diag);
+	fclose(in);
+	return r;
+}
+
+static int parse_wait(const char *arg, int64_t *ret_ns, struct diag *diag)
+{
+	struct diag why = {0};
+	int r;
+
+	if (!arg) {
+		*ret_ns = WAIT_DEFAULT_NS;
+		return 0;
+	}
+	r = option_seconds("--wait", arg, false, ret_ns, &why);
+	if (r < 0) {
+		diag_set(diag, r, "%s", why.what);
+		diag_remedy(diag, "seconds, as in --wait=60 or --wait=0.5");
+	}
+	return r;
+}
+
+int cmd_control(int argc, char **argv)
+{
+	struct option_reader reader;
+	int64_t wait_ns = 0;
+	struct diag diag = {0};
+	const char *arg;
+	int opt, r;
+
+	/* What follows PATH is the command's, whatever it begins with. */
+	option_reader_init(&reader, &cmd_control_table, argc, argv, true);
+	while ((r = option_reader_next(&reader, &opt, &arg, &diag)) > 0) {
+		if (opt != OPT_WAIT) {
+			option_table_print(&cmd_control_table, true, stdout);
+			return EXIT_OK;
+		}
+		r = parse_wait(arg, &wait_ns, &diag);
+		if (r < 0)
+			break;
+	}
+	if (r == 0 && argc - optind < 2) {
+		r = diag_set(&diag, -EINVAL,
+			     "control needs the PATH of a VM's socket and a COMMAND");
+		diag_remedy(&diag, "'tollgate control --help' lists the commands");
+	}
+	if (r == 0)
+		r = control(argv[optind], wait_ns, argv + optind + 1, &diag);
+	if (r == 0)
+		return EXIT_OK;
+	cmd_fail(&diag);
+	return EXIT_SETUP;
+}

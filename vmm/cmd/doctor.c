@@ -1,0 +1,228 @@
+/* `tollgate doctor`: whether this host can run us, and what to do when it cannot. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "arch/arch.h"
+#include "base/json.h"
+#include "cmd/cmds.h"
+#include "config.h"
+#include "kvm.h"
+#include "kvm/caps.h"
+#include "vm_end.h"
+
+enum { OPT_JSON = CONFIG_OPT_OWN };
+static const struct option_row rows[] = {
+	{"json", OPT_JSON, NULL, .help = "the same for programs", .common = true},
+	{0},
+};
+static const struct option_group group = {NULL, rows};
+static const struct option_group *const groups[] = {&group, &option_help_group, NULL};
+const struct option_table cmd_doctor_table = {
+	.command = "doctor",
+	.about = "usage: tollgate doctor [--json]\n"
+		 "\n"
+		 "Tells whether this host can run guests, what backs its KVM, which capabilities "
+		 "it\n"
+		 "has and what its limits are. Exit status 0 when guests can run, 2 when not.\n",
+	.group = groups,
+};
+
+struct findings {
+	struct kvm kvm;
+	struct diag diag; /* why not, when can_run is false */
+	bool can_run;
+	enum kvm_backing backing;
+	char module[32];
+	struct utsname uts;
+	unsigned mode, gid; /* of /dev/kvm; mode 0 when it is not there */
+	struct kvm_doctor_cap cap[KVM_DOCTOR_CAPS_MAX];
+	unsigned nr_caps;
+	struct kvm_doctor_limits limits;
+	enum arch_guest_tsc guest_tsc;
+	struct rlimit files;
+};
+
+static const char *backing_name(enum kvm_backing backing)
+{
+	switch (backing) {
+	case KVM_BACKING_VMX: return "VMX";
+	case KVM_BACKING_SVM: return "SVM";
+	case KVM_BACKING_NONE: return "none";
+	}
+	return "none";
+}
+
+static void examine(struct findings *f)
+{
+	struct stat st;
+
+	uname(&f->uts);
+	if (stat(KVM_DEVICE_PATH, &st) == 0) {
+		f->mode = st.st_mode & 07777;
+		f->gid = st.st_gid;
+	}
+	f->backing = kvm_backing_detect();
+	kvm_backing_module(f->module, sizeof(f->module));
+	getrlimit(RLIMIT_NOFILE, &f->files);
+	f->can_run = kvm_open(&f->kvm, &f->diag) == 0;
+	if (!f->can_run)
+		return;
+	f->nr_caps = kvm_doctor_caps(&f->kvm, f->cap);
+	kvm_doctor_limits(&f->kvm, &f->limits);
+	f->guest_tsc = arch_guest_tsc_examine(&f->kvm);
+	for (unsigned i = 0; i < f->nr_caps; i++) {
+		if (f->cap[i].required && f->cap[i].value == 0) {
+			f->can_run = false;
+			diag_set(&f->diag, -EINVAL, "this host's KVM lacks %s", f->cap[i].name);
+			diag_remedy(&f->diag, "Linux 4.13 or newer has it");
+		}
+	}
+}
+
+static void print_backing(const struct findings *f)
+{
+	printf("virtualization  %s%s%s%s\n",
+	       f->backing == KVM_BACKING_NONE ? "neither VMX nor SVM" : backing_name(f->backing),
+	       f->module[0] ? " (module " : "", f->module, f->module[0] ? ")" : "");
+	if (f->backing != KVM_BACKING_NONE || !f->can_run)
+		return;
+	puts("                guest kernel code is emulated instruction by instruction: about a\n"
+	     "                million a second. Small kernels and `tollgate hammer` run; a\n"
+	     "                distribution's kernel takes minutes and stops at an instruction "
+	     "that\n"
+	     "                KVM cannot emulate. Run those on a host with VMX or SVM, or beside "
+	     "a\n"
+	     "                nested KVM: tests/linux/testbed -- tollgate run ...");
+}
+
+static void print_caps(const struct findings *f)
+{
+	puts("capabilities");
+	for (unsigned i = 0; i < f->nr_caps; i++) {
+		const struct kvm_doctor_cap *c = &f->cap[i];
+
+		printf("  %-28s %-4s %s%s%s\n", c->name + sizeof("KVM_CAP_") - 1,
+		       c->value ? "yes" : "NO", c->use,
+		       c->value || !c->without ? "" : "; without it: ",
+		       c->value || !c->without ? "" : c->without);
+	}
+}
+
+static void print_guest_tsc(const struct findings *f)
+{
+	if (f->guest_tsc != ARCH_GUEST_TSC_STANDS)
+		return;
+	printf("guest's TSC     KVM takes it to stand still: every timer of a guest is late by "
+	       "this\n"
+	       "                host's uptime. KVM was loaded before Linux refined the frequency "
+	       "of\n"
+	       "                the TSC, and cannot scale it. Load KVM again (as root, no guest "
+	       "runs):\n"
+	       "                modprobe -r %s && modprobe %s\n",
+	       f->module[0] ? f->module : "kvm", f->module[0] ? f->module : "kvm");
+}
+
+/* "guests can run here, but …" */
+static const char *verdict(const struct findings *f)
+{
+	if (!f->can_run)
+		return "guests cannot run here";
+	return f->guest_tsc == ARCH_GUEST_TSC_STANDS
+		       ? "guests can run here, but their timers are late"
+		       : "guests can run here";
+}
+
+static void print_text(const struct findings *f)
+{
+	printf("host            Linux %s, %s\n", f->uts.release, f->uts.machine);
+	if (f->mode)
+		printf("%s        mode %04o, group %u, %s\n", KVM_DEVICE_PATH, f->mode, f->gid,
+		       f->kvm.fd >= 0 ? "opens, API version 12" : "does not open");
+	else
+		printf("%s        not there\n", KVM_DEVICE_PATH);
+	print_backing(f);
+	if (f->nr_caps) {
+		print_caps(f);
+		printf("limits          %d vCPUs recommended, %d at most; %d memory slots\n",
+		       f->limits.vcpus_recommended, f->limits.vcpus_max, f->limits.memory_slots);
+	}
+	print_guest_tsc(f);
+	printf("open files      %llu, can be raised to %llu: about as many ioeventfds\n",
+	       (unsigned long long)f->files.rlim_cur, (unsigned long long)f->files.rlim_max);
+	printf("verdict         %s\n", verdict(f));
+}
+
+static void print_json(const struct findings *f)
+{
+	struct json_object *root = json_object_new_object(), *caps = json_object_new_object();
+
+	json_object_object_add(root, "can_run", json_object_new_boolean(f->can_run));
+	json_object_object_add(root, "reason",
+			       f->can_run ? NULL : json_object_new_string(f->diag.what));
+	json_object_object_add(root, "backing", json_object_new_string(backing_name(f->backing)));
+	json_object_object_add(root, "module", json_object_new_string(f->module));
+	json_object_object_add(root, "kernel", json_object_new_string(f->uts.release));
+	for (unsigned i = 0; i < f->nr_caps; i++)
+		json_object_object_add(caps, f->cap[i].name, json_object_new_int(f->cap[i].value));
+	json_object_object_add(root, "capabilities", caps);
+	json_object_object_add(
+		root, "guest_tsc_stands_still",
+		f->guest_tsc == ARCH_GUEST_TSC_UNKNOWN
+			? NULL
+			: json_object_new_boolean(f->guest_tsc == ARCH_GUEST_TSC_STANDS));
+	json_object_object_add(root, "vcpus_recommended",
+			       json_object_new_int(f->limits.vcpus_recommended));
+	json_object_object_add(root, "vcpus_max", json_object_new_int(f->limits.vcpus_max));
+	json_object_object_add(root, "memory_slots", json_object_new_int(f->limits.memory_slots));
+	json_add_u64(root, "open_files", f->files.rlim_cur);
+	json_add_u64(root, "open_files_max", f->files.rlim_max);
+	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
+	json_object_put(root);
+}
+
+static int parse(int argc, char **argv, bool *ret_json, bool *ret_help, struct diag *diag)
+{
+	struct option_reader reader;
+	const char *arg;
+	int opt, r;
+
+	option_reader_init(&reader, &cmd_doctor_table, argc, argv, false);
+	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
+		if (opt == OPT_JSON)
+			*ret_json = true;
+		else
+			*ret_help = true;
+	}
+	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	struct findings f = {.kvm = {.fd = -1, .vm_fd = -1}, .guest_tsc = ARCH_GUEST_TSC_UNKNOWN};
+	struct diag diag = {0};
+	bool json = false, wants_help = false;
+
+	if (parse(argc, argv, &json, &wants_help, &diag) < 0) {
+		cmd_fail(&diag);
+		return EXIT_SETUP;
+	}
+	if (wants_help) {
+		option_table_print(&cmd_doctor_table, true, stdout);
+		return EXIT_OK;
+	}
+	examine(&f);
+	if (json)
+		print_json(&f);
+	else
+		print_text(&f);
+	fflush(stdout);
+	if (!f.can_run && !json)
+		cmd_fail(&f.diag);
+	kvm_close(&f.kvm);
+	return f.can_run ? EXIT_OK : EXIT_SETUP;
+}

@@ -1,0 +1,181 @@
+/* `tollgate run`: boot one kernel with its console on this terminal. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/out_file.h"
+#include "base/parse.h"
+#include "cmd/cmds.h"
+#include "cmd/guard.h"
+#include "config.h"
+#include "config/make_vm.h"
+#include "control/commands.h"
+#include "vm.h"
+#include "vm/report.h"
+#include "vm/stats.h"
+
+static int exit_status(const struct config *config, const struct vm_end *end)
+{
+	if (config->exit_code == CONFIG_EXIT_CODE_QEMU && end->kind == VM_END_EXIT_CODE)
+		return (int)((end->code << 1 | 1) & 0xff);
+	return vm_end_status(end);
+}
+
+/*
+ * Before the guest runs, so that a name that cannot be written is told at once; after all else is set
+ * up, so that nothing is left behind when that fails. *ret_fd is untouched when none is wanted.
+ */
+static int open_stats(const struct config *config, int *ret_fd, struct diag *diag)
+{
+	int fd;
+
+	if (!config->stats_json)
+		return 0;
+	fd = out_file_open(config->stats_json, &(struct out_file_opts){0});
+	if (fd < 0)
+		return diag_set(diag, fd, "create '%s'", config->stats_json);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* What we say begins a line of its own. */
+static void close_console(struct vm *vm)
+{
+	vm_console_close(vm);
+	if (vm->chars.line_open)
+		fputc('\n', stderr);
+}
+
+static void tell_left_out(const struct vm_chars *chars)
+{
+	char limit[24];
+
+	for (unsigned i = 0; i < chars->nr_left_out; i++) {
+		const struct vm_chars_left_out *at = &chars->left_out[i];
+
+		fprintf(stderr,
+			"tollgate: console's file '%s' reached its limit of %s: %" PRIu64
+			" bytes were left out\n",
+			at->place->path, format_size(at->place->limit_bytes, limit), at->bytes);
+	}
+}
+
+/* The file comes before the end line, which tells the exit status. */
+static int finish(struct vm *vm, const struct config *config, const struct vm_end *end,
+		  int stats_fd)
+{
+	int status = exit_status(config, end);
+	struct stats_kvm kvm = {0};
+	struct diag diag = {0};
+
+	close_console(vm);
+	tell_left_out(&vm->chars);
+	if (vm->chars.lost.err) {
+		cmd_fail(&vm->chars.lost);
+		if (end->kind != VM_END_KILLED) /* which its own status says */
+			status = EXIT_OUTPUT;
+	}
+	if (config->stats || stats_fd >= 0)
+		stats_kvm_open(&kvm, vm);
+	if (stats_fd >= 0 &&
+	    stats_write_json(stats_fd, config->stats_json, vm, &kvm, end, status, &diag) < 0)
+		status = EXIT_OUTPUT;
+	report_stuck(stderr, vm);
+	report_end(stderr, end, status);
+	if (report_wanted(end))
+		report_print(stderr, vm);
+	if (report_wanted(end) || config->stats)
+		stats_print(stderr, vm);
+	if (config->stats)
+		stats_print_kvm(stderr, &kvm);
+	if (diag.err < 0)
+		cmd_fail(&diag);
+	stats_kvm_close(&kvm);
+	return status;
+}
+
+/* Names that were not the user's to choose. */
+static void tell_places(const struct vm *vm)
+{
+	static const char *const console[] = {"serial0", "console0"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(console); i++) {
+		const char *place = vm_chars_name(&vm->chars, console[i]);
+
+		if (place)
+			fprintf(stderr, "tollgate: %s is at %s\n", console[i], place);
+	}
+}
+
+/* Everything up to the guest's first instruction. */
+static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
+		  struct vm_control *control, int *ret_stats_fd, struct diag *diag)
+{
+	int r;
+
+	if (config->timeout_ns)
+		config->deadline_ns = started_ns + config->timeout_ns;
+	cmd_guard_begin(config->deadline_ns);
+	r = config_make_vm(config, vm, diag);
+	cmd_guard_end();
+	if (r == 0 && config->control)
+		r = vm_control_open(control, config->control, vm, diag);
+	if (r == 0)
+		r = open_stats(config, ret_stats_fd, diag);
+	return r;
+}
+
+static void tell_warnings(const struct config *config)
+{
+	for (unsigned i = 0; i < config->nr_disks; i++)
+		if (config->disk[i].warning.what[0])
+			fprintf(stderr, "tollgate: warning: %s\n", config->disk[i].warning.what);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	const int64_t started_ns = clock_monotonic_ns();
+	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
+	struct diag diag = {0};
+	struct config config = {0};
+	struct vm_control control = {0};
+	struct vm_end end;
+	AUTO_CLOSE int stats_fd = -1;
+	int status = EXIT_SETUP, r;
+
+	if (!vm) {
+		diag_set(&diag, -ENOMEM, "start");
+		cmd_fail(&diag);
+		return EXIT_SETUP;
+	}
+	r = config_parse_run(&config, argc, argv, &diag);
+	if (r > 0) {
+		option_table_print(&config_run_table, r == OPTION_HELP_ALL, stdout);
+		return EXIT_OK;
+	}
+	if (r < 0) {
+		cmd_fail(&diag);
+		return EXIT_SETUP;
+	}
+	r = set_up(&config, started_ns, vm, &control, &stats_fd, &diag);
+	tell_warnings(&config);
+	if (r == 0) {
+		tell_places(vm);
+		if (vm->emulates_linux)
+			report_emulates_linux(stderr);
+		r = vm_run(vm, &end, &diag);
+	}
+	vm_control_close(&control);
+	if (r == 0) {
+		status = finish(vm, &config, &end, stats_fd);
+	} else {
+		close_console(vm);
+		cmd_fail(&diag);
+	}
+	if (!vm_fini(vm))
+		(void)STEAL_PTR(vm); /* a thread may use it until this process has ended */
+	return status;
+}

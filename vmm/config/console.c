@@ -1,0 +1,168 @@
+#include "config/console.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/option.h"
+#include "base/parse.h"
+#include "config.h"
+#include "virtio/classes.h"
+
+const struct option_word config_console_words[] = {
+	{"serial", CONFIG_CONSOLE_SERIAL},
+	{"virtio", CONFIG_CONSOLE_VIRTIO},
+	{"both", CONFIG_CONSOLE_BOTH},
+	{0},
+};
+
+/* Those that end with ':' or '=' have a path behind them. */
+const struct option_word config_place_words[] = {
+	{"stdio", CHAR_STDIO},
+	{"null", CHAR_NULL},
+	{"file:", CHAR_FILE},
+	{"unix:", CHAR_UNIX},
+	{"pty", CHAR_PTY},
+	{"pty,link=", CHAR_PTY},
+	{0},
+};
+
+/* What follows prefix in s, when that is not empty; else NULL. */
+static const char *behind(const char *s, const char *prefix)
+{
+	const size_t len = strlen(prefix);
+
+	return strncmp(s, prefix, len) == 0 && s[len] ? s + len : NULL;
+}
+
+/* Takes ",limit=SIZE" off a file's path, the last that is there; the path without it goes to buf. */
+static int parse_limit(const char *option, struct char_spec *spec, char buf[PATH_MAX],
+		       struct diag *diag)
+{
+	static const char key[] = ",limit=";
+	const char *limit = NULL;
+	size_t len;
+
+	for (const char *at = spec->path; (at = strstr(at, key)); at++)
+		limit = at;
+	if (!limit)
+		return 0;
+	len = (size_t)(limit - spec->path);
+	limit += sizeof(key) - 1;
+	if (parse_size_bytes(limit, &spec->limit_bytes) < 0 || spec->limit_bytes == 0) {
+		diag_set(diag, -EINVAL, "%s '%s': the limit '%s' is not a size above 0", option,
+			 spec->path, limit);
+		diag_remedy(diag, "as in file:PATH,limit=64M");
+		return -EINVAL;
+	}
+	if (len == 0)
+		return diag_set(diag, -EINVAL, "%s '%s' has no path before the limit", option,
+				spec->path);
+	if (len >= PATH_MAX)
+		return diag_set(diag, -ENAMETOOLONG, "%s '%s'", option, spec->path);
+	memcpy(buf, spec->path, len);
+	buf[len] = '\0';
+	spec->path = buf;
+	return 0;
+}
+
+static int parse_place(const char *option, const char *arg, char buf[PATH_MAX],
+		       struct char_spec *ret, struct diag *diag)
+{
+	for (const struct option_word *place = config_place_words; place->word; place++) {
+		const bool has_path = strpbrk(place->word, ":=");
+		const char *path = has_path ? behind(arg, place->word) : NULL;
+
+		if (path || (!has_path && strcmp(arg, place->word) == 0)) {
+			*ret = (struct char_spec){.kind = (unsigned)place->value, .path = path};
+			return path && ret->kind == CHAR_FILE ? parse_limit(option, ret, buf, diag)
+							      : 0;
+		}
+	}
+	diag_set(diag, -EINVAL, "%s '%s' is no place for a console", option, arg);
+	diag_remedy(diag, "stdio, null, file:PATH, file:PATH,limit=SIZE, unix:PATH, pty or "
+			  "pty,link=PATH");
+	return -EINVAL;
+}
+
+/* Once, however often it is asked for. */
+static int add_virtio(struct config *config, struct diag *diag)
+{
+	int r = 0;
+
+	if (!config->consoles.added)
+		r = config_virtio_add(config, "console", &virtio_console_class, NULL, diag);
+	config->consoles.added = true;
+	return r;
+}
+
+int config_console_which(struct config *config, const char *arg, struct diag *diag)
+{
+	int which = 0;
+	int r = option_choice("--console", arg, config_console_words, &which, diag);
+
+	if (r < 0)
+		return r;
+	if (config->consoles.which != CONFIG_CONSOLE_DEFAULT)
+		return diag_set(diag, -EINVAL, "--console is given twice");
+	config->consoles.which = (unsigned)which;
+	config->machine.hvc = which == CONFIG_CONSOLE_VIRTIO;
+	return which == CONFIG_CONSOLE_SERIAL ? 0 : add_virtio(config, diag);
+}
+
+int config_console_serial(struct config *config, const char *arg, struct diag *diag)
+{
+	struct config_consoles *con = &config->consoles;
+
+	con->has_serial = true;
+	return parse_place("--serial", arg, con->serial_path, &con->serial, diag);
+}
+
+int config_console_virtio(struct config *config, const char *arg, struct diag *diag)
+{
+	struct config_consoles *con = &config->consoles;
+	int r = parse_place("--virtio-console", arg, con->virtio_path, &con->virtio, diag);
+
+	con->has_virtio = true;
+	return r < 0 ? r : add_virtio(config, diag);
+}
+
+int config_console_check(const struct config *config, struct diag *diag)
+{
+	const struct config_consoles *con = &config->consoles;
+
+	if (con->has_virtio && con->which == CONFIG_CONSOLE_SERIAL) {
+		diag_set(diag, -EINVAL, "--virtio-console with --console serial");
+		diag_remedy(diag, "--console both, or virtio");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void add_output(struct vm_output *output, unsigned *nr, const char *device,
+		       const struct char_spec *place)
+{
+	assert(*nr < VM_OUTPUTS_MAX);
+	output[(*nr)++] = (struct vm_output){.device = device, .place = place};
+}
+
+/* Where the user names no place, the virtio console goes where the serial port would have gone. */
+void config_console_connect(const struct config *config, struct vm_output *output, unsigned *nr)
+{
+	const struct config_consoles *con = &config->consoles;
+
+	for (unsigned i = *nr; i-- > 0 && !con->has_virtio;) {
+		if (strcmp(output[i].device, "serial0") == 0) {
+			assert(*nr < VM_OUTPUTS_MAX);
+			output[*nr] = output[i];
+			output[(*nr)++].device = "console0";
+			break;
+		}
+	}
+	if (con->has_serial) {
+		add_output(output, nr, "serial0", &con->serial);
+		add_output(output, nr, "debugcon0", &con->serial);
+	}
+	if (con->has_virtio)
+		add_output(output, nr, "console0", &con->virtio);
+}

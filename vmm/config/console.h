@@ -1,0 +1,54 @@
+/* console.h - the options about consoles: which there are, and where they are. */
+#ifndef VMM_CONFIG_CONSOLE_H
+#define VMM_CONFIG_CONSOLE_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "backend/char.h"
+#include "base/diag.h"
+#include "base/option.h"
+#include "vm/consoles.h"
+
+struct config;
+
+enum config_console {
+	CONFIG_CONSOLE_DEFAULT, /* serial, or both where the virtio console is given a place */
+	CONFIG_CONSOLE_SERIAL,
+	CONFIG_CONSOLE_VIRTIO,
+	CONFIG_CONSOLE_BOTH,
+};
+
+struct config_consoles {
+	enum config_console which;
+	struct char_spec serial, virtio; /* places */
+	char serial_path[PATH_MAX],
+		virtio_path[PATH_MAX]; /* of those with a limit behind the path */
+	bool has_serial, has_virtio;   /* whether the user named them */
+	bool added;                    /* the virtio console, to the machine */
+};
+
+/* The words for a place, for --help. */
+#define CONFIG_PLACE_HELP                                                                          \
+	"PLACE is stdio, null, file:PATH or file:PATH,limit=SIZE (at most so much is written),\n"  \
+	"unix:PATH (a socket to connect to), pty or pty,link=PATH (a pseudo-terminal, whose\n"     \
+	"name is told on stderr).\n"
+
+/* The values of --console, and how those of the other two begin; ended by a NULL word. */
+extern const struct option_word config_console_words[], config_place_words[];
+
+/* --console, --serial and --virtio-console. config borrows arg. -EINVAL with diag. */
+int config_console_which(struct config *config, const char *arg, struct diag *diag);
+int config_console_serial(struct config *config, const char *arg, struct diag *diag);
+int config_console_virtio(struct config *config, const char *arg, struct diag *diag);
+
+/* What the options say together: -EINVAL with diag, or 0. */
+int config_console_check(const struct config *config, struct diag *diag);
+
+/*
+ * Adds what the user said of places to output[], which has *nr entries and room for VM_OUTPUTS_MAX; it
+ * counts more than what is there.
+ */
+void config_console_connect(const struct config *config, struct vm_output *output, unsigned *nr);
+
+#endif

@@ -1,0 +1,120 @@
+#include "config/disk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/option.h"
+#include "base/suggest.h"
+#include "config.h"
+
+static const char option[] = "--disk";
+
+static int set_id(struct config_disk *disk, const char *id, struct diag *diag)
+{
+	const size_t n = strlen(id);
+
+	if (n == 0 || n >= sizeof(disk->id))
+		return diag_set(diag, -EINVAL, "%s id '%s' is not 1 to %d bytes long", option, id,
+				VIRTIO_BLK_ID_MAX);
+	memcpy(disk->id, id, n + 1);
+	disk->conf.id = disk->id;
+	return 0;
+}
+
+/* Other programs' words for the same, and mistyped ones. */
+static void suggest_item(const char *item, struct diag *diag)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} aliases[] = {
+		{"readonly", "ro"},       {"readonly=on", "ro"}, {"read-only", "ro"},
+		{"read-only=on", "ro"},   {"snapshot", "cow"},   {"snapshot=on", "cow"},
+		{"cache=none", "direct"}, {"serial", "id="},     {"num-queues", "queues="},
+	};
+	static const char *const words[] = {"ro", "cow", "direct", "id", "queues"};
+	struct suggest suggest;
+
+	suggest_init(&suggest, item, strcspn(item, "="));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		suggest_offer(&suggest, words[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(aliases); i++)
+		if (strcmp(item, aliases[i].theirs) == 0)
+			suggest.best = aliases[i].ours;
+	if (suggest.best)
+		diag_remedy(diag, "did you mean '%s'?", suggest.best);
+}
+
+static int set_item(struct config_disk *disk, const char *item, struct diag *diag)
+{
+	const char *id = option_item_value(item, "id");
+	const char *queues = option_item_value(item, "queues");
+	uint64_t n;
+
+	if (id)
+		return set_id(disk, id, diag);
+	if (queues) {
+		int r = option_u64("--disk queues", queues, 1, VIRTIO_BLK_QUEUES_MAX, &n, diag);
+
+		if (r == 0)
+			disk->conf.queues = (unsigned)n;
+		return r;
+	}
+	if (strcmp(item, "ro") == 0) {
+		disk->conf.disk.read_only = true;
+	} else if (strcmp(item, "cow") == 0) {
+		disk->conf.disk.cow = true;
+	} else if (strcmp(item, "direct") == 0) {
+		disk->conf.disk.direct = true;
+	} else {
+		diag_set(diag, -EINVAL, "%s does not know '%s'", option, item);
+		suggest_item(item, diag);
+		diag_remedy(
+			diag,
+			"FILE[,ro|,cow][,direct][,id=NAME][,queues=N]; a comma in a name is ,,");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int parse(struct config_disk *disk, const char *arg, struct diag *diag)
+{
+	struct option_items items = option_items(option, arg);
+	char item[64];
+	int r = option_item_next(&items, disk->path, sizeof(disk->path), diag);
+
+	if (r < 0)
+		return r;
+	if (!disk->path[0])
+		return diag_set(diag, -EINVAL, "%s '%s' names no file", option, arg);
+	while ((r = option_item_next(&items, item, sizeof(item), diag)) > 0) {
+		r = set_item(disk, item, diag);
+		if (r < 0)
+			return r;
+	}
+	if (r == 0 && disk->conf.disk.read_only && disk->conf.disk.cow)
+		return diag_set(diag, -EINVAL, "%s '%s': ro and cow exclude each other", option,
+				disk->path);
+	return r;
+}
+
+int config_disk_add(struct config *config, const char *arg, struct diag *diag)
+{
+	struct config_disk *disk = &config->disk[config->nr_disks];
+	int r;
+
+	if (config->nr_disks == CONFIG_DISKS_MAX)
+		return diag_set(diag, -EINVAL, "more than %d times %s", CONFIG_DISKS_MAX, option);
+	memset(disk, 0, sizeof(*disk));
+	disk->conf.disk.path = disk->path;
+	disk->conf.disk.warning = &disk->warning;
+	disk->conf.open = disk_open;
+	disk->conf.cpus = &config->machine.cpus;
+	r = parse(disk, arg, diag);
+	if (r == 0)
+		r = config_virtio_add(config, "disk", &virtio_blk_class, &disk->conf, diag);
+	if (r == 0)
+		config->nr_disks++;
+	return r;
+}

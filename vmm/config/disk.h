@@ -1,0 +1,23 @@
+/* disk.h - the option --disk FILE[,ro][,cow][,direct][,id=NAME][,queues=N]. */
+#ifndef VMM_CONFIG_DISK_H
+#define VMM_CONFIG_DISK_H
+
+#include <limits.h>
+
+#include "base/diag.h"
+#include "virtio/classes.h"
+
+struct config;
+
+/* A disk that was asked for. conf points into it. */
+struct config_disk {
+	struct virtio_blk_conf conf;
+	char path[PATH_MAX];
+	struct diag warning; /* once it was opened */
+	char id[VIRTIO_BLK_ID_MAX + 1];
+};
+
+/* Adds the next disk, "disk0" and so on. Nothing is opened yet. -EINVAL with diag. */
+int config_disk_add(struct config *config, const char *arg, struct diag *diag);
+
+#endif

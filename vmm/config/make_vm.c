@@ -1,0 +1,172 @@
+#include "config/make_vm.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/file.h"
+#include "config/builtin.h"
+#include "initramfs/kernel_version.h"
+
+/* The files a VM is made from; they are gone from our memory before the guest runs. */
+struct vm_files {
+	struct file_map kernel;
+	struct file_map initrd[CONFIG_INITRDS_MAX];
+};
+
+static void files_close(struct vm_files *files)
+{
+	file_map_close(&files->kernel);
+	for (unsigned i = 0; i < CONFIG_INITRDS_MAX; i++)
+		file_map_close(&files->initrd[i]);
+}
+
+static int open_initrds(struct vm_files *files, const struct config *config, struct vm_opts *opts,
+			struct diag *diag)
+{
+	for (unsigned i = 0; i < config->nr_initrds; i++) {
+		int r = file_map_open(&files->initrd[i], "initrd", config->initrd[i], diag);
+
+		if (r < 0)
+			return r;
+		opts->initrd[i] = (struct vm_blob){
+			.name = config->initrd[i],
+			.data = files->initrd[i].data,
+			.len = files->initrd[i].len,
+		};
+	}
+	opts->nr_initrds = config->nr_initrds;
+	return 0;
+}
+
+static int open_files(struct vm_files *files, const struct config *config, struct vm_opts *opts,
+		      struct diag *diag)
+{
+	int r;
+
+	if (!config->kernel) {
+		opts->kernel = builtin_selftest();
+		return 0;
+	}
+	r = file_map_open(&files->kernel, "kernel", config->kernel, diag);
+	if (r < 0)
+		return r;
+	opts->kernel = (struct vm_blob){
+		.name = config->kernel,
+		.data = files->kernel.data,
+		.len = files->kernel.len,
+	};
+	return open_initrds(files, config, opts, diag);
+}
+
+/* What was read while another process wrote is a mixture: that is told rather than what came of it. */
+static int check_files(const struct vm_files *files, const struct config *config, struct diag *diag)
+{
+	struct diag changed = {0};
+	int r = 0;
+
+	if (files->kernel.data)
+		r = file_map_check(&files->kernel, "kernel", config->kernel, &changed);
+	for (unsigned i = 0; r == 0 && i < config->nr_initrds && files->initrd[i].data; i++)
+		r = file_map_check(&files->initrd[i], "initrd", config->initrd[i], &changed);
+	if (r < 0 && diag)
+		*diag = changed;
+	return r;
+}
+
+/* Without a command its ports are idle, and what our init says to programs is for nobody here. */
+static void connect_nothing(struct vm_opts *opts)
+{
+	static const char *const device[] = {MACHINE_COMMAND_OUT, MACHINE_COMMAND_ERR,
+					     MACHINE_INIT_LOG};
+
+	for (size_t i = 0; i < ARRAY_SIZE(device); i++)
+		opts->output[opts->nr_outputs++] =
+			(struct vm_output){.device = device[i], .fd = VM_OUTPUT_NONE};
+}
+
+/* A command has standard output for itself, and keys have no meaning: what Ctrl-C does is the host's. */
+static void connect_command(struct vm_opts *opts)
+{
+	static const struct vm_output output[] = {
+		{.device = MACHINE_COMMAND_ERR, .fd = STDERR_FILENO},
+		{.device = "serial0", .fd = STDERR_FILENO},
+		{.device = "debugcon0", .fd = STDERR_FILENO},
+		{.device = MACHINE_INIT_LOG, .fd = VM_OUTPUT_NONE},
+	};
+
+	memcpy(opts->output, output, sizeof(output));
+	opts->nr_outputs = ARRAY_SIZE(output);
+	opts->input = false;
+	opts->machine.quiet = true;
+}
+
+static int add_initramfs(const struct config *config, struct vm_opts *opts,
+			 struct initramfs *initramfs, struct diag *diag)
+{
+	struct machine machine;
+	int r = machine_resolve(&opts->machine, &machine, diag);
+
+	if (r == 0)
+		r = config_initramfs_make(&config->initramfs, &machine, &opts->kernel, initramfs,
+					  diag);
+	if (r < 0)
+		return r;
+	/* The last one: of two files with one name, the kernel keeps the later. */
+	opts->initrd[opts->nr_initrds++] = (struct vm_blob){
+		.name = "made by Tollgate",
+		.data = initramfs->data,
+		.len = initramfs->len,
+	};
+	return 0;
+}
+
+/* The doctor says what that means; a user who did not ask it learns it before the boot. */
+static bool emulates_linux(const struct vm_blob *kernel)
+{
+	char version[KERNEL_VERSION_MAX];
+
+	return kvm_backing_detect() == KVM_BACKING_NONE &&
+	       kernel_version_find(kernel->data, kernel->len, version);
+}
+
+int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag)
+{
+	const bool has_command = config_initramfs_has_init(&config->initramfs);
+	struct vm_files files = {0};
+	struct initramfs initramfs = {0};
+	struct vm_opts opts = {
+		.machine = config->machine,
+		.mem = config->mem,
+		.boot = config->boot,
+		.cpu = config->cpu,
+		.input = true,
+		.to_stdout = true,
+		.nr_outputs = config->nr_outputs,
+		.time_exits = config->time_exits,
+		.no_coalesce = config->no_coalesce,
+		.virtio = {.no_ioeventfd = config->no_ioeventfd,
+			   .no_irqfd = config->no_irqfd,
+			   .no_shown = !config->machine.windows},
+		.deadline_ns = config->deadline_ns,
+	};
+	int r = open_files(&files, config, &opts, diag), changed;
+
+	memcpy(opts.output, config->output, sizeof(opts.output));
+	opts.machine.command_ports = has_command;
+	if (config->nr_outputs == 0 && config->initramfs.run)
+		connect_command(&opts);
+	else if (config->nr_outputs == 0 && has_command)
+		connect_nothing(&opts);
+	config_console_connect(config, opts.output, &opts.nr_outputs);
+	if (r == 0 && config_initramfs_wanted(&config->initramfs))
+		r = add_initramfs(config, &opts, &initramfs, diag);
+	if (r == 0)
+		r = vm_init(vm, &opts, diag);
+	if (r == 0)
+		vm->emulates_linux = emulates_linux(&opts.kernel);
+	initramfs_fini(&initramfs);
+	changed = check_files(&files, config, diag);
+	files_close(&files);
+	return changed < 0 ? changed : r;
+}

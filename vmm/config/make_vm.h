@@ -1,0 +1,16 @@
+/* make_vm.h - what the command line asked for -> a VM with its kernel in place. */
+#ifndef VMM_CONFIG_MAKE_VM_H
+#define VMM_CONFIG_MAKE_VM_H
+
+#include "base/diag.h"
+#include "config.h"
+#include "vm.h"
+
+/*
+ * Reads the kernel and the RAM disks that config names, and makes the VM up to the guest's first
+ * instruction, with its console on stdin and stdout. The files are closed again. config is borrowed
+ * until vm_fini(), which must be called also after a failure. -errno with diag.
+ */
+int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag);
+
+#endif

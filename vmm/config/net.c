@@ -1,0 +1,258 @@
+#include "config/net.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/option.h"
+#include "base/parse.h"
+#include "config.h"
+
+enum { ITEM_BYTES = 128 };
+
+/* Two hexadecimal digits for each byte, colons between them. */
+static bool parse_mac_bytes(const char *arg, uint8_t mac[6])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < 6 * 3; i++) {
+		const char *digit = arg[i] ? strchr(digits, tolower((unsigned char)arg[i])) : NULL;
+
+		if (i % 3 == 2) {
+			if (arg[i] != (i == 6 * 3 - 1 ? '\0' : ':'))
+				return false;
+			continue;
+		}
+		if (!digit)
+			return false;
+		mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | (digit - digits));
+	}
+	return true;
+}
+
+static int parse_mac(const char *arg, struct virtio_net_conf *conf, struct diag *diag)
+{
+	static const uint8_t nobody[6];
+	uint8_t mac[6] = {0};
+
+	if (!parse_mac_bytes(arg, mac) || mac[0] & 1 || memcmp(mac, nobody, sizeof(mac)) == 0) {
+		diag_set(diag, -EINVAL, "--net mac='%s' is no MAC address of one station", arg);
+		diag_remedy(diag, "six bytes with an even first one, as in mac=02:00:00:00:00:01");
+		return -EINVAL;
+	}
+	memcpy(conf->mac, mac, sizeof(mac));
+	conf->has_mac = true;
+	return 0;
+}
+
+/* "ADDR:PORT", or ":PORT" for the address there is already. */
+static bool parse_endpoint(const char *arg, struct in_addr *addr, uint16_t *port)
+{
+	const char *colon = strrchr(arg, ':');
+	char text[INET_ADDRSTRLEN] = "";
+	uint64_t number;
+	size_t len;
+
+	if (!colon)
+		return false;
+	len = (size_t)(colon - arg);
+	if (len >= sizeof(text) || parse_u64_in(colon + 1, 1, UINT16_MAX, &number) < 0)
+		return false;
+	memcpy(text, arg, len);
+	if (len > 0 && inet_pton(AF_INET, text, addr) != 1)
+		return false;
+	*port = (uint16_t)number;
+	return true;
+}
+
+/* tcp|udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT */
+static bool parse_forward_words(const char *arg, struct net_slirp_forward *fwd)
+{
+	const bool udp = strncmp(arg, "udp:", 4) == 0;
+	const char *dash = strchr(arg, '-');
+	char host[ITEM_BYTES] = "";
+
+	if ((!udp && strncmp(arg, "tcp:", 4) != 0) || !dash)
+		return false;
+	memcpy(host, arg + 4, (size_t)(dash - arg) - 4); /* arg fits an item */
+	fwd->udp = udp;
+	fwd->host_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return parse_endpoint(host, &fwd->host_addr, &fwd->host_port) &&
+	       parse_endpoint(dash + 1, &fwd->guest_addr, &fwd->guest_port);
+}
+
+static int parse_forward(const char *arg, struct net_slirp_opts *user, struct diag *diag)
+{
+	struct net_slirp_forward fwd = {0};
+
+	if (!parse_forward_words(arg, &fwd)) {
+		diag_set(diag, -EINVAL, "--net hostfwd='%s' is no forward", arg);
+		diag_remedy(diag, "tcp or udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT, as in "
+				  "hostfwd=tcp::8080-:80");
+		return -EINVAL;
+	}
+	if (user->nr_forwards == NET_SLIRP_FORWARDS_MAX)
+		return diag_set(diag, -EINVAL, "--net: more than %d times hostfwd",
+				NET_SLIRP_FORWARDS_MAX);
+	user->forward[user->nr_forwards++] = fwd;
+	return 0;
+}
+
+static int parse_dns(const char *arg, struct net_slirp_opts *user, struct diag *diag)
+{
+	struct in_addr addr;
+
+	if (inet_pton(AF_INET, arg, &addr) != 1 || addr.s_addr == 0)
+		return diag_set(diag, -EINVAL, "--net dns='%s' is no IPv4 address", arg);
+	if (ntohl(addr.s_addr) >> 24 == IN_LOOPBACKNET && ntohl(addr.s_addr) != INADDR_LOOPBACK) {
+		diag_set(diag, -EINVAL, "--net dns=%s: a guest reaches no loopback address", arg);
+		diag_remedy(diag, "but dns=127.0.0.1; without dns= it is told of 10.0.2.3, "
+				  "the host's own name server");
+		return -EINVAL;
+	}
+	user->dns = addr;
+	return 0;
+}
+
+static int user_item(struct config_net *net, const char *item, struct diag *diag)
+{
+	struct net_slirp_opts *user = &net->backend.user;
+	const char *value;
+
+	if (strcmp(item, "restrict") == 0) {
+		user->restricted = true;
+		return 0;
+	}
+	value = option_item_value(item, "hostfwd");
+	if (value)
+		return parse_forward(value, user, diag);
+	value = option_item_value(item, "dns");
+	if (value)
+		return parse_dns(value, user, diag);
+	diag_set(diag, -EINVAL, "--net user: '%s' is unknown", item);
+	diag_remedy(diag, "hostfwd=, dns=, restrict or mac=");
+	return -EINVAL;
+}
+
+static int user_check(const struct config_net *net, struct diag *diag)
+{
+	if (net->backend.user.restricted && net->backend.user.dns.s_addr)
+		return diag_set(
+			diag, -EINVAL,
+			"--net: with restrict the guest reaches no name server: dns= is idle");
+	return 0;
+}
+
+static int bad_ifname(const char *arg, struct diag *diag)
+{
+	diag_set(diag, -EINVAL, "--net ifname='%s' is no name of an interface", arg);
+	diag_remedy(diag,
+		    "1 to 15 characters without blanks, '/', ':' and '%%', as in ifname=tap0");
+	return -EINVAL;
+}
+
+static int parse_ifname(const char *arg, struct net_tap_opts *tap, struct diag *diag)
+{
+	const size_t len = strlen(arg);
+
+	/* What the kernel takes (dev_valid_name()), but for %, from which it would make a new name. */
+	if (len == 0 || len >= sizeof(tap->ifname) || strpbrk(arg, "/:% \t\n\v\f\r") ||
+	    strcmp(arg, ".") == 0 || strcmp(arg, "..") == 0)
+		return bad_ifname(arg, diag);
+	memcpy(tap->ifname, arg, len + 1);
+	return 0;
+}
+
+static int tap_item(struct config_net *net, const char *item, struct diag *diag)
+{
+	struct net_tap_opts *tap = &net->backend.tap;
+	const char *value = option_item_value(item, "ifname");
+	uint64_t queues = 0;
+	int r;
+
+	if (value)
+		return parse_ifname(value, tap, diag);
+	value = option_item_value(item, "queues");
+	if (value) {
+		r = option_u64("--net queues=", value, 1, NET_PAIRS_MAX, &queues, diag);
+		if (r == 0)
+			tap->pairs = (unsigned)queues;
+		return r;
+	}
+	diag_set(diag, -EINVAL, "--net tap: '%s' is unknown", item);
+	diag_remedy(diag, "ifname=, queues= or mac=");
+	return -EINVAL;
+}
+
+/* An interface of several queues would let a second device in, and share the frames out between both. */
+static int tap_check(const struct config *config, const struct config_net *net, struct diag *diag)
+{
+	const char *ifname = net->backend.tap.ifname;
+
+	for (const struct config_net *other = config->net; ifname[0] && other < net; other++)
+		if (other->device.open == net_tap_open &&
+		    strcmp(other->backend.tap.ifname, ifname) == 0)
+			return diag_set(diag, -EINVAL, "two times --net tap,ifname=%s", ifname);
+	return 0;
+}
+
+static int parse_items(struct config_net *net, struct option_items *items, struct diag *diag)
+{
+	const bool user = net->device.open == net_slirp_open;
+	char item[ITEM_BYTES];
+	int r;
+
+	while ((r = option_item_next(items, item, sizeof(item), diag)) == 1) {
+		const char *mac = option_item_value(item, "mac");
+
+		if (mac)
+			r = parse_mac(mac, &net->device, diag);
+		else
+			r = user ? user_item(net, item, diag) : tap_item(net, item, diag);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+enum { USER, TAP };
+const struct option_word config_net_words[] = {{"user", USER}, {"tap", TAP}, {0}};
+
+static int parse_kind(struct config_net *net, struct option_items *items, struct diag *diag)
+{
+	char word[ITEM_BYTES];
+	int kind = USER, r = option_item_next(items, word, sizeof(word), diag);
+
+	if (r >= 0)
+		r = option_choice(items->option, word, config_net_words, &kind, diag);
+	if (r < 0)
+		return r;
+	net->device.opts = &net->backend;
+	net->device.open = kind == USER ? net_slirp_open : net_tap_open;
+	if (kind == TAP)
+		net->backend.tap.pairs = 1;
+	return 0;
+}
+
+int config_net_option(struct config *config, const char *arg, struct diag *diag)
+{
+	struct option_items items = option_items("--net", arg);
+	struct config_net *net = &config->net[config->nr_nets];
+	int r;
+
+	if (config->nr_nets == CONFIG_NETS_MAX)
+		return diag_set(diag, -EINVAL, "more than %d times --net", CONFIG_NETS_MAX);
+	r = parse_kind(net, &items, diag);
+	if (r == 0)
+		r = parse_items(net, &items, diag);
+	if (r == 0)
+		r = net->device.open == net_slirp_open ? user_check(net, diag)
+						       : tap_check(config, net, diag);
+	if (r == 0)
+		r = config_virtio_add(config, "net", &virtio_net_class, &net->device, diag);
+	if (r == 0)
+		config->nr_nets++;
+	return r;
+}

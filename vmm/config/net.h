@@ -1,0 +1,31 @@
+/* net.h - --net: a network device of the guest's, and what is behind it on the host. */
+#ifndef VMM_CONFIG_NET_H
+#define VMM_CONFIG_NET_H
+
+#include "backend/net.h"
+#include "base/diag.h"
+#include "base/option.h"
+#include "virtio/classes.h"
+
+enum { CONFIG_NETS_MAX = 16 };
+
+struct config;
+
+struct config_net {
+	struct virtio_net_conf device;
+	union {
+		struct net_slirp_opts user;
+		struct net_tap_opts tap;
+	} backend; /* device.opts */
+};
+
+/* How the value begins; ended by a NULL word. */
+extern const struct option_word config_net_words[];
+
+/*
+ * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC] or
+ * tap[,ifname=NAME][,queues=N][,mac=MAC]. -EINVAL with diag.
+ */
+int config_net_option(struct config *config, const char *arg, struct diag *diag);
+
+#endif

@@ -1,0 +1,245 @@
+#include "control/commands.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+#include "base/option.h"
+#include "base/parse.h"
+#include "virtio/classes.h"
+#include "virtio/mmio.h"
+
+/* A command of a VM: arg are the nr words behind its name. 0, or -errno with diag. */
+struct command {
+	const char *name, *args;
+	unsigned args_min, args_max;
+	int (*run)(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		   struct diag *diag);
+	const char *help;
+};
+
+/* The next virtio device of that class, from device[*at] on, which then is behind it; NULL: no more. */
+static struct virtio_device *next_device(const struct vm *vm, const struct virtio_class *cls,
+					 unsigned *at)
+{
+	while (*at < vm->machine.nr_devices) {
+		const unsigned i = (*at)++;
+		struct virtio_device *vd = vm->virtio[i] ? virtio_mmio_device(vm->device[i]) : NULL;
+
+		if (vd && vd->cls == cls)
+			return vd;
+	}
+	return NULL;
+}
+
+static const char *link_state(struct virtio_net_link link)
+{
+	return !link.plugged ? "down control" : link.interface_up ? "up" : "down interface";
+}
+
+static void print_links(const struct vm *vm, FILE *out)
+{
+	struct virtio_device *vd;
+
+	for (unsigned at = 0; (vd = next_device(vm, &virtio_net_class, &at));)
+		fprintf(out, "link %s %s\n", vd->name, link_state(virtio_net_link(vd)));
+}
+
+static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		      struct diag *diag)
+{
+	const int64_t ms = (clock_monotonic_ns() - ctl->since_ns) / NS_PER_MS;
+	const struct virtio_device *vd;
+
+	(void)arg;
+	(void)nr;
+	(void)diag;
+	fprintf(out, "state %s\n", vm_end_name(VM_END_NONE));
+	fprintf(out, "uptime_s %" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
+	fprintf(out, "pid %ld\n", (long)getpid());
+	for (unsigned at = 0; (vd = next_device(ctl->vm, &virtio_balloon_class, &at));)
+		fprintf(out, "balloon %s\n", vd->name);
+	print_links(ctl->vm, out);
+	return 0;
+}
+
+static int run_stats(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		     struct diag *diag)
+{
+	(void)arg;
+	(void)nr;
+	return stats_print_json(out, ctl->vm, &ctl->kvm, diag);
+}
+
+static int set_balloon(struct virtio_device *vd, const char *arg, uint64_t mem_bytes,
+		       struct diag *diag)
+{
+	uint64_t bytes = 0;
+	char has[24];
+
+	if (strcmp(arg, "0") != 0 && parse_size_bytes(arg, &bytes) < 0) {
+		diag_set(diag, -EINVAL, "balloon '%s' is not a size", arg);
+		diag_remedy(diag, "a number with M or G, as in balloon 256M; or 0");
+		return -EINVAL;
+	}
+	if (bytes && bytes < VIRTIO_BALLOON_TARGET_MIN_BYTES) {
+		diag_set(diag, -EINVAL, "balloon %s is less than 1M", arg);
+		option_size_remedy("balloon", arg, VIRTIO_BALLOON_TARGET_MIN_BYTES, diag);
+		return -EINVAL;
+	}
+	if (bytes >= mem_bytes) {
+		diag_set(diag, -EINVAL, "balloon %s is all of the guest's memory, or more", arg);
+		diag_remedy(diag, "less than %s", format_size(mem_bytes, has));
+		return -EINVAL;
+	}
+	virtio_balloon_retarget(vd, bytes);
+	return 0;
+}
+
+static int run_balloon(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		       struct diag *diag)
+{
+	struct virtio_device *vd = next_device(ctl->vm, &virtio_balloon_class, &(unsigned){0});
+	struct virtio_balloon_size size;
+
+	if (!vd) {
+		diag_set(diag, -EINVAL, "this VM has no balloon");
+		diag_remedy(diag, "start it with --balloon 0, or with a SIZE");
+		return -EINVAL;
+	}
+	if (nr > 0)
+		return set_balloon(vd, arg[0], ctl->vm->machine.mem_bytes, diag);
+	size = virtio_balloon_size(vd);
+	fprintf(out, "target_bytes %" PRIu64 "\nactual_bytes %" PRIu64 "\n", size.target_bytes,
+		size.actual_bytes);
+	return 0;
+}
+
+static int say_no_network(const struct vm *vm, const char *name, struct diag *diag)
+{
+	const struct virtio_device *vd;
+	char names[256] = "";
+	size_t len = 0;
+
+	for (unsigned at = 0; (vd = next_device(vm, &virtio_net_class, &at));)
+		if (len < sizeof(names))
+			len += (size_t)snprintf(names + len, sizeof(names) - len, " %s", vd->name);
+	diag_set(diag, -EINVAL, "this VM has no network '%s'", name);
+	if (len > 0)
+		diag_remedy(diag, "it has:%s", names);
+	else
+		diag_remedy(diag, "start it with --net user or --net tap");
+	return -EINVAL;
+}
+
+static int run_link(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	const bool up = strcmp(arg[1], "up") == 0;
+	struct virtio_device *vd;
+
+	(void)nr;
+	(void)out;
+	if (!up && strcmp(arg[1], "down") != 0) {
+		diag_set(diag, -EINVAL, "link %s '%s' is neither up nor down", arg[0], arg[1]);
+		diag_remedy(diag, "link NAME up, or link NAME down");
+		return -EINVAL;
+	}
+	for (unsigned at = 0; (vd = next_device(ctl->vm, &virtio_net_class, &at));) {
+		if (strcmp(vd->name, arg[0]) == 0) {
+			virtio_net_plug(vd, up);
+			return 0;
+		}
+	}
+	return say_no_network(ctl->vm, arg[0], diag);
+}
+
+/* The reply is sent before the loop looks whether it is to stop. */
+static int run_stop(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	(void)arg;
+	(void)nr;
+	(void)out;
+	(void)diag;
+	vm_end(ctl->vm, (struct vm_end){.kind = VM_END_KILLED, .by = "control socket"});
+	return 0;
+}
+
+static int run_help(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag);
+
+static const struct command command[] = {
+	{"help", "", 0, 0, run_help, "this list"},
+	{"status", "", 0, 0, run_status, "how long it runs, in which process, what can be changed"},
+	{"stats", "", 0, 0, run_stats, "the statistics so far, as --stats=json writes them"},
+	{"balloon", "[SIZE]", 0, 1, run_balloon,
+	 "what the guest is to give up, and has; or a new SIZE"},
+	{"link", "NAME up|down", 2, 2, run_link, "plugs a network's cable in, or pulls it out"},
+	{"stop", "", 0, 0, run_stop, "ends the VM, as SIGTERM does"},
+};
+
+static int run_help(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	(void)ctl;
+	(void)arg;
+	(void)nr;
+	(void)diag;
+	for (size_t i = 0; i < ARRAY_SIZE(command); i++)
+		fprintf(out, "%-8s%-14s%s\n", command[i].name, command[i].args, command[i].help);
+	return 0;
+}
+
+const char *vm_control_command(unsigned i)
+{
+	return i < ARRAY_SIZE(command) ? command[i].name : NULL;
+}
+
+static int run_command(struct control_commands *commands, char *const word[], unsigned nr,
+		       FILE *out, struct diag *diag)
+{
+	struct vm_control *ctl = container_of(commands, struct vm_control, commands);
+
+	for (size_t i = 0; i < ARRAY_SIZE(command); i++) {
+		const struct command *c = &command[i];
+
+		if (strcmp(word[0], c->name) != 0)
+			continue;
+		if (nr - 1 >= c->args_min && nr - 1 <= c->args_max)
+			return c->run(ctl, word + 1, nr - 1, out, diag);
+		if (c->args[0])
+			diag_set(diag, -EINVAL, "'%s' is to be followed by %s", c->name, c->args);
+		else
+			diag_set(diag, -EINVAL, "'%s' takes no arguments", c->name);
+		diag_remedy(diag, "`help` tells what each command takes");
+		return -EINVAL;
+	}
+	diag_set(diag, -EINVAL, "unknown command '%s'", word[0]);
+	diag_remedy(diag, "`help` lists the commands");
+	return -EINVAL;
+}
+
+int vm_control_open(struct vm_control *ctl, const char *path, struct vm *vm, struct diag *diag)
+{
+	int r;
+
+	*ctl = (struct vm_control){
+		.commands.run = run_command,
+		.vm = vm,
+		.since_ns = clock_monotonic_ns(),
+	};
+	r = control_open(path, &vm->loop, &ctl->commands, &ctl->socket, diag);
+	if (r == 0)
+		stats_kvm_open(&ctl->kvm, vm);
+	return r;
+}
+
+void vm_control_close(struct vm_control *ctl)
+{
+	ctl->socket = control_close(ctl->socket);
+	stats_kvm_close(&ctl->kvm);
+}

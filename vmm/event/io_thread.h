@@ -1,0 +1,97 @@
+/*
+ * event/io_thread.h - a thread with an event loop for one device, and the device's doorbells.
+ *
+ * A doorbell is an eventfd in that loop. Whoever rings it, the device's kick runs on the thread:
+ * KVM itself upon the guest's write (io_thread_listen()), or the vCPU that handles the exit
+ * (struct doorbell). One way in from there on.
+ *
+ * Threads: init to start and stop to fini on the thread that owns the VM. The loop and what is added to
+ * it belong to the I/O thread between start and stop, to the owner before and after.
+ */
+#ifndef VMM_EVENT_IO_THREAD_H
+#define VMM_EVENT_IO_THREAD_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/diag.h"
+#include "device.h"
+#include "event.h"
+#include "ioeventfd.h"
+#include "kvm.h"
+
+struct io_doorbell {
+	struct ioeventfd io;
+	struct event_source src;
+	struct io_thread *owner;
+	uint64_t rings; /* that the I/O thread saw; __ATOMIC_RELAXED */
+};
+
+/* Writes of one value that KVM counts. */
+struct io_counter {
+	struct write_counter counter;
+	struct ioeventfd io;
+	struct event_source src; /* nothing is wanted of it unless watched */
+	struct io_thread *owner;
+	uint64_t taken; /* __ATOMIC_RELAXED */
+};
+
+struct io_thread {
+	struct event_loop loop;
+	struct doorbell bell; /* for the device: DOORBELL_CONTROL and the queues */
+	struct device *dev;   /* borrowed */
+	struct io_doorbell *queue;
+	unsigned nr_queues;
+	struct io_counter writes;
+	pthread_t thread;
+	bool started;
+	atomic_int tid;
+	atomic_bool ending; /* the loop is over, and the device comes to rest */
+	pthread_mutex_t lock;
+	pthread_cond_t ended; /* has_ended changed */
+	bool has_ended; /* under lock: the thread touches nothing any more but lock and ended */
+};
+
+/* The loop, and a bell that can be handed to a device. *io is zeroed before. -errno with diag. */
+int io_thread_init(struct io_thread *io, struct diag *diag);
+
+/* A doorbell for each queue of dev, whose kick is called from now on. -errno with diag. */
+int io_thread_attach(struct io_thread *io, struct device *dev, unsigned nr_queues,
+		     struct diag *diag);
+
+/*
+ * Lets KVM ring: a write of a queue's number, 32 bits wide, to addr. Where the device has one queue any
+ * write does, which KVM answers faster (docs/virtio.md). Does nothing where KVM cannot: then each
+ * write is an exit. -errno with diag.
+ */
+int io_thread_listen(struct io_thread *io, const struct kvm *kvm, uint64_t addr, struct diag *diag);
+/*
+ * Lets KVM count writes of val, 32 bits wide, to addr, for io->writes.counter; false where it cannot,
+ * and the device is not to have that counter then.
+ */
+bool io_thread_count(struct io_thread *io, const struct kvm *kvm, uint64_t addr, uint32_t val);
+
+/* Once this returned KVM neither rings nor counts. */
+void io_thread_deafen(struct io_thread *io, const struct kvm *kvm);
+
+/* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
+int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
+/* Asks the thread to end, which it does once the device has come to rest (DOORBELL_END). */
+void io_thread_stop(struct io_thread *io);
+/*
+ * Waits for that until until_ns, of CLOCK_MONOTONIC. False: the host does not let the thread go. It may go on
+ * at any time, so all that it can reach must stay, for as long as the process lives. True at once if
+ * it was not started.
+ */
+bool io_thread_join(struct io_thread *io, int64_t until_ns);
+/* What a thread that does not end waits for, in words, to buf; returns buf. */
+const char *io_thread_waits_for(const struct io_thread *io, char *buf, size_t len);
+
+/* Takes a zeroed one too; after the device is gone, which may have added to the loop. */
+void io_thread_fini(struct io_thread *io, const struct kvm *kvm);
+
+#endif

@@ -1,0 +1,84 @@
+#include "kvm/irq.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static void irq_line_set(struct irq_line *line, bool level)
+{
+	const struct kvm_irq_line *irq = container_of(line, struct kvm_irq_line, line);
+	struct kvm_irq_level arg = {.irq = irq->gsi, .level = level};
+
+	/* Fails only for a GSI without a route, which machine_resolve() excludes. */
+	ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
+}
+
+static void irq_line_pulse(struct irq_line *line)
+{
+	irq_line_set(line, true);
+	irq_line_set(line, false);
+}
+
+void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi)
+{
+	*irq = (struct kvm_irq_line){
+		.line = {.set = irq_line_set, .pulse = irq_line_pulse},
+		.vm_fd = kvm->vm_fd,
+		.gsi = gsi,
+	};
+}
+
+static void eventfd_pulse(struct irq_line *line)
+{
+	const struct irq_eventfd *irq = container_of(line, struct irq_eventfd, by_ioctl.line);
+	const uint64_t one = 1;
+	ssize_t n = write(irq->fd, &one, sizeof(one));
+
+	(void)n; /* EAGAIN: the counter is full of edges that KVM has not taken yet */
+}
+
+static int irqfd_ioctl(const struct irq_eventfd *irq, uint32_t flags)
+{
+	struct kvm_irqfd arg = {
+		.fd = (uint32_t)irq->fd,
+		.gsi = irq->by_ioctl.gsi,
+		.flags = flags,
+	};
+
+	return ioctl(irq->by_ioctl.vm_fd, KVM_IRQFD, &arg) < 0 ? -errno : 0;
+}
+
+bool irq_eventfd_supported(const struct kvm *kvm)
+{
+	return kvm_cap(kvm, KVM_CAP_IRQFD) > 0;
+}
+
+int irq_eventfd_init(struct irq_eventfd *irq, const struct kvm *kvm, unsigned gsi,
+		     struct diag *diag)
+{
+	int r;
+
+	kvm_irq_line_init(&irq->by_ioctl, kvm, gsi);
+	irq->by_ioctl.line.pulse = eventfd_pulse;
+	irq->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (irq->fd < 0)
+		return diag_set(diag, -errno, "eventfd for an interrupt");
+	r = irqfd_ioctl(irq, 0);
+	if (r < 0) {
+		diag_set(diag, r, "KVM_IRQFD of GSI %u", gsi);
+		close(irq->fd);
+		irq->fd = -1;
+	}
+	return r;
+}
+
+void irq_eventfd_fini(struct irq_eventfd *irq)
+{
+	if (irq->fd <= 0)
+		return;
+	irqfd_ioctl(irq, KVM_IRQFD_FLAG_DEASSIGN);
+	close(irq->fd);
+	irq->fd = -1;
+}

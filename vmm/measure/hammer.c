@@ -1,0 +1,580 @@
+#include "measure/hammer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "../guest/lib/hammer_abi.h"
+#include "arch/x86_64/layout.h"
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "config/builtin.h"
+#include "ioeventfd.h"
+#include "vm.h"
+
+#define CTL_GPA UINT64_C(0x2000000) /* far above the kernel, far below the least memory's end */
+
+enum {
+	WARM_UP = 512,                 /* exits of each CPU before the first pair */
+	CHUNKS_MAX = 1 << 20,          /* a pair; hours, on any host */
+	FILES_BESIDE_IOEVENTFDS = 600, /* 255 vCPUs, devices, and room */
+	RANGE_STEP = 8,                /* bytes from one extra range to the next; each has 4 */
+};
+#define PIO_RANGES_FIRST UINT64_C(0x1000)
+#define SLICE_NS         INT64_C(10000000)
+
+struct hammer_vcpu {
+	_Alignas(64) uint64_t bare;
+	double rate[HAMMER_PAIRS], rate_other[HAMMER_PAIRS];
+	unsigned nr_pairs;
+};
+
+struct hammer {
+	const struct hammer_opts *opts;
+	struct vm vm;
+	struct hammer_ctl *ctl; /* guest memory: trusted, the kernel is ours */
+	struct device *target;
+	struct ioeventfd *ioeventfd;
+	unsigned nr_ioeventfds;
+	struct hammer_vcpu *vcpu;
+	atomic_uint measured; /* vCPUs that are through with their pairs */
+	struct hammer_result *result;
+	pthread_t control;
+	bool has_control;
+};
+
+/* The hammered device: as little as a device can be, so that what is measured is the way to it. */
+static uint64_t target_read(struct device *dev, struct io_at at)
+{
+	(void)dev;
+	(void)at;
+	return 0;
+}
+
+static void target_write(struct device *dev, struct io_at at, uint64_t val)
+{
+	(void)dev;
+	(void)at;
+	(void)val;
+}
+
+static const struct device_class target_class = {
+	.name = "hammer target",
+	.state_size = sizeof(struct device),
+	.self_locked = true,
+	.read = target_read,
+	.write = target_write,
+};
+
+static struct iobus *hammered_bus(const struct hammer *h)
+{
+	return h->opts->space == IOBUS_PIO ? h->vm.pio : h->vm.mmio;
+}
+
+static void remedy_place(const struct hammer_opts *o, struct diag *diag)
+{
+	if (o->space == IOBUS_PIO)
+		diag_remedy(diag, "--port 0xa00 is free");
+	else
+		diag_remedy(diag, "--mmio %#" PRIx64 " is free", LAYOUT_MMIO_END);
+}
+
+static int add_ranges(struct hammer *h, struct diag *diag)
+{
+	const struct hammer_opts *o = h->opts;
+	AUTO_FREE struct iobus_range *range = calloc(o->ranges + 1, sizeof(*range));
+	uint64_t first = o->space == IOBUS_PIO ? PIO_RANGES_FIRST : LAYOUT_MMIO_END;
+	int r;
+
+	if (!range)
+		return diag_set(diag, -ENOMEM, "%u ranges", o->ranges);
+	range[0] = (struct iobus_range){
+		.first = o->addr, .len = o->width, .dev = h->target, .owner = "hammer"};
+	for (unsigned i = 1; i <= o->ranges; i++, first += RANGE_STEP) {
+		/* The extra ranges go around what is hammered. */
+		if (first <= o->addr + 2 * HAMMER_OTHER_OFFSET && o->addr < first + RANGE_STEP)
+			first = (o->addr + 3 * HAMMER_OTHER_OFFSET) & ~(uint64_t)(RANGE_STEP - 1);
+		range[i] = (struct iobus_range){
+			.first = first, .len = 4, .dev = h->target, .owner = "extra range"};
+	}
+	r = iobus_add_many(hammered_bus(h), range, o->ranges + 1, diag);
+	if (r == -EEXIST)
+		remedy_place(o, diag);
+	else if (r < 0 && o->ranges)
+		diag_remedy(diag, "give fewer --ranges; there is more room for them with --mmio");
+	return r;
+}
+
+/* Each ioeventfd is an open file; the soft limit is ours to raise. */
+static int raise_open_files(unsigned ioeventfds, struct diag *diag)
+{
+	const rlim_t need = (rlim_t)ioeventfds + FILES_BESIDE_IOEVENTFDS;
+	struct rlimit lim;
+
+	if (ioeventfds == 0 || getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur >= need)
+		return 0;
+	if (lim.rlim_max != RLIM_INFINITY && lim.rlim_max < need) {
+		diag_set(diag, -EINVAL, "--ioeventfds %u: only %llu files may be open", ioeventfds,
+			 (unsigned long long)lim.rlim_max);
+		diag_remedy(diag, "raise the hard limit of open files to %llu (ulimit -Hn)",
+			    (unsigned long long)need);
+		return -EINVAL;
+	}
+	lim.rlim_cur = need;
+	return setrlimit(RLIMIT_NOFILE, &lim) < 0 ? diag_set(diag, -errno, "raise open files") : 0;
+}
+
+static int add_ioeventfds(struct hammer *h, struct diag *diag)
+{
+	const struct hammer_opts *o = h->opts;
+
+	h->ioeventfd = calloc(o->ioeventfds ? o->ioeventfds : 1, sizeof(*h->ioeventfd));
+	if (!h->ioeventfd)
+		return diag_set(diag, -ENOMEM, "%u ioeventfds", o->ioeventfds);
+	for (unsigned i = 0; i < o->ioeventfds; i++) {
+		struct ioeventfd *io = &h->ioeventfd[i];
+		int r;
+
+		*io = (struct ioeventfd){
+			.space = o->space,
+			.addr = o->addr + (o->same_byte ? 0 : HAMMER_OTHER_OFFSET),
+			.len = o->ioeventfd_width,
+			.has_data = true,
+			.data = i + 1,
+		};
+		r = ioeventfd_init(io, diag);
+		h->nr_ioeventfds = i + 1;
+		if (r == 0)
+			r = ioeventfd_register(io, &h->vm.kvm, diag);
+		if (r < 0) {
+			diag_remedy(diag, "%u of %u ioeventfds were taken", i, o->ioeventfds);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* The ioeventfd that the guest hits, or NULL. */
+static struct ioeventfd *hit_ioeventfd(const struct hammer *h)
+{
+	switch (h->opts->hit) {
+	case HAMMER_HIT_NONE: return NULL;
+	case HAMMER_HIT_FIRST: return &h->ioeventfd[0];
+	case HAMMER_HIT_MIDDLE: return &h->ioeventfd[h->nr_ioeventfds / 2];
+	case HAMMER_HIT_LAST: return &h->ioeventfd[h->nr_ioeventfds - 1];
+	}
+	return NULL;
+}
+
+/* What the guest writes: the datamatch of the one it shall hit, else 0, which none has. */
+static uint64_t guest_value(const struct hammer_opts *o)
+{
+	switch (o->hit) {
+	case HAMMER_HIT_NONE: return 0;
+	case HAMMER_HIT_FIRST: return 1;
+	case HAMMER_HIT_MIDDLE: return o->ioeventfds / 2 + 1;
+	case HAMMER_HIT_LAST: return o->ioeventfds;
+	}
+	return 0;
+}
+
+/* Exits of one chunk through the dispatch of `tollgate run`; false when the vCPU shall stop. */
+static bool chunk_dispatched(struct vcpu *vcpu, unsigned n)
+{
+	while (n > 0) {
+		int r;
+
+		if (atomic_load_explicit(&vcpu->stop, memory_order_relaxed))
+			return false;
+		r = vcpu_run_once(vcpu);
+		if (r >= 0) {
+			if (!vcpu_dispatch(vcpu))
+				return false;
+			n--;
+		} else if (r != -EINTR && r != -EAGAIN) {
+			return false; /* vcpu_loop() meets it again and reports it */
+		}
+	}
+	return true;
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* From the median chunk: one that was preempted says something of the host, not of the exits. */
+static double rate_of(int64_t *chunk_ns, uint64_t chunks)
+{
+	const uint64_t middle = chunks / 2;
+
+	qsort(chunk_ns, chunks, sizeof(*chunk_ns), compare_ns);
+	return (double)HAMMER_CHUNK * NS_PER_S / (double)chunk_ns[middle];
+}
+
+/* scratch: 2 * chunks times, of the dispatched chunks and then of the bare ones. */
+static bool measure_pair(struct vcpu *vcpu, struct hammer_vcpu *hv, uint64_t chunks,
+			 int64_t *scratch)
+{
+	for (uint64_t i = 0; i < chunks; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			const bool bare = (i + k) % 2; /* each is first every other time */
+			int64_t start_ns = clock_monotonic_ns();
+			bool go_on = bare ? vcpu_run_bare(vcpu, HAMMER_CHUNK, &hv->bare)
+					  : chunk_dispatched(vcpu, HAMMER_CHUNK);
+
+			scratch[bare * chunks + i] = clock_monotonic_ns() - start_ns;
+			if (!go_on)
+				return false;
+		}
+	}
+	hv->rate[hv->nr_pairs] = rate_of(scratch, chunks);
+	hv->rate_other[hv->nr_pairs] = rate_of(scratch + chunks, chunks);
+	hv->nr_pairs++;
+	return true;
+}
+
+/* Dispatches until the kernel has started to hammer on this vCPU; false when it never does. */
+static bool boot(struct hammer *h, struct vcpu *vcpu)
+{
+	do {
+		if (!chunk_dispatched(vcpu, 1))
+			return false;
+	} while (!vcpu_exit_is_at(vcpu, h->opts->space, h->opts->addr));
+	return true;
+}
+
+/* How many chunks of each kind make a pair; what is left of the count comes after the pairs. */
+static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
+{
+	const uint64_t chunk_pairs = UINT64_C(2) * HAMMER_CHUNK * HAMMER_PAIRS;
+	double chunks;
+
+	if (h->opts->count == 0) {
+		chunks = (double)h->opts->duration_ns / (double)warm_up_ns * (double)WARM_UP /
+			 (double)chunk_pairs;
+		if (chunks < 1)
+			chunks = 1;
+	} else if (h->opts->count > WARM_UP + HAMMER_CHUNK) {
+		/* Less the warm-up and a chunk, so that pairs end before the guest. */
+		chunks = (double)(h->opts->count - WARM_UP - HAMMER_CHUNK) / (double)chunk_pairs;
+	} else {
+		chunks = 0;
+	}
+	return chunks < (double)CHUNKS_MAX ? (uint64_t)chunks : CHUNKS_MAX;
+}
+
+static void measure(struct hammer *h, struct vcpu *vcpu)
+{
+	struct hammer_vcpu *hv = &h->vcpu[vcpu->index];
+	AUTO_FREE int64_t *scratch = NULL;
+	int64_t start_ns;
+	uint64_t chunks;
+
+	if (!boot(h, vcpu))
+		return;
+	start_ns = clock_monotonic_ns();
+	if (!chunk_dispatched(vcpu, WARM_UP - 1))
+		return;
+	chunks = chunks_a_pair(h, clock_monotonic_ns() - start_ns);
+	if (chunks)
+		scratch = calloc(chunks, 2 * sizeof(*scratch));
+	for (unsigned i = 0; scratch && i < HAMMER_PAIRS; i++)
+		if (!measure_pair(vcpu, hv, chunks, scratch))
+			return;
+	/* The last one through tells the guest that it was enough. */
+	if (atomic_fetch_add(&h->measured, 1) + 1 == h->vm.nr_vcpus && h->opts->count == 0)
+		__atomic_store_n(&h->ctl->stop, 1, __ATOMIC_RELEASE);
+}
+
+static void hammer_vcpu_loop(struct vcpu *vcpu, void *arg)
+{
+	struct hammer *h = arg;
+
+	if (h->opts->count == 0 || h->opts->count > WARM_UP)
+		measure(h, vcpu);
+	vcpu_loop(vcpu);
+}
+
+static uint64_t count_dispatched(const struct hammer *h)
+{
+	const struct hammer_opts *o = h->opts;
+	struct iobus *bus = hammered_bus(h);
+	size_t n = iobus_counts(bus, NULL, 0, NULL);
+	AUTO_FREE struct iobus_count *count = calloc(n ? n : 1, sizeof(*count));
+
+	if (!count)
+		return 0;
+	iobus_counts(bus, count, n, NULL);
+	for (size_t i = 0; i < n; i++)
+		if (count[i].first == o->addr)
+			return count[i].reads + count[i].writes;
+	return 0;
+}
+
+/* In short slices, so that a VM that ends meanwhile is not waited for. */
+static void sleep_ns(const struct hammer *h, int64_t ns)
+{
+	const int64_t until_ns = clock_monotonic_ns() + ns;
+	const struct timespec slice = {.tv_nsec = SLICE_NS};
+
+	while (clock_monotonic_ns() + SLICE_NS < until_ns && !atomic_load(&h->vm.vcpu[0].stop))
+		nanosleep(&slice, NULL);
+	ns = until_ns - clock_monotonic_ns();
+	if (ns > 0 && ns <= SLICE_NS)
+		nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+}
+
+static uint64_t take_hits(struct hammer *h)
+{
+	uint64_t n = ioeventfd_read(hit_ioeventfd(h));
+
+	h->result->hits += n;
+	return n;
+}
+
+/*
+ * Registers the ioeventfd that the guest hits where it was. KVM puts one behind all that have its address
+ * (kvm_io_bus_register_dev() in virt/kvm/kvm_main.c), so those that were behind it follow in their order.
+ */
+static int put_hit_back(struct hammer *h)
+{
+	int r = 0;
+
+	for (struct ioeventfd *io = hit_ioeventfd(h);
+	     r == 0 && io < h->ioeventfd + h->nr_ioeventfds; io++) {
+		ioeventfd_unregister(io, &h->vm.kvm);
+		r = ioeventfd_register(io, &h->vm.kvm, NULL);
+	}
+	return r;
+}
+
+/*
+ * Hits for half a pair, the same write as an exit for the other half. A half in which the guest got
+ * no time at all says nothing, and neither does its pair.
+ */
+static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
+{
+	struct hammer_result *res = h->result;
+	int64_t start_ns = clock_monotonic_ns();
+	uint64_t hits, exits;
+
+	take_hits(h);
+	sleep_ns(h, half_ns);
+	hits = take_hits(h);
+	res->rate[res->nr_pairs] =
+		(double)hits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
+	ioeventfd_unregister(hit_ioeventfd(h), &h->vm.kvm);
+	take_hits(h);
+	exits = count_dispatched(h);
+	start_ns = clock_monotonic_ns();
+	sleep_ns(h, half_ns);
+	exits = count_dispatched(h) - exits;
+	res->rate_other[res->nr_pairs] =
+		(double)exits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
+	if (hits && exits)
+		res->nr_pairs++;
+	return put_hit_back(h) == 0;
+}
+
+/* Beside the vCPUs: only with hit, where nothing exits that a vCPU thread could measure. */
+static void *control_thread(void *arg)
+{
+	struct hammer *h = arg;
+	const int64_t half_ns = h->opts->duration_ns / INT64_C(2) / HAMMER_PAIRS;
+
+	while (__atomic_load_n(&h->ctl->ready, __ATOMIC_ACQUIRE) < h->vm.nr_vcpus &&
+	       !atomic_load(&h->vm.vcpu[0].stop))
+		sleep_ns(h, SLICE_NS);
+	for (unsigned i = 0; i < HAMMER_PAIRS && !atomic_load(&h->vm.vcpu[0].stop); i++)
+		if (!measure_hit_pair(h, half_ns))
+			break;
+	__atomic_store_n(&h->ctl->stop, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int start_control(struct hammer *h, struct diag *diag)
+{
+	int r;
+
+	if (h->opts->hit == HAMMER_HIT_NONE || h->opts->count)
+		return 0;
+	r = -pthread_create(&h->control, NULL, control_thread, h);
+	if (r < 0)
+		return diag_set(diag, r, "thread of the hammer");
+	h->has_control = true;
+	return 0;
+}
+
+static void sum_up(struct hammer *h)
+{
+	struct hammer_result *res = h->result;
+	unsigned pairs = HAMMER_PAIRS;
+
+	res->dispatched = count_dispatched(h);
+	for (unsigned i = 0; i < h->vm.nr_vcpus; i++) {
+		const struct hammer_vcpu *hv = &h->vcpu[i];
+
+		res->guest_count += h->ctl->cpu[i].count;
+		res->bare += hv->bare;
+		if (hv->nr_pairs < pairs)
+			pairs = hv->nr_pairs;
+		for (unsigned p = 0; p < hv->nr_pairs; p++) {
+			res->rate[p] += hv->rate[p];
+			res->rate_other[p] += hv->rate_other[p];
+		}
+	}
+	if (h->opts->hit == HAMMER_HIT_NONE)
+		res->nr_pairs = pairs;
+	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
+		res->hits += ioeventfd_read(&h->ioeventfd[i]);
+}
+
+/* -EINVAL for the sentence, which needs no strerror() behind it; the caller's error says which. */
+int hammer_check(const struct hammer_result *res, struct diag *diag)
+{
+	if (res->end.kind == VM_END_KILLED) {
+		diag_set(diag, -EINVAL, "hammer ended by %s", res->end.by);
+		return -EINTR;
+	}
+	if (res->end.kind != VM_END_EXIT_CODE || res->end.code != 0) {
+		diag_set(diag, -EINVAL,
+			 "the hammer kernel ended with %s (%s) instead of its own exit",
+			 vm_end_name(res->end.kind), res->end.by ? res->end.by : "?");
+		return -EPROTO;
+	}
+	if (res->dispatched + res->bare + res->hits != res->guest_count) {
+		diag_set(diag, -EINVAL,
+			 "counted %" PRIu64 " dispatched, %" PRIu64 " bare exits and %" PRIu64
+			 " hits, but the guest made %" PRIu64 " accesses",
+			 res->dispatched, res->bare, res->hits, res->guest_count);
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/* The chip inside KVM that takes the access before it could exit, or NULL. */
+static const char *chip_at(const struct hammer *h)
+{
+	const struct hammer_opts *o = h->opts;
+	const struct machine *m = &h->vm.machine;
+
+	for (unsigned i = 0; i < m->nr_chips; i++) {
+		for (unsigned k = 0; k < m->chip[i].nr_ranges; k++) {
+			const struct machine_range *r = &m->chip[i].range[k];
+
+			if (r->space == o->space && o->addr < r->first + r->len &&
+			    r->first < o->addr + o->width)
+				return m->chip[i].name;
+		}
+	}
+	return NULL;
+}
+
+/* Devices of ours are refused by the bus, which names them. */
+static int check_place(const struct hammer *h, struct diag *diag)
+{
+	const struct hammer_opts *o = h->opts;
+	const char *option = o->space == IOBUS_PIO ? "--port" : "--mmio";
+	const char *chip = chip_at(h);
+
+	if (chip) {
+		diag_set(diag, -EINVAL,
+			 "%s %#" PRIx64 " is taken by %s inside KVM: no access there exits", option,
+			 o->addr, chip);
+	} else if (o->space == IOBUS_MMIO &&
+		   (guest_mem_ptr(&h->vm.mem, o->addr, 1) ||
+		    guest_mem_ptr(&h->vm.mem, o->addr + o->width - 1, 1))) {
+		diag_set(diag, -EINVAL,
+			 "--mmio %#" PRIx64 " is guest memory: no access there exits", o->addr);
+	} else {
+		return 0;
+	}
+	remedy_place(o, diag);
+	return -EINVAL;
+}
+
+static int build(struct hammer *h, char *cmdline, size_t cmdline_len, struct diag *diag)
+{
+	const struct hammer_opts *o = h->opts;
+	struct vm_opts vm_opts = {
+		.machine = o->config.machine,
+		.mem = o->config.mem,
+		.cpu = o->config.cpu,
+		.kernel = builtin_hammer(),
+	};
+	int r;
+
+	snprintf(cmdline, cmdline_len,
+		 "%s=%#" PRIx64 " dir=%s width=%u value=%" PRIu64 " count=%" PRIu64
+		 " ctl=%#" PRIx64,
+		 o->space == IOBUS_PIO ? "port" : "mmio", o->addr, o->in ? "in" : "out", o->width,
+		 guest_value(o), o->count, CTL_GPA);
+	vm_opts.machine.cmdline = cmdline;
+	r = raise_open_files(o->ioeventfds, diag);
+	if (r == 0)
+		r = vm_init(&h->vm, &vm_opts, diag);
+	if (r < 0)
+		return r;
+	r = check_place(h, diag);
+	if (r < 0)
+		return r;
+	h->ctl = guest_mem_ptr(&h->vm.mem, CTL_GPA, sizeof(*h->ctl));
+	h->ctl->magic = HAMMER_MAGIC;
+	h->ctl->go = 1;
+	h->vcpu = aligned_alloc(_Alignof(struct hammer_vcpu), h->vm.nr_vcpus * sizeof(*h->vcpu));
+	if (!h->vcpu)
+		return diag_set(diag, -ENOMEM, "start");
+	memset(h->vcpu, 0, h->vm.nr_vcpus * sizeof(*h->vcpu));
+	r = device_create(&target_class, &(struct device_env){0}, &h->target);
+	if (r < 0)
+		return diag_set(diag, r, "hammer target");
+	r = add_ranges(h, diag);
+	if (r == 0)
+		r = add_ioeventfds(h, diag);
+	for (unsigned i = 0; i < h->vm.nr_vcpus && o->hit == HAMMER_HIT_NONE; i++) {
+		h->vm.vcpu[i].loop = hammer_vcpu_loop;
+		h->vm.vcpu[i].loop_arg = h;
+	}
+	return r;
+}
+
+int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct diag *diag)
+{
+	AUTO_FREE struct hammer *h = calloc(1, sizeof(*h));
+	char cmdline[160];
+	bool freed;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!h)
+		return diag_set(diag, -ENOMEM, "start");
+	h->opts = opts;
+	h->result = ret;
+	r = build(h, cmdline, sizeof(cmdline), diag);
+	if (r == 0)
+		r = start_control(h, diag);
+	if (r == 0)
+		r = vm_run(&h->vm, &ret->end, diag);
+	if (h->has_control)
+		pthread_join(h->control, NULL);
+	if (r == 0) {
+		sum_up(h);
+		r = hammer_check(ret, diag);
+	}
+	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
+		ioeventfd_fini(&h->ioeventfd[i], &h->vm.kvm);
+	freed = vm_fini(&h->vm);
+	device_destroy(h->target);
+	free(h->ioeventfd);
+	free(h->vcpu);
+	if (!freed)
+		(void)STEAL_PTR(h); /* a thread may use its VM until this process has ended */
+	return r;
+}

@@ -1,0 +1,105 @@
+#include "smoke/judge/outcome.h"
+
+#include <assert.h>
+
+static enum smoke_outcome outcome_of_good_end(const struct smoke_facts *facts)
+{
+	if (facts->expects && facts->finding != SMOKE_FOUND_ALL_EXPECTED)
+		return SMOKE_EXPECT_MISSED;
+	if (facts->phase_missed)
+		return SMOKE_EXPECT_MISSED;
+	if (facts->wants_status && facts->end != VM_END_EXIT_CODE)
+		return SMOKE_EXPECT_MISSED;
+	return SMOKE_PASS;
+}
+
+static enum smoke_outcome outcome_of_end(const struct smoke_facts *facts)
+{
+	switch (facts->end) {
+	case VM_END_POWEROFF: return outcome_of_good_end(facts);
+	case VM_END_EXIT_CODE: return facts->code ? SMOKE_GUEST_CODE : outcome_of_good_end(facts);
+	case VM_END_PANIC: return SMOKE_PANIC;
+	case VM_END_TRIPLE_FAULT: return SMOKE_TRIPLE_FAULT;
+	case VM_END_RESET: return SMOKE_RESET;
+	case VM_END_KVM_ERROR: return SMOKE_KVM_ERROR;
+	case VM_END_TIMEOUT: return SMOKE_TIMEOUT;
+	case VM_END_KILLED: return SMOKE_KILLED;
+	case VM_END_HALTED: return SMOKE_HALTED;
+	case VM_END_NONE: break;
+	}
+	return SMOKE_KVM_ERROR;
+}
+
+static enum smoke_outcome outcome_of_stop(enum smoke_stop stop)
+{
+	switch (stop) {
+	case SMOKE_STOP_TIMEOUT: return SMOKE_TIMEOUT;
+	case SMOKE_STOP_STALL: return SMOKE_STALL;
+	case SMOKE_STOP_PHASE: return SMOKE_PHASE_TIMEOUT;
+	case SMOKE_STOP_SIGNAL:
+	case SMOKE_STOP_NONE: break;
+	}
+	return SMOKE_KILLED;
+}
+
+enum smoke_outcome smoke_outcome_of(const struct smoke_facts *facts)
+{
+	if (facts->setup_failed)
+		return SMOKE_SETUP_ERROR;
+	if (facts->finding == SMOKE_FOUND_ALL_EXPECTED && !facts->wants_status)
+		return SMOKE_PASS;
+	if (facts->end == VM_END_PANIC || facts->finding == SMOKE_FOUND_PANIC)
+		return SMOKE_PANIC;
+	if (facts->finding == SMOKE_FOUND_REJECT)
+		return SMOKE_REJECTED;
+	if (facts->stop != SMOKE_STOP_NONE)
+		return outcome_of_stop(facts->stop);
+	return facts->vmm_died ? SMOKE_KVM_ERROR : outcome_of_end(facts);
+}
+
+const char *smoke_outcome_name(enum smoke_outcome outcome)
+{
+	static const char *const names[SMOKE_OUTCOMES] = {
+		[SMOKE_PASS] = "pass",
+		[SMOKE_EXPECT_MISSED] = "expectation missed",
+		[SMOKE_REJECTED] = "rejected pattern",
+		[SMOKE_PANIC] = "panic",
+		[SMOKE_TRIPLE_FAULT] = "triple fault",
+		[SMOKE_RESET] = "reset",
+		[SMOKE_TIMEOUT] = "timeout",
+		[SMOKE_STALL] = "stall",
+		[SMOKE_PHASE_TIMEOUT] = "phase timeout",
+		[SMOKE_GUEST_CODE] = "guest code",
+		[SMOKE_KVM_ERROR] = "KVM error",
+		[SMOKE_SETUP_ERROR] = "set-up error",
+		[SMOKE_HALTED] = "halted",
+		[SMOKE_KILLED] = "killed",
+	};
+
+	assert(outcome < SMOKE_OUTCOMES);
+	return names[outcome];
+}
+
+int smoke_outcome_status(enum smoke_outcome outcome, uint32_t code)
+{
+	const struct vm_end guest = {.kind = VM_END_EXIT_CODE, .code = code};
+
+	switch (outcome) {
+	case SMOKE_PASS: return EXIT_OK;
+	case SMOKE_EXPECT_MISSED: return EXIT_EXPECT_MISSED;
+	case SMOKE_REJECTED: return EXIT_REJECTED;
+	case SMOKE_PANIC: return EXIT_PANIC;
+	case SMOKE_TRIPLE_FAULT: return EXIT_TRIPLE_FAULT;
+	case SMOKE_RESET: return EXIT_RESET;
+	case SMOKE_TIMEOUT: return EXIT_TIMEOUT;
+	case SMOKE_STALL: return EXIT_STALL;
+	case SMOKE_PHASE_TIMEOUT: return EXIT_PHASE_TIMEOUT;
+	case SMOKE_GUEST_CODE: return vm_end_status(&guest);
+	case SMOKE_KVM_ERROR: return EXIT_KVM_ERROR;
+	case SMOKE_SETUP_ERROR: return EXIT_SETUP;
+	case SMOKE_HALTED: return EXIT_HALTED;
+	case SMOKE_KILLED:
+	case SMOKE_OUTCOMES: break;
+	}
+	return EXIT_KILLED;
+}

@@ -1,0 +1,76 @@
+/*
+ * options.h - the command line of `tollgate smoke` -> struct smoke_plan.
+ *
+ * A boot is made from a list of words, each an option with its value, whoever wrote them: the command
+ * line has one list for all its kernels.
+ */
+#ifndef VMM_SMOKE_OPTIONS_H
+#define VMM_SMOKE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/diag.h"
+#include "base/option_table.h"
+#include "smoke/plan.h"
+
+/* An option as option_reader_next() returns it, with its value; borrowed. */
+struct config_smoke_word {
+	int opt;
+	const char *arg;
+};
+
+/* Zeroed is empty. */
+struct config_smoke_words {
+	struct config_smoke_word *word;
+	size_t nr, room;
+};
+
+/* 0 or -ENOMEM. */
+int config_smoke_words_add(struct config_smoke_words *words, int opt, const char *arg);
+int config_smoke_words_append(struct config_smoke_words *words,
+			      const struct config_smoke_words *more);
+void config_smoke_words_fini(struct config_smoke_words *words);
+
+/* The option of that name, without dashes, that a file may have too; NULL when there is none. */
+const struct option_row *config_smoke_option(const char *name);
+
+/* The remedy for a name that config_smoke_option() does not know and that is no key of a file either. */
+void config_smoke_suggest(const char *name, struct diag *diag);
+
+/* Whether an option is the run's, not each boot's. */
+bool config_smoke_is_of_run(int opt);
+
+/* Takes one of those. -EINVAL with diag. */
+int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg,
+			    struct diag *diag);
+
+/* A path behind its last slash. */
+const char *config_smoke_base_name(const char *path);
+
+/*
+ * The boot of kernel (NULL: the built-in test kernel) with these words. *ret must stay where it is.
+ * -errno with diag.
+ */
+int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_words *words,
+		      struct smoke_spec *ret, struct diag *diag);
+
+/*
+ * What a boot's process needs of a spec: its kernel and the words that describe the VM, as the arguments
+ * of a command line, each NUL-terminated. args is borrowed for config's life. -EINVAL with diag.
+ */
+int config_smoke_unpack(char *args, size_t len, struct config *config, struct diag *diag);
+
+void config_smoke_spec_fini(struct smoke_spec *spec); /* takes a zeroed one too */
+
+/*
+ * argv[0] is "smoke". Returns 0 with a plan that config_smoke_fini() frees, -errno with diag, or
+ * OPTION_HELP or OPTION_HELP_ALL when that was asked for and nothing else is to be done. Values are borrowed from argv.
+ */
+int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag);
+void config_smoke_fini(struct smoke_plan *plan); /* takes a zeroed one too */
+
+/* The options of `tollgate smoke`. */
+extern const struct option_table config_smoke_table;
+
+#endif

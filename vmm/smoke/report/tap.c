@@ -1,0 +1,62 @@
+#include <json-c/json.h>
+
+#include "smoke/report/files.h"
+#include "smoke/report/text.h"
+
+/* A JSON string is a YAML one, too. */
+static void put_yaml(FILE *out, const char *key, const char *value)
+{
+	struct json_object *string = json_object_new_string(value);
+
+	fprintf(out, "  %s: %s\n", key,
+		json_object_to_json_string_ext(string, JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(string);
+}
+
+/* A '#' would begin a directive. */
+static void put_description(FILE *out, const char *name)
+{
+	for (; *name; name++) {
+		if (*name == '#' || *name == '\\')
+			fputc('\\', out);
+		fputc(*name, out);
+	}
+}
+
+static void put_lines(FILE *out, const struct smoke_tail *tail)
+{
+	if (tail->nr == 0)
+		return;
+	fputs("  console:\n", out);
+	for (unsigned i = 0; i < tail->nr; i++) {
+		const struct smoke_tail_line *line = smoke_tail_get(tail, i);
+
+		fputs("  ", out);
+		put_yaml(out, line->marked ? "- marked" : "- line", line->text);
+	}
+}
+
+static void put_test(FILE *out, unsigned i, const struct smoke_result *result)
+{
+	const bool passed = result->outcome == SMOKE_PASS;
+
+	fprintf(out, "%s %u - ", passed ? "ok" : "not ok", i + 1);
+	put_description(out, result->spec->name);
+	fputs("\n  ---\n", out);
+	put_yaml(out, "outcome", smoke_outcome_name(result->outcome));
+	put_yaml(out, "message", result->why);
+	fprintf(out, "  exit_status: %d\n  seconds: ", result->status);
+	smoke_text_seconds(out,
+			   result->was_started ? result->times.end_ns - result->times.start_ns : 0);
+	fputc('\n', out);
+	if (!passed)
+		put_lines(out, &result->tail);
+	fputs("  ...\n", out);
+}
+
+void smoke_report_tap(FILE *out, const struct smoke_plan *plan, const struct smoke_result *results)
+{
+	fprintf(out, "TAP version 13\n1..%u\n", plan->nr);
+	for (unsigned i = 0; i < plan->nr; i++)
+		put_test(out, i, &results[i]);
+}

@@ -1,0 +1,140 @@
+#include "smoke/report/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "device.h"
+
+void smoke_text_seconds(FILE *out, int64_t ns)
+{
+	fprintf(out, "%" PRId64 ".%03" PRId64, ns / NS_PER_S, ns % NS_PER_S / NS_PER_MS);
+}
+
+static const char *stream_tag(enum smoke_stream stream)
+{
+	switch (stream) {
+	case SMOKE_COMMAND_OUT: return "out: ";
+	case SMOKE_COMMAND_ERR: return "err: ";
+	default: return "";
+	}
+}
+
+static void put_console(FILE *out, const struct smoke_result *result)
+{
+	const struct smoke_tail *tail = &result->tail;
+
+	if (tail->nr == 0) {
+		fputs("  the console stayed silent\n", out);
+		return;
+	}
+	if (tail->before)
+		fprintf(out, "  (%" PRIu64 " lines before)\n", tail->before);
+	for (unsigned i = 0; i < tail->nr; i++) {
+		const struct smoke_tail_line *line = smoke_tail_get(tail, i);
+
+		fprintf(out, "%c | %s%s%s\n", line->marked ? '>' : ' ', stream_tag(line->stream),
+			line->text, line->cut ? "..." : "");
+	}
+	if (tail->after)
+		fprintf(out, "  (%" PRIu64 " lines after)\n", tail->after);
+}
+
+static void put_report(FILE *out, const char *report)
+{
+	while (*report) {
+		const char *end = report;
+
+		while (*end && *end != '\n')
+			end++;
+		fprintf(out, "  %.*s\n", (int)(end - report), report);
+		report = *end ? end + 1 : end;
+	}
+}
+
+/* The usual first mistake, and a kernel's words for it say little. */
+static bool lacks_root(const struct smoke_result *result)
+{
+	const struct config *config = &result->spec->config;
+
+	return result->outcome == SMOKE_PANIC && strstr(result->why, "Unable to mount root") &&
+	       config->nr_initrds == 0 && !config_initramfs_wanted(&config->initramfs);
+}
+
+/* Set-up errors have no console, and their remedy says more than registers. */
+static void put_details(FILE *out, const struct smoke_result *result)
+{
+	if (result->outcome == SMOKE_SETUP_ERROR) {
+		if (result->diag.remedy[0])
+			fprintf(out, "  remedy: %s\n", result->diag.remedy);
+		return;
+	}
+	if (!result->was_started)
+		return;
+	put_console(out, result);
+	if (result->report)
+		put_report(out, result->report);
+	if (lacks_root(result))
+		fputs("  remedy: the kernel found no root file system; --run CMD brings one, "
+		      "--initrd FILE "
+		      "or --rootfs IMAGE are yours\n",
+		      out);
+}
+
+/* What was given up may have been a pattern that is to be rejected, so a boot that passed says it too. */
+static void put_given_up(FILE *out, const struct smoke_result *result)
+{
+	if (result->too_dear)
+		fprintf(out,
+			"  patterns were given up %" PRIu64 " times: they take too many steps\n",
+			result->too_dear);
+}
+
+static void put_time(FILE *out, const char *what, int64_t at_ns, int64_t start_ns)
+{
+	if (at_ns == 0)
+		return;
+	fprintf(out, "%s ", what);
+	smoke_text_seconds(out, at_ns - start_ns);
+	fputs(" s, ", out);
+}
+
+static void put_times(FILE *out, const struct smoke_result *result)
+{
+	const struct smoke_times *times = &result->times;
+
+	if (!result->was_started)
+		return;
+	fputs("  ", out);
+	put_time(out, "VMM set up", times->guest_ns, times->start_ns);
+	put_time(out, "first byte", times->first_byte_ns, times->start_ns);
+	put_time(out, "/init", times->init_ns, times->start_ns);
+	put_time(out, "decided", times->decided_ns, times->start_ns);
+	fputs("end ", out);
+	smoke_text_seconds(out, times->end_ns - times->start_ns);
+	fputs(" s\n", out);
+}
+
+void smoke_text_result(FILE *out, const struct smoke_result *result)
+{
+	const bool passed = result->outcome == SMOKE_PASS;
+
+	fprintf(out, "%s %s: ", passed ? "PASS" : "FAIL", result->spec->name);
+	if (!passed)
+		fprintf(out, "%s, exit status %d: ", smoke_outcome_name(result->outcome),
+			result->status);
+	fprintf(out, "%s\n", result->why);
+	put_times(out, result);
+	if (!passed)
+		put_details(out, result);
+	put_given_up(out, result);
+}
+
+void smoke_text_summary(FILE *out, const struct smoke_plan *plan,
+			const struct smoke_result *results)
+{
+	unsigned passed = 0;
+
+	for (unsigned i = 0; i < plan->nr; i++)
+		passed += results[i].outcome == SMOKE_PASS;
+	fprintf(out, "%u passed, %u failed\n", passed, plan->nr - passed);
+}

@@ -1,0 +1,23 @@
+/* text.h - what a person is told of smoke boots. All text is clean; nothing depends on a clock. */
+#ifndef VMM_SMOKE_REPORT_TEXT_H
+#define VMM_SMOKE_REPORT_TEXT_H
+
+#include <stdio.h>
+
+#include "smoke/plan.h"
+#include "smoke/result.h"
+
+/*
+ * One line of how a boot ended and one of where its time went; for one that did not pass also the lines
+ * around what decided, marked with '>', then registers and exits.
+ */
+void smoke_text_result(FILE *out, const struct smoke_result *result);
+
+/* The last line: how many passed and failed. */
+void smoke_text_summary(FILE *out, const struct smoke_plan *plan,
+			const struct smoke_result *results);
+
+/* "12.345" */
+void smoke_text_seconds(FILE *out, int64_t ns);
+
+#endif

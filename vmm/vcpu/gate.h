@@ -1,0 +1,37 @@
+/*
+ * gate.h - holds all vCPUs of a VM out of KVM_RUN for a moment, so that what KVM knows of them is one
+ * state of the machine. Nothing on the exit path looks at it: a vCPU comes here when its KVM_RUN was
+ * interrupted.
+ */
+#ifndef VMM_VCPU_GATE_H
+#define VMM_VCPU_GATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+struct vcpu;
+
+struct vcpu_gate {
+	pthread_mutex_t lock;
+	pthread_cond_t opened;
+	bool closed;
+	unsigned nr_vcpus, here; /* here: those that wait since it was closed */
+	void (*all_here)(void *arg);
+	void *arg;
+};
+
+/* all_here(arg) is called once each time that the last of the vCPUs came; on its thread, with the lock held. */
+void vcpu_gate_init(struct vcpu_gate *gate, unsigned nr_vcpus, void (*all_here)(void *arg),
+		    void *arg);
+void vcpu_gate_fini(struct vcpu_gate *gate);
+
+/* Calls the vCPUs to the gate and does not wait for them. They are nr_vcpus, and their threads run. */
+void vcpu_gate_close(struct vcpu_gate *gate, struct vcpu *vcpu);
+
+/* Lets them go on. Any thread; no effect on an open one. */
+void vcpu_gate_open(struct vcpu_gate *gate);
+
+/* On a vCPU's thread, whose immediate_exit is set: waits until the gate is open, or the vCPU is to stop. */
+void vcpu_gate_wait(struct vcpu_gate *gate, struct vcpu *vcpu);
+
+#endif

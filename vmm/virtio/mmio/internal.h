@@ -1,0 +1,81 @@
+/*
+ * internal.h - what the two sides of the transport share: mmio.c, the registers on vCPUs' threads, and
+ * mmio_io.c, the device on its I/O thread. For these two alone.
+ */
+#ifndef VMM_VIRTIO_MMIO_INTERNAL_H
+#define VMM_VIRTIO_MMIO_INTERNAL_H
+
+#include <endian.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/mmio.h"
+
+enum {
+	VIRTIO_MMIO_SHOWN_FROM = VIRTIO_MMIO_INTERRUPT_STATUS,
+	VIRTIO_MMIO_SHOWN_BYTES = VIRTIO_MMIO_BYTES - VIRTIO_MMIO_SHOWN_FROM,
+};
+
+struct virtio_mmio {
+	struct device dev; /* its lock guards everything but vd, which is the I/O thread's */
+	struct device_env env;
+	struct virtio_device *vd;
+
+	/* Registers from SHOWN_FROM on, little-endian; the guest may read them at any time. */
+	uint32_t *shown;
+	uint32_t shown_own[VIRTIO_MMIO_SHOWN_BYTES / sizeof(uint32_t)]; /* where there is no page */
+
+	uint32_t device_features_sel, driver_features_sel, queue_sel;
+	uint64_t driver_features;
+
+	bool ack_awaited; /* I/O thread: the timer or the watch is on for it */
+
+	pthread_cond_t reset_done;
+	bool reset_wanted;               /* by a vCPU, until the I/O thread has done it */
+	bool start_wanted;               /* the same */
+	bool running;                    /* between start and stop; written by the I/O thread */
+	unsigned dirty_first, dirty_end; /* configuration that the driver wrote; empty: none */
+};
+
+static inline struct virtio_mmio *virtio_mmio_of(struct device *dev)
+{
+	return container_of(dev, struct virtio_mmio, dev);
+}
+
+/* The register at off, which is at least SHOWN_FROM. */
+static inline uint32_t *shown_at(const struct virtio_mmio *m, uint32_t off)
+{
+	return &m->shown[(off - VIRTIO_MMIO_SHOWN_FROM) / sizeof(uint32_t)];
+}
+
+static inline uint32_t shown_get(const struct virtio_mmio *m, uint32_t off)
+{
+	return le32toh(__atomic_load_n(shown_at(m, off), __ATOMIC_SEQ_CST));
+}
+
+static inline void shown_set(struct virtio_mmio *m, uint32_t off, uint32_t val)
+{
+	__atomic_store_n(shown_at(m, off), htole32(val), __ATOMIC_SEQ_CST);
+}
+
+/* What the driver has said so far, and whether the device needs a reset. */
+static inline uint32_t shown_status(const struct virtio_mmio *m)
+{
+	return shown_get(m, VIRTIO_MMIO_STATUS);
+}
+
+/* The registers after a reset (2.4, 4.2.2.1). Under the lock, while the device does not run. */
+void virtio_mmio_reset_registers(struct virtio_mmio *m);
+
+/* Shows these bytes of the device's configuration space. */
+void virtio_mmio_show_config(struct virtio_mmio *m, unsigned off, unsigned len);
+
+/* mmio_io.c: what the device asks of its transport, and the ops of virtio_mmio_class on the I/O thread. */
+extern const struct virtio_transport virtio_mmio_transport;
+void virtio_mmio_kick(struct device *dev, unsigned queue);
+void virtio_mmio_expire(struct device *dev);
+
+#endif

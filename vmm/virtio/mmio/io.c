@@ -1,0 +1,224 @@
+#include <assert.h>
+#include <string.h>
+
+#include "virtio/mmio/internal.h"
+
+enum { SETTLE_STEPS = 16 };
+
+/* How long InterruptStatus may say that buffers were used after the driver has heard it. */
+#define ACK_LATE_NS (10 * NS_PER_MS)
+
+/* Any thread, also without the lock. The bit is there before the edge is. */
+static void interrupt(struct virtio_mmio *m, uint32_t bit)
+{
+	__atomic_fetch_or(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(bit),
+			  __ATOMIC_SEQ_CST);
+	m->env.irq->pulse(m->env.irq);
+}
+
+/* The guest's writes to the configuration space become the device's. Under the lock. */
+static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
+{
+	const unsigned first = m->dirty_first, len = m->dirty_end - first;
+
+	for (unsigned i = first; i < m->dirty_end; i++) {
+		uint32_t word =
+			__atomic_load_n(shown_at(m, VIRTIO_MMIO_CONFIG + i), __ATOMIC_RELAXED);
+
+		m->vd->config[i] = ((const uint8_t *)&word)[i % sizeof(word)];
+	}
+	*ret_first = first;
+	return len;
+}
+
+/* Under the lock, which is given up meanwhile. */
+static void run_stop(struct virtio_mmio *m)
+{
+	if (m->running && m->vd->cls->stop) {
+		pthread_mutex_unlock(&m->dev.lock);
+		m->vd->cls->stop(m->vd);
+		pthread_mutex_lock(&m->dev.lock);
+	}
+	m->running = false;
+}
+
+static void run_reset(struct virtio_mmio *m)
+{
+	run_stop(m);
+	virtio_mmio_reset_registers(m);
+}
+
+/* The VM is over, and the registers stay as they are. */
+static void run_end(struct virtio_mmio *m)
+{
+	pthread_mutex_lock(&m->dev.lock);
+	run_stop(m);
+	pthread_mutex_unlock(&m->dev.lock);
+	if (m->vd->cls->end)
+		m->vd->cls->end(m->vd);
+}
+
+static void run_start(struct virtio_mmio *m)
+{
+	struct virtio_device *vd = m->vd;
+
+	m->start_wanted = false;
+	m->running = true;
+	vd->acked = m->driver_features;
+	vd->broken = false;
+	pthread_mutex_unlock(&m->dev.lock);
+	if (vd->cls->start)
+		vd->cls->start(vd);
+	for (unsigned i = 0; i < vd->nr_queues; i++)
+		if (virtq_live(&vd->queue[i]) && !vd->broken)
+			vd->cls->kick(vd, i);
+	pthread_mutex_lock(&m->dev.lock);
+}
+
+static void run_config_written(struct virtio_mmio *m)
+{
+	unsigned first, len = take_config(m, &first);
+
+	m->dirty_first = m->dirty_end = 0;
+	pthread_mutex_unlock(&m->dev.lock);
+	m->vd->cls->config_written(m->vd, first, len);
+	pthread_mutex_lock(&m->dev.lock);
+}
+
+/*
+ * All that vCPUs left word of; true when the device runs then. They may leave more meanwhile, without end: they
+ * ring for it, so what is left after SETTLE_STEPS is done then.
+ */
+static bool settle(struct virtio_mmio *m)
+{
+	bool running;
+
+	pthread_mutex_lock(&m->dev.lock);
+	for (unsigned i = 0; i < SETTLE_STEPS; i++) {
+		if (m->reset_wanted)
+			run_reset(m);
+		else if (m->dirty_first < m->dirty_end)
+			run_config_written(m);
+		else if (m->start_wanted)
+			run_start(m);
+		else
+			break;
+	}
+	running = m->running;
+	pthread_mutex_unlock(&m->dev.lock);
+	return running;
+}
+
+/*
+ * Acknowledgements that KVM only counts (env.writes: those of used buffers alone). The bit is cleared
+ * late, when the device has been quiet for a while, so that it costs an interrupt no wake-up of this
+ * thread. Meanwhile a handler may find the bit set for an interrupt that came for something else, and
+ * looks at its rings once more. It must not find the bit clear for an interrupt that came for a ring:
+ * what is counted before a buffer is published may be for an earlier one, and is forgotten here. What
+ * is counted later comes from a handler that will look at the rings after it, or has.
+ */
+static void transport_interrupt(struct virtio_device *vd)
+{
+	struct virtio_mmio *m = virtio_mmio_of(vd->front);
+
+	if (m->env.writes)
+		m->env.writes->take(m->env.writes);
+	interrupt(m, VIRTIO_MMIO_INT_VRING);
+	if (m->env.writes && !m->ack_awaited) {
+		m->ack_awaited = true;
+		m->env.timer->arm(m->env.timer,
+				  m->env.clock->monotonic_ns(m->env.clock) + ACK_LATE_NS);
+	}
+}
+
+/* True when the last interrupt for a ring has been acknowledged. */
+static bool take_ack(struct virtio_mmio *m)
+{
+	if (m->env.writes->take(m->env.writes) == 0)
+		return false;
+	__atomic_fetch_and(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS),
+			   htole32(~(uint32_t)VIRTIO_MMIO_INT_VRING), __ATOMIC_SEQ_CST);
+	m->ack_awaited = false;
+	return true;
+}
+
+/* A driver that takes long is waited for without a timer. */
+void virtio_mmio_expire(struct device *dev)
+{
+	struct virtio_mmio *m = virtio_mmio_of(dev);
+
+	if (!take_ack(m))
+		m->env.writes->watch(m->env.writes, true);
+}
+
+static void ack_counted(struct virtio_mmio *m)
+{
+	if (take_ack(m))
+		m->env.writes->watch(m->env.writes, false);
+}
+
+/*
+ * Counts the generation up before and after. A driver that reads it in between twice, and part of what
+ * changes, does not notice; it then reads again upon the interrupt.
+ */
+static void transport_config_set(struct virtio_device *vd, unsigned off, const void *bytes,
+				 unsigned len)
+{
+	struct virtio_mmio *m = virtio_mmio_of(vd->front);
+	bool tell;
+	unsigned first;
+
+	assert(off <= vd->config_len && len <= vd->config_len - off);
+	pthread_mutex_lock(&m->dev.lock);
+	take_config(m, &first); /* else the next lines would undo what the driver wrote */
+	memcpy(&vd->config[off], bytes, len);
+	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
+		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
+	virtio_mmio_show_config(m, off, len);
+	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
+		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
+	tell = shown_status(m) & VIRTIO_CONFIG_S_DRIVER_OK;
+	pthread_mutex_unlock(&m->dev.lock);
+	if (tell)
+		interrupt(m, VIRTIO_MMIO_INT_CONFIG);
+}
+
+static void transport_needs_reset(struct virtio_device *vd, const char *why)
+{
+	struct virtio_mmio *m = virtio_mmio_of(vd->front);
+
+	(void)why; /* virtio.c keeps it */
+	pthread_mutex_lock(&m->dev.lock);
+	shown_set(m, VIRTIO_MMIO_STATUS, shown_status(m) | VIRTIO_CONFIG_S_NEEDS_RESET);
+	pthread_mutex_unlock(&m->dev.lock);
+	interrupt(m, VIRTIO_MMIO_INT_CONFIG);
+}
+
+const struct virtio_transport virtio_mmio_transport = {
+	.interrupt = transport_interrupt,
+	.config_set = transport_config_set,
+	.needs_reset = transport_needs_reset,
+};
+
+void virtio_mmio_kick(struct device *dev, unsigned queue)
+{
+	struct virtio_mmio *m = virtio_mmio_of(dev);
+	struct virtio_device *vd = m->vd;
+	bool running;
+
+	if (queue == DOORBELL_COUNTED) {
+		ack_counted(m);
+		return;
+	}
+	if (queue == DOORBELL_END) {
+		run_end(m);
+		return;
+	}
+	running = settle(m);
+	if (queue == DOORBELL_CONTROL && vd->cls->control)
+		vd->cls->control(vd);
+	if (!running || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
+		return;
+	__atomic_store_n(&vd->kicks[queue], vd->kicks[queue] + 1, __ATOMIC_RELAXED);
+	vd->cls->kick(vd, queue);
+}

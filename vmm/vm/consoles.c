@@ -1,0 +1,227 @@
+#include "vm/consoles.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/char/stdio.h"
+
+void vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts,
+		   struct event_loop *loop, struct power *power)
+{
+	*chars = (struct vm_chars){
+		.input = opts->input,
+		.to_stdout = opts->to_stdout,
+		.nr_outputs = opts->nr_outputs,
+		.loop = loop,
+		.power = power,
+	};
+	assert(opts->nr_outputs <= VM_OUTPUTS_MAX);
+	for (unsigned i = 0; i < opts->nr_outputs; i++)
+		chars->output[i] = opts->output[i];
+	char_null_init(&chars->null_backend);
+}
+
+/* False when the device is connected to nothing. */
+static bool find_output(const struct vm_chars *chars, const char *device, struct vm_output *ret)
+{
+	*ret = (struct vm_output){
+		.device = device,
+		.fd = chars->to_stdout ? STDOUT_FILENO : VM_OUTPUT_NONE,
+	};
+	for (unsigned i = 0; i < chars->nr_outputs; i++)
+		if (strcmp(chars->output[i].device, device) == 0)
+			*ret = chars->output[i];
+	if (ret->place && ret->place->kind == CHAR_STDIO)
+		*ret = (struct vm_output){.device = device, .fd = STDOUT_FILENO};
+	return ret->place ? ret->place->kind != CHAR_NULL : ret->fd >= 0;
+}
+
+static struct char_host *find_host(const struct vm_chars *chars, const struct vm_output *out)
+{
+	for (unsigned i = 0; i < chars->nr_hosts; i++) {
+		const struct vm_char_host *at = &chars->host[i];
+
+		if (out->place ? at->place == out->place : !at->place && at->fd == out->fd)
+			return at->host;
+	}
+	return NULL;
+}
+
+static int open_host(struct vm_chars *chars, const struct vm_output *out, struct char_host **ret,
+		     struct diag *diag)
+{
+	const bool input = !out->place && chars->input && !chars->terminal;
+	struct char_host *host;
+	int r;
+
+	assert(chars->nr_hosts < VM_CHAR_HOSTS_MAX);
+	if (out->place)
+		r = char_host_open(out->place, chars->loop, chars->power, diag, &host);
+	else
+		r = console_open(out->fd, input, chars->loop, chars->power, diag, &host);
+	if (r < 0)
+		return r;
+	if (input)
+		chars->terminal = host;
+	chars->host[chars->nr_hosts++] = (struct vm_char_host){host, out->place, out->fd};
+	*ret = host;
+	return 0;
+}
+
+static bool is_kernel_console(const char *device)
+{
+	return strcmp(device, "serial0") == 0 || strcmp(device, "console0") == 0;
+}
+
+int vm_chars_backend(struct vm_chars *chars, const char *device, struct char_backend **ret,
+		     struct char_port **ret_port, struct diag *diag)
+{
+	struct char_port *port = NULL;
+	struct vm_output out;
+
+	if (find_output(chars, device, &out)) {
+		struct char_host *host = find_host(chars, &out);
+		int r = host ? 0 : open_host(chars, &out, &host, diag);
+
+		if (r < 0)
+			return r;
+		port = char_port_add(host);
+		if (!port)
+			return diag_set(diag, -ENOMEM, "console of device '%s'", device);
+		if (is_kernel_console(device)) {
+			assert(chars->nr_kernel_consoles < VM_KERNEL_CONSOLES);
+			chars->kernel_console[chars->nr_kernel_consoles++] = port;
+		}
+	}
+	*ret = port ? &port->be : &chars->null_backend;
+	*ret_port = port;
+	return 0;
+}
+
+const char *vm_chars_name(const struct vm_chars *chars, const char *device)
+{
+	const struct char_host *host = NULL;
+	struct vm_output out;
+
+	if (find_output(chars, device, &out) && out.place && !out.place->path)
+		host = find_host(chars, &out);
+	return host && host->name[0] ? host->name : NULL;
+}
+
+void vm_chars_woken(struct vm_chars *chars)
+{
+	for (unsigned i = 0; i < chars->nr_hosts; i++)
+		char_host_woken(chars->host[i].host);
+}
+
+void vm_chars_resume(struct vm_chars *chars)
+{
+	if (chars->terminal)
+		console_resume(chars->terminal);
+}
+
+void vm_chars_resized(struct vm_chars *chars)
+{
+	for (unsigned i = 0; i < chars->nr_hosts; i++)
+		char_host_resized(chars->host[i].host);
+}
+
+/* All at once, so that one whose reader is stuck takes no time from the others. */
+static void flush_all(struct vm_chars *chars, int64_t until_ns)
+{
+	struct pollfd pfd[VM_CHAR_HOSTS_MAX];
+	nfds_t left;
+
+	do {
+		left = 0;
+		for (unsigned i = 0; i < chars->nr_hosts; i++) {
+			struct char_host *host = chars->host[i].host;
+
+			if (!char_host_flush(host))
+				pfd[left++] =
+					(struct pollfd){.fd = host->out.fd, .events = POLLOUT};
+		}
+		if (left)
+			poll(pfd, left, 100);
+	} while (left && clock_monotonic_ns() < until_ns);
+}
+
+bool vm_chars_saw_panic(struct vm_chars *chars)
+{
+	bool saw = false;
+
+	for (unsigned i = 0; i < chars->nr_kernel_consoles; i++)
+		saw |= char_port_saw_panic(chars->kernel_console[i]);
+	return saw;
+}
+
+static bool is_stderrs_file(int fd)
+{
+	struct stat st, err;
+
+	return fstat(fd, &st) == 0 && fstat(STDERR_FILENO, &err) == 0 && st.st_dev == err.st_dev &&
+	       st.st_ino == err.st_ino;
+}
+
+static bool find_line_open(const struct vm_chars *chars)
+{
+	const struct char_host *last = NULL;
+
+	for (unsigned i = 0; i < chars->nr_hosts; i++) {
+		const struct char_host *host = chars->host[i].host;
+
+		if (!chars->host[i].place && host->wrote_ns &&
+		    (!last || host->wrote_ns > last->wrote_ns) &&
+		    is_stderrs_file(chars->host[i].fd))
+			last = host;
+	}
+	return last && last->line_open;
+}
+
+static void note_lost(struct vm_chars *chars, const struct vm_char_host *at, int r)
+{
+	char what[sizeof(chars->lost.what)];
+
+	if (at->place)
+		snprintf(what, sizeof(what), "console's file '%s'", at->place->path);
+	else
+		snprintf(what, sizeof(what), "%s",
+			 at->fd == STDOUT_FILENO ? "standard output" : "console output");
+	if (r == -ETIMEDOUT)
+		diag_set(&chars->lost, -EINVAL, "%s does not answer: its last output is lost",
+			 what);
+	else
+		diag_set(&chars->lost, r, "%s: its last output is lost", what);
+}
+
+static void close_host(struct vm_chars *chars, const struct vm_char_host *at, int64_t until_ns)
+{
+	const uint64_t left_out_bytes = at->host->left_out_bytes;
+	const int r = char_host_destroy(at->host, until_ns);
+
+	if (r < 0)
+		note_lost(chars, at, r);
+	if (left_out_bytes)
+		chars->left_out[chars->nr_left_out++] =
+			(struct vm_chars_left_out){at->place, left_out_bytes};
+}
+
+void vm_chars_fini(struct vm_chars *chars)
+{
+	int64_t until_ns = clock_monotonic_ns() + NS_PER_S;
+
+	flush_all(chars, until_ns);
+	if (chars->nr_hosts)
+		chars->line_open = find_line_open(chars);
+	chars->nr_kernel_consoles = 0;
+	/* A second of their own: one whose reader is stuck took all of the first from files that answer. */
+	until_ns = clock_monotonic_ns() + NS_PER_S;
+	while (chars->nr_hosts)
+		close_host(chars, &chars->host[--chars->nr_hosts], until_ns);
+	chars->terminal = NULL;
+}

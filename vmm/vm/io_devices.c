@@ -1,0 +1,148 @@
+#include "vm/io_devices.h"
+
+#include <errno.h>
+#include <linux/virtio_mmio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvm/rom_page.h"
+#include "virtio/mmio.h"
+#include "vm.h"
+
+/* Shorter than a smoke run waits for a VM that was told to end. */
+#define STOP_WAIT_NS (3 * NS_PER_S)
+
+static bool has_io_thread(const struct machine_device *row)
+{
+	return row->cls->kick;
+}
+
+int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct machine_device *row = &vm->machine.device[i];
+
+		if (!has_io_thread(row))
+			continue;
+		vm->virtio[i] = calloc(1, sizeof(*vm->virtio[i]));
+		if (!vm->virtio[i])
+			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
+		/* The range is placed so that a page begins there. Without one: slower, and no error. */
+		if (row->cls->shown_from && !opts->no_shown)
+			kvm_page_create(&vm->kvm, kvm_mem_slot_new(&vm->kvm),
+					row->range[0].first + row->cls->shown_from,
+					&vm->virtio[i]->shown);
+	}
+	return 0;
+}
+
+int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
+			struct device_env *env, struct diag *diag)
+{
+	const struct machine_device *row = &vm->machine.device[i];
+	struct vm_virtio *virtio = vm->virtio[i];
+	int r;
+
+	if (!virtio)
+		return 0;
+	r = io_thread_init(&virtio->io, diag);
+	if (r == 0 && row->gsi >= 0 && !opts->no_irqfd && irq_eventfd_supported(&vm->kvm)) {
+		r = irq_eventfd_init(&virtio->irq, &vm->kvm, (unsigned)row->gsi, diag);
+		env->irq = &virtio->irq.by_ioctl.line;
+	}
+	if (r == 0) {
+		r = event_timer_init(&virtio->timer, &virtio->io.loop, NULL);
+		if (r < 0)
+			diag_set(diag, r, "timer of device '%s'", row->name);
+	}
+	if (r == 0 && !opts->no_ioeventfd &&
+	    io_thread_count(&virtio->io, &vm->kvm, row->range[0].first + VIRTIO_MMIO_INTERRUPT_ACK,
+			    VIRTIO_MMIO_INT_VRING))
+		env->writes = &virtio->io.writes.counter;
+	env->timer = &virtio->timer.line;
+	env->loop = &virtio->io.loop;
+	env->doorbell = &virtio->io.bell;
+	env->shown = virtio->shown;
+	return r;
+}
+
+int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
+			      struct diag *diag)
+{
+	struct vm_virtio *virtio = vm->virtio[i];
+	uint64_t notify;
+	int r;
+
+	if (!virtio)
+		return 0;
+	virtio->timer.dev = vm->device[i];
+	r = io_thread_attach(&virtio->io, vm->device[i],
+			     virtio_mmio_device(vm->device[i])->nr_queues, diag);
+	if (r < 0 || opts->no_ioeventfd)
+		return r;
+	notify = vm->machine.device[i].range[0].first + VIRTIO_MMIO_QUEUE_NOTIFY;
+	return io_thread_listen(&virtio->io, &vm->kvm, notify, diag);
+}
+
+const struct char_ops *vm_virtio_char_ops(const struct machine_device *row)
+{
+	const struct virtio_mmio_conf *conf = row->conf;
+
+	return row->cls == &virtio_mmio_class ? conf->cls->chr : row->cls->chr;
+}
+
+int vm_virtio_start(struct vm *vm, struct diag *diag)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			r = io_thread_start(&vm->virtio[i]->io, vm->machine.device[i].name, diag);
+	return r;
+}
+
+/*
+ * A host that answers does so sooner, and what it has not answered the guest has not been promised. One that
+ * does not (a network file system whose server is gone) may keep a thread for ever.
+ */
+bool vm_virtio_stop(struct vm *vm)
+{
+	const int64_t until_ns = clock_monotonic_ns() + STOP_WAIT_NS;
+	bool all_ended = true;
+
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			io_thread_stop(&vm->virtio[i]->io);
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		if (!vm->virtio[i])
+			continue;
+		vm->virtio[i]->stuck = !io_thread_join(&vm->virtio[i]->io, until_ns);
+		all_ended &= !vm->virtio[i]->stuck;
+	}
+	return all_ended;
+}
+
+void vm_virtio_disconnect(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		if (!vm->virtio[i])
+			continue;
+		io_thread_deafen(&vm->virtio[i]->io, &vm->kvm);
+		irq_eventfd_fini(&vm->virtio[i]->irq);
+	}
+}
+
+void vm_virtio_fini(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		struct vm_virtio *virtio = vm->virtio[i];
+
+		if (!virtio)
+			continue;
+		event_timer_fini(&virtio->timer);
+		io_thread_fini(&virtio->io, &vm->kvm);
+		kvm_page_destroy(virtio->shown);
+		free(virtio);
+		vm->virtio[i] = NULL;
+	}
+}

@@ -1,0 +1,55 @@
+/*
+ * io_devices.h - what a VM has for each device with an I/O thread: the thread, its doorbells, its
+ * interrupt and the page of its registers. Part of vm.c, which calls these in the order they are here.
+ */
+#ifndef VMM_VM_IO_DEVICES_H
+#define VMM_VM_IO_DEVICES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "device.h"
+#include "event.h"
+#include "event/io_thread.h"
+#include "kvm/irq.h"
+#include "machine.h"
+
+struct vm;
+
+struct vm_virtio {
+	struct io_thread io;
+	struct irq_eventfd irq;
+	struct event_timer timer; /* on the I/O thread */
+	uint8_t *shown;           /* NULL: reads of the registers are exits */
+	bool stuck;               /* the thread did not end when it was told to */
+};
+
+struct vm_virtio_opts {
+	bool no_ioeventfd, no_irqfd; /* every doorbell an exit; every interrupt an ioctl */
+	bool no_shown;               /* every read an exit */
+};
+
+/* Registers as memory, where the host can; while memory slots are cheap. */
+int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag);
+
+/* Adds to what device[i] is handed; nothing for a device without an I/O thread. */
+int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
+			struct device_env *env, struct diag *diag);
+
+/* After device[i] was made: its doorbells. */
+int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
+			      struct diag *diag);
+
+/* What a row's device offers as a character device, or NULL when it is none. */
+const struct char_ops *vm_virtio_char_ops(const struct machine_device *row);
+
+/* Before the vCPUs start, and after they have ended. stop: false when a thread does not end. */
+int vm_virtio_start(struct vm *vm, struct diag *diag);
+bool vm_virtio_stop(struct vm *vm);
+
+/* Teardown: KVM rings no bell and takes no interrupt any more; then, without devices, the rest. */
+void vm_virtio_disconnect(struct vm *vm);
+void vm_virtio_fini(struct vm *vm); /* after the VM is closed, which shows the pages */
+
+#endif

@@ -1,0 +1,107 @@
+#include "vm/report.h"
+
+#include <inttypes.h>
+
+#include "virtio/mmio.h"
+
+enum { REPORT_VCPUS_MAX = 8 };
+
+void report_end(FILE *out, const struct vm_end *end, int exit_status)
+{
+	fprintf(out, "tollgate: %s", vm_end_name(end->kind));
+	if (end->kind == VM_END_EXIT_CODE)
+		fprintf(out, " %" PRIu32, end->code);
+	if (end->by)
+		fprintf(out, " (%s)", end->by);
+	fprintf(out, ", exit status %d\n", exit_status);
+}
+
+bool report_wanted(const struct vm_end *end)
+{
+	switch (end->kind) {
+	case VM_END_PANIC:
+	case VM_END_TRIPLE_FAULT:
+	case VM_END_KVM_ERROR:
+	case VM_END_HALTED:
+	case VM_END_TIMEOUT: return true;
+	default: return false;
+	}
+}
+
+/* KVM's own words tell an expert what happened; this tells anybody why, and what to do. */
+static void print_emulation(FILE *out, enum kvm_backing backing, const char *module)
+{
+	if (backing == KVM_BACKING_NONE) {
+		fprintf(out,
+			"why: this host's KVM (%s) has neither VMX nor SVM, so it emulates guest "
+			"kernel\n"
+			"     code, and the instruction below is one it cannot emulate. It is no "
+			"fault of\n"
+			"     the kernel.\n"
+			"ways out:\n"
+			"  - a host with VMX or SVM (see `tollgate doctor`)\n"
+			"  - a nested KVM: tests/linux/testbed -- tollgate run ...\n"
+			"  - --cpu baseline, which hides CPU features from kernels that look for "
+			"them\n",
+			module[0] ? module : "unknown module");
+		return;
+	}
+	fputs("why: hardware ran the guest, but this access KVM has to emulate, and it does not "
+	      "know the\n"
+	      "     instruction: device memory reached by a vector instruction, or code that runs\n"
+	      "     outside RAM\n",
+	      out);
+}
+
+void report_emulates_linux(FILE *out)
+{
+	char module[32];
+
+	kvm_backing_module(module, sizeof(module));
+	fprintf(out,
+		"tollgate: warning: this host's KVM (%s) has neither VMX nor SVM: it emulates "
+		"guest kernel "
+		"code, so a Linux kernel takes minutes, or stops at an instruction that KVM cannot "
+		"emulate\n"
+		"  remedy: a host with VMX or SVM (`tollgate doctor` tells), or "
+		"tests/linux/testbed\n",
+		module[0] ? module : "unknown module");
+}
+
+void report_print(FILE *out, const struct vm *vm)
+{
+	char module[32];
+
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		const struct vcpu *vcpu = &vm->vcpu[i];
+
+		if (i == REPORT_VCPUS_MAX) {
+			fprintf(out, "and %u more vCPUs\n", vm->nr_vcpus - i);
+			break;
+		}
+		fprintf(out, "vCPU %u:\n", i);
+		vcpu_print_error(out, vcpu, "  ");
+		if (vcpu_error_is_emulation(vcpu))
+			print_emulation(out, kvm_backing_detect(),
+					kvm_backing_module(module, sizeof(module)));
+		arch_vcpu_print(out, vcpu->fd, &vm->mem, "  ");
+		fprintf(out, "  last exits, the latest last:\n");
+		vcpu_print_history(out, vcpu, "    ");
+	}
+}
+
+void report_stuck(FILE *out, const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const char *behind;
+		char waits_for[128];
+
+		if (!vm->virtio[i] || !vm->virtio[i]->stuck)
+			continue;
+		behind = virtio_mmio_device(vm->device[i])->behind;
+		fprintf(out, "tollgate: %s%s%s%s does not end: its thread waits for %s\n",
+			vm->machine.device[i].name, behind ? " ('" : "", behind ? behind : "",
+			behind ? "')" : "",
+			io_thread_waits_for(&vm->virtio[i]->io, waits_for, sizeof(waits_for)));
+	}
+}

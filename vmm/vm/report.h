@@ -1,0 +1,28 @@
+/* report.h - what a person is told when a VM has ended. */
+#ifndef VMM_VM_REPORT_H
+#define VMM_VM_REPORT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "vm.h"
+
+/* One line: which end, by whom, and the exit status. */
+void report_end(FILE *out, const struct vm_end *end, int exit_status);
+
+/* Whether the end was one that a report should follow. */
+bool report_wanted(const struct vm_end *end);
+
+/*
+ * Registers, instruction bytes and last exits of each vCPU (of the first eight), and what KVM said.
+ * After vm_run().
+ */
+void report_print(FILE *out, const struct vm *vm);
+
+/* A line for each device whose I/O thread does not end (vm_virtio.stuck). */
+void report_stuck(FILE *out, const struct vm *vm);
+
+/* A Linux kernel is about to be booted on a KVM that emulates its code: what is to be expected. */
+void report_emulates_linux(FILE *out);
+
+#endif
