@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Disks on the real KVM, driven by guest/blk: what the guest is told, what the image becomes, what is
+# Disks on the real KVM, driven by guest/kernels/blk: what the guest is told, what the image becomes, what is
 # locked, what a full disk does, and what a request costs in exits and interrupts.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin # losetup, mke2fs
 
 sectors=8192
 
-# image FILE: lines of 16 bytes with their number, as guest/blk wants it.
+# image FILE: lines of 16 bytes with their number, as guest/kernels/blk wants it.
 image() {
 	seq -f %015.0f 0 $((sectors * 32 - 1)) >"$1"
 }
@@ -18,7 +18,7 @@ fill() {
 	head -c $((512 * $3)) /dev/zero | tr '\0' "$1" | dd of="$4" bs=512 seek="$2" conv=notrunc status=none
 }
 
-# What an image is after guest/blk wrote to it, but for the sectors that it discarded (64 to 71) and
+# What an image is after guest/kernels/blk wrote to it, but for the sectors that it discarded (64 to 71) and
 # those of the counted requests, which read.
 written() {
 	image "$1"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The network device on the real KVM, driven by guest/net: a user network, and tap interfaces in network
+# The network device on the real KVM, driven by guest/kernels/net: a user network, and tap interfaces in network
 # namespaces that the test makes. Nothing is sent to any other address.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"

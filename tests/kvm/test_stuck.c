@@ -95,7 +95,7 @@ int __wrap_disk_uring_create(unsigned depth, int event_fd, struct disk_uring **r
 	return -ENOSYS;
 }
 
-/* As guest/blk wants it. */
+/* As guest/kernels/blk wants it. */
 static void make_image(void)
 {
 	FILE *f = fopen(disk, "w");

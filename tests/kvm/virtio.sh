@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Virtio on the real KVM, driven by guest/virtio: what works without an exit, and that it works the same
+# Virtio on the real KVM, driven by guest/kernels/virtio: what works without an exit, and that it works the same
 # with one; registers and rings as no driver should use them, of each device. How many doorbells,
 # interrupts and exits there were is in the statistics.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../guest/init/dhcp.h"
+#include "../../../guest/init/dhcp.h"
 
 enum {
 	FIXED_BYTES = 240, /* of a message, RFC 2131, 2: all before the options */
