@@ -1,7 +1,7 @@
 /*
  * bench_virtq.c - what a virtqueue costs the device: taking a chain, handing it back and publishing it,
  * one at a time and in batches. A line a case: NAME NS; nanoseconds a chain, the median of rounds. The
- * driver's part is not in it, and all of the ring is in the cache: see docs/virtio.md for what that says.
+ * driver's part is not in it, and all of the ring is in the cache: see docs/design/virtio.md for what that says.
  */
 #include <assert.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /*
  * control.h - a Unix socket through which a running VM is asked and told things: its clients, the framing
  * of commands and replies, and their bounds. What commands there are, its user says (control/commands.c). The
- * protocol is in docs/control.md.
+ * protocol is in docs/guide/control.md.
  *
  * A command is a line; its reply is lines of data and one last line, CONTROL_REPLY_OK or one that begins
  * with CONTROL_REPLY_ERROR. A client's next command runs when it has taken the reply to the one before, so

@@ -130,7 +130,7 @@ static const struct iobus_entry *reader_gap(struct iobus_reader *r, const struct
 /*
  * Enters, searches, and leaves what it found in last. Returns the snapshot, good until the reader
  * leaves. seen follows the generations even when the range found does not claim addr: no writer
- * waits for more than two accesses of a reader that never stops (docs/iobus.md).
+ * waits for more than two accesses of a reader that never stops (docs/design/iobus.md).
  */
 static inline const struct iobus_snapshot *reader_search(struct iobus_reader *r, uint64_t addr)
 {

@@ -4,7 +4,7 @@
  * The port and the memory-mapped address space are two buses of this code. Each vCPU owns one
  * reader per bus; an access through a reader takes no lock but the device's own and never waits for
  * a writer. Writers (iobus_add, iobus_remove, any thread) copy the snapshot, publish the copy and
- * reuse the old one once every reader has left it; docs/iobus.md says why it is done this way.
+ * reuse the old one once every reader has left it; docs/design/iobus.md says why it is done this way.
  *
  * Defined once, here, for every device:
  * - an access is cut where ranges begin and end. Each part that a range claims reaches its device,

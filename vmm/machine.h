@@ -78,7 +78,7 @@ struct machine_row {
 #define MACHINE_COMMAND_ERR "command-err"
 #define MACHINE_INIT_LOG    "init-log"
 
-/* Rows for machine_spec.extra: a device to try a VMM's bus with (docs/devices/scratch.md). */
+/* Rows for machine_spec.extra: a device to try a VMM's bus with (docs/reference/devices/scratch.md). */
 enum { MACHINE_TEST_ROWS = 2 };
 extern const struct machine_row machine_test_rows[MACHINE_TEST_ROWS];
 

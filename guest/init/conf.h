@@ -3,7 +3,7 @@
  * vmm/initramfs/initramfs.c. Records "KEY=VALUE", each ended by a NUL, in any order:
  *
  *   out, err, log, exit   port numbers: output ports for the command's standard output and error and
- *                         for our log (docs/devices/output_port.md), and the exit port
+ *                         for our log (docs/reference/devices/output_port.md), and the exit port
  *   hostname              of the guest
  *   env                   NAME=VALUE for the command; any number
  *   module, need          a module's file to load, in this order; one of need must not fail

@@ -11,7 +11,7 @@
 
 #include "conf.h"
 
-/* An output port (docs/devices/output_port.md). */
+/* An output port (docs/reference/devices/output_port.md). */
 struct out_port {
 	uint16_t port;     /* 0: none, what is written goes nowhere */
 	uint32_t capacity; /* its room when all has left, bytes */

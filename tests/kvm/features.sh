@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Feature bits: each one that the kernel's headers know is in the tables of docs/devices.md or docs/virtio.md,
-# and devices offer what stands there. Names are the headers', so a new header may ask for a new line.
+# Feature bits: each one that the kernel's headers know is in the tables of docs/reference/virtio-devices.md or
+# docs/design/virtio.md, and devices offer what stands there. Names are the headers', so a new header may ask for a new line.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
@@ -30,11 +30,11 @@ newer() {
 	esac
 }
 
-# said SECTION NAME: what the table of that section of devices.md says of a feature.
+# said SECTION NAME: what the table of that section of virtio-devices.md says of a feature.
 said() {
 	awk -F ' *[|] *' -v section="## $1" -v name="\`$2\`" '
 		/^## / { here = $0 == section }
-		here && index($2, name) { print $3; exit }' "$docs/devices.md"
+		here && index($2, name) { print $3; exit }' "$docs/reference/virtio-devices.md"
 }
 
 # offers NAME ARGUMENT...: into $offered, the bits that tollgate's arguments make the device offer.
@@ -51,8 +51,8 @@ holds_of() {
 	local bit name word wanted=$((1 << 32 | 1 << 28 | 1 << 29)) # said of every device
 	while read -r bit name; do
 		word=$(said "$1" "$name")
-		[ -n "$word" ] || fail "devices.md, $1: nothing of $name"
-		[ "$bit" -lt 64 ] || [ "$word" = no ] || fail "devices.md, $1: $name is '$word', and has no bit in 64"
+		[ -n "$word" ] || fail "virtio-devices.md, $1: nothing of $name"
+		[ "$bit" -lt 64 ] || [ "$word" = no ] || fail "virtio-devices.md, $1: $name is '$word', and has no bit in 64"
 		case $word in
 		always | [0-9]*) wanted=$((wanted | 1 << bit)) ;;
 		no) ;;
@@ -120,10 +120,10 @@ case_balloon() {
 case_transport() {
 	local name
 	offers rng --rng
-	awk '/^## /{ here = /^## Not offered/ } here' "$docs/virtio.md" >not-offered
+	awk '/^## /{ here = /^## Not offered/ } here' "$docs/design/virtio.md" >not-offered
 	while read -r _ name; do
 		case $name in
-		VERSION_1 | INDIRECT_DESC | EVENT_IDX) grep -q "^chips. Offered by .*\`$name\`" "$docs/devices.md" ;;
+		VERSION_1 | INDIRECT_DESC | EVENT_IDX) grep -q "^chips. Offered by .*\`$name\`" "$docs/reference/virtio-devices.md" ;;
 		IN_ORDER) ;; # each device's own
 		*) grep -q "^|.*\`$name\`" not-offered ;;
 		esac || fail "nothing of $name"

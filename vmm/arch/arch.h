@@ -42,7 +42,7 @@ enum arch_guest_tsc arch_guest_tsc_examine(const struct kvm *kvm);
  */
 int arch_irqchip_create(const struct kvm *kvm, struct diag *diag);
 
-/* Which CPUID features the guest sees; docs/cpu-templates.md. */
+/* Which CPUID features the guest sees; docs/reference/cpu-templates.md. */
 enum arch_cpu_template {
 	ARCH_CPU_HOST,     /* all that KVM supports here */
 	ARCH_CPU_BASELINE, /* x86-64-v1 and what a KVM guest needs: the same on every host */

@@ -18,7 +18,8 @@
 
 enum { OPT_JSON = CONFIG_OPT_OWN, OPT_DTB, OPT_ACPI, OPT_CMDLINE };
 static const struct option_row output_rows[] = {
-	{"json", OPT_JSON, NULL, .help = "the machine as JSON (docs/machine.md)", .common = true},
+	{"json", OPT_JSON, NULL, .help = "the machine as JSON (docs/reference/machine.md)",
+	 .common = true},
 	{"dtb", OPT_DTB, "FILE", .help = "write its flattened device tree; '-' is standard output",
 	 .common = true},
 	{"acpi", OPT_ACPI, "DIR",

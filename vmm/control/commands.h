@@ -1,5 +1,5 @@
 /*
- * commands.h - the commands of a VM's control socket (docs/control.md).
+ * commands.h - the commands of a VM's control socket (docs/guide/control.md).
  *
  * Threads: opened before vm_run() and closed after it; between that it runs on the event thread.
  */

@@ -65,7 +65,7 @@ int io_thread_attach(struct io_thread *io, struct device *dev, unsigned nr_queue
 
 /*
  * Lets KVM ring: a write of a queue's number, 32 bits wide, to addr. Where the device has one queue any
- * write does, which KVM answers faster (docs/virtio.md). Does nothing where KVM cannot: then each
+ * write does, which KVM answers faster (docs/design/virtio.md). Does nothing where KVM cannot: then each
  * write is an exit. -errno with diag.
  */
 int io_thread_listen(struct io_thread *io, const struct kvm *kvm, uint64_t addr, struct diag *diag);

@@ -2,7 +2,7 @@
  * internal.h - what the files of the bus share: the snapshot and its search, the reader, the
  * counters. Only vmm/iobus*.c, and the tests and benchmarks of the bus, include this.
  *
- * docs/iobus.md argues the scheme and its memory orders.
+ * docs/design/iobus.md argues the scheme and its memory orders.
  */
 #ifndef VMM_IOBUS_INTERNAL_H
 #define VMM_IOBUS_INTERNAL_H

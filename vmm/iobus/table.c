@@ -52,7 +52,7 @@ static void back_off(unsigned tries)
  * For a host that refuses membarrier() though it had allowed it when the bus was made: a sandbox that was closed
  * since. Readers go on without fences, so a reader's store to active may still be in its processor's store buffer.
  * Such a buffer drains by itself, and at the latest when the thread or the virtual processor is preempted. It takes
- * less than a microsecond; docs/iobus.md argues this.
+ * less than a microsecond; docs/design/iobus.md argues this.
  */
 static void wait_for_store_buffers(void)
 {

@@ -1,4 +1,4 @@
-/* print.h - a machine for people and, as JSON, for programs. Pure; docs/machine.md has the
+/* print.h - a machine for people and, as JSON, for programs. Pure; docs/reference/machine.md has the
  * JSON's schema. */
 #ifndef VMM_MACHINE_PRINT_H
 #define VMM_MACHINE_PRINT_H

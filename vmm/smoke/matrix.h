@@ -1,7 +1,7 @@
 /*
  * matrix.h - the file of `tollgate smoke --config`: boots, and what each is multiplied by.
  *
- * YAML, read by libyaml. Its words are the options' names; docs/smoke.md has the form. Everything is
+ * YAML, read by libyaml. Its words are the options' names; docs/guide/smoke.md has the form. Everything is
  * bounded: the depth of what is looked at by the form, the number of boots by CONFIG_SMOKE_BOOTS_MAX.
  */
 #ifndef VMM_SMOKE_MATRIX_H

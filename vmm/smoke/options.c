@@ -63,7 +63,7 @@ static const struct option_group judge_group = {"How a boot is judged", judge_ro
 
 static const struct option_row which_rows[] = {
 	{"config", OPT_CONFIG, "FILE",
-	 .help = "boots that a YAML file lists, as a matrix (docs/smoke.md)", .common = true},
+	 .help = "boots that a YAML file lists, as a matrix (docs/guide/smoke.md)", .common = true},
 	{"list", OPT_LIST, NULL, .help = "print the names of the boots, and boot none"},
 	{"jobs", 'j', "N", .help = "boots side by side (default: as many as the CPUs hold)",
 	 .common = true},

@@ -1,7 +1,7 @@
 /*
  * stats.h - exit accounting: sums what vCPUs and buses counted, and shows it.
  *
- * The JSON document (`--stats=json:FILE`, and `stats` of the control socket) is described in docs/stats.md.
+ * The JSON document (`--stats=json:FILE`, and `stats` of the control socket) is described in docs/reference/stats.md.
  */
 #ifndef VMM_VM_STATS_H
 #define VMM_VM_STATS_H

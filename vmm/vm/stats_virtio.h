@@ -11,7 +11,7 @@ struct json_object;
 /* A line for each queue that was used, and one for each device that needed a reset. */
 void stats_virtio_print(FILE *out, const struct vm *vm);
 
-/* An array of devices, the caller's to put; docs/stats.md describes it. */
+/* An array of devices, the caller's to put; docs/reference/stats.md describes it. */
 struct json_object *stats_virtio_json(const struct vm *vm);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * output - bytes through the output ports (docs/devices/output_port.md), with flow control, as the /init
+ * output - bytes through the output ports (docs/reference/devices/output_port.md), with flow control, as the /init
  * of --run sends those of a command. Byte i is '\n' for i % 64 == 63, else '!' + i % 94.
  *
  *   out=N err=N   how many bytes through the first and the second port (default 0)

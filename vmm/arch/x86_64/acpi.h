@@ -3,7 +3,7 @@
  *
  * In the DSDT is each device whose class has an acpi_hid, with its ranges and its interrupt; what is
  * not there is not probed. Power-off is the PM1 block's, reboot the reset register's. There is no PM
- * timer, no GPE, no button and no PCI. docs/acpi.md says why, and what every flag saves.
+ * timer, no GPE, no button and no PCI. docs/design/acpi.md says why, and what every flag saves.
  */
 #ifndef VMM_ARCH_X86_64_ACPI_H
 #define VMM_ARCH_X86_64_ACPI_H

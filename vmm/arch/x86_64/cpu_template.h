@@ -1,5 +1,5 @@
 /*
- * cpu_template.h - which CPUID features a guest sees; docs/cpu-templates.md lists them. Pure.
+ * cpu_template.h - which CPUID features a guest sees; docs/reference/cpu-templates.md lists them. Pure.
  */
 #ifndef VMM_ARCH_X86_64_CPU_TEMPLATE_H
 #define VMM_ARCH_X86_64_CPU_TEMPLATE_H

@@ -19,7 +19,7 @@ void smoke_report_junit(FILE *out, const struct smoke_plan *plan,
 /* TAP version 13 with a YAML block for each test. */
 void smoke_report_tap(FILE *out, const struct smoke_plan *plan, const struct smoke_result *results);
 
-/* All there is; docs/smoke.md describes it. */
+/* All there is; docs/guide/smoke.md describes it. */
 void smoke_report_json(FILE *out, const struct smoke_plan *plan,
 		       const struct smoke_result *results);
 
