@@ -53,7 +53,7 @@ static size_t port_write(struct char_backend *be, const uint8_t *buf, size_t n)
 		memcpy(port->ring, buf + till_end, n - till_end);
 	/*
 	 * The first byte after silence wakes the loop; it then looks again on its own. Sequentially
-	 * consistent, as timer_ready() is: were the load of active done before the byte is seen, both
+	 * consistent, as host_timer_ready() is: were the load of active done before the byte is seen, both
 	 * sides could leave it to the other.
 	 */
 	atomic_store(&port->head, head + (unsigned)n);
@@ -250,7 +250,7 @@ static void out_ready(struct event_source *src, uint32_t epoll_events)
 	host_flush(host);
 }
 
-static void timer_ready(struct event_source *src, uint32_t epoll_events)
+static void host_timer_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct char_host *host = container_of(src, struct char_host, timer);
 	uint64_t n;
@@ -269,7 +269,7 @@ static void timer_ready(struct event_source *src, uint32_t epoll_events)
 
 /* Input: the event thread. */
 
-static unsigned input_used(const struct char_host *host)
+static unsigned host_input_used(const struct char_host *host)
 {
 	return host->input_head - host->input_tail;
 }
@@ -323,7 +323,7 @@ static size_t port_feed(struct char_port *port)
 	room = port->ops->rx_room(port->dev);
 	if (room > sizeof(buf))
 		room = sizeof(buf);
-	while (n < room && n < input_used(host)) {
+	while (n < room && n < host_input_used(host)) {
 		buf[n] = host->input[(host->input_tail + n) % CHAR_INPUT_BYTES];
 		n++;
 	}
@@ -339,7 +339,7 @@ static void input_pump(struct char_host *host)
 {
 	bool marked = false;
 
-	while (input_used(host)) {
+	while (host_input_used(host)) {
 		struct char_port *port = input_port(host);
 
 		if (port && port_feed(port))
@@ -351,14 +351,14 @@ static void input_pump(struct char_host *host)
 		marked = true;
 	}
 	event_loop_want(host->loop, &host->in,
-			input_used(host) < CHAR_INPUT_BYTES ? host->in_events : 0);
+			host_input_used(host) < CHAR_INPUT_BYTES ? host->in_events : 0);
 }
 
 static void in_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct char_host *host = container_of(src, struct char_host, in);
 	uint8_t buf[CHAR_INPUT_BYTES];
-	ssize_t n = read(src->fd, buf, CHAR_INPUT_BYTES - input_used(host));
+	ssize_t n = read(src->fd, buf, CHAR_INPUT_BYTES - host_input_used(host));
 
 	(void)epoll_events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -411,7 +411,7 @@ int char_host_attach(struct char_host *host)
 		return r;
 	}
 	host->out_state = CHAR_OUT_OPEN;
-	/* What was kept for whoever is there now; timer_ready() sees it when a flush is due anyway. */
+	/* What was kept for whoever is there now; host_timer_ready() sees it when a flush is due anyway. */
 	if (!atomic_exchange(&host->active, true))
 		event_loop_wake(host->loop);
 	return 0;
@@ -456,7 +456,7 @@ int char_host_create(size_t size, const struct char_host_class *cls, struct even
 	host->timer = (struct event_source){
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
 		.events = EPOLLIN,
-		.ready = timer_ready,
+		.ready = host_timer_ready,
 	};
 	r = host->timer.fd < 0 ? -errno : event_loop_add(loop, &host->timer);
 	if (r < 0) {

@@ -122,7 +122,7 @@ static void *writer_thread(void *arg)
 	return NULL;
 }
 
-static void release(struct file_writer *fw)
+static void writer_release(struct file_writer *fw)
 {
 	if (fw->pipe_read >= 0)
 		close(fw->pipe_read);
@@ -164,8 +164,8 @@ static int start_thread(struct file_writer *fw)
 }
 
 /* Takes over path, also when it fails. */
-static int start(int fd, char *path, const struct out_file_opts *opts, struct file_writer **ret,
-		 int *ret_pipe, int *ret_failed)
+static int writer_start(int fd, char *path, const struct out_file_opts *opts,
+			struct file_writer **ret, int *ret_pipe, int *ret_failed)
 {
 	struct file_writer *fw = calloc(1, sizeof(*fw));
 	int r;
@@ -184,7 +184,7 @@ static int start(int fd, char *path, const struct out_file_opts *opts, struct fi
 	if (r == 0)
 		r = start_thread(fw);
 	if (r < 0) {
-		release(fw);
+		writer_release(fw);
 		return r;
 	}
 	*ret = fw;
@@ -195,7 +195,7 @@ static int start(int fd, char *path, const struct out_file_opts *opts, struct fi
 
 int file_writer_start(int fd, struct file_writer **ret, int *ret_pipe, int *ret_failed)
 {
-	return start(fd, NULL, &(struct out_file_opts){0}, ret, ret_pipe, ret_failed);
+	return writer_start(fd, NULL, &(struct out_file_opts){0}, ret, ret_pipe, ret_failed);
 }
 
 int file_writer_open(const char *path, const struct out_file_opts *opts, struct file_writer **ret,
@@ -203,7 +203,7 @@ int file_writer_open(const char *path, const struct out_file_opts *opts, struct 
 {
 	char *copy = strdup(path);
 
-	return copy ? start(-1, copy, opts, ret, ret_pipe, ret_failed) : -ENOMEM;
+	return copy ? writer_start(-1, copy, opts, ret, ret_pipe, ret_failed) : -ENOMEM;
 }
 
 int file_writer_error(const struct file_writer *fw)
@@ -253,6 +253,6 @@ int file_writer_stop(struct file_writer *fw, int64_t until_ns)
 	}
 	pthread_join(fw->thread, NULL);
 	r = file_writer_error(fw);
-	release(fw);
+	writer_release(fw);
 	return r;
 }

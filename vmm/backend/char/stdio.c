@@ -40,7 +40,7 @@ struct console {
 	struct event_source front; /* a timer, while we are in the background of a terminal */
 };
 
-static struct console *console_of(struct char_host *host)
+static struct console *stdio_of(struct char_host *host)
 {
 	return container_of(host, struct console, host);
 }
@@ -62,7 +62,7 @@ static ssize_t pipe_write(int fd, const uint8_t *buf, size_t n)
 
 static ssize_t console_write(struct char_host *host, const uint8_t *buf, size_t n)
 {
-	switch (console_of(host)->out_kind) {
+	switch (stdio_of(host)->out_kind) {
 	case OUT_SOCKET: return send(host->out.fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	case OUT_BLOCKING_PIPE: return pipe_write(host->out.fd, buf, n);
 	default: return write(host->out.fd, buf, n);
@@ -72,7 +72,7 @@ static ssize_t console_write(struct char_host *host, const uint8_t *buf, size_t 
 /* Nobody will ever read what follows: end as a pipe's writer does. */
 static void console_out_failed(struct char_host *host, int err)
 {
-	const char *by = console_of(host)->given_fd == STDOUT_FILENO
+	const char *by = stdio_of(host)->given_fd == STDOUT_FILENO
 				 ? (err == EPIPE ? "stdout closed" : "stdout takes no more")
 				 : (err == EPIPE ? "output closed" : "output takes no more");
 
@@ -94,7 +94,7 @@ static void arm_front(const struct console *con)
  */
 static void console_in_ended(struct char_host *host, int err)
 {
-	struct console *con = console_of(host);
+	struct console *con = stdio_of(host);
 
 	if (con->in_is_tty && err == EIO && terminal_in_background(STDIN_FILENO))
 		console_resume(host);
@@ -115,7 +115,7 @@ static void front_ready(struct event_source *src, uint32_t epoll_events)
 /* On a terminal Ctrl-a is the escape. */
 static bool console_in_filter(struct char_host *host, uint8_t byte)
 {
-	struct console *con = console_of(host);
+	struct console *con = stdio_of(host);
 	const bool escaped = con->escape_seen;
 
 	if (!con->in_is_tty)
@@ -145,7 +145,7 @@ static bool console_size(const struct char_host *host, uint16_t *ret_cols, uint1
 
 static void console_close(struct char_host *host, int64_t until_ns)
 {
-	struct console *con = console_of(host);
+	struct console *con = stdio_of(host);
 
 	terminal_restore();
 	char_writer_stop(&con->writer, until_ns);
@@ -272,11 +272,11 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 
 	if (r < 0)
 		return r;
-	console_of(host)->given_fd = fd;
-	console_of(host)->front.fd = -1;
-	r = take_output(console_of(host), diag);
+	stdio_of(host)->given_fd = fd;
+	stdio_of(host)->front.fd = -1;
+	r = take_output(stdio_of(host), diag);
 	if (r == 0 && input)
-		r = take_stdin(console_of(host), diag);
+		r = take_stdin(stdio_of(host), diag);
 	if (r == 0)
 		r = char_host_attach(host);
 	if (r < 0) {
@@ -291,7 +291,7 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 
 void console_resume(struct char_host *host)
 {
-	struct console *con = console_of(host);
+	struct console *con = stdio_of(host);
 
 	if (!con->in_is_tty)
 		return;

@@ -74,7 +74,7 @@ static void slot_end(struct cow_slot *slot, int err)
 	rq->done(rq, err);
 }
 
-static void empty_done(struct disk_io *io, ssize_t res)
+static void cow_empty_done(struct disk_io *io, ssize_t res)
 {
 	slot_end(container_of(io, struct cow_slot, empty), (int)res);
 }
@@ -100,7 +100,7 @@ static uint64_t left(const struct cow_slot *slot)
 
 static void read_run(struct cow_slot *slot);
 
-static void read_done(struct disk_request *sub, int err)
+static void cow_read_done(struct disk_request *sub, int err)
 {
 	struct cow_slot *slot = slot_of(sub);
 
@@ -131,7 +131,7 @@ static void read_run(struct cow_slot *slot)
 		.iov = slot->iov,
 		.nr_iov = iov_slice(slot->rq->iov, slot->rq->nr_iov, slot->pos, slot->part_bytes,
 				    slot->iov),
-		.done = read_done,
+		.done = cow_read_done,
 	};
 	disk_submit(present ? cow->over : cow->base, &slot->sub);
 }
@@ -143,7 +143,7 @@ static void read_run(struct cow_slot *slot)
 
 static void start_part(struct cow_slot *slot);
 
-static void part_done(struct disk_request *sub, int err)
+static void cow_part_done(struct disk_request *sub, int err)
 {
 	struct cow_slot *slot = slot_of(sub);
 	const uint64_t at = position(slot);
@@ -160,7 +160,7 @@ static void part_done(struct disk_request *sub, int err)
 		start_part(slot);
 }
 
-static void write_part(struct cow_slot *slot)
+static void cow_write_part(struct cow_slot *slot)
 {
 	const struct disk_request *rq = slot->rq;
 	unsigned nr = 0;
@@ -179,7 +179,7 @@ static void write_part(struct cow_slot *slot)
 		.len = slot->head + slot->part_bytes + slot->tail,
 		.iov = slot->iov,
 		.nr_iov = nr,
-		.done = part_done,
+		.done = cow_part_done,
 	};
 	disk_submit(slot->cow->over, &slot->sub);
 }
@@ -187,7 +187,7 @@ static void write_part(struct cow_slot *slot)
 static void fill_done(struct disk_request *sub, int err);
 
 /* Reads what the part's clusters have beside it, and of that what is not there yet. */
-static void fill(struct cow_slot *slot, uint64_t off, uint64_t bytes, uint8_t *to)
+static void slot_fill(struct cow_slot *slot, uint64_t off, uint64_t bytes, uint8_t *to)
 {
 	slot->fill = (struct iovec){to, (size_t)bytes};
 	slot->sub = (struct disk_request){
@@ -204,9 +204,9 @@ static void fill(struct cow_slot *slot, uint64_t off, uint64_t bytes, uint8_t *t
 static void fill_tail(struct cow_slot *slot)
 {
 	if (slot->tail)
-		fill(slot, position(slot) + slot->part_bytes, slot->tail, slot->behind);
+		slot_fill(slot, position(slot) + slot->part_bytes, slot->tail, slot->behind);
 	else
-		write_part(slot);
+		cow_write_part(slot);
 }
 
 static void fill_done(struct disk_request *sub, int err)
@@ -218,7 +218,7 @@ static void fill_done(struct disk_request *sub, int err)
 	else if (sub->off < position(slot))
 		fill_tail(slot);
 	else
-		write_part(slot);
+		cow_write_part(slot);
 }
 
 static void punch_part(struct cow_slot *slot)
@@ -228,7 +228,7 @@ static void punch_part(struct cow_slot *slot)
 		.may_unmap = true,
 		.off = position(slot),
 		.len = slot->part_bytes,
-		.done = part_done,
+		.done = cow_part_done,
 	};
 	disk_submit(slot->cow->over, &slot->sub);
 }
@@ -260,7 +260,7 @@ static void start_part(struct cow_slot *slot)
 	slot->head = is_present(cow, at / CLUSTER_BYTES) ? 0 : at % CLUSTER_BYTES;
 	slot->tail = is_present(cow, (end - 1) / CLUSTER_BYTES) ? 0 : cluster_end - end;
 	if (slot->head)
-		fill(slot, at - slot->head, slot->head, slot->before);
+		slot_fill(slot, at - slot->head, slot->head, slot->before);
 	else
 		fill_tail(slot);
 }
@@ -275,7 +275,7 @@ static void shrink_discard(struct disk_request *rq)
 	rq->off = first;
 }
 
-static void span_go(struct disk_span *span)
+static void cow_span_go(struct disk_span *span)
 {
 	start_part(container_of(span, struct cow_slot, span));
 }
@@ -305,7 +305,7 @@ static void cow_submit(struct disk *disk, struct disk_request *rq)
 		shrink_discard(rq);
 	/* Nothing of the overlay outlives us, so a flush has nothing to bring to a disk. */
 	if (rq->op == DISK_FLUSH || rq->len == 0) {
-		slot->empty.done = empty_done;
+		slot->empty.done = cow_empty_done;
 		disk_engine_post(disk->engine, &slot->empty, 0);
 		return;
 	}
@@ -317,7 +317,7 @@ static void cow_submit(struct disk *disk, struct disk_request *rq)
 	slot->span = (struct disk_span){
 		.first = rq->off / CLUSTER_BYTES,
 		.last = (rq->off + rq->len - 1) / CLUSTER_BYTES,
-		.go = span_go,
+		.go = cow_span_go,
 	};
 	if (disk_order_enter(&cow->order, &slot->span))
 		start_part(slot);

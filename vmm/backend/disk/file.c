@@ -171,7 +171,7 @@ static void measure_file(struct disk_file *file, const struct stat *st)
 	file->geo.can_discard = !file->geo.read_only && file_can_discard(file);
 }
 
-static int measure(struct disk_file *file, const char *path, struct diag *diag)
+static int disk_file_measure(struct disk_file *file, const char *path, struct diag *diag)
 {
 	struct stat st;
 	int r = 0;
@@ -250,7 +250,7 @@ int disk_file_open(const struct disk_opts *opts, struct disk_file *ret, struct d
 		.direct = opts->direct,
 		.geo.read_only = opts->read_only,
 	};
-	int r = fd < 0 ? fd : measure(&file, opts->path, diag);
+	int r = fd < 0 ? fd : disk_file_measure(&file, opts->path, diag);
 
 	if (r == 0)
 		r = lock_file(fd, opts, diag);

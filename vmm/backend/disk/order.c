@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-static bool overlap(const struct disk_span *a, const struct disk_span *b)
+static bool spans_overlap(const struct disk_span *a, const struct disk_span *b)
 {
 	return a->first <= b->last && b->first <= a->last;
 }
@@ -12,7 +12,7 @@ bool disk_order_enter(struct disk_order *order, struct disk_span *span)
 {
 	span->blockers = 0;
 	for (const struct disk_span *s = order->oldest; s; s = s->next)
-		span->blockers += overlap(s, span);
+		span->blockers += spans_overlap(s, span);
 	span->prev = order->newest;
 	span->next = NULL;
 	if (order->newest)
@@ -39,7 +39,7 @@ void disk_order_leave(struct disk_order *order, struct disk_span *span)
 	/* What does not wait has no blockers, and does not overlap: it would have waited for us. */
 	for (struct disk_span *s = span->next; s; s = next) {
 		next = s->next;
-		if (!overlap(s, span))
+		if (!spans_overlap(s, span))
 			continue;
 		assert(s->blockers > 0);
 		if (--s->blockers == 0)

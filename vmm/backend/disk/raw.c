@@ -42,7 +42,7 @@ static void io_start(struct disk_request *rq, enum disk_io_op op,
 	disk_engine_start(raw->disk.engine, &rq->raw.io);
 }
 
-static struct disk_request *request_of(struct disk_io *io)
+static struct disk_request *raw_request_of(struct disk_io *io)
 {
 	return container_of(io, struct disk_request, raw.io);
 }
@@ -52,7 +52,7 @@ static bool writes(const struct disk_request *rq)
 	return rq->op == DISK_WRITE || rq->op == DISK_ZERO;
 }
 
-static void end(struct disk_request *rq, ssize_t res)
+static void raw_end(struct disk_request *rq, ssize_t res)
 {
 	struct disk_raw *raw = raw_of(rq);
 
@@ -62,22 +62,22 @@ static void end(struct disk_request *rq, ssize_t res)
 	rq->done(rq, res < 0 ? (int)res : 0);
 }
 
-static void end_done(struct disk_io *io, ssize_t res)
+static void raw_end_done(struct disk_io *io, ssize_t res)
 {
-	end(request_of(io), res);
+	raw_end(raw_request_of(io), res);
 }
 
 /* The bytes are where they belong. */
-static void settle(struct disk_request *rq)
+static void raw_written(struct disk_request *rq)
 {
 	if (rq->stable)
-		io_start(rq, DISK_IO_SYNC, end_done);
+		io_start(rq, DISK_IO_SYNC, raw_end_done);
 	else
-		end(rq, 0);
+		raw_end(rq, 0);
 }
 
 /* Continues behind the res bytes that were transferred. */
-static void part_done(struct disk_request *rq, ssize_t res)
+static void raw_part_done(struct disk_request *rq, ssize_t res)
 {
 	struct disk_raw *raw = raw_of(rq);
 	uint64_t at;
@@ -87,7 +87,7 @@ static void part_done(struct disk_request *rq, ssize_t res)
 		return;
 	}
 	if (res < 0) {
-		end(rq, res);
+		raw_end(rq, res);
 		return;
 	}
 	rq->raw.pos += (uint64_t)res;
@@ -97,12 +97,12 @@ static void part_done(struct disk_request *rq, ssize_t res)
 	if (writes(rq) && at > raw->file.file_bytes)
 		raw->file.file_bytes = at; /* the last sector is whole now */
 	if (rq->raw.pos == rq->len) {
-		settle(rq);
+		raw_written(rq);
 	} else if (rq->op == DISK_READ && at >= raw->file.file_bytes) {
 		iov_zero(rq->iov, rq->nr_iov); /* what the file lacks of its last sector */
-		end(rq, 0);
+		raw_end(rq, 0);
 	} else if (res == 0) {
-		end(rq, -EIO); /* the file was shortened behind our back */
+		raw_end(rq, -EIO); /* the file was shortened behind our back */
 	} else {
 		transfer(rq);
 	}
@@ -110,7 +110,7 @@ static void part_done(struct disk_request *rq, ssize_t res)
 
 static void transfer_done(struct disk_io *io, ssize_t res)
 {
-	part_done(request_of(io), res);
+	raw_part_done(raw_request_of(io), res);
 }
 
 /*
@@ -124,7 +124,7 @@ static void transfer(struct disk_request *rq)
 	struct disk_io *io = &rq->raw.io;
 
 	if (rq->op == DISK_ZERO || disk_stage_needed(&raw->file, rq)) {
-		disk_stage_start(&raw->file, rq, part_done);
+		disk_stage_start(&raw->file, rq, raw_part_done);
 		return;
 	}
 	io->op = rq->op == DISK_READ ? DISK_IO_READ : DISK_IO_WRITE;
@@ -147,15 +147,15 @@ static bool is_unsupported(ssize_t res)
 
 static void discard_done(struct disk_io *io, ssize_t res)
 {
-	struct disk_request *rq = request_of(io);
+	struct disk_request *rq = raw_request_of(io);
 
 	if (is_unsupported(res)) {
 		raw_of(rq)->no_discard = true;
-		end(rq, 0); /* a hint need not be taken */
+		raw_end(rq, 0); /* a hint need not be taken */
 	} else if (res < 0) {
-		end(rq, res);
+		raw_end(rq, res);
 	} else {
-		settle(rq);
+		raw_written(rq);
 	}
 }
 
@@ -167,7 +167,7 @@ static void discard(struct disk_request *rq)
 	struct disk_io *io = &rq->raw.io;
 
 	if (raw->no_discard || first >= last) {
-		io->done = end_done;
+		io->done = raw_end_done;
 		disk_engine_post(raw->disk.engine, io, 0);
 		return;
 	}
@@ -181,16 +181,16 @@ static void zero(struct disk_request *rq, int mode);
 
 static void zero_done(struct disk_io *io, ssize_t res)
 {
-	struct disk_request *rq = request_of(io);
+	struct disk_request *rq = raw_request_of(io);
 
 	if (is_unsupported(res) && io->mode & FALLOC_FL_PUNCH_HOLE)
 		zero(rq, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE);
 	else if (is_unsupported(res))
 		transfer(rq);
 	else if (res < 0)
-		end(rq, res);
+		raw_end(rq, res);
 	else
-		settle(rq);
+		raw_written(rq);
 }
 
 /* fallocate(2) knows block devices too: BLKZEROOUT, and the page cache with it. */
@@ -202,12 +202,12 @@ static void zero(struct disk_request *rq, int mode)
 	io_start(rq, DISK_IO_FALLOCATE, zero_done);
 }
 
-static void begin(struct disk_request *rq)
+static void raw_begin(struct disk_request *rq)
 {
 	switch (rq->op) {
 	case DISK_READ:
 	case DISK_WRITE: transfer(rq); break;
-	case DISK_FLUSH: io_start(rq, DISK_IO_SYNC, end_done); break;
+	case DISK_FLUSH: io_start(rq, DISK_IO_SYNC, raw_end_done); break;
 	case DISK_DISCARD: discard(rq); break;
 	case DISK_ZERO:
 		zero(rq, (rq->may_unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) |
@@ -216,14 +216,14 @@ static void begin(struct disk_request *rq)
 	}
 }
 
-static void span_go(struct disk_span *span)
+static void raw_span_go(struct disk_span *span)
 {
-	begin(container_of(span, struct disk_request, raw.span));
+	raw_begin(container_of(span, struct disk_request, raw.span));
 }
 
-static void empty_done(struct disk_io *io, ssize_t res)
+static void raw_empty_done(struct disk_io *io, ssize_t res)
 {
-	struct disk_request *rq = request_of(io);
+	struct disk_request *rq = raw_request_of(io);
 
 	rq->done(rq, (int)res);
 }
@@ -234,7 +234,7 @@ static void raw_submit(struct disk *disk, struct disk_request *rq)
 
 	rq->raw = (struct disk_transfer){.disk = disk};
 	if (rq->op != DISK_FLUSH && rq->len == 0) {
-		rq->raw.io.done = empty_done;
+		rq->raw.io.done = raw_empty_done;
 		disk_engine_post(disk->engine, &rq->raw.io, 0);
 		return;
 	}
@@ -242,12 +242,12 @@ static void raw_submit(struct disk *disk, struct disk_request *rq)
 		rq->raw.span = (struct disk_span){
 			.first = rq->off / raw->file.dio_off_align,
 			.last = (rq->off + rq->len - 1) / raw->file.dio_off_align,
-			.go = span_go,
+			.go = raw_span_go,
 		};
 		if (!disk_order_enter(&raw->order, &rq->raw.span))
 			return;
 	}
-	begin(rq);
+	raw_begin(rq);
 }
 
 static void raw_close(struct disk *disk)

@@ -27,7 +27,7 @@ bool disk_stage_needed(const struct disk_file *file, const struct disk_request *
 	return false;
 }
 
-static struct disk_request *request_of(struct disk_io *io)
+static struct disk_request *stage_request_of(struct disk_io *io)
 {
 	return container_of(io, struct disk_request, raw.io);
 }
@@ -76,9 +76,9 @@ static ssize_t part_of(const struct disk_request *rq, ssize_t res)
 	return (ssize_t)((size_t)res - skip < bytes ? (size_t)res - skip : bytes);
 }
 
-static void read_done(struct disk_io *io, ssize_t res)
+static void stage_read_done(struct disk_io *io, ssize_t res)
 {
-	struct disk_request *rq = request_of(io);
+	struct disk_request *rq = stage_request_of(io);
 	const ssize_t n = part_of(rq, res);
 
 	if (n > 0)
@@ -86,14 +86,14 @@ static void read_done(struct disk_io *io, ssize_t res)
 	rq->raw.part_done(rq, n);
 }
 
-static void write_done(struct disk_io *io, ssize_t res)
+static void stage_write_done(struct disk_io *io, ssize_t res)
 {
-	struct disk_request *rq = request_of(io);
+	struct disk_request *rq = stage_request_of(io);
 
 	rq->raw.part_done(rq, part_of(rq, res));
 }
 
-static void write_part(struct disk_request *rq)
+static void stage_write_part(struct disk_request *rq)
 {
 	uint8_t *to = rq->raw.staging + part_skip(rq);
 
@@ -101,13 +101,13 @@ static void write_part(struct disk_request *rq)
 		memset(to, 0, part_bytes(rq));
 	else
 		iov_gather(rq->iov, rq->nr_iov, to, part_bytes(rq));
-	staged_io(rq, DISK_IO_WRITE, write_done);
+	staged_io(rq, DISK_IO_WRITE, stage_write_done);
 }
 
 /* The blocks around the part are in the buffer. */
 static void around_done(struct disk_io *io, ssize_t res)
 {
-	struct disk_request *rq = request_of(io);
+	struct disk_request *rq = stage_request_of(io);
 
 	if (res < 0) {
 		rq->raw.part_done(rq, res);
@@ -118,12 +118,12 @@ static void around_done(struct disk_io *io, ssize_t res)
 	if (rq->raw.staged_bytes <= part_skip(rq))
 		rq->raw.part_done(rq, 0);
 	else
-		write_part(rq);
+		stage_write_part(rq);
 }
 
 static void no_memory_done(struct disk_io *io, ssize_t res)
 {
-	struct disk_request *rq = request_of(io);
+	struct disk_request *rq = stage_request_of(io);
 
 	rq->raw.part_done(rq, res);
 }
@@ -149,9 +149,9 @@ void disk_stage_start(const struct disk_file *file, struct disk_request *rq,
 		rq->raw.io.done = no_memory_done;
 		disk_engine_post(rq->raw.disk->engine, &rq->raw.io, -ENOMEM);
 	} else if (rq->op == DISK_READ) {
-		staged_io(rq, DISK_IO_READ, read_done);
+		staged_io(rq, DISK_IO_READ, stage_read_done);
 	} else if (at == first && last <= end) {
-		write_part(rq);
+		stage_write_part(rq);
 	} else {
 		staged_io(rq, DISK_IO_READ, around_done);
 	}

@@ -243,7 +243,7 @@ static void timer_set(struct net_slirp *ns, uint32_t ms)
 	timerfd_settime(ns->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-static bool has_room(const struct net_slirp *ns)
+static bool slirp_has_room(const struct net_slirp *ns)
 {
 	return ns->fifo_len <= FIFO_FRAMES / 2;
 }
@@ -256,8 +256,8 @@ static void watch(struct net_slirp *ns)
 {
 	uint32_t ms = UINT32_MAX;
 
-	event_loop_want(ns->loop, &ns->poll, has_room(ns) ? EPOLLIN : 0);
-	if (has_room(ns)) {
+	event_loop_want(ns->loop, &ns->poll, slirp_has_room(ns) ? EPOLLIN : 0);
+	if (slirp_has_room(ns)) {
 		ns->look++;
 		slirp_lib_lock();
 		ns->lib.pollfds_fill(ns->slirp, &ms, cb_add_poll, ns);
@@ -323,7 +323,7 @@ static void poll_ready(struct event_source *src, uint32_t epoll_events)
 }
 
 /* It does its work also while no socket is looked at: the frames that are the reason are to be offered. */
-static void timer_ready(struct event_source *src, uint32_t epoll_events)
+static void slirp_timer_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct net_slirp *ns = container_of(src, struct net_slirp, timer);
 	uint64_t expired;
@@ -332,7 +332,7 @@ static void timer_ready(struct event_source *src, uint32_t epoll_events)
 	if (read(src->fd, &expired, sizeof(expired)) != sizeof(expired))
 		return; /* it was set anew since */
 	ns->deadline_ns = INT64_MAX;
-	if (has_room(ns))
+	if (slirp_has_room(ns))
 		look(ns);
 	offer(ns);
 	watch(ns);
@@ -439,10 +439,10 @@ static ssize_t backend_receive(struct net_backend *be, unsigned pair, const stru
 		memcpy(iov[i].iov_base, frame->bytes + done, n);
 		done += n;
 	}
-	had_room = has_room(ns);
+	had_room = slirp_has_room(ns);
 	ns->fifo_first = (ns->fifo_first + 1) % FIFO_FRAMES;
 	ns->fifo_len--;
-	if (!had_room && has_room(ns))
+	if (!had_room && slirp_has_room(ns))
 		watch(ns);
 	return (ssize_t)(NET_HDR_BYTES + done);
 }
@@ -594,7 +594,7 @@ int net_slirp_open(const void *opts, const struct net_backend_env *env, struct n
 	};
 	ns->loop = env->loop;
 	ns->clock = env->clock;
-	ns->timer = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = timer_ready};
+	ns->timer = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = slirp_timer_ready};
 	ns->deadline_ns = INT64_MAX;
 	ns->poll = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = poll_ready};
 	r = slirp_lib_load(&ns->lib, diag);
