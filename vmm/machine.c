@@ -267,7 +267,7 @@ static int assign(struct machine *m, struct diag *diag)
 	return r;
 }
 
-static int add_row(struct machine *m, const struct machine_row *row, struct diag *diag)
+static int machine_add_row(struct machine *m, const struct machine_row *row, struct diag *diag)
 {
 	struct machine_device dev = {
 		.name = row->name,
@@ -344,7 +344,7 @@ static int add_rows(struct machine *m, const struct machine_row *rows, size_t n,
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = add_row(m, &rows[i], diag);
+		r = machine_add_row(m, &rows[i], diag);
 	return r;
 }
 
@@ -388,7 +388,7 @@ static void place_ram(struct machine *m)
 		};
 }
 
-static void tell(struct machine *m, uint64_t first, uint64_t end, enum machine_map_type type)
+static void map_add(struct machine *m, uint64_t first, uint64_t end, enum machine_map_type type)
 {
 	assert(m->nr_map < MACHINE_MAP_MAX && first < end);
 	m->map[m->nr_map++] = (struct machine_map_entry){first, end - first, type};
@@ -403,12 +403,12 @@ static void tell_map(struct machine *m)
 {
 	const uint64_t low_end = m->ram[0].len;
 
-	tell(m, 0, LAYOUT_EBDA_GPA, MACHINE_MAP_RAM);
-	tell(m, LAYOUT_EBDA_GPA, LAYOUT_HIGH_RAM_GPA, MACHINE_MAP_RESERVED);
-	tell(m, LAYOUT_HIGH_RAM_GPA, low_end, MACHINE_MAP_RAM);
-	tell(m, LAYOUT_IOAPIC_GPA, LAYOUT_HOLE_END, MACHINE_MAP_RESERVED);
+	map_add(m, 0, LAYOUT_EBDA_GPA, MACHINE_MAP_RAM);
+	map_add(m, LAYOUT_EBDA_GPA, LAYOUT_HIGH_RAM_GPA, MACHINE_MAP_RESERVED);
+	map_add(m, LAYOUT_HIGH_RAM_GPA, low_end, MACHINE_MAP_RAM);
+	map_add(m, LAYOUT_IOAPIC_GPA, LAYOUT_HOLE_END, MACHINE_MAP_RESERVED);
 	if (m->nr_ram > 1)
-		tell(m, m->ram[1].gpa, m->ram[1].gpa + m->ram[1].len, MACHINE_MAP_RAM);
+		map_add(m, m->ram[1].gpa, m->ram[1].gpa + m->ram[1].len, MACHINE_MAP_RAM);
 }
 
 int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct diag *diag)

@@ -97,8 +97,8 @@ static void fill_segments(const struct boot_initrd_file *file, unsigned nr, uint
 	}
 }
 
-static int refuse_size(const struct boot_plan *plan, const struct boot_initrd_file *file,
-		       unsigned nr, uint64_t len, uint64_t last, struct diag *diag)
+static int initrd_refuse_size(const struct boot_plan *plan, const struct boot_initrd_file *file,
+			      unsigned nr, uint64_t len, uint64_t last, struct diag *diag)
 {
 	const bool can_fit = last > plan->end_gpa && len <= last - plan->end_gpa;
 	char size[24];
@@ -152,7 +152,7 @@ int boot_initrd_place(const struct boot_plan *plan, const struct boot_initrd_fil
 	if (nr) {
 		if (!place_up_to(plan, plan->initrd_gpa_max, len, places, &gpa) &&
 		    !place_up_to(plan, last, len, places, &gpa))
-			return refuse_size(plan, file, nr, len, last, diag);
+			return initrd_refuse_size(plan, file, nr, len, last, diag);
 		fill_segments(file, nr, gpa, segment);
 	}
 	*ret = (struct boot_initrd){.gpa = gpa, .len = len};

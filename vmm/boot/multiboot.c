@@ -23,7 +23,8 @@ struct multiboot_header {
 enum { HEADER_LEN_MIN = 12 };
 
 /* Finds the header; fields past the end of a short file are 0. */
-static bool header_find(const struct boot_image *img, struct multiboot_header *ret, size_t *ret_at)
+static bool multiboot_header_find(const struct boot_image *img, struct multiboot_header *ret,
+				  size_t *ret_at)
 {
 	const size_t end = img->len < SEARCH_LEN ? img->len : SEARCH_LEN;
 
@@ -46,10 +47,11 @@ bool multiboot_matches(const struct boot_image *img)
 	struct multiboot_header h;
 	size_t at;
 
-	return header_find(img, &h, &at);
+	return multiboot_header_find(img, &h, &at);
 }
 
-static int refuse_header(const struct boot_image *img, const char *what, struct diag *diag)
+static int multiboot_refuse_header(const struct boot_image *img, const char *what,
+				   struct diag *diag)
 {
 	return boot_refuse(img, diag, NULL, "has a corrupt Multiboot header: %s", what);
 }
@@ -63,13 +65,15 @@ int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image 
 	int r;
 
 	if (h->load_addr > h->header_addr || h->header_addr - h->load_addr > at)
-		return refuse_header(img, "it would be loaded from before the file begins", diag);
+		return multiboot_refuse_header(
+			img, "it would be loaded from before the file begins", diag);
 	start = at - (h->header_addr - h->load_addr);
 	seg.data = img->bytes + start;
 	seg.data_len = img->len - start;
 	if (h->load_end_addr) {
 		if (h->load_end_addr < h->load_addr)
-			return refuse_header(img, "load_end_addr is below load_addr", diag);
+			return multiboot_refuse_header(img, "load_end_addr is below load_addr",
+						       diag);
 		if (h->load_end_addr - h->load_addr > seg.data_len)
 			return boot_refuse(img, diag, "copy or build it again",
 					   "is a truncated Multiboot kernel: %zu bytes of %zu",
@@ -79,7 +83,8 @@ int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image 
 	seg.mem_len = seg.data_len;
 	if (h->bss_end_addr) {
 		if (h->bss_end_addr < h->load_addr)
-			return refuse_header(img, "bss_end_addr is below load_addr", diag);
+			return multiboot_refuse_header(img, "bss_end_addr is below load_addr",
+						       diag);
 		if (seg.mem_len < h->bss_end_addr - h->load_addr)
 			seg.mem_len = h->bss_end_addr - h->load_addr;
 	}
@@ -96,7 +101,7 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 	uint32_t unknown;
 	size_t at;
 
-	if (!header_find(img, &h, &at))
+	if (!multiboot_header_find(img, &h, &at))
 		return boot_refuse(img, diag, "choose another boot mode",
 				   "has no Multiboot header in its first %d bytes", SEARCH_LEN);
 	if (h.flags & FLAG_VIDEO)
@@ -111,7 +116,7 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 	plan->initrd_gpa_max = UINT32_MAX; /* module addresses have 32 bits, and no other limit */
 	if (h.flags & FLAG_ADDRESSES) {
 		if (!u64_range_within(at, sizeof(h), img->len < SEARCH_LEN ? img->len : SEARCH_LEN))
-			return refuse_header(img, "its addresses are cut off", diag);
+			return multiboot_refuse_header(img, "its addresses are cut off", diag);
 		return multiboot_load_by_addresses(plan, img, &h.addresses, at, diag);
 	}
 	if (elf_matches(img))

@@ -58,7 +58,7 @@ struct multiboot2 {
 	struct relocatable place;
 };
 
-static bool header_find(struct multiboot2 *mb)
+static bool multiboot2_header_find(struct multiboot2 *mb)
 {
 	const struct boot_image *img = mb->img;
 	const size_t end = img->len < SEARCH_LEN ? img->len : SEARCH_LEN;
@@ -78,10 +78,11 @@ bool multiboot2_matches(const struct boot_image *img)
 {
 	struct multiboot2 mb = {.img = img};
 
-	return header_find(&mb);
+	return multiboot2_header_find(&mb);
 }
 
-static int refuse_header(const struct multiboot2 *mb, const char *what, struct diag *diag)
+static int multiboot2_refuse_header(const struct multiboot2 *mb, const char *what,
+				    struct diag *diag)
 {
 	return boot_refuse(mb->img, diag, NULL, "has a corrupt Multiboot 2 header: %s", what);
 }
@@ -119,7 +120,7 @@ static int take_addresses(struct multiboot2 *mb, size_t at, const struct tag *ta
 	uint32_t a[4];
 
 	if (!tag_read(mb, at, tag, a, sizeof(a)))
-		return refuse_header(mb, "its address tag is too short", diag);
+		return multiboot2_refuse_header(mb, "its address tag is too short", diag);
 	mb->has_addresses = true;
 	mb->addresses = (struct multiboot_addresses){
 		.header_addr = a[0],
@@ -136,7 +137,7 @@ static int take_console(const struct multiboot2 *mb, size_t at, const struct tag
 	uint32_t flags;
 
 	if (!tag_read(mb, at, tag, &flags, sizeof(flags)))
-		return refuse_header(mb, "its console tag is too short", diag);
+		return multiboot2_refuse_header(mb, "its console tag is too short", diag);
 	if (flags & CONSOLE_REQUIRED)
 		return boot_refuse(mb->img, diag, "build it for a serial console",
 				   "requires a console on a display, and the machine has none");
@@ -152,12 +153,14 @@ static int take_tag(struct multiboot2 *mb, size_t at, const struct tag *tag, str
 	case TAG_ADDRESS: return take_addresses(mb, at, tag, diag);
 	case TAG_ENTRY:
 		mb->has_entry = tag_read(mb, at, tag, &mb->entry, sizeof(mb->entry));
-		return mb->has_entry ? 0 : refuse_header(mb, "its entry tag is too short", diag);
+		return mb->has_entry
+			       ? 0
+			       : multiboot2_refuse_header(mb, "its entry tag is too short", diag);
 	case TAG_RELOCATABLE:
 		mb->is_relocatable = tag_read(mb, at, tag, &mb->place, sizeof(mb->place));
-		return mb->is_relocatable
-			       ? 0
-			       : refuse_header(mb, "its relocatable tag is too short", diag);
+		return mb->is_relocatable ? 0
+					  : multiboot2_refuse_header(
+						    mb, "its relocatable tag is too short", diag);
 	case TAG_INFORMATION_REQUEST: return optional ? 0 : take_request(mb, at, tag, diag);
 	case TAG_CONSOLE: return optional ? 0 : take_console(mb, at, tag, diag);
 	case TAG_FRAMEBUFFER:
@@ -183,17 +186,17 @@ static int take_tags(struct multiboot2 *mb, struct diag *diag)
 	size_t at = mb->at + sizeof(mb->h), end;
 
 	if (mb->h.len < sizeof(mb->h) || !u64_range_within(mb->at, mb->h.len, file_end))
-		return refuse_header(mb, "it is cut off", diag);
+		return multiboot2_refuse_header(mb, "it is cut off", diag);
 	end = mb->at + mb->h.len;
 	for (;;) {
 		struct tag tag;
 		int r;
 
 		if (!u64_range_within(at, sizeof(tag), end))
-			return refuse_header(mb, "its tags have no end", diag);
+			return multiboot2_refuse_header(mb, "its tags have no end", diag);
 		memcpy(&tag, mb->img->bytes + at, sizeof(tag));
 		if (tag.size < sizeof(tag) || !u64_range_within(at, tag.size, end))
-			return refuse_header(mb, "a tag is cut off", diag);
+			return multiboot2_refuse_header(mb, "a tag is cut off", diag);
 		if (tag.type == TAG_END)
 			return 0;
 		r = take_tag(mb, at, &tag, diag);
@@ -227,7 +230,8 @@ static int relocate(struct boot_plan *plan, const struct multiboot2 *mb, struct 
 	    plan->end_gpa - 1 > place->max_addr)
 		base = lowest_place(place);
 	if (!u64_range_within(base, span, (uint64_t)place->max_addr + 1))
-		return refuse_header(mb, "it allows no place large enough for the kernel", diag);
+		return multiboot2_refuse_header(
+			mb, "it allows no place large enough for the kernel", diag);
 	for (unsigned i = 0; i < plan->nr_segments; i++)
 		plan->segment[i].gpa += base - first;
 	plan->end_gpa += base - first;
@@ -249,7 +253,7 @@ int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct
 	struct multiboot2 mb = {.img = img};
 	int r;
 
-	if (!header_find(&mb))
+	if (!multiboot2_header_find(&mb))
 		return boot_refuse(img, diag, "choose another boot mode",
 				   "has no Multiboot 2 header in its first %d bytes", SEARCH_LEN);
 	if (mb.h.architecture != ARCHITECTURE_I386)
@@ -264,7 +268,8 @@ int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct
 	plan->initrd_gpa_limit = UINT32_MAX;
 	if (mb.has_addresses) {
 		if (!mb.has_entry)
-			return refuse_header(&mb, "it gives load addresses, but no entry", diag);
+			return multiboot2_refuse_header(
+				&mb, "it gives load addresses, but no entry", diag);
 		mb.addresses.entry_addr = mb.entry;
 		return multiboot_load_by_addresses(plan, img, &mb.addresses, mb.at, diag);
 	}

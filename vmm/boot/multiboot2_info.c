@@ -43,18 +43,18 @@ struct writer {
 	size_t cap, len;
 };
 
-static void put(struct writer *w, const void *bytes, size_t n)
+static void writer_put(struct writer *w, const void *bytes, size_t n)
 {
 	if (n && u64_range_within(w->len, n, w->cap))
 		memcpy(w->buf + w->len, bytes, n);
 	w->len += n;
 }
 
-static void put_padding(struct writer *w)
+static void writer_put_padding(struct writer *w)
 {
 	static const uint8_t zeros[ALIGN];
 
-	put(w, zeros, (ALIGN - w->len % ALIGN) % ALIGN);
+	writer_put(w, zeros, (ALIGN - w->len % ALIGN) % ALIGN);
 }
 
 /* A tag: up to two parts of content. */
@@ -66,13 +66,13 @@ static void put_tag(struct writer *w, enum tag_type type, const void *first, siz
 		.size = (uint32_t)(sizeof(tag) + first_len + second_len),
 	};
 
-	put(w, &tag, sizeof(tag));
-	put(w, first, first_len);
-	put(w, second, second_len);
-	put_padding(w);
+	writer_put(w, &tag, sizeof(tag));
+	writer_put(w, first, first_len);
+	writer_put(w, second, second_len);
+	writer_put_padding(w);
 }
 
-static void put_modules(struct writer *w, const struct boot_handoff *handoff)
+static void writer_put_modules(struct writer *w, const struct boot_handoff *handoff)
 {
 	for (unsigned i = 0; i < handoff->nr_modules; i++) {
 		const struct boot_module *mod = &handoff->module[i];
@@ -84,7 +84,7 @@ static void put_modules(struct writer *w, const struct boot_handoff *handoff)
 	}
 }
 
-static void put_map(struct writer *w, const struct boot_handoff *handoff)
+static void writer_put_map(struct writer *w, const struct boot_handoff *handoff)
 {
 	const uint32_t head[] = {sizeof(struct map_entry), MAP_ENTRY_VERSION};
 	const struct tag tag = {
@@ -93,8 +93,8 @@ static void put_map(struct writer *w, const struct boot_handoff *handoff)
 				   handoff->nr_map * sizeof(struct map_entry)),
 	};
 
-	put(w, &tag, sizeof(tag));
-	put(w, head, sizeof(head));
+	writer_put(w, &tag, sizeof(tag));
+	writer_put(w, head, sizeof(head));
 	for (unsigned i = 0; i < handoff->nr_map; i++) {
 		const struct map_entry entry = {
 			.addr = handoff->map[i].gpa,
@@ -102,7 +102,7 @@ static void put_map(struct writer *w, const struct boot_handoff *handoff)
 			.type = handoff->map[i].type,
 		};
 
-		put(w, &entry, sizeof(entry));
+		writer_put(w, &entry, sizeof(entry));
 	}
 }
 
@@ -123,10 +123,10 @@ static void put_tags(struct writer *w, const struct boot_handoff *handoff)
 	if (handoff->cmdline)
 		put_tag(w, TAG_CMDLINE, handoff->cmdline, strlen(handoff->cmdline) + 1, NULL, 0);
 	put_tag(w, TAG_LOADER_NAME, loader_name, sizeof(loader_name), NULL, 0);
-	put_modules(w, handoff);
+	writer_put_modules(w, handoff);
 	put_tag(w, TAG_BASIC_MEMORY, memory, sizeof(memory), NULL, 0);
 	if (handoff->nr_map)
-		put_map(w, handoff);
+		writer_put_map(w, handoff);
 	put_rsdp(w, handoff);
 	if (handoff->load_base_gpa)
 		put_tag(w, TAG_LOAD_BASE, &base, sizeof(base), NULL, 0);
@@ -141,7 +141,7 @@ int boot_multiboot2_render(const struct boot_handoff *handoff, uint64_t gpa, uin
 	struct writer w = {.buf = buf, .cap = cap};
 	uint32_t total;
 
-	put(&w, none, sizeof(none)); /* the total size comes here, and a reserved field */
+	writer_put(&w, none, sizeof(none)); /* the total size comes here, and a reserved field */
 	put_tags(&w, handoff);
 	if (w.len > cap)
 		return diag_set(diag, -ENOSPC, "Multiboot 2 information of %zu bytes in %zu", w.len,

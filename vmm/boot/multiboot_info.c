@@ -106,8 +106,8 @@ static int check_addresses(const struct boot_handoff *handoff, uint64_t gpa, uin
 	return 0;
 }
 
-static void put_modules(const struct boot_handoff *handoff, const struct layout *l, uint32_t gpa,
-			uint8_t *buf)
+static void multiboot_put_modules(const struct boot_handoff *handoff, const struct layout *l,
+				  uint32_t gpa, uint8_t *buf)
 {
 	uint8_t *at = buf + l->modules;
 	uint32_t string = (uint32_t)(l->strings + sizeof(loader_name));
@@ -133,7 +133,7 @@ static void put_modules(const struct boot_handoff *handoff, const struct layout 
 	}
 }
 
-static void put_map(const struct boot_handoff *handoff, uint8_t *at)
+static void multiboot_put_map(const struct boot_handoff *handoff, uint8_t *at)
 {
 	for (unsigned i = 0; i < handoff->nr_map; i++, at += sizeof(struct mmap_entry)) {
 		const struct mmap_entry entry = {
@@ -182,8 +182,8 @@ int boot_multiboot_render(const struct boot_handoff *handoff, uint64_t gpa, uint
 	}
 	memcpy(buf, &info, sizeof(info));
 	memcpy(buf + l.strings, loader_name, sizeof(loader_name));
-	put_modules(handoff, &l, base, buf);
-	put_map(handoff, buf + l.map);
+	multiboot_put_modules(handoff, &l, base, buf);
+	multiboot_put_map(handoff, buf + l.map);
 	*ret_len = (size_t)l.len;
 	return 0;
 }

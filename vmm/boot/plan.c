@@ -239,8 +239,8 @@ static int load_packed(struct boot_plan *plan, const struct boot_image *img,
 	return load_plain(plan, &plain, allowed, opts, diag);
 }
 
-static int load(struct boot_plan *plan, const struct boot_image *img, const struct boot_opts *opts,
-		struct diag *diag)
+static int plan_load(struct boot_plan *plan, const struct boot_image *img,
+		     const struct boot_opts *opts, struct diag *diag)
 {
 	const struct unpack_codec *codec;
 	unsigned allowed;
@@ -270,7 +270,7 @@ int boot_plan_init(struct boot_plan *plan, const char *name, const uint8_t *imag
 		.initrd_gpa_limit = UINT64_MAX,
 		.cmdline_max = UINT32_MAX,
 	};
-	r = load(plan, &img, opts ? opts : &automatic, diag);
+	r = plan_load(plan, &img, opts ? opts : &automatic, diag);
 	if (r == 0)
 		r = order_segments(plan, &img, diag);
 	if (r < 0)

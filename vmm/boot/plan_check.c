@@ -68,8 +68,8 @@ static uint64_t memory_to(uint64_t end, const struct boot_places *places)
 	return memory;
 }
 
-static int refuse_size(const struct need *need, const char *name, const struct boot_places *places,
-		       struct diag *diag)
+static int need_refuse_size(const struct need *need, const char *name,
+			    const struct boot_places *places, struct diag *diag)
 {
 	const uint64_t end = need->gpa + need->len;
 	uint64_t ram_end = 0, more;
@@ -99,7 +99,7 @@ static int check_need(const struct need *need, const char *name, const struct bo
 		if (is_touching(need, &places->hole[i].span))
 			return refuse_hole(need, name, &places->hole[i].span, diag);
 	if (!inside)
-		return refuse_size(need, name, places, diag);
+		return need_refuse_size(need, name, places, diag);
 	for (unsigned i = 0; i < places->nr_taken; i++) {
 		const struct boot_span *taken = &places->taken[i];
 

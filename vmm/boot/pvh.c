@@ -43,7 +43,8 @@ static size_t total_bytes(const struct boot_handoff *handoff)
 	return n;
 }
 
-static void put_modules(const struct boot_handoff *handoff, uint64_t gpa, uint8_t *buf, size_t at)
+static void pvh_put_modules(const struct boot_handoff *handoff, uint64_t gpa, uint8_t *buf,
+			    size_t at)
 {
 	size_t string = strings_at(handoff);
 
@@ -62,7 +63,7 @@ static void put_modules(const struct boot_handoff *handoff, uint64_t gpa, uint8_
 	}
 }
 
-static void put_map(const struct boot_handoff *handoff, uint8_t *buf, size_t at)
+static void pvh_put_map(const struct boot_handoff *handoff, uint8_t *buf, size_t at)
 {
 	for (unsigned i = 0; i < handoff->nr_map; i++) {
 		const struct memmap_table_entry entry = {
@@ -98,8 +99,8 @@ int boot_pvh_render(const struct boot_handoff *handoff, uint64_t gpa, uint8_t *b
 		return diag_set(diag, -EINVAL, "hvm_start_info at %#llx would end past 4 GiB",
 				(unsigned long long)gpa);
 	memcpy(buf, &start, sizeof(start));
-	put_modules(handoff, gpa, buf, modules_at);
-	put_map(handoff, buf, map_at);
+	pvh_put_modules(handoff, gpa, buf, modules_at);
+	pvh_put_map(handoff, buf, map_at);
 	*ret_len = len;
 	return 0;
 }

@@ -118,13 +118,13 @@ static uint8_t *alloc_huge(size_t len)
 	return buf;
 }
 
-static void release(struct unpack *u)
+static void unpack_release(struct unpack *u)
 {
 	if (u->buf != u->room)
 		free(u->buf);
 }
 
-static int grow(struct unpack *u, size_t cap)
+static int unpack_grow(struct unpack *u, size_t cap)
 {
 	uint8_t *buf = cap < HUGE_PAGE ? malloc(cap) : alloc_huge(cap);
 
@@ -132,7 +132,7 @@ static int grow(struct unpack *u, size_t cap)
 		return -ENOMEM;
 	if (u->len)
 		memcpy(buf, u->buf, u->len);
-	release(u);
+	unpack_release(u);
 	u->buf = buf;
 	u->cap = cap;
 	return 0;
@@ -164,7 +164,7 @@ int unpack_room(struct unpack *u, size_t want)
 	cap = cap <= cap_max / 2 ? cap * 2 : cap_max;
 	if (cap < u->len + want)
 		cap = u->len + want; /* len <= max, want <= slack: at most cap_max */
-	return grow(u, cap);
+	return unpack_grow(u, cap);
 }
 
 int unpack_stream(struct unpack *u, int (*step)(void *state, struct unpack_io *io), void *state)
@@ -234,13 +234,13 @@ static int run_streams(struct unpack *u, const struct unpack_codec *codec)
 }
 
 /* Slack after the hint, so that a decoder has room to see the end of a stream that fits. */
-static int begin(struct unpack *u, const struct unpack_opts *opts)
+static int unpack_begin(struct unpack *u, const struct unpack_opts *opts)
 {
 	const size_t hint = opts->hint <= u->max ? opts->hint : 0;
 	const size_t cap_max = u->max + UNPACK_SLACK;
 
 	if (!u->room || opts->room_len == 0 || opts->room_len < hint)
-		return grow(u, hint ? hint + UNPACK_SLACK : CAP_FIRST);
+		return unpack_grow(u, hint ? hint + UNPACK_SLACK : CAP_FIRST);
 	u->buf = u->room;
 	u->cap = opts->room_len < cap_max ? opts->room_len : cap_max;
 	return 0;
@@ -259,13 +259,13 @@ int unpack_run(const struct unpack_codec *codec, const uint8_t *in, size_t in_le
 
 	if (!codec->run)
 		return -ENOTSUP;
-	r = begin(&u, opts);
+	r = unpack_begin(&u, opts);
 	if (r == 0)
 		r = run_streams(&u, codec);
 	if (r == 0)
 		r = trim(&u);
 	if (r < 0) {
-		release(&u);
+		unpack_release(&u);
 		return r;
 	}
 	*ret = u.buf;

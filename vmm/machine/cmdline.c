@@ -35,8 +35,8 @@ static enum console choose_console(const struct machine *m, const char *user)
 }
 
 /* hvc0 is there once its driver is: what is said before goes to the serial port. */
-static void put_console(FILE *f, const struct machine_device *serial, enum console console,
-			const char *user)
+static void cmdline_put_console(FILE *f, const struct machine_device *serial, enum console console,
+				const char *user)
 {
 	const char *space = serial->range[0].space == IOBUS_PIO ? "io" : "mmio";
 	const uint64_t at = serial->range[0].first;
@@ -58,7 +58,7 @@ static void put_console_last(FILE *f, const struct machine_device *serial, enum 
 	const int len = (int)(rest - user);
 
 	fprintf(f, "%.*s%s", len, user, len == 0 || user[len - 1] == ' ' ? "" : " ");
-	put_console(f, serial, console, user);
+	cmdline_put_console(f, serial, console, user);
 	fprintf(f, "%s%s", *rest ? " " : "", rest);
 }
 

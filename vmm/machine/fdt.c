@@ -32,13 +32,13 @@ struct out {
 	int err; /* libfdt's, 0 at first */
 };
 
-static void begin(struct out *o, const char *name)
+static void node_begin(struct out *o, const char *name)
 {
 	if (o->err == 0)
 		o->err = fdt_begin_node(o->blob, name);
 }
 
-static void end(struct out *o)
+static void node_end(struct out *o)
 {
 	if (o->err == 0)
 		o->err = fdt_end_node(o->blob);
@@ -97,7 +97,7 @@ static void begin_at(struct out *o, const char *name, const char *space, uint64_
 	int n = snprintf(unit, sizeof(unit), "%s@%s%" PRIx64, name, space, addr);
 
 	assert(n > 0 && (size_t)n < sizeof(unit));
-	begin(o, unit);
+	node_begin(o, unit);
 }
 
 /* reg of a child of the root or of /soc: two cells each. */
@@ -162,7 +162,7 @@ static void put_device(struct out *o, const struct machine_device *dev)
 		prop_u32(o, "clock-frequency", UART_CLOCK_HZ);
 		prop_u32(o, "current-speed", UART_BAUD);
 	}
-	end(o);
+	node_end(o);
 }
 
 static void put_devices(struct out *o, const struct machine *m, enum iobus_space space)
@@ -195,47 +195,47 @@ static void put_irq_chips(struct out *o, const struct machine *m)
 	assert(ioapic && lapic);
 	put_irq_chip(o, ioapic, "intel,ce4100-ioapic");
 	prop_u32(o, "phandle", IOAPIC_PHANDLE);
-	end(o);
+	node_end(o);
 	put_irq_chip(o, lapic, "intel,ce4100-lapic");
 	prop_flag(o, "intel,virtual-wire-mode");
-	end(o);
+	node_end(o);
 }
 
 /* Port 0 is mapped to address 0 of the bus above: on x86 a port is not a memory address, and Linux
  * takes the translated number as the port. */
 static void put_isa(struct out *o, const struct machine *m)
 {
-	begin(o, "isa@0");
+	node_begin(o, "isa@0");
 	prop_string(o, "compatible", "isa");
 	address_cells(o, 2, 1);
 	prop_cells(o, "ranges", (uint32_t[]){ISA_IO, 0, 0, 0, 0x10000}, 5);
 	put_devices(o, m, IOBUS_PIO);
-	end(o);
+	node_end(o);
 }
 
 static void put_soc(struct out *o, const struct machine *m)
 {
-	begin(o, "soc");
+	node_begin(o, "soc");
 	prop_compatible(o, "intel,ce4100-cp simple-bus");
 	address_cells(o, 2, 2);
 	prop_flag(o, "ranges");
 	put_irq_chips(o, m);
 	put_devices(o, m, IOBUS_MMIO);
 	put_isa(o, m);
-	end(o);
+	node_end(o);
 }
 
 static void put_cpus(struct out *o, const struct machine *m)
 {
-	begin(o, "cpus");
+	node_begin(o, "cpus");
 	address_cells(o, 1, 0);
 	for (unsigned i = 0; i < m->cpus; i++) {
 		begin_at(o, "cpu", "", i);
 		prop_string(o, "device_type", "cpu");
 		prop_u32(o, "reg", i);
-		end(o);
+		node_end(o);
 	}
-	end(o);
+	node_end(o);
 }
 
 static void put_memory(struct out *o, const struct machine *m)
@@ -246,7 +246,7 @@ static void put_memory(struct out *o, const struct machine *m)
 		begin_at(o, "memory", "", ram.first);
 		prop_string(o, "device_type", "memory");
 		prop_reg(o, &ram, 1);
-		end(o);
+		node_end(o);
 	}
 }
 
@@ -261,7 +261,7 @@ static bool is_in_ram(const struct machine *m, const struct machine_map_entry *e
 
 static void put_reserved(struct out *o, const struct machine *m)
 {
-	begin(o, "reserved-memory");
+	node_begin(o, "reserved-memory");
 	address_cells(o, 2, 2);
 	prop_flag(o, "ranges");
 	for (unsigned i = 0; i < m->nr_map; i++) {
@@ -272,9 +272,9 @@ static void put_reserved(struct out *o, const struct machine *m)
 			continue;
 		begin_at(o, "firmware", "", e->gpa);
 		prop_reg(o, &range, 1);
-		end(o);
+		node_end(o);
 	}
-	end(o);
+	node_end(o);
 }
 
 static void put_serial_alias(struct out *o, const struct machine_device *serial, const char *alias)
@@ -285,15 +285,15 @@ static void put_serial_alias(struct out *o, const struct machine_device *serial,
 			 serial->fdt_name, isa ? "i" : "", serial->range[0].first);
 
 	assert(n > 0 && (size_t)n < sizeof(path));
-	begin(o, "aliases");
+	node_begin(o, "aliases");
 	prop_string(o, alias, path);
-	end(o);
+	node_end(o);
 }
 
 static void put_chosen(struct out *o, const struct machine_fdt_opts *opts, const char *cmdline,
 		       bool serial)
 {
-	begin(o, "chosen");
+	node_begin(o, "chosen");
 	prop_string(o, "bootargs", cmdline);
 	if (serial)
 		prop_string(o, "stdout-path", "serial0:115200n8"); /* an alias and its options */
@@ -304,7 +304,7 @@ static void put_chosen(struct out *o, const struct machine_fdt_opts *opts, const
 	}
 	if (opts->rng_seed_len)
 		prop(o, "rng-seed", opts->rng_seed, opts->rng_seed_len);
-	end(o);
+	node_end(o);
 }
 
 static void put_root(struct out *o, const struct machine *m, const struct machine_fdt_opts *opts,
@@ -312,7 +312,7 @@ static void put_root(struct out *o, const struct machine *m, const struct machin
 {
 	const struct machine_device *serial = machine_find(m, "serial0");
 
-	begin(o, "");
+	node_begin(o, "");
 	prop_string(o, "model", "Tollgate x86-64");
 	prop_string(o, "compatible", "tollgate,x86-64");
 	address_cells(o, 2, 2);
@@ -324,7 +324,7 @@ static void put_root(struct out *o, const struct machine *m, const struct machin
 	put_memory(o, m);
 	put_reserved(o, m);
 	put_soc(o, m);
-	end(o);
+	node_end(o);
 }
 
 /* One try in size bytes; libfdt's -FDT_ERR_NOSPACE when they do not suffice. */

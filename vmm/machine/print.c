@@ -192,8 +192,8 @@ static struct json_object *json_ranges(struct json *j, const struct machine_devi
 	return array;
 }
 
-static struct json_object *json_devices(struct json *j, const struct machine_device *dev,
-					unsigned n)
+static struct json_object *machine_json_devices(struct json *j, const struct machine_device *dev,
+						unsigned n)
 {
 	struct json_object *array = json_object_new_array();
 
@@ -224,8 +224,8 @@ static struct json_object *json_machine(struct json *j, const struct machine *m,
 	json_put(j, root, "command_line", json_object_new_string(cmdline));
 	json_put(j, root, "ram", json_ram(j, m));
 	json_put(j, root, "memory_map", json_map(j, m));
-	json_put(j, root, "devices", json_devices(j, m->device, m->nr_devices));
-	json_put(j, root, "kvm_devices", json_devices(j, m->chip, m->nr_chips));
+	json_put(j, root, "devices", machine_json_devices(j, m->device, m->nr_devices));
+	json_put(j, root, "kvm_devices", machine_json_devices(j, m->chip, m->nr_chips));
 	return root;
 }
 

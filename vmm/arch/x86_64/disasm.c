@@ -20,7 +20,7 @@ const char *disasm_soname(void)
 	return soname;
 }
 
-static disassemble_fn *load(void)
+static disassemble_fn *disassembler_load(void)
 {
 	disassemble_fn *fn = NULL;
 	void *lib, *sym;
@@ -38,7 +38,7 @@ bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, c
 	const ZydisMachineMode mode = bits == 64   ? ZYDIS_MACHINE_MODE_LONG_64
 				      : bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32
 						   : ZYDIS_MACHINE_MODE_LEGACY_16;
-	disassemble_fn *disassemble = load();
+	disassemble_fn *disassemble = disassembler_load();
 	ZydisDisassembledInstruction insn;
 
 	if (!disassemble || !ZYAN_SUCCESS(disassemble(mode, rip, code, len, &insn)))

@@ -161,8 +161,8 @@ static void enter_real_mode(struct cpu_state *cpu, uint64_t entry_gpa)
 	}
 }
 
-static int enter(struct cpu_state *cpu, struct guest_mem *mem, const struct arch_entry *entry,
-		 struct diag *diag)
+static int cpu_enter(struct cpu_state *cpu, struct guest_mem *mem, const struct arch_entry *entry,
+		     struct diag *diag)
 {
 	cpu->regs = (struct kvm_regs){.rip = entry->entry_gpa, .rflags = RFLAGS_RESERVED};
 	switch (entry->protocol) {
@@ -194,7 +194,7 @@ int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry 
 	/* Protected mode: an exception before the kernel has an IDT is a triple fault. */
 	if (entry->protocol != BOOT_FLAT_REAL)
 		cpu.sregs.idt.limit = 0;
-	r = enter(&cpu, mem, entry, diag);
+	r = cpu_enter(&cpu, mem, entry, diag);
 	if (r < 0)
 		return r;
 	if (ioctl(vcpu_fd, KVM_SET_SREGS, &cpu.sregs) < 0)

@@ -364,7 +364,7 @@ static int choose_words(struct boot *b, struct diag *diag)
 	return render_cmdline(b, diag);
 }
 
-static int tell(struct boot *b, struct diag *diag)
+static int boot_write_info(struct boot *b, struct diag *diag)
 {
 	int r = load_acpi(b, diag);
 
@@ -402,7 +402,7 @@ static int prepare(struct boot *b, struct diag *diag)
 	if (r == 0)
 		r = load_initrds(b, diag);
 	if (r == 0 && is_told(b))
-		r = tell(b, diag);
+		r = boot_write_info(b, diag);
 	note_entry(b);
 	entry = (struct arch_entry){
 		.protocol = b->plan.protocol,

@@ -5,7 +5,7 @@
 
 #include "boot/unpack.h"
 
-static int step(void *state, struct unpack_io *io)
+static int bzip2_step(void *state, struct unpack_io *io)
 {
 	bz_stream *bz = state;
 	int r;
@@ -32,7 +32,7 @@ int unpack_bzip2(struct unpack *u)
 
 	if (r != BZ_OK)
 		return -ENOMEM;
-	r = unpack_stream(u, step, &bz);
+	r = unpack_stream(u, bzip2_step, &bz);
 	BZ2_bzDecompressEnd(&bz);
 	return r;
 }

@@ -7,7 +7,7 @@
 
 enum { GZIP_ONLY = 16 + MAX_WBITS }; /* zlib.h, inflateInit2(): 16 asks for a gzip header */
 
-static int step(void *state, struct unpack_io *io)
+static int gzip_step(void *state, struct unpack_io *io)
 {
 	z_stream *z = state;
 	int r;
@@ -36,7 +36,7 @@ int unpack_gzip(struct unpack *u)
 
 	if (r != Z_OK)
 		return -ENOMEM;
-	r = unpack_stream(u, step, &z);
+	r = unpack_stream(u, gzip_step, &z);
 	inflateEnd(&z);
 	return r;
 }

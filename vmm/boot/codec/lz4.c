@@ -77,7 +77,7 @@ int unpack_lz4_legacy(struct unpack *u)
 	return left == 0 || left == 4 ? 0 : -ENODATA;
 }
 
-static int step(void *state, struct unpack_io *io)
+static int lz4_step(void *state, struct unpack_io *io)
 {
 	size_t in_len = io->in_len, out_len = io->out_len;
 	const size_t want = LZ4F_decompress(state, io->out, &out_len, io->in, &in_len, NULL);
@@ -96,7 +96,7 @@ int unpack_lz4(struct unpack *u)
 
 	if (LZ4F_isError(LZ4F_createDecompressionContext(&ctx, LZ4F_VERSION)))
 		return -ENOMEM;
-	r = unpack_stream(u, step, ctx);
+	r = unpack_stream(u, lz4_step, ctx);
 	LZ4F_freeDecompressionContext(ctx);
 	return r;
 }

@@ -4,7 +4,7 @@
 
 #include "boot/unpack.h"
 
-static int step(void *state, struct unpack_io *io)
+static int lzma_step(void *state, struct unpack_io *io)
 {
 	lzma_stream *lz = state;
 	lzma_ret r;
@@ -26,9 +26,9 @@ static int step(void *state, struct unpack_io *io)
 	}
 }
 
-static int run(struct unpack *u, lzma_stream *lz, lzma_ret started)
+static int lzma_run(struct unpack *u, lzma_stream *lz, lzma_ret started)
 {
-	int r = started == LZMA_OK ? unpack_stream(u, step, lz) : -ENOMEM;
+	int r = started == LZMA_OK ? unpack_stream(u, lzma_step, lz) : -ENOMEM;
 
 	lzma_end(lz);
 	return r;
@@ -39,7 +39,7 @@ int unpack_xz(struct unpack *u)
 	lzma_stream lz = LZMA_STREAM_INIT;
 	const lzma_ret r = lzma_stream_decoder(&lz, UNPACK_WORK_MAX, 0);
 
-	return run(u, &lz, r);
+	return lzma_run(u, &lz, r);
 }
 
 int unpack_lzma(struct unpack *u)
@@ -47,5 +47,5 @@ int unpack_lzma(struct unpack *u)
 	lzma_stream lz = LZMA_STREAM_INIT;
 	const lzma_ret r = lzma_alone_decoder(&lz, UNPACK_WORK_MAX);
 
-	return run(u, &lz, r);
+	return lzma_run(u, &lz, r);
 }

@@ -9,7 +9,7 @@
 #include "boot/unpack.h"
 
 /* Output too small: starting over with twice the room costs less in sum than the last try. */
-static int decode(struct unpack *u, ZSTD_DCtx *ctx, size_t frame_len)
+static int zstd_decode(struct unpack *u, ZSTD_DCtx *ctx, size_t frame_len)
 {
 	const size_t before = u->len;
 
@@ -47,7 +47,7 @@ int unpack_zstd(struct unpack *u)
 	ctx = ZSTD_createDCtx();
 	if (!ctx)
 		return -ENOMEM;
-	r = decode(u, ctx, frame_len);
+	r = zstd_decode(u, ctx, frame_len);
 	ZSTD_freeDCtx(ctx);
 	return r;
 }
