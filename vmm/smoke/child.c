@@ -137,7 +137,7 @@ static void send_report(struct vm *vm, const struct config *config)
 	free(text);
 }
 
-static void run(const struct config *config)
+static void child_run(const struct config *config)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct smoke_msg msg = {.type = SMOKE_MSG_STARTED};
@@ -253,7 +253,7 @@ int smoke_child_main(int argc, char **argv, struct diag *diag)
 		return 0;
 	}
 	smoke_child_connect(config);
-	run(config);
+	child_run(config);
 	return 0;
 }
 

@@ -186,8 +186,8 @@ static void cut_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t
 		lane->from[i] = lane->from[i] > cut ? lane->from[i] - cut : 0;
 }
 
-static void put(struct smoke_judge *judge, struct smoke_lane *lane, const char *text, size_t n,
-		int64_t now_ns)
+static void lane_put(struct smoke_judge *judge, struct smoke_lane *lane, const char *text, size_t n,
+		     int64_t now_ns)
 {
 	if (n == 1 && *text == '\n') {
 		if (lane->len == 0 && !lane->continued)
@@ -207,14 +207,14 @@ static void put(struct smoke_judge *judge, struct smoke_lane *lane, const char *
  * One byte may make a replacement for what came before and a newline, which are put one by one: a
  * newline is always the last.
  */
-static void put_text(struct smoke_judge *judge, struct smoke_lane *lane, const char *text, size_t n,
-		     int64_t now_ns)
+static void lane_put_text(struct smoke_judge *judge, struct smoke_lane *lane, const char *text,
+			  size_t n, int64_t now_ns)
 {
 	if (n > 1 && text[n - 1] == '\n') {
-		put(judge, lane, text, n - 1, now_ns);
-		put(judge, lane, text + n - 1, 1, now_ns);
+		lane_put(judge, lane, text, n - 1, now_ns);
+		lane_put(judge, lane, text + n - 1, 1, now_ns);
 	} else if (n > 0) {
-		put(judge, lane, text, n, now_ns);
+		lane_put(judge, lane, text, n, now_ns);
 	}
 }
 
@@ -225,7 +225,8 @@ void smoke_judge_feed(struct smoke_judge *judge, enum smoke_stream stream, const
 	char text[SMOKE_TEXT_OUT_MAX];
 
 	for (size_t i = 0; i < n; i++)
-		put_text(judge, lane, text, smoke_text_feed(&lane->text, buf[i], text), now_ns);
+		lane_put_text(judge, lane, text, smoke_text_feed(&lane->text, buf[i], text),
+			      now_ns);
 	if (lane->scanned != lane->len)
 		scan(judge, lane, VIEW_GROWING, now_ns);
 }
@@ -252,7 +253,7 @@ void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns)
 		char text[SMOKE_TEXT_OUT_MAX] = "";
 		const size_t n = smoke_text_finish(&lane->text, text);
 
-		put_text(judge, lane, text, n, now_ns);
+		lane_put_text(judge, lane, text, n, now_ns);
 		if (lane->len > 0)
 			end_line(judge, lane, now_ns);
 	}

@@ -37,7 +37,7 @@ void smoke_live_start(struct smoke_live *live, unsigned i, int64_t now_ns)
 	live->row[live->nr++] = (struct smoke_live_row){.i = i, .start_ns = now_ns};
 }
 
-static struct smoke_live_row *find(struct smoke_live *live, unsigned i)
+static struct smoke_live_row *live_find(struct smoke_live *live, unsigned i)
 {
 	for (unsigned k = 0; k < live->nr; k++)
 		if (live->row[k].i == i)
@@ -47,7 +47,7 @@ static struct smoke_live_row *find(struct smoke_live *live, unsigned i)
 
 void smoke_live_line(struct smoke_live *live, unsigned i, const struct smoke_line *line)
 {
-	struct smoke_live_row *row = find(live, i);
+	struct smoke_live_row *row = live_find(live, i);
 	size_t n = 0;
 
 	if (!row || line->stream == SMOKE_INIT_LOG || line->len == 0)
@@ -64,7 +64,7 @@ void smoke_live_line(struct smoke_live *live, unsigned i, const struct smoke_lin
 
 void smoke_live_stop(struct smoke_live *live, unsigned i)
 {
-	struct smoke_live_row *row = find(live, i);
+	struct smoke_live_row *row = live_find(live, i);
 
 	if (!row) {
 		live->nr_more -= live->nr_more > 0;

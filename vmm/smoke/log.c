@@ -148,10 +148,10 @@ static bool guest_stamp(const char *text, size_t len, const char **ret, size_t *
 	return *ret_len > 0 && i < len && text[i] == ']';
 }
 
-static void put(struct smoke_log *log, const char *format, ...)
+static void log_put(struct smoke_log *log, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void put(struct smoke_log *log, const char *format, ...)
+static void log_put(struct smoke_log *log, const char *format, ...)
 {
 	va_list args;
 	char *at;
@@ -180,8 +180,8 @@ static void put_line(struct smoke_log *log, int64_t ns, const char *tag, const c
 		stamp = "-";
 		stamp_len = 1;
 	}
-	put(log, "%5" PRId64 ".%06" PRId64 " %12.*s %s%.*s\n", ns / NS_PER_S, ns % NS_PER_S / 1000,
-	    (int)stamp_len, stamp, tag, (int)len, text);
+	log_put(log, "%5" PRId64 ".%06" PRId64 " %12.*s %s%.*s\n", ns / NS_PER_S,
+		ns % NS_PER_S / 1000, (int)stamp_len, stamp, tag, (int)len, text);
 }
 
 static const char *const tags[SMOKE_STREAMS] = {
@@ -213,8 +213,9 @@ bool smoke_log_has_room(struct smoke_log *log)
 
 static void put_left_out(struct smoke_log *log, const struct smoke_tail *tail)
 {
-	put(log, "(the limit of this log is reached; %" PRIu64 " lines left out; of the report:)\n",
-	    log->left_out);
+	log_put(log,
+		"(the limit of this log is reached; %" PRIu64 " lines left out; of the report:)\n",
+		log->left_out);
 	for (unsigned i = 0; i < tail->nr; i++) {
 		const struct smoke_tail_line *line = smoke_tail_get(tail, i);
 

@@ -158,8 +158,8 @@ static int take_value(const struct reader *reader, const struct option_row *opti
 }
 
 /* An option; with a list it is given several times. */
-static int take_word(const struct reader *reader, const char *key, const yaml_node_t *value,
-		     struct config_smoke_words *words)
+static int reader_take_option(const struct reader *reader, const char *key,
+			      const yaml_node_t *value, struct config_smoke_words *words)
 {
 	const struct option_row *option = config_smoke_option(key);
 	int r = 0;
@@ -184,7 +184,7 @@ static int take_boot_word(const struct reader *reader, const char *key, const ya
 
 	if (option && config_smoke_is_of_run(option->opt))
 		return complain_of(reader, value, key, "is for the whole run");
-	return take_word(reader, key, value, words);
+	return reader_take_option(reader, key, value, words);
 }
 
 static int take_axis(const struct reader *reader, const char *key, const yaml_node_t *value,
@@ -445,7 +445,7 @@ static int take_top(const struct reader *reader, const char *key, const yaml_nod
 		top->boots = value;
 		return 0;
 	}
-	r = take_word(reader, key, value, &words);
+	r = reader_take_option(reader, key, value, &words);
 	for (size_t i = 0; r == 0 && i < words.nr; i++)
 		r = take_top_word(top->reader, &words.word[i]);
 	config_smoke_words_fini(&words);
@@ -472,7 +472,7 @@ static int read_document(struct reader *reader)
 	return r;
 }
 
-static int load(FILE *f, const char *path, yaml_document_t *doc, struct diag *diag)
+static int document_load(FILE *f, const char *path, yaml_document_t *doc, struct diag *diag)
 {
 	yaml_parser_t parser;
 	int r = 0;
@@ -520,7 +520,7 @@ int config_smoke_matrix(struct smoke_plan *plan, const char *path,
 		free(doc);
 		return r;
 	}
-	r = load(f, path, doc, diag);
+	r = document_load(f, path, doc, diag);
 	fclose(f);
 	if (r < 0) {
 		free(doc);

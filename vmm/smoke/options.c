@@ -165,7 +165,8 @@ static int take_vm_word(struct config *config, int opt, const char *arg, struct 
 	return r == 1 ? config_machine_option(config, opt, arg, diag) : r;
 }
 
-static int take_word(struct builder *b, const struct config_smoke_word *word, struct diag *diag)
+static int builder_take_option(struct builder *b, const struct config_smoke_word *word,
+			       struct diag *diag)
 {
 	struct smoke_spec *spec = b->spec;
 
@@ -285,7 +286,7 @@ static char *clean_name(const char *name)
 }
 
 /* What depends on more than one word. A command may be busy for long without a word. */
-static void settle(struct smoke_spec *spec)
+static void spec_complete(struct smoke_spec *spec)
 {
 	spec->wants_status = spec->config.initramfs.run != NULL;
 	if (spec->stall_ns < 0)
@@ -310,14 +311,14 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 	smoke_child_connect(&ret->config);
 	ret->config.kernel = kernel;
 	for (size_t i = 0; r == 0 && i < words->nr; i++)
-		r = take_word(&b, &words->word[i], diag);
+		r = builder_take_option(&b, &words->word[i], diag);
 	if (r == 0)
 		r = config_check_kernel(&ret->config, diag);
 	if (r == 0)
 		r = pack(words, kernel, ret, diag);
 	if (r == 0)
 		r = add_standing_rules(&b, diag);
-	settle(ret);
+	spec_complete(ret);
 	if (r < 0)
 		config_smoke_spec_fini(ret);
 	return r;
@@ -443,7 +444,7 @@ struct command_line {
 	bool list;
 };
 
-static int take_option(struct command_line *line, int opt, const char *arg, struct diag *diag)
+static int line_take_option(struct command_line *line, int opt, const char *arg, struct diag *diag)
 {
 	int r;
 
@@ -470,7 +471,7 @@ static int parse_options(struct command_line *line, int argc, char *argv[], stru
 	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
 		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL)
 			return opt;
-		r = take_option(line, opt, arg, diag);
+		r = line_take_option(line, opt, arg, diag);
 		if (r < 0)
 			return r;
 	}
@@ -527,7 +528,7 @@ static int add_specs(struct smoke_plan *plan, const struct config_smoke_words *w
 	return r;
 }
 
-static int check_run(const struct smoke_run_opts *run, struct diag *diag)
+static int run_opts_check(const struct smoke_run_opts *run, struct diag *diag)
 {
 	for (unsigned i = 0; i < SMOKE_REPORTS; i++) {
 		for (unsigned k = 0; k < i; k++) {
@@ -561,7 +562,7 @@ static int make_plan(struct smoke_plan *plan, const struct command_line *line, c
 	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
 		r = config_smoke_run_option(&plan->run, line->run.word[i].opt,
 					    line->run.word[i].arg, diag);
-	return r < 0 ? r : check_run(&plan->run, diag);
+	return r < 0 ? r : run_opts_check(&plan->run, diag);
 }
 
 int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag)

@@ -42,21 +42,21 @@ struct run {
 	sigset_t old_mask;
 };
 
-static void hear_line(struct smoke_boot_sink *sink, const struct smoke_line *line)
+static void run_hear_line(struct smoke_boot_sink *sink, const struct smoke_line *line)
 {
 	struct slot *slot = container_of(sink, struct slot, sink);
 
 	slot->run->sink->line(slot->run->sink, slot->i, line);
 }
 
-static void hear_guest(struct smoke_boot_sink *sink, bool emulates_linux)
+static void run_hear_guest(struct smoke_boot_sink *sink, bool emulates_linux)
 {
 	struct slot *slot = container_of(sink, struct slot, sink);
 
 	slot->run->sink->guest(slot->run->sink, slot->i, emulates_linux);
 }
 
-static bool has_room(struct smoke_boot_sink *sink)
+static bool run_has_room(struct smoke_boot_sink *sink)
 {
 	struct slot *slot = container_of(sink, struct slot, sink);
 
@@ -129,7 +129,7 @@ static void start_more(struct run *run)
 		event_loop_stop(&run->loop);
 }
 
-static void signals_ready(struct event_source *src, uint32_t epoll_events)
+static void run_signals_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct run *run = container_of(src, struct run, signals);
 	struct signalfd_siginfo si;
@@ -167,7 +167,7 @@ static int take_signals(struct run *run)
 	run->signals = (struct event_source){
 		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
 		.events = EPOLLIN,
-		.ready = signals_ready,
+		.ready = run_signals_ready,
 	};
 	return run->signals.fd < 0 ? -errno : event_loop_add(&run->loop, &run->signals);
 }
@@ -210,7 +210,9 @@ static int run_init(struct run *run)
 		return -ENOMEM;
 	for (unsigned i = 0; i < run->plan->nr; i++)
 		run->slot[i] = (struct slot){
-			.sink = {.line = hear_line, .guest = hear_guest, .has_room = has_room},
+			.sink = {.line = run_hear_line,
+				 .guest = run_hear_guest,
+				 .has_room = run_has_room},
 			.run = run,
 			.i = i,
 		};

@@ -29,7 +29,7 @@ static bool is_running(const struct smoke_boot *boot)
 	return boot->state == SMOKE_BOOT_RUNNING;
 }
 
-static void enter(struct smoke_boot *boot, enum smoke_boot_state state)
+static void trial_enter(struct smoke_boot *boot, enum smoke_boot_state state)
 {
 	boot->state = state;
 	boot->state_since_ns = clock_monotonic_ns();
@@ -43,7 +43,7 @@ static bool has_guest(const struct smoke_boot *boot)
 
 static void kill_vm(struct smoke_boot *boot)
 {
-	enter(boot, SMOKE_BOOT_KILLED);
+	trial_enter(boot, SMOKE_BOOT_KILLED);
 	kill(boot->child.pid, SIGKILL);
 }
 
@@ -54,7 +54,7 @@ static void stop_vm(struct smoke_boot *boot)
 		kill_vm(boot);
 		return;
 	}
-	enter(boot, SMOKE_BOOT_STOPPING);
+	trial_enter(boot, SMOKE_BOOT_STOPPING);
 	kill(boot->child.pid, SIGTERM);
 }
 
@@ -66,7 +66,7 @@ static void stop_for(struct smoke_boot *boot, enum smoke_stop why)
 	stop_vm(boot);
 }
 
-static struct smoke_boot *boot_of(struct smoke_judge_sink *sink)
+static struct smoke_boot *trial_of(struct smoke_judge_sink *sink)
 {
 	return container_of(sink, struct smoke_boot, judge_sink);
 }
@@ -81,9 +81,9 @@ static void note_init(struct smoke_boot *boot, const struct smoke_line *line)
 		boot->result->times.init_ns = line->at_ns;
 }
 
-static void hear_line(struct smoke_judge_sink *sink, const struct smoke_line *line)
+static void trial_hear_line(struct smoke_judge_sink *sink, const struct smoke_line *line)
 {
-	struct smoke_boot *boot = boot_of(sink);
+	struct smoke_boot *boot = trial_of(sink);
 
 	if (line->stream == SMOKE_INIT_LOG)
 		note_init(boot, line);
@@ -100,7 +100,7 @@ static void hear_line(struct smoke_judge_sink *sink, const struct smoke_line *li
 
 static void hear_met(struct smoke_judge_sink *sink, const struct smoke_rule *rule, int64_t at_ns)
 {
-	struct smoke_boot *boot = boot_of(sink);
+	struct smoke_boot *boot = trial_of(sink);
 
 	boot->result->met_ns[rule - boot->spec->rules.rule] = at_ns;
 	if (rule->kind == SMOKE_RULE_PHASE)
@@ -128,7 +128,7 @@ static void look_at_finding(struct smoke_boot *boot)
 	case SMOKE_FOUND_REJECT:
 	case SMOKE_FOUND_PANIC:
 		boot->result->times.decided_ns = boot->last_byte_ns;
-		enter(boot, SMOKE_BOOT_GRACE);
+		trial_enter(boot, SMOKE_BOOT_GRACE);
 	}
 }
 
@@ -247,7 +247,7 @@ static void look_at_room(struct smoke_boot *boot)
 		event_loop_want(boot->loop, &boot->stream[i], has_room ? EPOLLIN : 0);
 }
 
-static void timer_ready(struct event_source *src, uint32_t epoll_events)
+static void trial_timer_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct smoke_boot *boot = container_of(src, struct smoke_boot, timer);
 	const int64_t now = clock_monotonic_ns();
@@ -521,7 +521,7 @@ static void remove_source(struct smoke_boot *boot, struct event_source *src, int
 }
 
 /* All but what events of the loop's current turn may still point to. */
-static void release(struct smoke_boot *boot)
+static void trial_release(struct smoke_boot *boot)
 {
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
 		remove_source(boot, &boot->stream[i], &boot->child.stream_fd[i]);
@@ -571,7 +571,7 @@ static void process_ready(struct event_source *src, uint32_t epoll_events)
 	waitpid(boot->child.pid, &wait_status, 0);
 	boot->child.pid = 0;
 	conclude(boot, wait_status);
-	release(boot);
+	trial_release(boot);
 	boot->done(boot, boot->done_arg);
 }
 
@@ -593,7 +593,7 @@ static int add_sources(struct smoke_boot *boot)
 	if (r == 0)
 		r = add_source(boot, &boot->timer,
 			       timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-			       timer_ready);
+			       trial_timer_ready);
 	return r;
 }
 
@@ -616,7 +616,7 @@ static struct smoke_boot *boot_alloc(const struct smoke_boot_opts *opts)
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
 		boot->child.stream_fd[i] = -1;
 	boot->report_text = malloc(SMOKE_WIRE_REPORT_MAX);
-	boot->judge_sink = (struct smoke_judge_sink){.line = hear_line, .met = hear_met};
+	boot->judge_sink = (struct smoke_judge_sink){.line = trial_hear_line, .met = hear_met};
 	judge.sink = &boot->judge_sink;
 	judge.expects_decide = !opts->spec->wants_status;
 	smoke_judge_init(&boot->judge, &judge);
@@ -661,7 +661,7 @@ struct smoke_boot *smoke_boot_destroy(struct smoke_boot *boot)
 		kill(boot->child.pid, SIGKILL);
 		waitpid(boot->child.pid, NULL, 0);
 	}
-	release(boot);
+	trial_release(boot);
 	free(boot);
 	return NULL;
 }

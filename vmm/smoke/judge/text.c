@@ -25,7 +25,7 @@ static bool is_unsafe(uint32_t c)
 }
 
 /* The code point of a whole, well-formed sequence. */
-static uint32_t decode(const uint8_t *utf8, unsigned len)
+static uint32_t utf8_decode(const uint8_t *utf8, unsigned len)
 {
 	uint32_t c = utf8[0] & (0xffU >> (len + 1));
 
@@ -104,7 +104,7 @@ static size_t character(struct smoke_text *text, uint8_t byte, char *out)
 	if (text->have < text->want)
 		return 0;
 	text->have = 0;
-	if (is_unsafe(decode(text->utf8, text->want)))
+	if (is_unsafe(utf8_decode(text->utf8, text->want)))
 		return put_replacement(out);
 	memcpy(out, text->utf8, text->want);
 	return text->want;

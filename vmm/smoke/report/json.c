@@ -137,7 +137,7 @@ static struct json_object *lines_of(const struct smoke_result *result)
 	return array;
 }
 
-static struct json_object *console_of(const struct smoke_result *result)
+static struct json_object *console_json(const struct smoke_result *result)
 {
 	struct json_object *obj = json_object_new_object();
 
@@ -150,7 +150,7 @@ static struct json_object *console_of(const struct smoke_result *result)
 	return obj;
 }
 
-static struct json_object *boot_of(const struct smoke_result *result)
+static struct json_object *trial_json(const struct smoke_result *result)
 {
 	const struct config *config = &result->spec->config;
 	struct json_object *obj = json_object_new_object();
@@ -173,7 +173,7 @@ static struct json_object *boot_of(const struct smoke_result *result)
 	json_object_object_add(obj, "expected", rules_of(result, SMOKE_RULE_EXPECT));
 	json_object_object_add(obj, "phases", rules_of(result, SMOKE_RULE_PHASE));
 	json_add_u64(obj, "matches_given_up", result->too_dear);
-	json_object_object_add(obj, "console", console_of(result));
+	json_object_object_add(obj, "console", console_json(result));
 	json_object_object_add(obj, "report",
 			       result->report ? json_object_new_string(result->report) : NULL);
 	return obj;
@@ -186,7 +186,7 @@ void smoke_report_json(FILE *out, const struct smoke_plan *plan, const struct sm
 
 	for (unsigned i = 0; i < plan->nr; i++) {
 		passed += results[i].outcome == SMOKE_PASS;
-		json_object_array_add(boots, boot_of(&results[i]));
+		json_object_array_add(boots, trial_json(&results[i]));
 	}
 	add_int(root, "version", 1);
 	add_int(root, "passed", (int)passed);

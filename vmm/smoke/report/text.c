@@ -19,7 +19,7 @@ static const char *stream_tag(enum smoke_stream stream)
 	}
 }
 
-static void put_console(FILE *out, const struct smoke_result *result)
+static void report_put_console(FILE *out, const struct smoke_result *result)
 {
 	const struct smoke_tail *tail = &result->tail;
 
@@ -70,7 +70,7 @@ static void put_details(FILE *out, const struct smoke_result *result)
 	}
 	if (!result->was_started)
 		return;
-	put_console(out, result);
+	report_put_console(out, result);
 	if (result->report)
 		put_report(out, result->report);
 	if (lacks_root(result))
