@@ -423,7 +423,7 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 	return config_initramfs_check(&config->initramfs, diag);
 }
 
-static int check_run(const struct config *config, struct diag *diag)
+static int config_check_run(const struct config *config, struct diag *diag)
 {
 	if (config->time_exits && !config->stats && !config->stats_json && !config->control) {
 		diag_set(diag, -EINVAL, "--time-exits measures nothing that is shown");
@@ -460,5 +460,5 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		diag_remedy(diag, "words for the kernel go into --append");
 		return -EINVAL;
 	}
-	return check_run(config, diag);
+	return config_check_run(config, diag);
 }

@@ -78,7 +78,7 @@ static int set_item(struct config_disk *disk, const char *item, struct diag *dia
 	return 0;
 }
 
-static int parse(struct config_disk *disk, const char *arg, struct diag *diag)
+static int disk_parse(struct config_disk *disk, const char *arg, struct diag *diag)
 {
 	struct option_items items = option_items(option, arg);
 	char item[64];
@@ -111,7 +111,7 @@ int config_disk_add(struct config *config, const char *arg, struct diag *diag)
 	disk->conf.disk.warning = &disk->warning;
 	disk->conf.open = disk_open;
 	disk->conf.cpus = &config->machine.cpus;
-	r = parse(disk, arg, diag);
+	r = disk_parse(disk, arg, diag);
 	if (r == 0)
 		r = config_virtio_add(config, "disk", &virtio_blk_class, &disk->conf, diag);
 	if (r == 0)

@@ -37,8 +37,8 @@ static const struct option_row rows[] = {
 };
 const struct option_group config_initramfs_group = {"A command in the guest", rows};
 
-static int add(const char **list, unsigned *nr, unsigned max, const char *option, const char *arg,
-	       struct diag *diag)
+static int list_add(const char **list, unsigned *nr, unsigned max, const char *option,
+		    const char *arg, struct diag *diag)
 {
 	if (*nr == max)
 		return diag_set(diag, -EINVAL, "more than %u times %s", max, option);
@@ -70,7 +70,8 @@ static int add_copy(struct config_initramfs *config, const char *arg, struct dia
 		diag_remedy(diag, "PATH is absolute, as in --copy ./test:/bin/test");
 		return -EINVAL;
 	}
-	return add(config->copy, &config->nr_copies, INITRAMFS_COPIES_MAX, "--copy", arg, diag);
+	return list_add(config->copy, &config->nr_copies, INITRAMFS_COPIES_MAX, "--copy", arg,
+			diag);
 }
 
 static int add_env(struct config_initramfs *config, const char *arg, struct diag *diag)
@@ -81,7 +82,7 @@ static int add_env(struct config_initramfs *config, const char *arg, struct diag
 		diag_set(diag, -EINVAL, "--env '%s' is not NAME=VALUE", arg);
 		return -EINVAL;
 	}
-	return add(config->env, &config->nr_env, INITRAMFS_NAMES_MAX, "--env", arg, diag);
+	return list_add(config->env, &config->nr_env, INITRAMFS_NAMES_MAX, "--env", arg, diag);
 }
 
 static int set_run(struct config_initramfs *config, const char *arg, struct diag *diag)
@@ -113,12 +114,12 @@ int config_initramfs_option(struct config_initramfs *config, int opt, const char
 	case CONFIG_OPT_ENV: return add_env(config, arg, diag);
 	case CONFIG_OPT_COPY: return add_copy(config, arg, diag);
 	case CONFIG_OPT_OVERLAY:
-		return add(config->overlay, &config->nr_overlays, INITRAMFS_OVERLAYS_MAX,
-			   "--overlay", arg, diag);
+		return list_add(config->overlay, &config->nr_overlays, INITRAMFS_OVERLAYS_MAX,
+				"--overlay", arg, diag);
 	case CONFIG_OPT_MODULES: config->modules = arg; return 0;
 	case CONFIG_OPT_MODULE:
-		return add(config->module, &config->nr_modules, INITRAMFS_NAMES_MAX, "--module",
-			   arg, diag);
+		return list_add(config->module, &config->nr_modules, INITRAMFS_NAMES_MAX,
+				"--module", arg, diag);
 	case CONFIG_OPT_BUSYBOX: set_busybox(config, arg); return 0;
 	case CONFIG_OPT_ROOT: config->root = arg; return 0;
 	default: return 1;

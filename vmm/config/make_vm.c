@@ -60,7 +60,8 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 }
 
 /* What was read while another process wrote is a mixture: that is told rather than what came of it. */
-static int check_files(const struct vm_files *files, const struct config *config, struct diag *diag)
+static int vm_check_files(const struct vm_files *files, const struct config *config,
+			  struct diag *diag)
 {
 	struct diag changed = {0};
 	int r = 0;
@@ -166,7 +167,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 	if (r == 0)
 		vm->emulates_linux = emulates_linux(&opts.kernel);
 	initramfs_fini(&initramfs);
-	changed = check_files(&files, config, diag);
+	changed = vm_check_files(&files, config, diag);
 	files_close(&files);
 	return changed < 0 ? changed : r;
 }

@@ -70,7 +70,7 @@ static int check_path(const char *path, struct diag *diag)
 	return 0;
 }
 
-static int grow(struct cpio *cpio)
+static int cpio_grow(struct cpio *cpio)
 {
 	const size_t cap = cpio->cap ? cpio->cap * 2 : 64;
 	struct cpio_entry *entry = reallocarray(cpio->entry, cap, sizeof(*entry));
@@ -83,13 +83,13 @@ static int grow(struct cpio *cpio)
 }
 
 /* Owns e.data also on failure. */
-static int add(struct cpio *cpio, const char *path, struct cpio_entry e, struct diag *diag)
+static int cpio_add(struct cpio *cpio, const char *path, struct cpio_entry e, struct diag *diag)
 {
 	AUTO_FREE void *data = e.data;
 	AUTO_FREE char *copy = malloc(strlen(path) + 1);
 	int r;
 
-	if (!copy || (cpio->nr == cpio->cap && grow(cpio) < 0))
+	if (!copy || (cpio->nr == cpio->cap && cpio_grow(cpio) < 0))
 		return diag_set(diag, -ENOMEM, "'%s' for an archive", path);
 	if (path_normalise(path, copy) < 0)
 		return diag_set(diag, -EINVAL, "'%s' is no path in an archive", path);
@@ -105,7 +105,8 @@ static int add(struct cpio *cpio, const char *path, struct cpio_entry e, struct 
 
 int cpio_add_dir(struct cpio *cpio, const char *path, mode_t perm, struct diag *diag)
 {
-	return add(cpio, path, (struct cpio_entry){.mode = S_IFDIR | (perm & PERM_MASK)}, diag);
+	return cpio_add(cpio, path, (struct cpio_entry){.mode = S_IFDIR | (perm & PERM_MASK)},
+			diag);
 }
 
 int cpio_add_file(struct cpio *cpio, const char *path, mode_t perm, void *data, size_t len,
@@ -115,7 +116,7 @@ int cpio_add_file(struct cpio *cpio, const char *path, mode_t perm, void *data, 
 		free(data);
 		return diag_set(diag, -EFBIG, "'%s' for an archive", path);
 	}
-	return add(
+	return cpio_add(
 		cpio, path,
 		(struct cpio_entry){.mode = S_IFREG | (perm & PERM_MASK), .data = data, .len = len},
 		diag);
@@ -131,14 +132,15 @@ int cpio_add_symlink(struct cpio *cpio, const char *path, const char *target, st
 	copy = strdup(target);
 	if (!copy)
 		return diag_set(diag, -ENOMEM, "'%s' for an archive", path);
-	return add(cpio, path,
-		   (struct cpio_entry){.mode = S_IFLNK | 0777, .data = copy, .len = len}, diag);
+	return cpio_add(cpio, path,
+			(struct cpio_entry){.mode = S_IFLNK | 0777, .data = copy, .len = len},
+			diag);
 }
 
 int cpio_add_node(struct cpio *cpio, const char *path, mode_t mode, dev_t rdev, struct diag *diag)
 {
 	assert(S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode));
-	return add(cpio, path, (struct cpio_entry){.mode = mode, .rdev = rdev}, diag);
+	return cpio_add(cpio, path, (struct cpio_entry){.mode = mode, .rdev = rdev}, diag);
 }
 
 /* A directory's entries follow it directly: its end is less than '/', which is less than all else. */
@@ -164,18 +166,18 @@ static int entry_order(const void *pa, const void *pb)
 	return order ? order : (a->order > b->order) - (a->order < b->order);
 }
 
-static void put(struct sink *sink, const void *bytes, size_t n)
+static void sink_put(struct sink *sink, const void *bytes, size_t n)
 {
 	if (sink->buf && n)
 		memcpy(sink->buf + sink->len, bytes, n);
 	sink->len += n;
 }
 
-static void put_padding(struct sink *sink)
+static void sink_put_padding(struct sink *sink)
 {
 	static const uint8_t zeros[ALIGN];
 
-	put(sink, zeros, -sink->len % ALIGN);
+	sink_put(sink, zeros, -sink->len % ALIGN);
 }
 
 static void put_header(struct sink *sink, uint32_t ino, const struct cpio_entry *e, size_t path_len)
@@ -186,7 +188,7 @@ static void put_header(struct sink *sink, uint32_t ino, const struct cpio_entry 
 		 "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", ino, e->mode, 0U, 0U,
 		 S_ISDIR(e->mode) ? 2U : 1U, 0U, (uint32_t)e->len, 0U, 0U, major(e->rdev),
 		 minor(e->rdev), (uint32_t)path_len + 1, 0U);
-	put(sink, header, HEADER_BYTES);
+	sink_put(sink, header, HEADER_BYTES);
 }
 
 /* The first path_len bytes of path are its name. */
@@ -194,11 +196,11 @@ static void put_entry(struct sink *sink, uint32_t ino, const struct cpio_entry *
 		      size_t path_len)
 {
 	put_header(sink, ino, e, path_len);
-	put(sink, path, path_len);
-	put(sink, "", 1);
-	put_padding(sink);
-	put(sink, e->data, e->len);
-	put_padding(sink);
+	sink_put(sink, path, path_len);
+	sink_put(sink, "", 1);
+	sink_put_padding(sink);
+	sink_put(sink, e->data, e->len);
+	sink_put_padding(sink);
 }
 
 /* How many bytes of path are directories that have been put: it shares them with last. */

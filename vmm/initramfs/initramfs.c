@@ -30,7 +30,7 @@ struct build {
 };
 
 /* A record's value ends at its NUL, as a C string does: what the user gave cannot hold one. */
-static void put(struct build *b, const char *key, const char *value)
+static void build_put(struct build *b, const char *key, const char *value)
 {
 	fprintf(b->conf, "%s=%s%c", key, value, '\0');
 }
@@ -60,7 +60,7 @@ static int add_base(struct build *b, struct diag *diag)
 	return r;
 }
 
-static int add_files(struct build *b, struct diag *diag)
+static int build_add_files(struct build *b, struct diag *diag)
 {
 	const struct initramfs_opts *o = b->opts;
 	int r = 0;
@@ -118,11 +118,11 @@ static int add_busybox(struct build *b, struct diag *diag)
 			    "install a static one (Debian: busybox-static), or name its file");
 		return -EINVAL;
 	}
-	put(b, "busybox", BUSYBOX);
+	build_put(b, "busybox", BUSYBOX);
 	return cpio_add_file(&b->cpio, BUSYBOX, 0755, data, len, diag);
 }
 
-static int add_module(struct build *b, struct module_file *file, struct diag *diag)
+static int build_add_module(struct build *b, struct module_file *file, struct diag *diag)
 {
 	AUTO_FREE char *path = NULL;
 
@@ -130,7 +130,7 @@ static int add_module(struct build *b, struct module_file *file, struct diag *di
 		path = NULL;
 		return diag_set(diag, -ENOMEM, "module '%s'", file->name);
 	}
-	put(b, file->needed ? "need" : "module", path);
+	build_put(b, file->needed ? "need" : "module", path);
 	return cpio_add_file(&b->cpio, path, 0644, STEAL_PTR(file->data), file->len, diag);
 }
 
@@ -143,9 +143,9 @@ static int add_modules(struct build *b, struct diag *diag)
 		return 0;
 	r = modules_read(&b->modules, o->modules, o->module, o->nr_modules, b->budget_bytes, diag);
 	for (size_t i = 0; r == 0 && i < b->modules.nr; i++)
-		r = add_module(b, &b->modules.file[i], diag);
+		r = build_add_module(b, &b->modules.file[i], diag);
 	if (r == 0 && b->modules.missing[0])
-		put(b, "missing", b->modules.missing);
+		build_put(b, "missing", b->modules.missing);
 	return r;
 }
 
@@ -157,16 +157,16 @@ static void put_settings(struct build *b)
 	put_port(b, "err", o->err_port);
 	put_port(b, "log", o->log_port);
 	put_port(b, "exit", o->exit_port);
-	put(b, "hostname", "tollgate");
-	put(b, "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-	put(b, "env", "HOME=/root");
-	put(b, "env", "TERM=linux");
+	build_put(b, "hostname", "tollgate");
+	build_put(b, "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	build_put(b, "env", "HOME=/root");
+	build_put(b, "env", "TERM=linux");
 	for (unsigned i = 0; i < o->nr_env; i++)
-		put(b, "env", o->env[i]);
+		build_put(b, "env", o->env[i]);
 	if (o->root)
-		put(b, "root", o->root);
+		build_put(b, "root", o->root);
 	if (o->run)
-		put(b, "run", o->run);
+		build_put(b, "run", o->run);
 }
 
 static int add_init(struct build *b, struct diag *diag)
@@ -206,7 +206,7 @@ int initramfs_build(const struct initramfs_opts *opts, struct initramfs *ret, st
 	int r = ours ? add_base(&b, diag) : 0;
 
 	if (r == 0)
-		r = add_files(&b, diag);
+		r = build_add_files(&b, diag);
 	if (r == 0 && ours)
 		r = add_init(&b, diag);
 	if (r == 0)

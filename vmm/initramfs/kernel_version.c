@@ -12,7 +12,7 @@ enum {
 };
 
 /* The word at at; only what versions are made of, so that it is a file's name and nothing else. */
-static bool take_word(const uint8_t *image, size_t len, size_t at, char *ret)
+static bool version_take(const uint8_t *image, size_t len, size_t at, char *ret)
 {
 	size_t n = 0;
 
@@ -37,12 +37,12 @@ bool kernel_version_find(const uint8_t *image, size_t len, char ret[KERNEL_VERSI
 		const size_t offset = (size_t)(image[HEADER_KERNEL_VERSION] |
 					       image[HEADER_KERNEL_VERSION + 1] << 8);
 
-		return offset && take_word(image, len, offset + HEADER_VERSION_BASE, ret);
+		return offset && version_take(image, len, offset + HEADER_VERSION_BASE, ret);
 	}
 	/* The first may be a format: "Linux version %s". */
 	while ((at = memmem(at, (size_t)(end - at), banner, sizeof(banner) - 1))) {
 		at += sizeof(banner) - 1;
-		if (take_word(image, len, (size_t)(at - image), ret))
+		if (version_take(image, len, (size_t)(at - image), ret))
 			return true;
 	}
 	return false;

@@ -125,7 +125,7 @@ struct module_index *module_index_close(struct module_index *index)
 	return NULL;
 }
 
-static int tell(const struct walk *walk, struct kmod_module *mod)
+static int walk_report(const struct walk *walk, struct kmod_module *mod)
 {
 	const struct module_index_entry module = {
 		.name = walk->call->get_name(mod),
@@ -154,10 +154,10 @@ static int for_list(const struct walk *walk, const struct kmod_list *list,
 static int with_dependencies(const struct walk *walk, struct kmod_module *mod)
 {
 	struct kmod_list *list = walk->call->get_dependencies(mod);
-	int r = for_list(walk, list, tell);
+	int r = for_list(walk, list, walk_report);
 
 	walk->call->unref_list(list);
-	return r < 0 ? r : tell(walk, mod);
+	return r < 0 ? r : walk_report(walk, mod);
 }
 
 /* What it wants loaded before it, though it links to nothing of it: a hash of a file system's. */

@@ -25,7 +25,7 @@ struct reading {
 	struct diag *diag;
 };
 
-static struct module_file *find(const struct modules *m, const char *name)
+static struct module_file *modules_find(const struct modules *m, const char *name)
 {
 	for (size_t i = 0; i < m->nr; i++)
 		if (strcmp(m->file[i].name, name) == 0)
@@ -75,7 +75,7 @@ static int read_file(struct reading *reading, const char *path, struct module_fi
 	return r;
 }
 
-static int grow(struct modules *m)
+static int modules_grow(struct modules *m)
 {
 	const size_t cap = m->cap ? m->cap * 2 : 16;
 	struct module_file *file = reallocarray(m->file, cap, sizeof(*file));
@@ -87,17 +87,17 @@ static int grow(struct modules *m)
 	return 0;
 }
 
-static int add_module(void *arg, const struct module_index_entry *found)
+static int modules_add(void *arg, const struct module_index_entry *found)
 {
 	struct reading *reading = arg;
 	struct modules *m = reading->modules;
-	struct module_file *file = find(m, found->name);
+	struct module_file *file = modules_find(m, found->name);
 
 	if (file)
 		file->needed |= reading->needed;
 	if (file || !found->path)
 		return 0;
-	if (m->nr == m->cap && grow(m) < 0)
+	if (m->nr == m->cap && modules_grow(m) < 0)
 		return diag_set(reading->diag, -ENOMEM, "module '%s'", found->name);
 	file = &m->file[m->nr];
 	*file = (struct module_file){.name = strdup(found->name), .needed = reading->needed};
@@ -117,7 +117,7 @@ static void note_missing(struct modules *m, const char *name)
 static int add_defaults(struct module_index *index, struct reading *reading)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(virtio_drivers); i++) {
-		int r = module_index_resolve(index, virtio_drivers[i], add_module, reading);
+		int r = module_index_resolve(index, virtio_drivers[i], modules_add, reading);
 
 		if (r == -ENOENT && reading->diag->err == 0)
 			note_missing(reading->modules, virtio_drivers[i]);
@@ -130,7 +130,7 @@ static int add_defaults(struct module_index *index, struct reading *reading)
 static int add_named(struct module_index *index, const char *dir, const char *name,
 		     struct reading *reading)
 {
-	int r = module_index_resolve(index, name, add_module, reading);
+	int r = module_index_resolve(index, name, modules_add, reading);
 
 	if (r == -ENOENT && reading->diag->err == 0) {
 		diag_set(reading->diag, r, "module '%s' in '%s'", name, dir);
