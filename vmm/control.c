@@ -51,8 +51,8 @@ static int run_line(const struct control_client *client, char *line, FILE *out, 
 }
 
 /* What became of a line: CONTROL_LINE_NONE is one that the client did not end before it left off. */
-static int run(const struct control_client *client, enum control_line kind, char *line, FILE *out,
-	       struct diag *diag)
+static int client_run(const struct control_client *client, enum control_line kind, char *line,
+		      FILE *out, struct diag *diag)
 {
 	switch (kind) {
 	case CONTROL_LINE_READY: return run_line(client, line, out, diag);
@@ -80,7 +80,7 @@ static bool client_answer(struct control_client *client, enum control_line kind,
 
 	if (!out)
 		return false;
-	if (run(client, kind, line, out, &diag) == 0) {
+	if (client_run(client, kind, line, out, &diag) == 0) {
 		fputs(CONTROL_REPLY_OK "\n", out);
 	} else {
 		rewind(out);
@@ -181,7 +181,7 @@ static struct control_client *free_client(struct control *control)
 	return NULL;
 }
 
-static void refuse(int fd)
+static void client_refuse(int fd)
 {
 	char text[128];
 	const int n =
@@ -212,7 +212,7 @@ static void listen_ready(struct event_source *src, uint32_t epoll_events)
 	}
 	event_loop_want(control->loop, src, EPOLLIN);
 	if (!client) {
-		refuse(fd);
+		client_refuse(fd);
 		return;
 	}
 	client->src = (struct event_source){.fd = fd, .events = EPOLLIN, .ready = client_ready};

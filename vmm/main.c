@@ -18,13 +18,13 @@ static void usage(FILE *out)
 	      out);
 }
 
-static int fail(const struct diag *diag)
+static int main_fail(const struct diag *diag)
 {
 	cmd_fail(diag);
 	return EXIT_SETUP;
 }
 
-static int run_command(int argc, char **argv)
+static int main_run_command(int argc, char **argv)
 {
 	struct suggest suggest;
 	struct diag diag = {0};
@@ -56,7 +56,7 @@ static int run_command(int argc, char **argv)
 		diag_remedy(&diag, "did you mean 'tollgate %s'?", suggest.best);
 	else
 		diag_remedy(&diag, "`tollgate --help` lists the commands");
-	return fail(&diag);
+	return main_fail(&diag);
 }
 
 int main(int argc, char **argv)
@@ -67,8 +67,8 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ,
 	       SIG_IGN); /* a write past RLIMIT_FSIZE says EFBIG: files, logs, reports, disks */
 	if (cmd_stdio_open(&diag) < 0)
-		return fail(&diag);
-	status = run_command(argc, argv);
+		return main_fail(&diag);
+	status = main_run_command(argc, argv);
 	/* What was printed and did not arrive is a failure too, but no reason for a set-up error. */
 	if (cmd_stdout_close(&diag) < 0) {
 		cmd_fail(&diag);

@@ -71,7 +71,7 @@ static bool is_same(const struct file_use *a, const struct file_use *b)
 	return !a->name || strcmp(a->name, b->name) == 0;
 }
 
-static int refuse(const struct file_use *a, const struct file_use *b, struct diag *diag)
+static int file_use_refuse(const struct file_use *a, const struct file_use *b, struct diag *diag)
 {
 	diag_set(diag, -EINVAL, "%s '%s' and %s '%s' are one file", a->option, a->path, b->option,
 		 b->path);
@@ -90,7 +90,7 @@ int file_uses_check(const struct file_uses *uses, struct diag *diag)
 
 			if (i == k || (a->group && a->group == b->group) || !is_same(a, b))
 				continue;
-			return k < i ? refuse(b, a, diag) : refuse(a, b, diag);
+			return k < i ? file_use_refuse(b, a, diag) : file_use_refuse(a, b, diag);
 		}
 	}
 	return 0;

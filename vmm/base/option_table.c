@@ -119,7 +119,7 @@ void option_table_print(const struct option_table *table, bool all, FILE *out)
 		fprintf(out, "\n%s", table->after);
 }
 
-static int add_row(const struct option_group *group, const struct option_row *row, void *arg)
+static int reader_add_row(const struct option_group *group, const struct option_row *row, void *arg)
 {
 	struct option_reader *reader = arg;
 	size_t n = 0;
@@ -145,7 +145,7 @@ void option_reader_init(struct option_reader *reader, const struct option_table 
 	if (stop_at_operand)
 		reader->short_option[reader->short_len++] = '+';
 	reader->short_option[reader->short_len++] = ':';
-	option_table_each(table, add_row, reader);
+	option_table_each(table, reader_add_row, reader);
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
 }
@@ -278,7 +278,7 @@ static bool refused_long(const char *arg, int c)
 	return optopt == 0 || optopt > UCHAR_MAX;
 }
 
-static int refused(const struct option_reader *reader, int c, struct diag *diag)
+static int reader_refused(const struct option_reader *reader, int c, struct diag *diag)
 {
 	const char *arg = reader->argv[optind - 1];
 	const bool is_long = refused_long(arg, c);
@@ -316,7 +316,7 @@ int option_reader_next(struct option_reader *reader, int *ret_opt, const char **
 	if (opt == -1)
 		return 0;
 	if (opt == '?' || opt == ':')
-		return refused(reader, opt, diag);
+		return reader_refused(reader, opt, diag);
 	r = check_one_dash(reader, opt, diag);
 	if (r == 0 && opt == OPTION_HELP && optarg)
 		r = option_choice("--help", optarg, help_words, &help, diag);

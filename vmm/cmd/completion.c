@@ -373,7 +373,8 @@ static void print_fish(void)
 	}
 }
 
-static int parse(int argc, char **argv, int *ret_shell, bool *ret_help, struct diag *diag)
+static int completion_parse(int argc, char **argv, int *ret_shell, bool *ret_help,
+			    struct diag *diag)
 {
 	struct option_reader reader;
 	const char *arg;
@@ -399,7 +400,7 @@ int cmd_completion(int argc, char **argv)
 	bool help = false;
 	int shell = SHELL_BASH;
 
-	if (parse(argc, argv, &shell, &help, &diag) < 0) {
+	if (completion_parse(argc, argv, &shell, &help, &diag) < 0) {
 		cmd_fail(&diag);
 		return EXIT_SETUP;
 	}

@@ -132,7 +132,7 @@ static void print_line(const char *line, bool to_terminal)
 }
 
 /* text is behind CONTROL_REPLY_ERROR. */
-static int refused(const char *text, struct diag *diag)
+static int reply_refused(const char *text, struct diag *diag)
 {
 	char line[sizeof(diag->what) + sizeof(diag->remedy)];
 	char *remedy;
@@ -160,7 +160,7 @@ static int print_reply(FILE *in, struct diag *diag)
 			return 0;
 		if (strncmp(line, CONTROL_REPLY_ERROR, strlen(CONTROL_REPLY_ERROR)) == 0) {
 			line[n - 1] = '\0';
-			return refused(line + strlen(CONTROL_REPLY_ERROR), diag);
+			return reply_refused(line + strlen(CONTROL_REPLY_ERROR), diag);
 		}
 		print_line(line, to_terminal);
 	}

@@ -137,7 +137,7 @@ static const char *verdict(const struct findings *f)
 		       : "guests can run here";
 }
 
-static void print_text(const struct findings *f)
+static void doctor_print_text(const struct findings *f)
 {
 	printf("host            Linux %s, %s\n", f->uts.release, f->uts.machine);
 	if (f->mode)
@@ -157,7 +157,7 @@ static void print_text(const struct findings *f)
 	printf("verdict         %s\n", verdict(f));
 }
 
-static void print_json(const struct findings *f)
+static void doctor_print_json(const struct findings *f)
 {
 	struct json_object *root = json_object_new_object(), *caps = json_object_new_object();
 
@@ -185,7 +185,7 @@ static void print_json(const struct findings *f)
 	json_object_put(root);
 }
 
-static int parse(int argc, char **argv, bool *ret_json, bool *ret_help, struct diag *diag)
+static int doctor_parse(int argc, char **argv, bool *ret_json, bool *ret_help, struct diag *diag)
 {
 	struct option_reader reader;
 	const char *arg;
@@ -207,7 +207,7 @@ int cmd_doctor(int argc, char **argv)
 	struct diag diag = {0};
 	bool json = false, wants_help = false;
 
-	if (parse(argc, argv, &json, &wants_help, &diag) < 0) {
+	if (doctor_parse(argc, argv, &json, &wants_help, &diag) < 0) {
 		cmd_fail(&diag);
 		return EXIT_SETUP;
 	}
@@ -217,9 +217,9 @@ int cmd_doctor(int argc, char **argv)
 	}
 	examine(&f);
 	if (json)
-		print_json(&f);
+		doctor_print_json(&f);
 	else
-		print_text(&f);
+		doctor_print_text(&f);
 	fflush(stdout);
 	if (!f.can_run && !json)
 		cmd_fail(&f.diag);

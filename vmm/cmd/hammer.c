@@ -209,7 +209,7 @@ static int complete(struct hammer_opts *o, struct diag *diag)
 	return 0;
 }
 
-static int parse(int argc, char **argv, struct args *args, struct diag *diag)
+static int hammer_parse(int argc, char **argv, struct args *args, struct diag *diag)
 {
 	struct option_reader reader;
 	const char *arg;
@@ -280,7 +280,7 @@ static void print_what(const struct hammer_opts *o)
 	putchar('\n');
 }
 
-static void print_text(const struct hammer_opts *o, const struct hammer_result *res)
+static void hammer_print_text(const struct hammer_opts *o, const struct hammer_result *res)
 {
 	const bool hit = o->hit != HAMMER_HIT_NONE;
 	const unsigned cpus = o->config.machine.cpus;
@@ -311,7 +311,7 @@ static void add_double(struct json_object *obj, const char *key, double v)
 	json_object_object_add(obj, key, json_object_new_double(v));
 }
 
-static void print_json(const struct hammer_opts *o, const struct hammer_result *res)
+static void hammer_print_json(const struct hammer_opts *o, const struct hammer_result *res)
 {
 	static const char *const hits[] = {"none", "first", "middle", "last"};
 	struct json_object *root = json_object_new_object(), *pairs = json_object_new_array();
@@ -359,7 +359,7 @@ int cmd_hammer(int argc, char **argv)
 
 	config_init(&args.opts.config);
 	args.opts.config.machine.mem_bytes = HAMMER_MEM;
-	r = parse(argc, argv, &args, &diag);
+	r = hammer_parse(argc, argv, &args, &diag);
 	if (r == 0 && args.help) {
 		option_table_print(&cmd_hammer_table, args.help == OPTION_HELP_ALL, stdout);
 		return EXIT_OK;
@@ -371,8 +371,8 @@ int cmd_hammer(int argc, char **argv)
 		return r == -EINTR ? EXIT_KILLED : r == -EPROTO ? EXIT_KVM_ERROR : EXIT_SETUP;
 	}
 	if (args.json)
-		print_json(&args.opts, &result);
+		hammer_print_json(&args.opts, &result);
 	else
-		print_text(&args.opts, &result);
+		hammer_print_text(&args.opts, &result);
 	return EXIT_OK;
 }

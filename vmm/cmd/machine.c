@@ -65,7 +65,7 @@ static int choose_output(struct args *args, enum output output, const char *opti
 	return 0;
 }
 
-static int take_option(struct args *args, int opt, const char *arg, struct diag *diag)
+static int machine_take_option(struct args *args, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
 	case OPT_JSON: return choose_output(args, OUTPUT_JSON, "--json", diag);
@@ -76,7 +76,7 @@ static int take_option(struct args *args, int opt, const char *arg, struct diag 
 	}
 }
 
-static int parse(int argc, char **argv, struct args *ret, struct diag *diag)
+static int machine_parse(int argc, char **argv, struct args *ret, struct diag *diag)
 {
 	struct option_reader reader;
 	const char *arg;
@@ -88,14 +88,14 @@ static int parse(int argc, char **argv, struct args *ret, struct diag *diag)
 			ret->help = opt;
 			return 0;
 		}
-		r = take_option(ret, opt, arg, diag);
+		r = machine_take_option(ret, opt, arg, diag);
 		if (r < 0)
 			return r;
 	}
 	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
 }
 
-static int write_text(const struct machine *m, enum output output, struct diag *diag)
+static int machine_write_text(const struct machine *m, enum output output, struct diag *diag)
 {
 	AUTO_FREE char *text = NULL;
 	int r;
@@ -157,7 +157,7 @@ static int write_acpi(const struct machine *m, const char *dir, struct diag *dia
 	return r;
 }
 
-static int show(const struct args *args, struct diag *diag)
+static int machine_show(const struct args *args, struct diag *diag)
 {
 	struct machine m;
 	int r;
@@ -173,7 +173,7 @@ static int show(const struct args *args, struct diag *diag)
 	case OUTPUT_DTB: return write_dtb(&m, args->path, diag);
 	case OUTPUT_ACPI: return write_acpi(&m, args->path, diag);
 	case OUTPUT_CMDLINE: return write_cmdline(&m, diag);
-	default: return write_text(&m, args->output, diag);
+	default: return machine_write_text(&m, args->output, diag);
 	}
 }
 
@@ -184,9 +184,9 @@ int cmd_machine(int argc, char **argv)
 	int r;
 
 	config_init(&args.config);
-	r = parse(argc, argv, &args, &diag);
+	r = machine_parse(argc, argv, &args, &diag);
 	if (r == 0)
-		r = show(&args, &diag);
+		r = machine_show(&args, &diag);
 	if (r < 0) {
 		cmd_fail(&diag);
 		return EXIT_SETUP;

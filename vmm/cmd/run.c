@@ -64,8 +64,8 @@ static void tell_left_out(const struct vm_chars *chars)
 }
 
 /* The file comes before the end line, which tells the exit status. */
-static int finish(struct vm *vm, const struct config *config, const struct vm_end *end,
-		  int stats_fd)
+static int run_finish(struct vm *vm, const struct config *config, const struct vm_end *end,
+		      int stats_fd)
 {
 	int status = exit_status(config, end);
 	struct stats_kvm kvm = {0};
@@ -170,7 +170,7 @@ int cmd_run(int argc, char **argv)
 	}
 	vm_control_close(&control);
 	if (r == 0) {
-		status = finish(vm, &config, &end, stats_fd);
+		status = run_finish(vm, &config, &end, stats_fd);
 	} else {
 		close_console(vm);
 		cmd_fail(&diag);

@@ -75,7 +75,7 @@ static void hear_started(struct smoke_run_sink *sink, unsigned i)
 		smoke_live_start(&smoke->live, i, clock_monotonic_ns());
 }
 
-static void hear_line(struct smoke_run_sink *sink, unsigned i, const struct smoke_line *line)
+static void smoke_hear_line(struct smoke_run_sink *sink, unsigned i, const struct smoke_line *line)
 {
 	struct smoke *smoke = smoke_of(sink);
 
@@ -85,7 +85,7 @@ static void hear_line(struct smoke_run_sink *sink, unsigned i, const struct smok
 }
 
 /* Once, before the first boot that it concerns. */
-static void hear_guest(struct smoke_run_sink *sink, unsigned i, bool emulates_linux)
+static void smoke_hear_guest(struct smoke_run_sink *sink, unsigned i, bool emulates_linux)
 {
 	struct smoke *smoke = smoke_of(sink);
 
@@ -136,7 +136,7 @@ static int open_report(const char *path, int *ret_fd, struct diag *diag)
 	return 0;
 }
 
-static int add_files(const struct smoke_plan *plan, struct file_uses *uses)
+static int plan_add_files(const struct smoke_plan *plan, struct file_uses *uses)
 {
 	static const char *const option[SMOKE_REPORTS] = {
 		[SMOKE_REPORT_JUNIT] = "--junit",
@@ -159,10 +159,10 @@ static int add_files(const struct smoke_plan *plan, struct file_uses *uses)
 	return r;
 }
 
-static int check_files(const struct smoke_plan *plan, struct diag *diag)
+static int plan_check_files(const struct smoke_plan *plan, struct diag *diag)
 {
 	struct file_uses uses = {0};
-	int r = add_files(plan, &uses);
+	int r = plan_add_files(plan, &uses);
 
 	r = r < 0 ? diag_set(diag, r, "compare files") : file_uses_check(&uses, diag);
 	file_uses_fini(&uses);
@@ -205,7 +205,7 @@ static int open_outputs(struct smoke *smoke, struct diag *diag)
 	int r = run->log_dir ? check_logs(&smoke->plan, diag) : 0;
 
 	if (r == 0)
-		r = check_files(&smoke->plan, diag);
+		r = plan_check_files(&smoke->plan, diag);
 	smoke->out = stdout;
 	for (unsigned i = 0; r == 0 && i < SMOKE_REPORTS; i++) {
 		r = open_report(run->report[i], &smoke->report_fd[i], diag);
@@ -228,7 +228,7 @@ static int make_report(struct smoke *smoke, enum smoke_report i, char **ret, siz
 }
 
 /* To a pipe or a terminal, whose reader may take as long as it likes. */
-static int write_text(int fd, const char *text, size_t len)
+static int report_write_text(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
 		const ssize_t n = write(fd, text, len);
@@ -272,7 +272,7 @@ static int start_report(struct smoke *smoke, enum smoke_report i, struct diag *d
 		if (r == 0)
 			return 0;
 	} else if (r == 0) {
-		r = write_text(fd, text, len);
+		r = report_write_text(fd, text, len);
 	}
 	free(text);
 	return r < 0 ? diag_set(diag, r, "write '%s'", smoke->plan.run.report[i]) : 0;
@@ -297,7 +297,7 @@ static int wait_for_report(struct smoke *smoke, enum smoke_report i, int64_t unt
  * Every report that can be written is, whatever became of the others, and each that cannot is named. The
  * exit status.
  */
-static int finish(struct smoke *smoke)
+static int smoke_finish(struct smoke *smoke)
 {
 	const int64_t until_ns = clock_monotonic_ns() + FILES_NS;
 	int status = smoke_run_status(&smoke->plan, smoke->results);
@@ -336,14 +336,14 @@ static int run_plan(struct smoke *smoke, struct diag *diag)
 	smoke_live_init(&smoke->live, smoke->out, &smoke->plan, smoke->results);
 	smoke->sink = (struct smoke_run_sink){
 		.started = hear_started,
-		.line = hear_line,
-		.guest = hear_guest,
+		.line = smoke_hear_line,
+		.guest = smoke_hear_guest,
 		.has_room = hear_whether_room,
 		.finished = hear_finished,
 		.tick = smoke->has_live ? hear_tick : NULL,
 	};
 	r = smoke_run(&smoke->plan, &smoke->sink, smoke->results, diag);
-	return r < 0 ? r : finish(smoke);
+	return r < 0 ? r : smoke_finish(smoke);
 }
 
 static int list_plan(const struct smoke_plan *plan)

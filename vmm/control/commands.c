@@ -158,8 +158,8 @@ static int run_link(struct vm_control *ctl, char *const arg[], unsigned nr, FILE
 }
 
 /* The reply is sent before the loop looks whether it is to stop. */
-static int run_stop(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
-		    struct diag *diag)
+static int commands_run_stop(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+			     struct diag *diag)
 {
 	(void)arg;
 	(void)nr;
@@ -179,7 +179,7 @@ static const struct command command[] = {
 	{"balloon", "[SIZE]", 0, 1, run_balloon,
 	 "what the guest is to give up, and has; or a new SIZE"},
 	{"link", "NAME up|down", 2, 2, run_link, "plugs a network's cable in, or pulls it out"},
-	{"stop", "", 0, 0, run_stop, "ends the VM, as SIGTERM does"},
+	{"stop", "", 0, 0, commands_run_stop, "ends the VM, as SIGTERM does"},
 };
 
 static int run_help(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
@@ -199,8 +199,8 @@ const char *vm_control_command(unsigned i)
 	return i < ARRAY_SIZE(command) ? command[i].name : NULL;
 }
 
-static int run_command(struct control_commands *commands, char *const word[], unsigned nr,
-		       FILE *out, struct diag *diag)
+static int commands_run(struct control_commands *commands, char *const word[], unsigned nr,
+			FILE *out, struct diag *diag)
 {
 	struct vm_control *ctl = container_of(commands, struct vm_control, commands);
 
@@ -228,7 +228,7 @@ int vm_control_open(struct vm_control *ctl, const char *path, struct vm *vm, str
 	int r;
 
 	*ctl = (struct vm_control){
-		.commands.run = run_command,
+		.commands.run = commands_run,
 		.vm = vm,
 		.since_ns = clock_monotonic_ns(),
 	};
