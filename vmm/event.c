@@ -167,7 +167,7 @@ static void timer_arm(struct timer_line *line, int64_t deadline_ns)
 	(void)r;
 }
 
-static void timer_ready(struct event_source *src, uint32_t epoll_events)
+static void event_timer_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct event_timer *timer = container_of(src, struct event_timer, src);
 	uint64_t n;
@@ -186,7 +186,7 @@ int event_timer_init(struct event_timer *timer, struct event_loop *loop, struct 
 
 	*timer = (struct event_timer){
 		.line.arm = timer_arm,
-		.src = {.events = EPOLLIN, .ready = timer_ready},
+		.src = {.events = EPOLLIN, .ready = event_timer_ready},
 		.loop = loop,
 		.dev = dev,
 	};

@@ -257,7 +257,7 @@ static bool dispatch_system_event(struct vcpu *vcpu)
 	}
 }
 
-static bool fail(struct vcpu *vcpu, const char *by)
+static bool vcpu_fail(struct vcpu *vcpu, const char *by)
 {
 	struct kvm_run *run = vcpu->run;
 	struct vcpu_error *e = &vcpu->error;
@@ -286,11 +286,11 @@ static bool dispatch_rare(struct vcpu *vcpu)
 	case KVM_EXIT_INTR: return true;
 	case KVM_EXIT_SHUTDOWN: return end_vm(vcpu, VM_END_TRIPLE_FAULT, "KVM_EXIT_SHUTDOWN");
 	case KVM_EXIT_SYSTEM_EVENT: return dispatch_system_event(vcpu);
-	case KVM_EXIT_INTERNAL_ERROR: return fail(vcpu, "KVM_EXIT_INTERNAL_ERROR");
-	case KVM_EXIT_FAIL_ENTRY: return fail(vcpu, "KVM_EXIT_FAIL_ENTRY");
-	case KVM_EXIT_DEBUG: return fail(vcpu, "KVM_EXIT_DEBUG without a debugger");
-	case KVM_EXIT_EXCEPTION: return fail(vcpu, "KVM_EXIT_EXCEPTION");
-	default: return fail(vcpu, "an exit that Tollgate does not know");
+	case KVM_EXIT_INTERNAL_ERROR: return vcpu_fail(vcpu, "KVM_EXIT_INTERNAL_ERROR");
+	case KVM_EXIT_FAIL_ENTRY: return vcpu_fail(vcpu, "KVM_EXIT_FAIL_ENTRY");
+	case KVM_EXIT_DEBUG: return vcpu_fail(vcpu, "KVM_EXIT_DEBUG without a debugger");
+	case KVM_EXIT_EXCEPTION: return vcpu_fail(vcpu, "KVM_EXIT_EXCEPTION");
+	default: return vcpu_fail(vcpu, "an exit that Tollgate does not know");
 	}
 }
 

@@ -216,7 +216,7 @@ static int build_ranges(struct vm *vm, enum iobus_space space, struct diag *diag
 	return n ? iobus_add_many(space == IOBUS_PIO ? vm->pio : vm->mmio, range, n, diag) : 0;
 }
 
-static void signals_ready(struct event_source *src, uint32_t epoll_events)
+static void vm_signals_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct vm *vm = container_of(src, struct vm, signals);
 	struct signalfd_siginfo si;
@@ -266,7 +266,7 @@ static int build_signals(struct vm *vm, struct diag *diag)
 	vm->signals = (struct event_source){
 		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
 		.events = EPOLLIN,
-		.ready = signals_ready,
+		.ready = vm_signals_ready,
 	};
 	if (r == 0)
 		r = vm->signals.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->signals);
@@ -362,7 +362,7 @@ static int build_coalesced(struct vm *vm, bool no_coalesce, struct diag *diag)
 }
 
 /* The order matters: see docs/architecture.md, "Build order". */
-static int build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+static int vm_build(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct vm_chars_opts chars = {
 		.input = opts->input,
@@ -422,7 +422,7 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->time_exits = opts->time_exits;
 	vm->power.end = power_end;
 	pthread_mutex_init(&vm->end_lock, NULL);
-	return build(vm, opts, diag);
+	return vm_build(vm, opts, diag);
 }
 
 /*

@@ -44,7 +44,7 @@ static void bell_ring(struct doorbell *bell, unsigned queue)
 	(void)n; /* EAGAIN: the counter is full, so the thread is about to look anyway */
 }
 
-static uint64_t counter_take(struct write_counter *counter)
+static uint64_t write_counter_take(struct write_counter *counter)
 {
 	struct io_counter *writes = container_of(counter, struct io_counter, counter);
 	const uint64_t n = ioeventfd_read(&writes->io);
@@ -79,7 +79,7 @@ int io_thread_init(struct io_thread *io, struct diag *diag)
 	pthread_cond_init(&io->ended, NULL);
 	io->bell.ring = bell_ring;
 	io->writes = (struct io_counter){
-		.counter = {.take = counter_take, .watch = counter_watch},
+		.counter = {.take = write_counter_take, .watch = counter_watch},
 		.io = {.fd = -1},
 		.owner = io,
 	};

@@ -331,8 +331,8 @@ static uint32_t slots_take(struct slots *slots)
 	return slots->next++;
 }
 
-static int overlap(const struct iobus *bus, const struct iobus_range *a,
-		   const struct iobus_range *b, struct diag *diag)
+static int range_overlap(const struct iobus *bus, const struct iobus_range *a,
+			 const struct iobus_range *b, struct diag *diag)
 {
 	return diag_set(diag, -EEXIST,
 			"%s ranges of '%s' (%#" PRIx64 " to %#" PRIx64 ") and '%s' (%#" PRIx64
@@ -363,7 +363,7 @@ static int bus_merge(struct iobus *bus, const struct iobus_range *sorted, size_t
 			const struct iobus_entry *e = &next->entry[next->nr - 1];
 
 			if (e->range.first - e[-1].range.first < e[-1].range.len)
-				return overlap(bus, &e[-1].range, &e->range, diag);
+				return range_overlap(bus, &e[-1].range, &e->range, diag);
 		}
 	}
 	return 0;

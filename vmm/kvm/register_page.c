@@ -90,7 +90,7 @@ static void conceal(struct shadow_page *sp)
 	watch_input(sp, now_ns);
 }
 
-static void show(struct shadow_page *sp)
+static void page_show(struct shadow_page *sp)
 {
 	if (set_slot(sp, KVM_PAGE_BYTES, &sp->show_ns) < 0) {
 		sp->barred = true;
@@ -111,7 +111,7 @@ static bool is_worth_showing(const struct shadow_page *sp)
 }
 
 /* The guest may read it meanwhile, byte by byte. */
-static void fill(struct shadow_page *sp, const uint8_t *bytes)
+static void page_fill(struct shadow_page *sp, const uint8_t *bytes)
 {
 	for (size_t i = 0; i < sp->len; i++)
 		__atomic_store_n(&sp->page[i], bytes[i], __ATOMIC_RELAXED);
@@ -126,7 +126,7 @@ static bool follow(struct shadow_page *sp)
 		hide(sp);
 		return false;
 	}
-	fill(sp, bytes);
+	page_fill(sp, bytes);
 	return true;
 }
 
@@ -134,7 +134,7 @@ static bool follow(struct shadow_page *sp)
 static void update(struct shadow_page *sp)
 {
 	if (follow(sp) && !sp->shown && is_worth_showing(sp))
-		show(sp);
+		page_show(sp);
 }
 
 static void count_poll(struct shadow_page *sp)

@@ -270,7 +270,7 @@ static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 	return chunks < (double)CHUNKS_MAX ? (uint64_t)chunks : CHUNKS_MAX;
 }
 
-static void measure(struct hammer *h, struct vcpu *vcpu)
+static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
 {
 	struct hammer_vcpu *hv = &h->vcpu[vcpu->index];
 	AUTO_FREE int64_t *scratch = NULL;
@@ -298,7 +298,7 @@ static void hammer_vcpu_loop(struct vcpu *vcpu, void *arg)
 	struct hammer *h = arg;
 
 	if (h->opts->count == 0 || h->opts->count > WARM_UP)
-		measure(h, vcpu);
+		hammer_measure(h, vcpu);
 	vcpu_loop(vcpu);
 }
 
@@ -500,7 +500,7 @@ static int check_place(const struct hammer *h, struct diag *diag)
 	return -EINVAL;
 }
 
-static int build(struct hammer *h, char *cmdline, size_t cmdline_len, struct diag *diag)
+static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
 	struct vm_opts vm_opts = {
@@ -557,7 +557,7 @@ int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct
 		return diag_set(diag, -ENOMEM, "start");
 	h->opts = opts;
 	h->result = ret;
-	r = build(h, cmdline, sizeof(cmdline), diag);
+	r = hammer_build(h, cmdline, sizeof(cmdline), diag);
 	if (r == 0)
 		r = start_control(h, diag);
 	if (r == 0)

@@ -119,7 +119,7 @@ static uint8_t status_of(struct blk *blk, int err)
 	return VIRTIO_BLK_S_IOERR;
 }
 
-static void read_done(struct disk_request *disk, int err)
+static void blk_read_done(struct disk_request *disk, int err)
 {
 	struct blk_request *rq = container_of(disk, struct blk_request, disk);
 
@@ -128,7 +128,7 @@ static void read_done(struct disk_request *disk, int err)
 	request_end_with(rq, status_of(rq->blk, err), err == 0 ? rq->in_bytes - 1 : 0);
 }
 
-static void write_done(struct disk_request *disk, int err)
+static void blk_write_done(struct disk_request *disk, int err)
 {
 	struct blk_request *rq = container_of(disk, struct blk_request, disk);
 
@@ -178,7 +178,7 @@ static void start_transfer(struct blk_request *rq, enum disk_op op, uint64_t sec
 		.len = bytes,
 		.iov = iov,
 		.nr_iov = nr_iov,
-		.done = op == DISK_READ ? read_done : write_done,
+		.done = op == DISK_READ ? blk_read_done : blk_write_done,
 	};
 	disk_submit(blk->disk, &rq->disk);
 }
@@ -307,7 +307,7 @@ static void dispatch(struct blk_request *rq, const struct virtio_blk_outhdr *hdr
 }
 
 /* The status is the last writable byte, wherever pieces begin and end (2.7.4). */
-static void start(struct blk_request *rq, const struct virtq_chain *chain)
+static void request_start(struct blk_request *rq, const struct virtq_chain *chain)
 {
 	struct virtio_device *vd = &rq->blk->vd;
 	struct iovec *out = rq->iov, *in = chain->in, *last;
@@ -376,7 +376,7 @@ static unsigned take_chains(struct blk *blk, unsigned queue, struct turn *turn, 
 		}
 		rq->queue = queue;
 		bytes = (uint64_t)chain.out_bytes + chain.in_bytes;
-		start(rq, &chain);
+		request_start(rq, &chain);
 		n++;
 		turn->bytes -= bytes < turn->bytes ? bytes : turn->bytes;
 		turn->chains = turn->bytes > 0 ? turn->chains - 1 : 0;
@@ -475,7 +475,7 @@ static uint16_t blocks16(uint32_t bytes, uint32_t block)
 	return (uint16_t)(bytes / block > UINT16_MAX ? UINT16_MAX : bytes / block);
 }
 
-static void init_config(struct blk *blk, unsigned queues)
+static void blk_init_config(struct blk *blk, unsigned queues)
 {
 	const struct disk_geometry *geo = &blk->disk->geo;
 	const uint32_t physical = geo->physical_bytes / geo->logical_bytes;
@@ -540,7 +540,7 @@ static int blk_init(struct virtio_device *vd, const void *conf_arg, struct diag 
 	if (r < 0)
 		return r;
 	memcpy(blk->id, id, strnlen(id, sizeof(blk->id)));
-	init_config(blk, queues);
+	blk_init_config(blk, queues);
 	vd->features = features_of(&blk->disk->geo, queues);
 	vd->nr_queues = queues;
 	for (unsigned i = 0; i < queues; i++)

@@ -69,7 +69,7 @@ static struct console *console_of(struct virtio_device *vd)
 	return container_of(vd, struct console, vd);
 }
 
-static unsigned input_used(const struct console *con)
+static unsigned console_input_used(const struct console *con)
 {
 	return atomic_load(&con->input_head) - atomic_load(&con->input_tail);
 }
@@ -83,7 +83,7 @@ static bool rx_chain(struct console *con)
 	const unsigned tail = atomic_load(&con->input_tail), at = tail % INPUT_BYTES;
 	struct iovec iov[PIECES_MAX];
 	struct virtq_chain chain;
-	size_t used = input_used(con), n, till_end = INPUT_BYTES - at;
+	size_t used = console_input_used(con), n, till_end = INPUT_BYTES - at;
 
 	if (!virtio_pop(vd, QUEUE_RX, iov, PIECES_MAX, &chain))
 		return false;
@@ -108,7 +108,7 @@ static void rx_run(struct console *con)
 
 	virtq_kicks_suppress(vq);
 	/* Without input nothing is to be done for a kick; it is asked for when there is. */
-	for (; budget > 0 && input_used(con); budget--)
+	for (; budget > 0 && console_input_used(con); budget--)
 		if (!rx_chain(con) && (vd->broken || !virtq_kicks_allow(vq)))
 			break;
 	virtio_publish(vd, QUEUE_RX);
@@ -326,7 +326,7 @@ static bool console_listens(struct device *dev)
 
 static size_t console_rx_room(struct device *dev)
 {
-	return INPUT_BYTES - input_used(console_of_device(dev));
+	return INPUT_BYTES - console_input_used(console_of_device(dev));
 }
 
 static void console_rx(struct device *dev, const uint8_t *buf, size_t n)
@@ -334,7 +334,7 @@ static void console_rx(struct device *dev, const uint8_t *buf, size_t n)
 	struct console *con = console_of_device(dev);
 	const unsigned head = atomic_load(&con->input_head);
 
-	assert(n <= INPUT_BYTES - input_used(con));
+	assert(n <= INPUT_BYTES - console_input_used(con));
 	for (size_t i = 0; i < n; i++)
 		con->input[(head + i) % INPUT_BYTES] = buf[i];
 	atomic_store(&con->input_head, head + (unsigned)n);

@@ -153,7 +153,7 @@ static void derive_mac(const char *row, const char *interface, uint8_t ret[6])
 	ret[0] = (uint8_t)((ret[0] | 2) & ~1);
 }
 
-static void init_config(struct net *net, const struct virtio_net_conf *conf)
+static void net_init_config(struct net *net, const struct virtio_net_conf *conf)
 {
 	struct virtio_device *vd = &net->vd;
 	struct virtio_net_config config = {
@@ -227,7 +227,7 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 	net->rx = calloc(net->be->pairs, sizeof(*net->rx));
 	if (!net->rx)
 		return diag_set(diag, -ENOMEM, "receive queues of %s", vd->name);
-	init_config(net, c);
+	net_init_config(net, c);
 	vd->features = features(net);
 	init_queues(net);
 	return 0;

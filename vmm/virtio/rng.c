@@ -33,7 +33,7 @@ static int rng_init(struct virtio_device *vd, const void *conf, struct diag *dia
 }
 
 /* How many of len bytes became random: fewer when a signal came, or the host has none to give. */
-static size_t fill(void *buf, size_t len)
+static size_t rng_fill(void *buf, size_t len)
 {
 	size_t done = 0;
 
@@ -58,7 +58,7 @@ static uint32_t fill_chain(const struct virtq_chain *chain)
 
 		if (len > CHAIN_BYTES_MAX - done)
 			len = CHAIN_BYTES_MAX - done;
-		n = fill(chain->in[i].iov_base, len);
+		n = rng_fill(chain->in[i].iov_base, len);
 		done += n;
 		if (n < len)
 			break;

@@ -14,7 +14,7 @@ static struct {
 	struct sigaction old;
 } watched;
 
-static size_t put_text(char *to, const char *text)
+static size_t message_put_text(char *to, const char *text)
 {
 	size_t n = 0;
 
@@ -25,9 +25,9 @@ static size_t put_text(char *to, const char *text)
 	return n;
 }
 
-static size_t put_hex(char *to, uint64_t v)
+static size_t message_put_hex(char *to, uint64_t v)
 {
-	size_t digits = 1, n = put_text(to, "0x");
+	size_t digits = 1, n = message_put_text(to, "0x");
 
 	while (digits < 16 && v >> 4 * digits)
 		digits++;
@@ -44,13 +44,16 @@ static void report_lost(uintptr_t host)
 	size_t n;
 
 	if (guest_mem_gpa(watched.mem, host, &gpa)) {
-		n = put_text(line, "tollgate: memory of the host failed at the guest's address ");
-		n += put_hex(line + n, gpa);
-		n += put_text(line + n, " while a device used it, which cannot go on: SIGBUS\n");
+		n = message_put_text(line,
+				     "tollgate: memory of the host failed at the guest's address ");
+		n += message_put_hex(line + n, gpa);
+		n += message_put_text(line + n,
+				      " while a device used it, which cannot go on: SIGBUS\n");
 	} else {
-		n = put_text(line, "tollgate: memory of the host failed at the VMM's address ");
-		n += put_hex(line + n, host);
-		n += put_text(line + n, ", outside the guest's: SIGBUS\n");
+		n = message_put_text(line,
+				     "tollgate: memory of the host failed at the VMM's address ");
+		n += message_put_hex(line + n, host);
+		n += message_put_text(line + n, ", outside the guest's: SIGBUS\n");
 	}
 	if (write(STDERR_FILENO, line, n) < 0)
 		return; /* and nobody is left to tell */

@@ -77,7 +77,7 @@ static void tick(struct vm *vm)
 	vcpu_gate_close(&h->gate, vm->vcpu);
 }
 
-static void timer_ready(struct event_source *src, uint32_t epoll_events)
+static void halted_timer_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct vm *vm = container_of(src, struct vm, halted.timer);
 	uint64_t n;
@@ -111,7 +111,7 @@ int vm_halted_build(struct vm *vm, struct diag *diag)
 	h->timer = (struct event_source){
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
 		.events = EPOLLIN,
-		.ready = timer_ready,
+		.ready = halted_timer_ready,
 	};
 	if (h->timer.fd < 0)
 		return diag_set(diag, -errno, "timer of halted CPUs");

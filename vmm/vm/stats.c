@@ -304,7 +304,7 @@ static struct json_object *json_bus(struct iobus *bus, const struct iobus_reader
 	return obj;
 }
 
-static struct json_object *json_devices(struct vm *vm)
+static struct json_object *stats_json_devices(struct vm *vm)
 {
 	struct json_object *array = json_object_new_array();
 
@@ -394,7 +394,7 @@ static struct json_object *json_stats(struct vm *vm, const struct stats_kvm *kvm
 	json_object_object_add(root, "mmio",
 			       json_bus(vm->mmio, vm->coalesced.mmio, vm->time_exits));
 	json_object_object_add(root, "shadow_pages", json_shadows(vm));
-	json_object_object_add(root, "devices", json_devices(vm));
+	json_object_object_add(root, "devices", stats_json_devices(vm));
 	json_object_object_add(root, "virtio", stats_virtio_json(vm));
 	n = kvm_stats_read(kvm->vm, &of_vm);
 	json_object_object_add(root, "kvm_vm", json_kvm_stats(of_vm, n));

@@ -72,7 +72,7 @@ static bool mac_set(struct net *net, const struct virtq_chain *chain)
 	return true;
 }
 
-static bool run_command(struct net *net, const struct virtq_chain *chain)
+static bool ctrl_run_command(struct net *net, const struct virtq_chain *chain)
 {
 	struct virtio_net_ctrl_hdr hdr;
 
@@ -104,7 +104,7 @@ void net_ctrl_run(struct net *net)
 				return;
 			continue;
 		}
-		if (run_command(net, &chain))
+		if (ctrl_run_command(net, &chain))
 			ack = VIRTIO_NET_OK;
 		virtq_push(&net->vd.queue[queue], chain.head,
 			   (uint32_t)virtio_iov_write(chain.in, chain.nr_in, 0, &ack, sizeof(ack)));

@@ -94,7 +94,7 @@ static void use_buffers(struct net *net, unsigned pair, unsigned n, size_t bytes
 }
 
 /* The frame lies in the buffers, but for its header. */
-static void finish(struct net *net, unsigned pair, struct virtio_net_hdr_v1 *hdr, size_t bytes)
+static void rx_finish(struct net *net, unsigned pair, struct virtio_net_hdr_v1 *hdr, size_t bytes)
 {
 	struct net_rx *rx = &net->rx[pair];
 	const unsigned n = buffers_for(rx, bytes);
@@ -151,7 +151,7 @@ static void hold(struct net *net, unsigned pair, const struct virtio_net_hdr_v1 
 }
 
 /* Delivers the frame that waits; false when it must wait on. */
-static bool release(struct net *net, unsigned pair)
+static bool rx_release(struct net *net, unsigned pair)
 {
 	const struct virtq *vq = &net->vd.queue[net_rx_queue(pair)];
 	struct net_rx *rx = &net->rx[pair];
@@ -168,7 +168,7 @@ static bool release(struct net *net, unsigned pair)
 	}
 	memcpy(&hdr, rx->spill, sizeof(hdr));
 	virtio_iov_write(rx->piece, rx->nr_pieces, 0, rx->spill, bytes);
-	finish(net, pair, &hdr, bytes);
+	rx_finish(net, pair, &hdr, bytes);
 	return true;
 }
 
@@ -192,14 +192,14 @@ static enum step receive_next(struct net *net, unsigned pair)
 	if (rx->nr_buffers == 0)
 		return STEP_STARVED;
 	if (rx->held_bytes)
-		return release(net, pair) ? STEP_DONE : STEP_STARVED;
+		return rx_release(net, pair) ? STEP_DONE : STEP_STARVED;
 	n = net->be->ops->receive(net->be, pair, iov, receive_iov(rx, &hdr, iov));
 	if (n < (ssize_t)sizeof(hdr))
 		return STEP_IDLE;
 	if ((size_t)n > rx->bytes)
 		hold(net, pair, &hdr, (size_t)n);
 	else
-		finish(net, pair, &hdr, (size_t)n);
+		rx_finish(net, pair, &hdr, (size_t)n);
 	return STEP_DONE;
 }
 
