@@ -92,7 +92,7 @@ static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 static int parse_cpus(struct config *config, const char *arg, struct diag *diag)
 {
 	uint64_t n = 0;
-	int r = option_u64("--cpus", arg, 1, MACHINE_CPUS_MAX, &n, diag);
+	int r = option_u64("--cpus", arg, 1, arch_platform.cpus_max, &n, diag);
 
 	if (r == 0)
 		config->machine.cpus = (unsigned)n;
@@ -114,8 +114,8 @@ static int add_test_device(struct config *config, struct diag *diag)
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && !config->test_device && i < MACHINE_TEST_ROWS; i++)
-		r = config_row_add(config, &machine_test_rows[i], diag);
+	for (unsigned i = 0; r == 0 && !config->test_device && i < arch_platform.nr_test_rows; i++)
+		r = config_row_add(config, &arch_platform.test_row[i], diag);
 	config->test_device = true;
 	return r;
 }

@@ -1,5 +1,6 @@
 /*
- * machine.h - THE machine description: one table of rows -> resolved addresses and interrupts.
+ * machine.h - THE machine description: an architecture's rows and the options' -> resolved addresses
+ * and interrupts.
  *
  * The bus, interrupt routing, device tree, ACPI and MP tables, memory map and command line all read a
  * struct machine; no address, port or GSI of a device is written down anywhere else.
@@ -19,9 +20,9 @@ enum {
 	MACHINE_RAM_MAX = 2,
 	MACHINE_MAP_MAX = 8,
 	MACHINE_DEVICES_MAX = 64,
-	MACHINE_RANGES_MAX = 3, /* a device */
-	MACHINE_GSIS = 24,      /* inputs of the one IOAPIC */
-	MACHINE_CPUS_MAX = 255, /* APIC IDs 0 to 254; 255 is the xAPIC's broadcast */
+	MACHINE_RANGES_MAX = 3, /* of one device */
+	MACHINE_CHIPS_MAX = 8,
+	MACHINE_GSIS_MAX = 1024, /* room; machine_platform.nr_gsis says how many there are */
 	MACHINE_DEFAULT_CPUS = 1,
 };
 
@@ -50,6 +51,8 @@ struct machine_map_entry {
 	enum machine_map_type type;
 };
 
+struct machine;
+
 struct machine_range {
 	enum iobus_space space;
 	uint64_t first, len; /* bytes, or ports */
@@ -57,15 +60,15 @@ struct machine_range {
 
 /*
  * One line of the table: what is wanted. MACHINE_FIRST_AUTO is for MMIO alone and gives a range
- * whole pages of its own from LAYOUT_MMIO_GPA up, and a page begins where its class says (shown_from);
- * MACHINE_GSI_AUTO gives the lowest free GSI from 5.
+ * whole pages of its own from machine_platform.mmio_gpa up, and a page begins where its class says (shown_from);
+ * MACHINE_GSI_AUTO gives the lowest free GSI from machine_platform.gsi_auto_first.
  */
 struct machine_row {
 	const char *name;               /* unique: "serial0" */
 	const char *fdt_name;           /* generic node name, Devicetree Specification 2.2.2 */
 	const struct device_class *cls; /* its name and its compatible strings are used here */
 	struct machine_range range[MACHINE_RANGES_MAX]; /* all of one space; len 0 ends the list */
-	int gsi;          /* 0 to 23, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
+	int gsi;          /* from 0, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
 	const void *conf; /* for the device (device_env.conf), borrowed; NULL: none */
 	const char *part; /* to be shown; NULL: the class's name */
 };
@@ -78,10 +81,6 @@ struct machine_row {
 #define MACHINE_COMMAND_ERR "command-err"
 #define MACHINE_INIT_LOG    "init-log"
 
-/* Rows for machine_spec.extra: a device to try a VMM's bus with (docs/reference/devices/scratch.md). */
-enum { MACHINE_TEST_ROWS = 2 };
-extern const struct machine_row machine_test_rows[MACHINE_TEST_ROWS];
-
 /* What a row became. Every interrupt is edge-triggered and active high (the SCI is never raised). */
 struct machine_device {
 	const char *name; /* as in its row */
@@ -93,6 +92,38 @@ struct machine_device {
 	unsigned nr_ranges; /* those the guest is told of; they come first in range[] */
 	unsigned nr_untold; /* those behind them: on the bus, in no table */
 	int gsi;            /* MACHINE_GSI_NONE: no interrupt */
+};
+
+/* A kernel parameter that the platform adds to every command line. */
+struct machine_kernel_word {
+	const char *word;   /* "pci=conf1,noearly" */
+	const char *unless; /* left out when the user gave this, as words_have() takes it */
+};
+
+/*
+ * What an architecture gives to all of its machines: static and constant. arch/arch.h declares the
+ * one of this build. Nothing in machine.c or machine/ knows an address of its own.
+ */
+struct machine_platform {
+	const char *name;                      /* "x86-64" */
+	const struct machine_row *row;         /* devices that every machine has */
+	const struct machine_row *command_row; /* those of machine_spec.command_ports */
+	const struct machine_row *test_row;    /* those of --test-device: docs/reference/devices/scratch.md */
+	const struct machine_device *chip;     /* what KVM emulates itself */
+	unsigned nr_rows, nr_command_rows, nr_test_rows, nr_chips;
+	uint64_t nr_ports;           /* size of the port space; 0: there is none */
+	uint64_t gpa_end;            /* first address past all addresses */
+	uint64_t mmio_gpa, mmio_end; /* where MACHINE_FIRST_AUTO chooses */
+	uint64_t mem_max;            /* bytes of RAM */
+	unsigned cpus_max;
+	int nr_gsis, gsi_auto_first; /* those below are for drivers that know theirs by number */
+	/* Fills ram[] with mem_bytes of RAM, ascending; returns the number of spans. */
+	unsigned (*place_ram)(uint64_t mem_bytes, struct machine_span ram[MACHINE_RAM_MAX]);
+	/* Fills m->map by machine_map_add(), ascending. m has its RAM, and no device. */
+	void (*describe_memory)(struct machine *m);
+	const struct machine_kernel_word *word;
+	unsigned nr_words;
+	size_t cmdline_max; /* bytes of a kernel command line, with the closing NUL */
 };
 
 struct machine_spec {
@@ -110,7 +141,7 @@ struct machine_spec {
 	 */
 	bool windows;
 	/*
-	 * Rows beside the table's own, borrowed. Bus ranges that the guest is told nothing of (the
+	 * Rows added to the platform's, borrowed. Bus ranges that the guest is told nothing of (the
 	 * thousands that `tollgate hammer` adds) need no row: they go straight to the bus.
 	 */
 	const struct machine_row *extra;
@@ -118,6 +149,7 @@ struct machine_spec {
 };
 
 struct machine {
+	const struct machine_platform *platform;
 	uint64_t mem_bytes;
 	unsigned cpus;
 	const char *cmdline_user;                 /* borrowed from the spec */
@@ -133,14 +165,25 @@ struct machine {
 };
 
 /*
- * Resolves a spec. -EINVAL with diag for memory below 64 MiB, not a multiple of 4 KiB or past the
- * 52 address bits of the architecture (what this host's CPU can address is KVM's to say), no CPUs or
- * over 255; for rows that have no range, one that leaves its space, or ranges in both spaces; for
+ * Resolves a spec. -EINVAL with diag for memory below 64 MiB, not a multiple of 4 KiB or more than the
+ * platform addresses (what this host's CPU can address is KVM's to say), no CPUs or
+ * over the platform's most; for rows that have no range, one that leaves its space, or ranges in both spaces; for
  * two rows of one name; for ranges or interrupts that are taken (both owners named); for more rows,
  * MMIO pages or interrupts than there are. *ret is untouched on failure. The machine holds only
  * borrowed pointers; there is nothing to free.
  */
-int machine_resolve(const struct machine_spec *spec, struct machine *ret, struct diag *diag);
+int machine_resolve(const struct machine_platform *platform, const struct machine_spec *spec,
+		    struct machine *ret, struct diag *diag);
+
+/*
+ * Where a machine of mem_bytes has its RAM, before the rest of it is resolved: *ret_nr spans, ascending.
+ * -EINVAL with diag as machine_resolve(); the outputs are untouched then.
+ */
+int machine_ram(const struct machine_platform *platform, uint64_t mem_bytes,
+		struct machine_span ret_ram[MACHINE_RAM_MAX], unsigned *ret_nr, struct diag *diag);
+
+/* For machine_platform.describe_memory: [first, end) is of that type. */
+void machine_map_add(struct machine *m, uint64_t first, uint64_t end, enum machine_map_type type);
 
 /*
  * Tells ports again instead of windows, for a kernel that would not find those. Only what is told

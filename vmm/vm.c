@@ -370,7 +370,7 @@ static int vm_build(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 		.output = opts->output,
 		.nr_outputs = opts->nr_outputs,
 	};
-	int r = machine_resolve(&opts->machine, &vm->machine, diag);
+	int r = machine_resolve(&arch_platform, &opts->machine, &vm->machine, diag);
 
 	if (r == 0)
 		r = kvm_open(&vm->kvm, diag);

@@ -13,9 +13,13 @@
 #include "base/diag.h"
 #include "boot/boot.h"
 #include "kvm.h"
+#include "machine.h"
 
 struct kvm_cpuid2;
 struct kvm_msrs;
+
+/* The machine of this architecture, for machine_resolve(). */
+extern const struct machine_platform arch_platform;
 
 /*
  * Whether this host's KVM has what every VM needs and takes that many vCPUs; -EINVAL with diag that

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "base/json.h"
 #include "base/option.h"
@@ -118,7 +117,7 @@ static int option(struct args *args, int opt, const char *arg, struct diag *diag
 		return option_u64("--port", arg, 0, UINT16_MAX, &o->addr, diag);
 	case OPT_MMIO:
 		o->space = IOBUS_MMIO;
-		return option_u64("--mmio", arg, 0, LAYOUT_HOLE_END - 8, &o->addr, diag);
+		return option_u64("--mmio", arg, 0, HAMMER_MMIO_MAX, &o->addr, diag);
 	case OPT_OUT: o->in = false; return 0;
 	case OPT_IN: o->in = true; return 0;
 	case OPT_WIDTH:

@@ -166,7 +166,7 @@ static int machine_show(const struct args *args, struct diag *diag)
 		option_table_print(&cmd_machine_table, args->help == OPTION_HELP_ALL, stdout);
 		return 0;
 	}
-	r = machine_resolve(&args->config.machine, &m, diag);
+	r = machine_resolve(&arch_platform, &args->config.machine, &m, diag);
 	if (r < 0)
 		return r;
 	switch (args->output) {

@@ -106,7 +106,7 @@ static int add_initramfs(const struct config *config, struct vm_opts *opts,
 			 struct initramfs *initramfs, struct diag *diag)
 {
 	struct machine machine;
-	int r = machine_resolve(&opts->machine, &machine, diag);
+	int r = machine_resolve(&arch_platform, &opts->machine, &machine, diag);
 
 	if (r == 0)
 		r = config_initramfs_make(&config->initramfs, &machine, &opts->kernel, initramfs,

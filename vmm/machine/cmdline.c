@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/x86_64/layout.h"
 #include "base/words.h"
 #include "devices/classes.h"
 
@@ -82,8 +81,9 @@ static void put_defaults(FILE *f, const struct machine *m, enum console console,
 		fputs("console=ttyS0 ", f);
 	if (serial_ports && !words_have(user, "8250.nr_uarts="))
 		fprintf(f, "8250.nr_uarts=%u ", serial_ports);
-	if (!words_have(user, "pci="))
-		fputs("pci=conf1,noearly ", f);
+	for (unsigned i = 0; i < m->platform->nr_words; i++)
+		if (!words_have(user, m->platform->word[i].unless))
+			fprintf(f, "%s ", m->platform->word[i].word);
 	if (m->quick && !says_crypto_tests(user))
 		fputs("cryptomgr.notests ", f);
 	if (!words_have(user, "panic="))
@@ -111,10 +111,10 @@ int machine_cmdline_render(const struct machine *m, char **ret, struct diag *dia
 		free(line);
 		return diag_set(diag, -ENOMEM, "kernel command line");
 	}
-	if (len >= LAYOUT_CMDLINE_MAX) {
+	if (len >= m->platform->cmdline_max) {
 		free(line);
-		diag_set(diag, -EINVAL, "kernel command line of %zu bytes: at most %d fit", len,
-			 (int)LAYOUT_CMDLINE_MAX - 1);
+		diag_set(diag, -EINVAL, "kernel command line of %zu bytes: at most %zu fit", len,
+			 m->platform->cmdline_max - 1);
 		diag_remedy(diag, "shorten --append");
 		return -EINVAL;
 	}

@@ -15,11 +15,7 @@
                   driver, and then ends.
  *   8250.nr_uarts=N  as many serial ports as the machine has. Linux otherwise looks for a PC's four,
  *                  or as many as it was built for.
- *   pci=conf1,noearly  the machine has PCI's configuration ports and an empty bus. conf1: Linux asks for
- *                  the mechanism and looks no further; without it, it tries every function of bus 0, and
- *                  with pci=off each boot says "PCI: Fatal: No config space access function found", quiet
- *                  or not. noearly: it does not search bus 0 for chips with quirks early on, which is one
- *                  exit for each of 32 slots and one for its address.
+ *   those of the platform (machine_platform.word), which says why: pci=conf1,noearly on x86-64.
  *   cryptomgr.notests  when the machine is to be quick: no known answer tests of the kernel's ciphers,
  *                  which are half the instructions of a distribution kernel's boot. Linux's own
  *                  configuration leaves them out unless asked (CRYPTO_MANAGER_DISABLE_TESTS, default y);
@@ -38,7 +34,7 @@
 
 /*
  * Pure. *ret is a string that the caller frees. -EINVAL with diag when it is longer than
- * LAYOUT_CMDLINE_MAX with its NUL, -ENOMEM; *ret is untouched then.
+ * machine_platform.cmdline_max with its NUL, -ENOMEM; *ret is untouched then.
  */
 int machine_cmdline_render(const struct machine *m, char **ret, struct diag *diag);
 

@@ -99,7 +99,7 @@ int machine_print_text(const struct machine *m, char **ret, struct diag *diag)
 	f = open_memstream(&text, &len);
 	if (!f)
 		return diag_set(diag, -ENOMEM, "print the machine");
-	fprintf(f, "Tollgate machine: x86-64, %s of RAM, %u CPU%s\n",
+	fprintf(f, "Tollgate machine: %s, %s of RAM, %u CPU%s\n", m->platform->name,
 		format_size(m->mem_bytes, size), m->cpus, m->cpus == 1 ? "" : "s");
 	text_map(f, m);
 	text_cpus(f, m);
@@ -218,7 +218,7 @@ static struct json_object *json_machine(struct json *j, const struct machine *m,
 	struct json_object *root = json_object_new_object();
 
 	json_put(j, root, "schema", json_object_new_int(1));
-	json_put(j, root, "architecture", json_object_new_string("x86-64"));
+	json_put(j, root, "architecture", json_object_new_string(m->platform->name));
 	json_put(j, root, "memory_bytes", json_object_new_uint64(m->mem_bytes));
 	json_put(j, root, "cpus", json_object_new_int64(m->cpus));
 	json_put(j, root, "command_line", json_object_new_string(cmdline));

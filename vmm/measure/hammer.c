@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "../guest/lib/hammer_abi.h"
-#include "arch/x86_64/layout.h"
+#include "arch/arch.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "config/builtin.h"
@@ -80,14 +80,14 @@ static void remedy_place(const struct hammer_opts *o, struct diag *diag)
 	if (o->space == IOBUS_PIO)
 		diag_remedy(diag, "--port 0xa00 is free");
 	else
-		diag_remedy(diag, "--mmio %#" PRIx64 " is free", LAYOUT_MMIO_END);
+		diag_remedy(diag, "--mmio %#" PRIx64 " is free", arch_platform.mmio_end);
 }
 
 static int add_ranges(struct hammer *h, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
 	AUTO_FREE struct iobus_range *range = calloc(o->ranges + 1, sizeof(*range));
-	uint64_t first = o->space == IOBUS_PIO ? PIO_RANGES_FIRST : LAYOUT_MMIO_END;
+	uint64_t first = o->space == IOBUS_PIO ? PIO_RANGES_FIRST : arch_platform.mmio_end;
 	int r;
 
 	if (!range)

@@ -25,6 +25,8 @@ enum {
 	HAMMER_IOEVENTFDS_1_BYTE_MAX = 255,
 };
 
+#define HAMMER_MMIO_MAX (UINT64_C(0xffffffff) - 7) /* the guest's addresses have 32 bits */
+
 enum hammer_hit {
 	HAMMER_HIT_NONE,
 	HAMMER_HIT_FIRST, /* of the ioeventfds, in the order of registration */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "base/diag.h"
 #include "devices/classes.h"
 #include "fake_env.h"
@@ -125,8 +126,8 @@ static void the_machine_puts_them_where_the_guests_expect_them(void **state)
 	const struct machine_spec spec = {
 		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
 		.cpus = 1,
-		.extra = machine_test_rows,
-		.nr_extra = MACHINE_TEST_ROWS,
+		.extra = arch_platform.test_row,
+		.nr_extra = arch_platform.nr_test_rows,
 	};
 	const struct machine_device *mem, *port;
 	struct diag diag = {0};
@@ -134,7 +135,7 @@ static void the_machine_puts_them_where_the_guests_expect_them(void **state)
 	uint64_t edge;
 
 	(void)state;
-	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), 0);
 	mem = machine_find(&m, "scratch0");
 	port = machine_find(&m, "scratch1");
 	assert_ptr_equal(mem->cls, &scratch_class);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "machine.h"
@@ -55,7 +56,7 @@ static int resolve(uint64_t mem_bytes, const struct machine_row *extra, unsigned
 		.mem_bytes = mem_bytes, .cpus = 1, .extra = extra, .nr_extra = n};
 
 	*diag = (struct diag){0};
-	return machine_resolve(&spec, m, diag);
+	return machine_resolve(&arch_platform, &spec, m, diag);
 }
 
 static void assert_takes(const struct machine_row *extra, unsigned n, struct machine *m)
@@ -132,7 +133,7 @@ static void cpus_are_1_to_255(void **state)
 		struct machine m;
 		struct diag diag = {0};
 
-		assert_int_equal(machine_resolve(&spec, &m, &diag), cases[i].r);
+		assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), cases[i].r);
 		assert_string_equal(diag.what, cases[i].what);
 	}
 }
@@ -330,8 +331,8 @@ static void an_interrupt_has_one_owner(void **state)
 	assert_refuses_row(gsi_row("x", 4), "GSI 4 of x is taken by serial0");
 	assert_refuses_row(gsi_row("x", 0), "GSI 0 of x is taken by pit");
 	assert_refuses_row(gsi_row("x", 2), "GSI 2 of x is taken by pic");
-	assert_refuses_row(gsi_row("x", 24), "GSI 24 of x: the IOAPIC has 0 to 23");
-	assert_refuses_row(gsi_row("x", -3), "GSI -3 of x: the IOAPIC has 0 to 23");
+	assert_refuses_row(gsi_row("x", 24), "GSI 24 of x: the machine has GSI 0 to 23");
+	assert_refuses_row(gsi_row("x", -3), "GSI -3 of x: the machine has GSI 0 to 23");
 }
 
 static void chosen_addresses_are_pages_apart(void **state)
@@ -419,11 +420,11 @@ static void ports_for_a_command_are_there_when_asked_for(void **state)
 	struct machine m;
 
 	(void)state;
-	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(name); i++)
 		assert_null(machine_find(&m, name[i]));
 	spec.command_ports = true;
-	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(name); i++) {
 		const struct machine_device *dev = machine_find(&m, name[i]);
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "machine.h"
 #include "machine/cmdline.h"
@@ -20,7 +21,7 @@ static int render(const char *words, char **ret, struct diag *diag)
 	struct machine m;
 
 	*diag = (struct diag){0};
-	assert_int_equal(machine_resolve(&spec, &m, diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, diag), 0);
 	return machine_cmdline_render(&m, ret, diag);
 }
 
@@ -82,7 +83,7 @@ static void assert_quiet_line(const char *user, const char *want)
 	struct machine m;
 	char *line;
 
-	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), 0);
 	assert_int_equal(machine_cmdline_render(&m, &line, &diag), 0);
 	assert_string_equal(line, want);
 	free(line);
@@ -115,7 +116,7 @@ static void assert_quick_line(const char *user, const char *want)
 	struct machine m;
 	char *line;
 
-	assert_int_equal(machine_resolve(&spec, &m, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), 0);
 	assert_int_equal(machine_cmdline_render(&m, &line, &diag), 0);
 	assert_string_equal(line, want);
 	free(line);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <libfdt.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "machine.h"
@@ -47,7 +48,7 @@ static void render(const struct machine_spec *spec, const struct machine_fdt_opt
 {
 	struct diag diag = {0};
 
-	if (machine_resolve(spec, &machine, &diag) < 0 ||
+	if (machine_resolve(&arch_platform, spec, &machine, &diag) < 0 ||
 	    machine_fdt_render(&machine, opts, &blob, &blob_len, &diag) < 0)
 		fail_msg("%s", diag.what);
 	assert_int_equal(fdt_check_full(blob, blob_len), 0);
@@ -322,7 +323,7 @@ static void a_command_line_that_does_not_fit_is_refused(void **state)
 	(void)state;
 	memset(words, 'x', LAYOUT_CMDLINE_MAX - 1);
 	words[LAYOUT_CMDLINE_MAX - 1] = '\0';
-	assert_int_equal(machine_resolve(&spec, &machine, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &machine, &diag), 0);
 	assert_int_equal(machine_fdt_render(&machine, &(struct machine_fdt_opts){0}, &blob,
 					    &blob_len, &diag),
 			 -EINVAL);
@@ -339,7 +340,7 @@ static void a_tree_of_16_mib_is_too_large(void **state)
 	struct diag diag = {0};
 
 	(void)state;
-	assert_int_equal(machine_resolve(&spec, &machine, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &machine, &diag), 0);
 	assert_int_equal(machine_fdt_render(&machine, &opts, &blob, &blob_len, &diag), -EFBIG);
 	assert_null(blob);
 	assert_string_equal(diag.what, "device tree of more than 16777216 bytes: File too large");

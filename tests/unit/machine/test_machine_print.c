@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <json.h>
 
+#include "arch/arch.h"
 #include "base/checked.h"
 #include "machine.h"
 #include "machine/print.h"
@@ -37,7 +38,7 @@ static int setup(void **state)
 	};
 
 	(void)state;
-	return machine_resolve(&spec, &machine, NULL);
+	return machine_resolve(&arch_platform, &spec, &machine, NULL);
 }
 
 static struct json_object *get(struct json_object *obj, const char *key)

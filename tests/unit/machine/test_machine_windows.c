@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
@@ -32,7 +33,7 @@ static void resolve(bool windows, const char *cmdline, struct machine *ret)
 	};
 	struct diag diag = {0};
 
-	if (machine_resolve(&spec, ret, &diag) < 0)
+	if (machine_resolve(&arch_platform, &spec, ret, &diag) < 0)
 		fail_msg("%s", diag.what);
 }
 
@@ -126,7 +127,7 @@ static void the_ports_stay_claimed(void **state)
 	struct machine m;
 
 	(void)state;
-	assert_int_equal(machine_resolve(&spec, &m, &diag), -EINVAL);
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), -EINVAL);
 	assert_string_equal(diag.what,
 			    "port range 0x3ff-0x3ff of w overlaps 0x3f8-0x3ff of serial0");
 }

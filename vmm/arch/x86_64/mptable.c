@@ -87,7 +87,7 @@ static void render_header(struct byte_writer *w, const struct machine *m)
 /* 4.3.1. CPU n has APIC ID n, as KVM gives it to vCPU n. */
 static void render_cpu(struct byte_writer *w, unsigned id)
 {
-	assert(id < MACHINE_CPUS_MAX);
+	assert(id < UINT8_MAX); /* which is the broadcast */
 	byte_writer_u8(w, ENTRY_PROCESSOR);
 	byte_writer_u8(w, (uint8_t)id);
 	byte_writer_u8(w, APIC_VERSION);
@@ -129,9 +129,9 @@ static void render_interrupt(struct byte_writer *w, uint8_t entry, uint8_t type,
  * interrupt of an input that is not told, and virtio_mmio.device= on its command line is believed
  * only if there is one. The numbers are those of the default GSI routing of KVM_CREATE_IRQCHIP.
  */
-static void render_interrupts(struct byte_writer *w)
+static void render_interrupts(struct byte_writer *w, const struct machine *m)
 {
-	for (unsigned gsi = 0; gsi < MACHINE_GSIS; gsi++)
+	for (unsigned gsi = 0; gsi < (unsigned)m->platform->nr_gsis; gsi++)
 		render_interrupt(w, ENTRY_IO_INTERRUPT, INT, (uint8_t)gsi, IO_APIC_ID,
 				 (uint8_t)gsi);
 	render_interrupt(w, ENTRY_LOCAL_INTERRUPT, EXTINT, 0, ALL_LOCAL_APICS, 0);
@@ -140,14 +140,14 @@ static void render_interrupts(struct byte_writer *w)
 
 static void render_table(struct byte_writer *w, const struct machine *m)
 {
-	const unsigned entries = m->cpus + 2 + MACHINE_GSIS + 2;
+	const unsigned entries = m->cpus + 2 + (unsigned)m->platform->nr_gsis + 2;
 	const size_t start = w->len;
 
 	render_header(w, m);
 	for (unsigned id = 0; id < m->cpus; id++)
 		render_cpu(w, id);
 	render_bus_and_io_apic(w, m);
-	render_interrupts(w);
+	render_interrupts(w, m);
 	byte_writer_patch_u16(w, start + HEADER_ENTRIES, (uint16_t)entries);
 	byte_writer_patch_u16(w, start + HEADER_LENGTH, (uint16_t)(w->len - start));
 	byte_writer_patch_u8(w, start + HEADER_CHECKSUM,

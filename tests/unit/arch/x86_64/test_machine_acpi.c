@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
@@ -50,7 +51,7 @@ static void render(const struct machine_spec *spec)
 	struct diag diag = {0};
 	void *ret = NULL;
 
-	if (machine_resolve(spec, &machine, &diag) < 0 ||
+	if (machine_resolve(&arch_platform, spec, &machine, &diag) < 0 ||
 	    machine_acpi_render(&machine, LAYOUT_ACPI_GPA, &ret, &bytes_len, &rsdp_gpa, &diag) < 0)
 		fail_for(diag.what);
 	free(bytes);
@@ -469,11 +470,11 @@ static void as_many_devices_as_a_machine_holds_fit(void **state)
 		rows[i].gsi = MACHINE_GSI_NONE;
 	}
 	render(&(struct machine_spec){.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
-				      .cpus = MACHINE_CPUS_MAX,
+				      .cpus = arch_platform.cpus_max,
 				      .extra = rows,
 				      .nr_extra = n});
 	check_dsdt();
-	check_madt(MACHINE_CPUS_MAX);
+	check_madt(arch_platform.cpus_max);
 }
 
 static void what_the_descriptors_cannot_tell_is_refused(void **state)
@@ -495,7 +496,8 @@ static void what_the_descriptors_cannot_tell_is_refused(void **state)
 		uint64_t gpa = 2;
 
 		assert_int_equal(
-			machine_resolve(&(struct machine_spec){.mem_bytes = MACHINE_MEM_MIN,
+			machine_resolve(&arch_platform,
+					&(struct machine_spec){.mem_bytes = MACHINE_MEM_MIN,
 							       .cpus = 1,
 							       .extra = &bad[i],
 							       .nr_extra = 1},
@@ -519,7 +521,7 @@ static void tables_end_before_the_end_or_are_refused(void **state)
 	size_t len = 1;
 
 	(void)state;
-	render_default(MACHINE_CPUS_MAX);
+	render_default(arch_platform.cpus_max);
 	last = (LAYOUT_ACPI_END - bytes_len) & ~UINT64_C(63);
 	assert_int_equal(machine_acpi_render(&machine, last + 64, &ret, &len, &rsdp_gpa, &diag),
 			 -ENOSPC);

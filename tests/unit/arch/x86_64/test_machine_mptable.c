@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/mptable.h"
 #include "base/checked.h"
@@ -25,7 +26,7 @@ static void render(unsigned cpus)
 	struct diag diag = {0};
 	void *ret = NULL;
 
-	if (machine_resolve(&spec, &machine, &diag) < 0 ||
+	if (machine_resolve(&arch_platform, &spec, &machine, &diag) < 0 ||
 	    machine_mptable_render(&machine, LAYOUT_MPTABLE_GPA, &ret, &bytes_len, &diag) < 0)
 		fail_for(diag.what);
 	free(bytes);
@@ -148,7 +149,7 @@ static void every_cpu_and_every_input_is_told_once(void **state)
 		assert_int_equal(seen.cpus, cpus[i]);
 		assert_int_equal(seen.buses, 1);
 		assert_int_equal(seen.ioapics, 1);
-		assert_int_equal(seen.ints, MACHINE_GSIS);
+		assert_int_equal(seen.ints, arch_platform.nr_gsis);
 		assert_int_equal(seen.locals, 2);
 		assert_int_equal(seen.entries, le(table + 34, 2));
 	}
@@ -161,7 +162,7 @@ static void the_floating_pointer_is_where_kernels_look(void **state)
 	assert_true(LAYOUT_MPTABLE_GPA >= 0xf0000 && LAYOUT_MPTABLE_END <= 0x100000);
 	assert_int_equal(LAYOUT_MPTABLE_GPA % 16, 0);
 	assert_true(LAYOUT_ACPI_END <= LAYOUT_MPTABLE_GPA);
-	render(MACHINE_CPUS_MAX);
+	render(arch_platform.cpus_max);
 	assert_true(bytes_len <= LAYOUT_MPTABLE_END - LAYOUT_MPTABLE_GPA);
 }
 
@@ -173,7 +174,7 @@ static void the_last_place_that_fits_is_taken_and_the_next_refused(void **state)
 	uint64_t last;
 
 	(void)state;
-	render(MACHINE_CPUS_MAX);
+	render(arch_platform.cpus_max);
 	last = (LAYOUT_MPTABLE_END - bytes_len) & ~UINT64_C(15);
 	assert_int_equal(machine_mptable_render(&machine, last + 16, &ret, &len, &diag), -ENOSPC);
 	assert_int_equal(diag.err, -ENOSPC);
