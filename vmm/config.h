@@ -23,7 +23,7 @@
 #include "vm.h"
 
 enum {
-	CONFIG_INITRDS_MAX = VM_INITRDS_MAX - 1, /* one place is for the one we make */
+	CONFIG_INITRDS_MAX = BOOT_INITRDS_MAX - 1, /* one place is for the one we make */
 	CONFIG_ROWS_MAX =
 		40, /* devices that options ask for; machine_resolve() knows how many fit */
 	CONFIG_VIRTIO_MAX = 32, /* of them, virtio */

@@ -220,11 +220,6 @@ static bool wants_ports(const char *cmdline)
 	return false;
 }
 
-static bool has_window(const struct machine_device *dev)
-{
-	return dev->nr_ranges == 1 && dev->nr_untold == 1;
-}
-
 static void add_windows(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_devices; i++) {
@@ -239,16 +234,22 @@ static void add_windows(struct machine *m)
 	}
 }
 
-void machine_tell_ports(struct machine *m)
+static bool has_window(const struct machine_device *dev)
+{
+	return dev->nr_ranges == 1 && dev->nr_untold == 1;
+}
+
+/* The ranges that the guest is told of come first. */
+static void put_ports_first(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_devices; i++) {
 		struct machine_device *dev = &m->device[i];
-		const struct machine_range told = dev->range[0];
+		const struct machine_range window = dev->range[0];
 
-		if (has_window(dev) && told.space == IOBUS_MMIO) {
-			dev->range[0] = dev->range[1];
-			dev->range[1] = told;
-		}
+		if (!has_window(dev))
+			continue;
+		dev->range[0] = dev->range[1];
+		dev->range[1] = window;
 	}
 }
 
@@ -335,6 +336,8 @@ int machine_resolve(const struct machine_platform *platform, const struct machin
 		r = assign(&m, diag);
 	if (r < 0)
 		return r;
+	if (spec->tell_ports)
+		put_ports_first(&m);
 	*ret = m;
 	return 0;
 }

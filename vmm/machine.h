@@ -135,11 +135,13 @@ struct machine_spec {
 	bool hvc;   /* they are for hvc0, and for the serial port until that is there */
 	bool command_ports; /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
 	/*
-	 * Tell of a device whose registers can be as good as memory (device_class.shadow) at a window in
-	 * memory, and keep its ports without telling. Not done when cmdline names a console of its own
-	 * or turns off ACPI, without which Linux finds no such window once it has drivers.
+	 * A device whose registers can be as good as memory (device_class.shadow) gets a window in memory.
+	 * The kernel is told of that, and not of its ports, which stay. Not done when cmdline names a
+	 * console of its own or turns off ACPI, without which Linux finds no such window once it has drivers.
 	 */
 	bool windows;
+	/* The kernel is told of the ports, and the windows stay: it would not find them by what it is told. */
+	bool tell_ports;
 	/*
 	 * Rows added to the platform's, borrowed. Bus ranges that the guest is told nothing of (the
 	 * thousands that `tollgate hammer` adds) need no row: they go straight to the bus.
@@ -184,12 +186,6 @@ int machine_ram(const struct machine_platform *platform, uint64_t mem_bytes,
 
 /* For machine_platform.describe_memory: [first, end) is of that type. */
 void machine_map_add(struct machine *m, uint64_t first, uint64_t end, enum machine_map_type type);
-
-/*
- * Tells ports again instead of windows, for a kernel that would not find those. Only what is told
- * changes, but range[] changes its order with it: buses are built before.
- */
-void machine_tell_ports(struct machine *m);
 
 /* The device or chip of that name, or NULL. */
 const struct machine_device *machine_find(const struct machine *m, const char *name);

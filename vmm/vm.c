@@ -56,15 +56,25 @@ static void loop_woken(void *arg)
 	vm_halted_woken(vm);
 }
 
+/* The index of the range of registers that are shown as memory; -1: none are. */
+static int memory_range(const struct machine_device *row)
+{
+	for (unsigned k = 0; row->cls->shadow && k < row->nr_ranges + row->nr_untold; k++)
+		if (row->range[k].space == IOBUS_MMIO)
+			return (int)k;
+	return -1;
+}
+
 /* A host that lacks read-only slots makes an exit of each read, which is slower and no error. */
 static void build_shadow_pages(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		const struct machine_device *row = &vm->machine.device[i];
+		const int k = memory_range(row);
 
-		if (row->cls->shadow && row->range[0].space == IOBUS_MMIO)
+		if (k >= 0)
 			shadow_page_init(&vm->shadow[i], &vm->kvm, kvm_mem_slot_new(&vm->kvm),
-					 row->range[0].first);
+					 row->range[k].first);
 	}
 }
 
@@ -73,19 +83,49 @@ struct device *vm_device_front(struct vm *vm, unsigned i)
 	return vm->shadow[i].inner ? &vm->shadow[i].dev : vm->device[i];
 }
 
-static int build_memory(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+static int build_ram(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	struct guest_region regions[MACHINE_RAM_MAX] = {0};
-	int r;
+	struct machine_span ram[MACHINE_RAM_MAX];
+	unsigned nr = 0;
+	int r = machine_ram(&arch_platform, opts->machine.mem_bytes, ram, &nr, diag);
 
-	for (unsigned i = 0; i < vm->machine.nr_ram; i++) {
-		regions[i].gpa = vm->machine.ram[i].gpa;
-		regions[i].len = vm->machine.ram[i].len;
-	}
-	r = guest_mem_init(&vm->mem, regions, vm->machine.nr_ram, &opts->mem, diag);
+	for (unsigned i = 0; i < nr; i++)
+		regions[i] = (struct guest_region){.gpa = ram[i].gpa, .len = ram[i].len};
+	return r < 0 ? r : guest_mem_init(&vm->mem, regions, nr, &opts->mem, diag);
+}
+
+/* The kernel first: what a machine tells it depends on what it can find. */
+static int build_machine(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	const struct arch_boot_opts boot = {
+		.boot = opts->boot,
+		.kernel = &opts->kernel,
+		.initrd = opts->initrd,
+		.nr_initrds = opts->nr_initrds,
+	};
+	struct machine_spec spec = opts->machine;
+	int r = arch_boot_create(&boot, &vm->mem, &vm->boot, &vm->kernel, diag);
+
 	if (r < 0)
 		return r;
-	r = kvm_mem_slots_set(&vm->kvm, &vm->mem, diag);
+	spec.tell_ports = !vm->kernel.finds_windows;
+	return machine_resolve(&arch_platform, &spec, &vm->machine, diag);
+}
+
+/* What the files gave is in guest memory then; the files are the caller's again. */
+static int build_boot(struct vm *vm, struct diag *diag)
+{
+	int r = arch_boot_load(vm->boot, &vm->machine, vm->vcpu[0].fd, diag);
+
+	vm->boot = arch_boot_destroy(vm->boot);
+	return r;
+}
+
+static int build_memory_slots(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	int r = kvm_mem_slots_set(&vm->kvm, &vm->mem, diag);
+
 	if (r < 0)
 		return r;
 	build_shadow_pages(vm);
@@ -157,12 +197,6 @@ static const struct char_ops *front_char_ops(struct vm *vm, unsigned i)
 	return ops ? ops : vm_virtio_char_ops(&vm->machine.device[i]);
 }
 
-/* Where the registers that are shown as memory are: the second range, once the ports are told instead. */
-static uint8_t memory_range(const struct machine_device *row)
-{
-	return row->range[0].space == IOBUS_MMIO ? 0 : 1;
-}
-
 static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct machine_device *row = &vm->machine.device[i];
@@ -184,7 +218,7 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 		return diag_set(diag, r, "create device '%s'", row->name);
 	coalesce_writes(vm, row);
 	if (shadow->page)
-		shadow_page_attach(shadow, vm->device[i], memory_range(row),
+		shadow_page_attach(shadow, vm->device[i], (uint8_t)memory_range(row),
 				   (uint8_t)row->range[0].len, vm->coalesced.capacity);
 	vm->timer[i].dev = vm_device_front(vm, i);
 	if (port)
@@ -370,16 +404,18 @@ static int vm_build(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 		.output = opts->output,
 		.nr_outputs = opts->nr_outputs,
 	};
-	int r = machine_resolve(&arch_platform, &opts->machine, &vm->machine, diag);
+	int r = kvm_open(&vm->kvm, diag);
 
 	if (r == 0)
-		r = kvm_open(&vm->kvm, diag);
+		r = arch_host_check(&vm->kvm, opts->machine.cpus, diag);
 	if (r == 0)
-		r = arch_host_check(&vm->kvm, vm->machine.cpus, diag);
+		r = build_ram(vm, opts, diag);
+	if (r == 0)
+		r = build_machine(vm, opts, diag);
 	if (r == 0)
 		r = kvm_vm_create(&vm->kvm, diag);
 	if (r == 0)
-		r = build_memory(vm, opts, diag);
+		r = build_memory_slots(vm, opts, diag);
 	if (r == 0)
 		r = arch_irqchip_create(&vm->kvm, diag);
 	if (r == 0)
@@ -398,7 +434,7 @@ static int vm_build(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 	 * the timeout wait for the event loop; before, they act as the caller has arranged.
 	 */
 	if (r == 0)
-		r = vm_boot_load(vm, opts, diag);
+		r = build_boot(vm, diag);
 	if (r == 0)
 		r = build_signals(vm, diag);
 	if (r == 0)
@@ -511,6 +547,7 @@ bool vm_fini(struct vm *vm)
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
 		shadow_page_fini(&vm->shadow[i]);
 	vm_virtio_fini(vm);
+	vm->boot = arch_boot_destroy(vm->boot);
 	guest_mem_fini(&vm->mem);
 	pthread_mutex_destroy(&vm->end_lock);
 	return true;

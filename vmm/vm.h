@@ -29,22 +29,13 @@
 #include "vm/halted.h"
 #include "vm/io_devices.h"
 
-enum { VM_INITRDS_MAX = 17 }; /* those of the user, and the one of --run */
-
-/* Bytes of a file or of something built in; borrowed. */
-struct vm_blob {
-	const char *name; /* for messages */
-	const uint8_t *data;
-	size_t len;
-};
-
 struct vm_opts {
 	struct machine_spec machine;
 	struct guest_mem_opts mem;
 	struct boot_opts boot;
 	enum arch_cpu_template cpu;
-	struct vm_blob kernel;
-	struct vm_blob initrd[VM_INITRDS_MAX];
+	struct boot_file kernel;
+	struct boot_file initrd[BOOT_INITRDS_MAX];
 	unsigned nr_initrds;
 	bool input;     /* stdin is the console's input, and a terminal there becomes raw */
 	bool to_stdout; /* what the devices write that are not in output[]; else it is dropped */
@@ -56,17 +47,10 @@ struct vm_opts {
 	int64_t deadline_ns; /* of CLOCK_MONOTONIC: VM_END_TIMEOUT; 0: none */
 };
 
-/* By which of its entries the kernel was started. */
-struct vm_kernel {
-	const char *name; /* as in vm_opts, borrowed; NULL before there is one */
-	char kind[96];    /* "bzImage, lz4: ELF64 with PVH note" */
-	enum boot_protocol protocol;
-	uint64_t entry_gpa;
-};
-
 struct vm {
 	struct power power;
-	struct vm_kernel kernel;
+	struct arch_boot *boot;    /* NULL once the kernel is in its place */
+	struct arch_kernel kernel; /* zeroed before it is known */
 	struct machine machine;
 	struct kvm kvm;
 	struct guest_mem mem;
@@ -122,11 +106,5 @@ bool vm_fini(struct vm *vm);
 
 /* Flushes the console and gives the terminal back; after vm_run(), before anything is printed. */
 void vm_console_close(struct vm *vm);
-
-/*
- * Copies kernel, initrd, command line, device tree and the boot protocol's structures into guest
- * memory and sets the boot processor's registers (arch/x86_64/load.c).
- */
-int vm_boot_load(struct vm *vm, const struct vm_opts *opts, struct diag *diag);
 
 #endif

@@ -318,9 +318,9 @@ static bool is_free(uint64_t gpa, uint64_t len, const struct boot_plan *plan,
 static void fuzz_initrd(struct fuzz_input *in)
 {
 	static const uint8_t bytes[16 * PAGE];
-	const struct boot_initrd_file file = {
+	const struct boot_file file = {
 		.name = "rd",
-		.bytes = bytes,
+		.data = bytes,
 		.len = 1 + fuzz_uint(in, 2) % sizeof(bytes),
 	};
 	const struct boot_plan plan = {

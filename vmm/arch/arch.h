@@ -86,19 +86,41 @@ bool arch_memory_error_is_broadcast(const struct arch_cpu_model *model);
 /* Sends it to one of those. Does nothing when that takes no machine checks, such as before it is started. */
 void arch_vcpu_memory_error_elsewhere(int vcpu_fd, const struct arch_cpu_model *model);
 
-/* Where the boot structures of the chosen protocol lie. */
-struct arch_entry {
-	enum boot_protocol protocol;
-	uint64_t entry_gpa;
-	uint64_t info_gpa; /* hvm_start_info, zero page or information of either Multiboot */
+struct arch_boot_opts {
+	struct boot_opts boot;
+	const struct boot_file *kernel, *initrd;
+	unsigned nr_initrds; /* at most BOOT_INITRDS_MAX */
 };
 
+/* By which of its entries a kernel is started, and what the machine has to know of it. */
+struct arch_kernel {
+	const char *name; /* as in arch_boot_opts, borrowed; NULL before there is one */
+	char kind[96];    /* "bzImage, lz4: ELF64 with PVH note" */
+	enum boot_protocol protocol;
+	uint64_t entry_gpa;
+	bool finds_windows; /* where the machine tells of some (machine_spec.windows) */
+};
+
+/* A kernel on its way into guest memory. */
+struct arch_boot;
+
 /*
- * Registers of the boot processor, as the protocol's specification wants them (see enum
- * boot_protocol). Writes the GDT and page tables that they refer to, if any, into guest memory.
+ * Identifies the kernel, and decompresses it into mem if need be: mem is new, and nothing else may be
+ * put there before arch_boot_load(). Needs no KVM and no machine, since the machine depends on what the
+ * kernel is. opts and what it points to are borrowed until arch_boot_destroy(), mem too. -errno with diag
+ * as boot_plan_init().
  */
-int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry *entry,
-		    struct diag *diag);
+int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
+		     struct arch_boot **ret, struct arch_kernel *ret_kernel, struct diag *diag);
+
+/*
+ * Puts the kernel, its initrds, command line, tables and boot information into guest memory, and sets
+ * the boot processor's registers. Once; -errno with diag, after which guest memory is undefined.
+ */
+int arch_boot_load(struct arch_boot *boot, const struct machine *m, int vcpu_fd, struct diag *diag);
+
+/* Takes NULL. Returns NULL. */
+struct arch_boot *arch_boot_destroy(struct arch_boot *boot);
 
 /*
  * For reports: general, segment and control registers, the mode, and the instruction bytes at RIP.

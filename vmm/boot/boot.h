@@ -11,6 +11,15 @@
 
 #include "base/diag.h"
 
+enum { BOOT_INITRDS_MAX = 17 }; /* those of the user, and the one of --run */
+
+/* Bytes of a file or of something built in; borrowed. */
+struct boot_file {
+	const char *name; /* for messages */
+	const uint8_t *data;
+	size_t len;
+};
+
 /* The state a vCPU must be in at entry_gpa, and what its registers point to. */
 enum boot_protocol {
 	BOOT_PVH, /* 32-bit protected mode, no paging, EBX = hvm_start_info (Xen's pvh.pandoc) */

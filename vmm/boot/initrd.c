@@ -62,8 +62,7 @@ static bool place_in(const struct boot_span *ram, const struct limits *lim,
 	return false;
 }
 
-static int whole_len(const struct boot_initrd_file *file, unsigned nr, uint64_t *ret,
-		     struct diag *diag)
+static int whole_len(const struct boot_file *file, unsigned nr, uint64_t *ret, struct diag *diag)
 {
 	uint64_t len = 0;
 
@@ -78,7 +77,7 @@ static int whole_len(const struct boot_initrd_file *file, unsigned nr, uint64_t 
 	return 0;
 }
 
-static void fill_segments(const struct boot_initrd_file *file, unsigned nr, uint64_t gpa,
+static void fill_segments(const struct boot_file *file, unsigned nr, uint64_t gpa,
 			  struct boot_segment *segment)
 {
 	for (unsigned i = 0; i < nr; i++) {
@@ -89,7 +88,7 @@ static void fill_segments(const struct boot_initrd_file *file, unsigned nr, uint
 				     &mem_len); /* whole_len() found it fits */
 		segment[i] = (struct boot_segment){
 			.gpa = gpa,
-			.data = file[i].bytes,
+			.data = file[i].data,
 			.data_len = file[i].len,
 			.mem_len = mem_len,
 		};
@@ -97,7 +96,7 @@ static void fill_segments(const struct boot_initrd_file *file, unsigned nr, uint
 	}
 }
 
-static int initrd_refuse_size(const struct boot_plan *plan, const struct boot_initrd_file *file,
+static int initrd_refuse_size(const struct boot_plan *plan, const struct boot_file *file,
 			      unsigned nr, uint64_t len, uint64_t last, struct diag *diag)
 {
 	const bool can_fit = last > plan->end_gpa && len <= last - plan->end_gpa;
@@ -138,8 +137,8 @@ static bool place_up_to(const struct boot_plan *plan, uint64_t last, uint64_t le
 	return found;
 }
 
-int boot_initrd_place(const struct boot_plan *plan, const struct boot_initrd_file *file,
-		      unsigned nr, const struct boot_places *places, struct boot_segment *segment,
+int boot_initrd_place(const struct boot_plan *plan, const struct boot_file *file, unsigned nr,
+		      const struct boot_places *places, struct boot_segment *segment,
 		      struct boot_initrd *ret, struct diag *diag)
 {
 	const uint64_t last = plan->initrd_gpa_limit > plan->initrd_gpa_max ? plan->initrd_gpa_limit

@@ -4,13 +4,6 @@
 
 #include "boot/boot.h"
 
-/* name is for messages. */
-struct boot_initrd_file {
-	const char *name;
-	const uint8_t *bytes;
-	size_t len;
-};
-
 struct boot_initrd {
 	uint64_t gpa, len; /* of the whole, gpa a multiple of 4 KiB; len 0: there is none */
 };
@@ -24,8 +17,8 @@ struct boot_initrd {
  * segment[i], one a file, is what to load; it points into the file's bytes. -EINVAL with diag for
  * an empty file, and when nothing that large is free. nr 0 gives len 0.
  */
-int boot_initrd_place(const struct boot_plan *plan, const struct boot_initrd_file *file,
-		      unsigned nr, const struct boot_places *places, struct boot_segment *segment,
+int boot_initrd_place(const struct boot_plan *plan, const struct boot_file *file, unsigned nr,
+		      const struct boot_places *places, struct boot_segment *segment,
 		      struct boot_initrd *ret, struct diag *diag);
 
 #endif

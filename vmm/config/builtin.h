@@ -5,12 +5,12 @@
 #include "vm.h"
 
 /* What `tollgate run` boots when it is given no kernel. Static storage. */
-struct vm_blob builtin_selftest(void);
+struct boot_file builtin_selftest(void);
 
 /* What `tollgate hammer` boots; guest/lib/hammer_abi.h is its interface. Static storage. */
-struct vm_blob builtin_hammer(void);
+struct boot_file builtin_hammer(void);
 
 /* The /init of an initramfs that runs a command (guest/init/): a static program. Static storage. */
-struct vm_blob builtin_init(void);
+struct boot_file builtin_init(void);
 
 #endif

@@ -191,7 +191,7 @@ static int find_modules(const char *version, const char *kernel, char *buf, size
 	return -ENOENT;
 }
 
-static int auto_modules(const struct vm_blob *kernel, char *buf, size_t size, struct diag *diag)
+static int auto_modules(const struct boot_file *kernel, char *buf, size_t size, struct diag *diag)
 {
 	char version[KERNEL_VERSION_MAX];
 
@@ -238,9 +238,9 @@ static int split_copies(const struct config_initramfs *config, struct initramfs_
 }
 
 int config_initramfs_make(const struct config_initramfs *config, const struct machine *machine,
-			  const struct vm_blob *kernel, struct initramfs *ret, struct diag *diag)
+			  const struct boot_file *kernel, struct initramfs *ret, struct diag *diag)
 {
-	const struct vm_blob init = builtin_init();
+	const struct boot_file init = builtin_init();
 	struct initramfs_opts opts = {
 		.run = config->run,
 		.root = config->root,

@@ -59,6 +59,6 @@ bool config_initramfs_has_init(const struct config_initramfs *config);
  * initramfs_fini() frees it. Errors as of initramfs_build(), and for modules that are not found.
  */
 int config_initramfs_make(const struct config_initramfs *config, const struct machine *machine,
-			  const struct vm_blob *kernel, struct initramfs *ret, struct diag *diag);
+			  const struct boot_file *kernel, struct initramfs *ret, struct diag *diag);
 
 #endif

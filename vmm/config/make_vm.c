@@ -29,7 +29,7 @@ static int open_initrds(struct vm_files *files, const struct config *config, str
 
 		if (r < 0)
 			return r;
-		opts->initrd[i] = (struct vm_blob){
+		opts->initrd[i] = (struct boot_file){
 			.name = config->initrd[i],
 			.data = files->initrd[i].data,
 			.len = files->initrd[i].len,
@@ -51,7 +51,7 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 	r = file_map_open(&files->kernel, "kernel", config->kernel, diag);
 	if (r < 0)
 		return r;
-	opts->kernel = (struct vm_blob){
+	opts->kernel = (struct boot_file){
 		.name = config->kernel,
 		.data = files->kernel.data,
 		.len = files->kernel.len,
@@ -114,7 +114,7 @@ static int add_initramfs(const struct config *config, struct vm_opts *opts,
 	if (r < 0)
 		return r;
 	/* The last one: of two files with one name, the kernel keeps the later. */
-	opts->initrd[opts->nr_initrds++] = (struct vm_blob){
+	opts->initrd[opts->nr_initrds++] = (struct boot_file){
 		.name = "made by Tollgate",
 		.data = initramfs->data,
 		.len = initramfs->len,
@@ -123,7 +123,7 @@ static int add_initramfs(const struct config *config, struct vm_opts *opts,
 }
 
 /* The doctor says what that means; a user who did not ask it learns it before the boot. */
-static bool emulates_linux(const struct vm_blob *kernel)
+static bool emulates_linux(const struct boot_file *kernel)
 {
 	char version[KERNEL_VERSION_MAX];
 

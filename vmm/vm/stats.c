@@ -65,7 +65,7 @@ static uint64_t bus_view_collected(const struct bus_view *view, size_t i)
 	return view->collected ? view->collected[i].writes : 0;
 }
 
-static void print_kernel(FILE *out, const struct vm_kernel *kernel)
+static void print_kernel(FILE *out, const struct arch_kernel *kernel)
 {
 	if (kernel->name)
 		fprintf(out, "kernel '%s': %s; entered by %s at %#" PRIx64 "\n", kernel->name,
@@ -353,7 +353,7 @@ static struct json_object *json_kvm_stats(const struct kvm_stat *stat, int n)
 	return obj; /* NULL is JSON's null: the host does not tell */
 }
 
-static struct json_object *json_kernel(const struct vm_kernel *kernel)
+static struct json_object *json_kernel(const struct arch_kernel *kernel)
 {
 	struct json_object *obj = json_object_new_object();
 

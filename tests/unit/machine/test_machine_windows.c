@@ -188,16 +188,28 @@ static void all_tables_tell_of_the_window(void **state)
 	told_free(&told);
 }
 
-static void a_machine_told_of_its_ports_again_is_one_without_windows(void **state)
+static void a_machine_that_tells_of_its_ports_is_as_one_without_windows_to_a_kernel(void **state)
 {
+	struct machine_spec spec = {
+		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
+		.cpus = 1,
+		.cmdline = "quiet",
+		.windows = true,
+		.tell_ports = true,
+	};
 	struct machine with, without;
+	const struct machine_device *serial;
 	struct told a, b;
 
 	(void)state;
-	resolve(true, "quiet", &with);
-	resolve(false, "quiet", &without);
-	machine_tell_ports(&with);
-	machine_tell_ports(&with); /* once is enough */
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &with, NULL), 0);
+	serial = machine_find(&with, "serial0");
+	assert_range(&serial->range[0], IOBUS_PIO, COM1);
+	assert_int_equal(serial->nr_untold, 1);
+	assert_range(&serial->range[1], IOBUS_MMIO, LAYOUT_MMIO_GPA);
+	spec.windows = false;
+	assert_int_equal(machine_resolve(&arch_platform, &spec, &without, NULL), 0);
+	assert_int_equal(machine_find(&without, "serial0")->nr_untold, 0);
 	told_render(&with, &a);
 	told_render(&without, &b);
 	assert_string_equal(a.cmdline, b.cmdline);
@@ -207,8 +219,6 @@ static void a_machine_told_of_its_ports_again_is_one_without_windows(void **stat
 	assert_memory_equal(a.fdt, b.fdt, a.fdt_len);
 	told_free(&a);
 	told_free(&b);
-	machine_tell_ports(&without);
-	assert_range(&machine_find(&without, "serial0")->range[0], IOBUS_PIO, COM1);
 }
 
 /* The early console starts at its word, and must find "quiet" read; init's words are not the kernel's. */
@@ -249,7 +259,8 @@ int main(void)
 		cmocka_unit_test(words_that_need_the_ports_get_them),
 		cmocka_unit_test(the_ports_stay_claimed),
 		cmocka_unit_test(all_tables_tell_of_the_window),
-		cmocka_unit_test(a_machine_told_of_its_ports_again_is_one_without_windows),
+		cmocka_unit_test(
+			a_machine_that_tells_of_its_ports_is_as_one_without_windows_to_a_kernel),
 		cmocka_unit_test(the_console_is_the_kernels_last_word),
 	};
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/arch.h"
+#include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
 
 #define CR0_PE           UINT64_C(0x1)
