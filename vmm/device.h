@@ -145,7 +145,6 @@ struct device_class {
 	uint8_t coalesce_len;
 	bool self_locked; /* ops need no lock: the device synchronises itself */
 	int (*init)(struct device *dev, const struct device_env *env); /* may be NULL */
-	void (*reset)(struct device *dev);                             /* may be NULL */
 	void (*fini)(struct device *dev);                              /* may be NULL */
 	uint64_t (*read)(struct device *dev, struct io_at at);
 	void (*write)(struct device *dev, struct io_at at, uint64_t val);

@@ -61,13 +61,6 @@ static inline void wr(struct rig *rig, uint64_t off, uint8_t val)
 	fake_write(rig->dev, 0, off, 1, val);
 }
 
-static inline void reset(struct rig *rig)
-{
-	device_lock(rig->dev);
-	rig->dev->cls->reset(rig->dev);
-	device_unlock(rig->dev);
-}
-
 /* The guest writes a string to THR. */
 static inline void send(struct rig *rig, const char *s)
 {

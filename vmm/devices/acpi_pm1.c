@@ -67,14 +67,6 @@ static void acpi_pm1_write(struct device *dev, struct io_at at, uint64_t val)
 	pm1->power->end(pm1->power, (struct vm_end){.kind = VM_END_POWEROFF, .by = "ACPI S5"});
 }
 
-static void acpi_pm1_reset(struct device *dev)
-{
-	struct acpi_pm1 *pm1 = container_of(dev, struct acpi_pm1, dev);
-
-	for (unsigned i = 0; i < PM1_BYTES; i++)
-		pm1->reg[i] = 0;
-}
-
 static int acpi_pm1_init(struct device *dev, const struct device_env *env)
 {
 	container_of(dev, struct acpi_pm1, dev)->power = env->power;
@@ -87,7 +79,6 @@ const struct device_class acpi_pm1_class = {
 	.state_size = sizeof(struct acpi_pm1),
 	.max_access = 1,
 	.init = acpi_pm1_init,
-	.reset = acpi_pm1_reset,
 	.read = acpi_pm1_read,
 	.write = acpi_pm1_write,
 };

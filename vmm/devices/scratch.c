@@ -3,7 +3,7 @@
  * (guest/lib/scratch.h is the guest's side). There only with --test-device.
  *   scratch_class        memory: ranges 0 and 1, 64 bytes each, accesses up to 8 bytes
  *   scratch_ports_class  ports: range 0, up to 64 ports, accesses up to 4 bytes
- * Alignment does not matter. All bytes are 0 at first and after a reset.
+ * Alignment does not matter. All bytes are 0 at first.
  * Environment: nothing. Threads: any vCPU; iobus holds the device's lock around each op.
  */
 #include <assert.h>
@@ -40,19 +40,11 @@ static void scratch_write(struct device *dev, struct io_at at, uint64_t val)
 	memcpy(scratch_at(dev, at), &val, at.size);
 }
 
-static void scratch_reset(struct device *dev)
-{
-	struct scratch *s = container_of(dev, struct scratch, dev);
-
-	memset(s->byte, 0, sizeof(s->byte));
-}
-
 const struct device_class scratch_class = {
 	.name = "scratch memory",
 	.fdt_compatible = "tollgate,scratch",
 	.state_size = sizeof(struct scratch),
 	.max_access = 8,
-	.reset = scratch_reset,
 	.read = scratch_read,
 	.write = scratch_write,
 };
@@ -62,7 +54,6 @@ const struct device_class scratch_ports_class = {
 	.fdt_compatible = "tollgate,scratch-ports",
 	.state_size = sizeof(struct scratch),
 	.max_access = 4,
-	.reset = scratch_reset,
 	.read = scratch_read,
 	.write = scratch_write,
 };

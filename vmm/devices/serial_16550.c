@@ -21,7 +21,7 @@
  * interrupt in loopback too, where the pin of a discrete chip would be inactive.
  *
  * The registers may be in several ranges, say ports and memory. The range that is used first has them
- * until reset, and in the others nothing is there, so that a guest that looks in both finds one chip.
+ * for good, and in the others nothing is there, so that a guest that looks in both finds one chip.
  *
  * Uses of device_env: irq and chr, both required. Threads: any vCPU (read, write) and the event
  * thread (char_ops); the device's lock is held around each op.
@@ -592,26 +592,7 @@ static void uart_op_tx_room(struct device *dev)
 	uart_irq_update(uart);
 }
 
-/* Table I; SCR and the divisor, which a reset leaves alone, get what power-on gives them here. */
-static void uart_power_on(struct uart *uart)
-{
-	uart->ier = 0;
-	uart->fcr = 0;
-	uart->lcr = 0;
-	uart->mcr = 0;
-	uart->lsr_err = 0;
-	uart->msr = MSR_IDLE;
-	uart->scr = 0;
-	uart->dll = DIVISOR_POWER_ON;
-	uart->dlm = 0;
-	fifo_clear(&uart->rx);
-	fifo_clear(&uart->tx);
-	uart->thre_pending = false;
-	uart->rx_polls = 0;
-	uart_burst_end(uart);
-	uart->range = RANGE_NONE;
-}
-
+/* Table I, and a divisor, which hardware leaves undefined; the state is zeroed. */
 static int uart_init(struct device *dev, const struct device_env *env)
 {
 	struct uart *uart = uart_of(dev);
@@ -619,16 +600,10 @@ static int uart_init(struct device *dev, const struct device_env *env)
 	assert(env->irq && env->chr);
 	uart->irq = env->irq;
 	uart->chr = env->chr;
-	uart_power_on(uart);
+	uart->msr = MSR_IDLE;
+	uart->dll = DIVISOR_POWER_ON;
+	uart->range = RANGE_NONE;
 	return 0;
-}
-
-static void uart_reset(struct device *dev)
-{
-	struct uart *uart = uart_of(dev);
-
-	uart_power_on(uart);
-	uart_irq_update(uart);
 }
 
 static const struct char_ops uart_char_ops = {
@@ -645,7 +620,6 @@ const struct device_class serial_16550_class = {
 	.max_access = 1,
 	.coalesce_len = 1,
 	.init = uart_init,
-	.reset = uart_reset,
 	.read = uart_read,
 	.write = uart_write,
 	.shadow = uart_shadow,

@@ -167,15 +167,6 @@ static void shadow_write(struct device *dev, struct io_at at, uint64_t val)
 	update(sp);
 }
 
-static void shadow_reset(struct device *dev)
-{
-	struct shadow_page *sp = shadow_of(dev);
-
-	if (sp->inner->cls->reset)
-		sp->inner->cls->reset(sp->inner);
-	update(sp);
-}
-
 static size_t shadow_rx_room(struct device *dev)
 {
 	struct shadow_page *sp = shadow_of(dev);
@@ -281,7 +272,6 @@ struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, 
 		.name = cls->name,
 		.max_access = cls->max_access,
 		.coalesce_len = cls->coalesce_len,
-		.reset = shadow_reset,
 		.read = shadow_read,
 		.write = shadow_write,
 		.expire = shadow_expire,

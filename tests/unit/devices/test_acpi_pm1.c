@@ -110,17 +110,6 @@ static void what_is_defined_reads_back_and_nothing_else(void **state)
 	assert_int_equal(f->fake.ends, 0);
 }
 
-static void reset_clears_what_was_written(void **state)
-{
-	struct fixture *f = *state;
-
-	for (unsigned off = 0; off < BYTES; off++)
-		fake_write(f->dev, 0, off, 1, off == CNT + 1 ? S5 : 0xff);
-	f->dev->cls->reset(f->dev);
-	for (unsigned off = 0; off < BYTES; off++)
-		assert_int_equal(fake_read(f->dev, 0, off, 1), off == CNT);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -132,7 +121,6 @@ int main(void)
 		TEST(no_byte_but_the_control_registers_high_one_powers_off),
 		TEST(the_machine_is_in_acpi_mode_and_stays_there),
 		TEST(what_is_defined_reads_back_and_nothing_else),
-		TEST(reset_clears_what_was_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

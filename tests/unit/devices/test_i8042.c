@@ -219,19 +219,6 @@ static void unknown_commands_are_counted_and_answer_nothing(void **state)
 	assert_false(status(dev) & OBF);
 }
 
-static void reset_is_power_on(void **state)
-{
-	struct device *dev = *state;
-
-	command(dev, 0x60);
-	send(dev, 0xff);
-	command(dev, 0xd1);
-	dev->cls->reset(dev);
-	at_first_it_is_idle_unlocked_and_tested(state);
-	send(dev, 0x00);
-	assert_int_equal(fake.ends, 0);
-}
-
 /* As __i8042_command(): each wait for the controller must end at its first look. */
 static bool linux_command(struct device *dev, uint8_t *param, uint8_t cmd, unsigned in,
 			  unsigned out)
@@ -324,7 +311,6 @@ int main(void)
 		TEST(reset_needs_the_right_port),
 		TEST(a_command_replaces_one_that_waits_for_its_data),
 		TEST(unknown_commands_are_counted_and_answer_nothing),
-		TEST(reset_is_power_on),
 		TEST(linux_probe_never_waits_and_finds_no_mouse),
 	};
 

@@ -25,23 +25,12 @@ static void the_last_byte_written_reads_back_and_is_told(void **state)
 	assert_int_equal(fake_counter(*state), 0xff);
 }
 
-static void reset_clears_the_latch(void **state)
-{
-	struct device *dev = *state;
-
-	fake_write(dev, 0, 0, 1, 0x55);
-	dev->cls->reset(dev);
-	assert_int_equal(fake_read(dev, 0, 0, 1), 0);
-	assert_int_equal(fake_counter(dev), 0);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_last_byte_written_reads_back_and_is_told),
-		TEST(reset_clears_the_latch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,19 +101,6 @@ static void the_rest_of_the_dword_floats(void **state)
 	assert_int_equal(fake.ends, 0);
 }
 
-static void reset_clears_the_register(void **state)
-{
-	struct device *dev = *state;
-
-	fake_write(dev, 0, RC, 1, RST_CPU | SYS_RST);
-	fake_write(dev, 0, 0, 4, 0x80000000);
-	dev->cls->reset(dev);
-	assert_int_equal(fake_read(dev, 0, 0, 4), 0);
-	assert_int_equal(fake_read(dev, 0, RC, 1), 0);
-	fake_write(dev, 0, RC, 1, RST_CPU);
-	assert_int_equal(fake.ends, 2);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
 
 int main(void)
@@ -127,7 +114,6 @@ int main(void)
 		TEST(the_configuration_mechanism_is_found),
 		TEST(the_pci_bus_is_empty),
 		TEST(the_rest_of_the_dword_floats),
-		TEST(reset_clears_the_register),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

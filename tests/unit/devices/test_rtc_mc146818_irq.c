@@ -328,28 +328,6 @@ static void the_hosts_clock_stepping_about_does_not_storm(void **state)
 	assert_int_equal(fake.irq_redundant, 0);
 }
 
-static void reset_disables_interrupts_and_keeps_time_and_ram(void **state)
-{
-	struct device *dev = *state;
-
-	wr(dev, 0x40, 0x77);
-	wr(dev, A, DV_RUN | 9);
-	wr(dev, B, PIE | AIE | UIE | SQWE | DM | H24);
-	wr(dev, B, PIE | AIE | UIE | SQWE | H24);
-	pass_ns(dev, 2 * NS_PER_S);
-	assert_true(fake.irq_level);
-	dev->cls->reset(dev);
-	assert_false(fake.irq_level);
-	assert_int_equal(fake.deadline_ns, INT64_MAX);
-	assert_int_equal(rd(dev, B), H24);
-	assert_int_equal(rd(dev, A), DV_RUN | 9);
-	assert_int_equal(rd(dev, C), 0);
-	assert_int_equal(rd(dev, 0x40), 0x77);
-	assert_bcd(dev, 0x20240301, 0x000000, 6);
-	dev->cls->reset(dev);
-	assert_int_equal(fake.irq_redundant, 0);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fake_teardown)
 
 int main(void)
@@ -374,7 +352,6 @@ int main(void)
 		TEST(the_hosts_clock_set_far_forward_is_one_interrupt),
 		TEST(an_alarm_that_the_host_jumped_over_comes_within_a_minute),
 		TEST(the_hosts_clock_stepping_about_does_not_storm),
-		TEST(reset_disables_interrupts_and_keeps_time_and_ram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

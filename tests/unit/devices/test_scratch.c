@@ -91,19 +91,6 @@ static void the_ranges_are_apart(void **state)
 	}
 }
 
-static void reset_clears_every_byte(void **state)
-{
-	static const uint8_t zero[RANGE_BYTES];
-	struct device *dev = *state;
-
-	for (uint8_t range = 0; range < 2; range++)
-		for (unsigned off = 0; off < RANGE_BYTES; off++)
-			fake_write(dev, range, off, 1, 0xa5);
-	dev->cls->reset(dev);
-	assert_agrees(dev, 0, zero, RANGE_BYTES);
-	assert_agrees(dev, 1, zero, RANGE_BYTES);
-}
-
 /* No other device claims anything within margin bytes, or ports, of that range. */
 static void assert_nothing_near(const struct machine *m, const struct machine_range *near,
 				uint64_t margin)
@@ -163,7 +150,6 @@ int main(void)
 		TEST(memory_reads_as_written_at_every_width_and_offset, memory),
 		TEST(ports_read_as_written_at_every_width_and_offset, ports),
 		TEST(the_ranges_are_apart, memory),
-		TEST(reset_clears_every_byte, memory),
 		cmocka_unit_test(the_machine_puts_them_where_the_guests_expect_them),
 	};
 

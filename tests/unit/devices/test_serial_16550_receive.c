@@ -92,11 +92,6 @@ static void looks_on_end_are_a_receiver(void **state)
 	assert_int_equal(rd(rig, RBR), 'a');
 	assert_int_equal(rx_room(rig), 1);
 	assert_int_equal(rig->f.input_wanted, 2);
-	reset(rig);
-	lsr_reads(rig, LOOKS - 1);
-	assert_int_equal(rx_room(rig), 0);
-	lsr_reads(rig, 1);
-	assert_int_equal(rx_room(rig), 1);
 }
 
 /* Every access but those of polling; to THR only before there is a receiver. */

@@ -484,17 +484,6 @@ static void a_timer_that_comes_too_late_does_nothing(void **state)
 	assert_int_equal(rig->f.arms, 1);
 }
 
-static void reset_puts_it_in_step_again(void **state)
-{
-	struct rig *rig = *state;
-
-	wr(rig, SCR, 0x77);
-	device_lock(rig->front);
-	rig->front->cls->reset(rig->front);
-	device_unlock(rig->front);
-	assert_int_equal(host.page[SCR], 0);
-}
-
 /* Whatever happens: what is shown is true, and showing never costs more than what it was to save. */
 static void shown_is_true_whatever_happens(void **state)
 {
@@ -569,7 +558,6 @@ int main(void)
 		TEST(a_guest_that_prints_is_left_alone_for_two_seconds),
 		TEST(no_timer_runs_while_nothing_waits_or_nothing_is_concealed),
 		TEST(a_timer_that_comes_too_late_does_nothing),
-		TEST(reset_puts_it_in_step_again),
 		TEST(shown_is_true_whatever_happens),
 	};
 
