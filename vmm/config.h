@@ -19,7 +19,7 @@
 #include "config/net.h"
 #include "machine.h"
 #include "mem.h"
-#include "virtio/mmio.h"
+#include "virtio/transport.h"
 #include "vm.h"
 
 enum {
@@ -40,7 +40,7 @@ enum config_exit_code {
 struct config_virtio {
 	char name[16]; /* "rng0" */
 	char part[24]; /* "virtio entropy" */
-	struct virtio_mmio_conf mmio;
+	struct virtio_conf conf;
 };
 
 /* Points into itself: it stays where it is, and lives as long as what was made from it. */

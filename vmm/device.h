@@ -5,14 +5,13 @@
  *
  * Threads: iobus calls read and write on any vCPU thread, the event thread calls expire, rx and
  * tx_room. Each of these runs with the device's lock held (device_lock()), unless the class sets
- * self_locked; a device's op therefore never takes that lock itself. kick runs without the lock, on the
- * device's I/O thread.
+ * self_locked; a device's op therefore never takes that lock itself. struct device_io_ops run without the
+ * lock, on the device's I/O thread.
  * Everything in device_env may be called from any op.
  */
 #ifndef VMM_DEVICE_H
 #define VMM_DEVICE_H
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,19 +37,14 @@ struct irq_line {
 };
 
 /*
- * Work for a device's I/O thread: ring() returns at once, and device_class.kick runs there soon after,
- * once for one or more rings. A doorbell that KVM answers itself (KVM_IOEVENTFD) ends in the same place.
+ * Work for a device's I/O thread. Both return at once, and an operation of device_io_ops runs there soon
+ * after, once for one or more calls: kick for ring, control for control. A doorbell that KVM answers
+ * itself (KVM_IOEVENTFD) ends in the same place as ring. Any thread.
  */
 struct doorbell {
 	void (*ring)(struct doorbell *bell, unsigned queue);
+	void (*control)(struct doorbell *bell);
 };
-
-/* Rung not for a queue: something else waits for the I/O thread. */
-#define DOORBELL_CONTROL UINT_MAX
-/* Not rung: write_counter.watch found something. */
-#define DOORBELL_COUNTED (UINT_MAX - 1)
-/* Not rung: the thread's last kick. Nothing that the device began is under way when it returns. */
-#define DOORBELL_END (UINT_MAX - 2)
 
 /*
  * Writes of the guest that KVM takes without an exit and only counts (KVM_IOEVENTFD); which ones, the
@@ -58,7 +52,7 @@ struct doorbell {
  */
 struct write_counter {
 	uint64_t (*take)(struct write_counter *counter); /* how many since the last time */
-	/* While on, kick(DOORBELL_COUNTED) runs for as long as there are any to take. */
+	/* While on, device_io_ops.counted runs for as long as there are any to take. */
 	void (*watch)(struct write_counter *counter, bool on);
 };
 
@@ -132,6 +126,23 @@ struct device_env {
 	const void *conf;  /* class-specific; see the class's declaration in devices/classes.h */
 };
 
+/* What a device with an I/O thread does there, and which of the guest's writes are its doorbells. */
+struct device_io_ops {
+	/* Doorbell queue was rung. */
+	void (*kick)(struct device *dev, unsigned queue);
+	/* doorbell.control was called: another thread left work for this one. */
+	void (*control)(struct device *dev);
+	/* write_counter.watch is on, and there is something to take. NULL: no write is counted. */
+	void (*counted)(struct device *dev);
+	/* The thread's last operation. Nothing that the device began is under way when it returns. */
+	void (*end)(struct device *dev);
+	unsigned (*nr_queues)(struct device *dev); /* doorbells; constant, at least 1 */
+	uint32_t
+		doorbell_off; /* a write of a queue's number there, 32 bits wide, rings its doorbell */
+	uint32_t counted_off; /* a write of counted_value there, 32 bits wide, may be counted */
+	uint32_t counted_value;
+};
+
 struct device_class {
 	const char *name;           /* the part: "16550A" */
 	const char *fdt_compatible; /* separated by single blanks; NULL: not in the device tree */
@@ -164,8 +175,7 @@ struct device_class {
 	 * the device: that offset then is where a page begins. 0: no such part.
 	 */
 	uint32_t shown_from;
-	/* On the device's I/O thread, soon after a doorbell was rung; queue may be one of DOORBELL_… */
-	void (*kick)(struct device *dev, unsigned queue);
+	const struct device_io_ops *io;     /* NULL: the device has no I/O thread */
 	void (*expire)(struct device *dev); /* the timer_line's deadline passed */
 	const struct char_ops *chr;         /* NULL unless a character device */
 	/*

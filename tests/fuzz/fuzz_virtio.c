@@ -176,7 +176,7 @@ static void op_kick(struct run *run, struct fuzz_input *in)
 /* A doorbell of KVM's, which asks nobody whether there is such a queue, or a device that runs. */
 static void op_late_ring(struct run *run, struct fuzz_input *in)
 {
-	run->rig.dev->cls->kick(run->rig.dev, fuzz_u8(in) % (QUEUES + 1));
+	run->rig.dev->cls->io->kick(run->rig.dev, fuzz_u8(in) % (QUEUES + 1));
 }
 
 static void op_ack(struct run *run, struct fuzz_input *in)

@@ -18,7 +18,7 @@
 
 enum { DEVICES = 3, RUNS = 20 };
 
-static const struct virtio_mmio_conf conf = {.cls = &virtio_rng_class, .name = "rng"};
+static const struct virtio_conf conf = {.cls = &virtio_rng_class, .name = "rng"};
 static struct machine_row rows[DEVICES];
 static char names[DEVICES][8];
 static struct file_map kernel;

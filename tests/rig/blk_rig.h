@@ -16,6 +16,7 @@
 #include "base/checked.h"
 #include "base/iov.h"
 #include "virtio/classes.h"
+#include "virtio/transport.h"
 #include "virtq_driver.h"
 
 #undef stop /* a macro of cmocka 2; here it is an operation of virtio devices */
@@ -207,7 +208,7 @@ static inline void blk_rig_start(uint64_t acked)
 static inline void blk_rig_init(void)
 {
 	static const struct guest_region region = {.gpa = 0, .len = BLK_RIG_RAM_BYTES};
-	static const struct virtio_transport transport = {
+	static const struct virtio_transport_ops transport = {
 		.interrupt = blk_rig_interrupt,
 		.config_set = blk_rig_config_set,
 		.needs_reset = blk_rig_needs_reset,

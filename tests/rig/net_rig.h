@@ -13,6 +13,7 @@
 
 #include "base/checked.h"
 #include "virtio/classes.h"
+#include "virtio/transport.h"
 #include "virtq_driver.h"
 
 #undef stop /* a macro of cmocka 2; here it is an operation of virtio devices */
@@ -46,7 +47,7 @@ struct net_rig {
 	unsigned rx_offloads, pairs;
 
 	/* What the transport and the environment saw. */
-	unsigned interrupts, config_changes, doorbells, last_doorbell;
+	unsigned interrupts, config_changes, doorbells, last_doorbell, controls;
 	const char *reset_why;
 
 	struct doorbell bell;
@@ -186,7 +187,7 @@ static inline void net_rig_needs_reset(struct virtio_device *vd, const char *why
 	net_rig_current->reset_why = why;
 }
 
-static const struct virtio_transport net_rig_transport = {
+static const struct virtio_transport_ops net_rig_transport = {
 	.interrupt = net_rig_interrupt,
 	.config_set = net_rig_config_set,
 	.needs_reset = net_rig_needs_reset,
@@ -198,6 +199,11 @@ static inline void net_rig_ring(struct doorbell *bell, unsigned queue)
 
 	rig->doorbells++;
 	rig->last_doorbell = queue;
+}
+
+static inline void net_rig_control(struct doorbell *bell)
+{
+	container_of(bell, struct net_rig, bell)->controls++;
 }
 
 /* What the device counted by that name. */
@@ -214,7 +220,7 @@ static inline void net_rig_init(struct net_rig *rig, unsigned pairs, unsigned of
 		.be_offloads = offloads,
 		.be_mtu = mtu,
 		.send_room = UINT32_MAX,
-		.bell.ring = net_rig_ring,
+		.bell = {.ring = net_rig_ring, .control = net_rig_control},
 		.next_gpa = NET_RIG_DATA_GPA,
 	};
 	net_rig_current = rig;
@@ -303,8 +309,10 @@ static inline void net_rig_stop(struct net_rig *rig)
 /* The cable, by way of the doorbell that the I/O thread answers. */
 static inline void net_rig_plug(struct net_rig *rig, bool plugged)
 {
+	const unsigned before = rig->controls;
+
 	virtio_net_plug(rig->vd, plugged);
-	assert(rig->last_doorbell == DOORBELL_CONTROL);
+	assert(rig->controls == before + 1);
 	virtio_net_class.control(rig->vd);
 }
 

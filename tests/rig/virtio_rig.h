@@ -27,14 +27,15 @@ struct virtio_rig {
 	struct doorbell bell;
 	struct irq_line irq;
 	struct write_counter writes;
-	struct virtio_mmio_conf conf;
+	struct virtio_conf conf;
 	struct device *dev;
 	struct virtio_device *vd;
 
 	unsigned pulses;
 	uint64_t counted;
 	bool watched;
-	uint64_t rung; /* queues; bit 63: control */
+	uint64_t rung; /* queues, a bit each */
+	bool control;  /* doorbell.control was called */
 	bool deaf;     /* doorbells are noted, not answered, until virtio_rig_answer() */
 	bool answering;
 };
@@ -44,11 +45,16 @@ static inline void virtio_rig_answer(struct virtio_rig *rig)
 	if (rig->answering)
 		return;
 	rig->answering = true;
-	while (rig->rung) {
-		const unsigned bit = 63U - (unsigned)__builtin_clzll(rig->rung);
+	while (rig->control || rig->rung) {
+		if (rig->control) {
+			rig->control = false;
+			rig->dev->cls->io->control(rig->dev);
+		} else {
+			const unsigned queue = 63U - (unsigned)__builtin_clzll(rig->rung);
 
-		rig->rung &= ~(UINT64_C(1) << bit);
-		rig->dev->cls->kick(rig->dev, bit == 63 ? DOORBELL_CONTROL : bit);
+			rig->rung &= ~(UINT64_C(1) << queue);
+			rig->dev->cls->io->kick(rig->dev, queue);
+		}
 	}
 	rig->answering = false;
 }
@@ -57,8 +63,17 @@ static inline void virtio_rig_ring(struct doorbell *bell, unsigned queue)
 {
 	struct virtio_rig *rig = container_of(bell, struct virtio_rig, bell);
 
-	assert(queue == DOORBELL_CONTROL || queue < VIRTIO_QUEUES_MAX);
-	rig->rung |= UINT64_C(1) << (queue == DOORBELL_CONTROL ? 63 : queue);
+	assert(queue < rig->vd->nr_queues);
+	rig->rung |= UINT64_C(1) << queue;
+	if (!rig->deaf)
+		virtio_rig_answer(rig);
+}
+
+static inline void virtio_rig_control(struct doorbell *bell)
+{
+	struct virtio_rig *rig = container_of(bell, struct virtio_rig, bell);
+
+	rig->control = true;
 	if (!rig->deaf)
 		virtio_rig_answer(rig);
 }
@@ -90,7 +105,7 @@ static inline int virtio_rig_prepare(struct virtio_rig *rig, const struct virtio
 	int r;
 
 	*rig = (struct virtio_rig){
-		.bell = {.ring = virtio_rig_ring},
+		.bell = {.ring = virtio_rig_ring, .control = virtio_rig_control},
 		.irq = {.pulse = virtio_rig_pulse},
 		.writes = {.take = virtio_rig_take, .watch = virtio_rig_watch},
 		.conf = {.cls = cls, .conf = conf, .name = "test0"},
@@ -115,7 +130,7 @@ static inline int virtio_rig_create(struct virtio_rig *rig)
 	int r = device_create(&virtio_mmio_class, &rig->f.env, &rig->dev);
 
 	if (r == 0)
-		rig->vd = virtio_mmio_device(rig->dev);
+		rig->vd = virtio_device_of(rig->dev);
 	return r;
 }
 
@@ -237,7 +252,7 @@ static inline void virtio_rig_ack(struct virtio_rig *rig)
 {
 	rig->counted++;
 	if (rig->watched)
-		rig->dev->cls->kick(rig->dev, DOORBELL_COUNTED);
+		rig->dev->cls->io->counted(rig->dev);
 }
 
 /* What the timer waits for is over. */

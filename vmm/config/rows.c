@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "config.h"
+#include "virtio/mmio.h"
 
 int config_row_add(struct config *config, const struct machine_row *row, struct diag *diag)
 {
@@ -18,7 +19,7 @@ static unsigned count_of(const struct config *config, const struct virtio_class 
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < config->nr_virtio; i++)
-		n += config->virtio[i].mmio.cls == cls;
+		n += config->virtio[i].conf.cls == cls;
 	return n;
 }
 
@@ -32,7 +33,7 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 		return diag_set(diag, -EINVAL, "more than %d virtio devices", CONFIG_VIRTIO_MAX);
 	snprintf(virtio->name, sizeof(virtio->name), "%s%u", kind, count_of(config, cls));
 	snprintf(virtio->part, sizeof(virtio->part), "virtio %s", cls->name);
-	virtio->mmio = (struct virtio_mmio_conf){.cls = cls, .conf = conf, .name = virtio->name};
+	virtio->conf = (struct virtio_conf){.cls = cls, .conf = conf, .name = virtio->name};
 	r = config_row_add(config,
 			   &(struct machine_row){
 				   .name = virtio->name,
@@ -40,7 +41,7 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 				   .cls = &virtio_mmio_class,
 				   .range = {{IOBUS_MMIO, MACHINE_FIRST_AUTO, VIRTIO_MMIO_BYTES}},
 				   .gsi = MACHINE_GSI_AUTO,
-				   .conf = &virtio->mmio,
+				   .conf = &virtio->conf,
 				   .part = virtio->part,
 			   },
 			   diag);

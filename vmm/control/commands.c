@@ -10,7 +10,7 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "virtio/classes.h"
-#include "virtio/mmio.h"
+#include "virtio/transport.h"
 
 /* A command of a VM: arg are the nr words behind its name. 0, or -errno with diag. */
 struct command {
@@ -27,7 +27,7 @@ static struct virtio_device *next_device(const struct vm *vm, const struct virti
 {
 	while (*at < vm->machine.nr_devices) {
 		const unsigned i = (*at)++;
-		struct virtio_device *vd = vm->virtio[i] ? virtio_mmio_device(vm->device[i]) : NULL;
+		struct virtio_device *vd = vm->virtio[i] ? virtio_device_of(vm->device[i]) : NULL;
 
 		if (vd && vd->cls == cls)
 			return vd;

@@ -19,14 +19,14 @@ static void doorbell_ready(struct event_source *src, uint32_t epoll_events)
 
 	(void)epoll_events;
 	__atomic_store_n(&queue->rings, queue->rings + rings, __ATOMIC_RELAXED);
-	io->dev->cls->kick(io->dev, (unsigned)(queue - io->queue));
+	io->dev->cls->io->kick(io->dev, (unsigned)(queue - io->queue));
 }
 
 static void control_ready(void *arg)
 {
 	const struct io_thread *io = arg;
 
-	io->dev->cls->kick(io->dev, DOORBELL_CONTROL);
+	io->dev->cls->io->control(io->dev);
 }
 
 static void bell_ring(struct doorbell *bell, unsigned queue)
@@ -35,13 +35,14 @@ static void bell_ring(struct doorbell *bell, unsigned queue)
 	const uint64_t one = 1;
 	ssize_t n;
 
-	if (queue == DOORBELL_CONTROL) {
-		event_loop_wake(&io->loop);
-		return;
-	}
 	assert(queue < io->nr_queues);
 	n = write(io->queue[queue].io.fd, &one, sizeof(one));
 	(void)n; /* EAGAIN: the counter is full, so the thread is about to look anyway */
+}
+
+static void bell_control(struct doorbell *bell)
+{
+	event_loop_wake(&container_of(bell, struct io_thread, bell)->loop);
 }
 
 static uint64_t write_counter_take(struct write_counter *counter)
@@ -66,7 +67,7 @@ static void counter_ready(struct event_source *src, uint32_t epoll_events)
 	const struct io_thread *io = writes->owner;
 
 	(void)epoll_events;
-	io->dev->cls->kick(io->dev, DOORBELL_COUNTED);
+	io->dev->cls->io->counted(io->dev);
 }
 
 int io_thread_init(struct io_thread *io, struct diag *diag)
@@ -77,7 +78,7 @@ int io_thread_init(struct io_thread *io, struct diag *diag)
 		return diag_set(diag, r, "event loop of an I/O thread");
 	pthread_mutex_init(&io->lock, NULL);
 	pthread_cond_init(&io->ended, NULL);
-	io->bell.ring = bell_ring;
+	io->bell = (struct doorbell){.ring = bell_ring, .control = bell_control};
 	io->writes = (struct io_counter){
 		.counter = {.take = write_counter_take, .watch = counter_watch},
 		.io = {.fd = -1},
@@ -86,12 +87,12 @@ int io_thread_init(struct io_thread *io, struct diag *diag)
 	return 0;
 }
 
-int io_thread_attach(struct io_thread *io, struct device *dev, unsigned nr_queues,
-		     struct diag *diag)
+int io_thread_attach(struct io_thread *io, struct device *dev, struct diag *diag)
 {
+	const unsigned nr_queues = dev->cls->io->nr_queues(dev);
 	int r = 0;
 
-	assert(dev->cls->kick && !io->queue);
+	assert(!io->queue);
 	io->dev = dev;
 	io->queue = calloc(nr_queues, sizeof(*io->queue));
 	if (!io->queue)
@@ -170,7 +171,7 @@ static void *thread_main(void *arg)
 	atomic_store(&io->tid, gettid());
 	event_loop_run(&io->loop);
 	atomic_store(&io->ending, true);
-	io->dev->cls->kick(io->dev, DOORBELL_END);
+	io->dev->cls->io->end(io->dev);
 	pthread_mutex_lock(&io->lock);
 	io->has_ended = true;
 	pthread_cond_signal(&io->ended);

@@ -1,9 +1,9 @@
 /*
  * event/io_thread.h - a thread with an event loop for one device, and the device's doorbells.
  *
- * A doorbell is an eventfd in that loop. Whoever rings it, the device's kick runs on the thread:
- * KVM itself upon the guest's write (io_thread_listen()), or the vCPU that handles the exit
- * (struct doorbell). One way in from there on.
+ * A doorbell is an eventfd in that loop. KVM itself rings it upon the guest's write
+ * (io_thread_listen()), or the vCPU that handles the exit does (struct doorbell). Either way the device's
+ * kick (device_io_ops) runs on the thread.
  *
  * Threads: init to start and stop to fini on the thread that owns the VM. The loop and what is added to
  * it belong to the I/O thread between start and stop, to the owner before and after.
@@ -42,7 +42,7 @@ struct io_counter {
 
 struct io_thread {
 	struct event_loop loop;
-	struct doorbell bell; /* for the device: DOORBELL_CONTROL and the queues */
+	struct doorbell bell; /* for the device */
 	struct device *dev;   /* borrowed */
 	struct io_doorbell *queue;
 	unsigned nr_queues;
@@ -59,9 +59,8 @@ struct io_thread {
 /* The loop, and a bell that can be handed to a device. *io is zeroed before. -errno with diag. */
 int io_thread_init(struct io_thread *io, struct diag *diag);
 
-/* A doorbell for each queue of dev, whose kick is called from now on. -errno with diag. */
-int io_thread_attach(struct io_thread *io, struct device *dev, unsigned nr_queues,
-		     struct diag *diag);
+/* A doorbell for each queue of dev, whose class has device_io_ops; they are called from now on. -errno with diag. */
+int io_thread_attach(struct io_thread *io, struct device *dev, struct diag *diag);
 
 /*
  * Lets KVM ring: a write of a queue's number, 32 bits wide, to addr. Where the device has one queue any
@@ -80,7 +79,7 @@ void io_thread_deafen(struct io_thread *io, const struct kvm *kvm);
 
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
 int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
-/* Asks the thread to end, which it does once the device has come to rest (DOORBELL_END). */
+/* Asks the thread to end, which it does once the device has come to rest (device_io_ops.end). */
 void io_thread_stop(struct io_thread *io);
 /*
  * Waits for that until until_ns, of CLOCK_MONOTONIC. False: the host does not let the thread go. It may go on

@@ -265,7 +265,7 @@ struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, 
 	const struct device_class *cls = inner->cls;
 
 	assert(sp->page && !sp->inner && sp->theirs.clock);
-	assert(cls->shadow && !cls->expire && !cls->kick && !cls->self_locked);
+	assert(cls->shadow && !cls->expire && !cls->io && !cls->self_locked);
 	assert(!cls->chr || (!cls->chr->listens && !cls->chr->resized));
 	assert(len <= SHADOW_PAGE_REGISTERS_MAX);
 	sp->cls = (struct device_class){

@@ -416,7 +416,7 @@ void virtio_balloon_retarget(struct virtio_device *vd, uint64_t target_bytes)
 	struct balloon *bal = balloon_of(vd);
 
 	atomic_store(&bal->wanted_pages, (uint32_t)(target_bytes / PAGE_BYTES));
-	bal->bell->ring(bal->bell, DOORBELL_CONTROL);
+	bal->bell->control(bal->bell);
 }
 
 struct virtio_balloon_size virtio_balloon_size(const struct virtio_device *vd)

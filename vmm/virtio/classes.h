@@ -1,5 +1,5 @@
 /*
- * classes.h - the virtio devices, and what each wants to be told (virtio_mmio_conf.conf).
+ * classes.h - the virtio devices, and what each wants to be told (virtio_conf.conf).
  */
 #ifndef VMM_VIRTIO_CLASSES_H
 #define VMM_VIRTIO_CLASSES_H

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #include "virtio/classes.h"
-#include "virtio/mmio.h"
+#include "virtio/transport.h"
 
 enum {
 	QUEUE_RX,
@@ -316,7 +316,7 @@ static void console_fini(struct virtio_device *vd)
 
 static struct console *console_of_device(struct device *dev)
 {
-	return console_of(virtio_mmio_device(dev));
+	return console_of(virtio_device_of(dev));
 }
 
 static bool console_listens(struct device *dev)

@@ -29,19 +29,20 @@ enum {
 
 /* What a register access asks for once the lock is released. */
 struct after {
-	bool ring; /* the doorbell, for: */
+	bool ring; /* the doorbell, of: */
 	unsigned queue;
+	bool control; /* the I/O thread has something else to do */
 	bool wait_reset;
 };
 
 static uint64_t features_offered(const struct virtio_mmio *m)
 {
-	return m->vd->features | FEATURES_OURS;
+	return m->front.vd->features | FEATURES_OURS;
 }
 
 static struct virtq *selected_queue(struct virtio_mmio *m)
 {
-	return m->queue_sel < m->vd->nr_queues ? &m->vd->queue[m->queue_sel] : NULL;
+	return m->queue_sel < m->front.vd->nr_queues ? &m->front.vd->queue[m->queue_sel] : NULL;
 }
 
 /* Bytes beyond the configuration space read as ones, as unclaimed ones do. */
@@ -52,8 +53,8 @@ void virtio_mmio_show_config(struct virtio_mmio *m, unsigned off, unsigned len)
 		uint32_t val;
 
 		memset(bytes, UINT8_MAX, sizeof(bytes));
-		for (unsigned i = 0; i < sizeof(bytes) && word + i < m->vd->config_len; i++)
-			bytes[i] = m->vd->config[word + i];
+		for (unsigned i = 0; i < sizeof(bytes) && word + i < m->front.vd->config_len; i++)
+			bytes[i] = m->front.vd->config[word + i];
 		memcpy(&val, bytes, sizeof(val));
 		__atomic_store_n(shown_at(m, VIRTIO_MMIO_CONFIG + word), val, __ATOMIC_SEQ_CST);
 	}
@@ -61,8 +62,8 @@ void virtio_mmio_show_config(struct virtio_mmio *m, unsigned off, unsigned len)
 
 void virtio_mmio_reset_registers(struct virtio_mmio *m)
 {
-	for (unsigned i = 0; i < m->vd->nr_queues; i++)
-		virtq_reset(&m->vd->queue[i]);
+	for (unsigned i = 0; i < m->front.vd->nr_queues; i++)
+		virtq_reset(&m->front.vd->queue[i]);
 	m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
 	m->driver_features = 0;
 	m->start_wanted = m->reset_wanted = false;
@@ -73,7 +74,7 @@ void virtio_mmio_reset_registers(struct virtio_mmio *m)
 
 static uint64_t guest_error(struct virtio_mmio *m, struct io_at at)
 {
-	return device_guest_error(&m->dev, at);
+	return device_guest_error(&m->front.dev, at);
 }
 
 static uint64_t read_register(struct virtio_mmio *m, struct io_at at)
@@ -83,7 +84,7 @@ static uint64_t read_register(struct virtio_mmio *m, struct io_at at)
 	switch (at.off) {
 	case VIRTIO_MMIO_MAGIC_VALUE: return MAGIC;
 	case VIRTIO_MMIO_VERSION: return VERSION;
-	case VIRTIO_MMIO_DEVICE_ID: return m->vd->cls->device_id;
+	case VIRTIO_MMIO_DEVICE_ID: return m->front.vd->cls->device_id;
 	case VIRTIO_MMIO_VENDOR_ID: return VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
 		/* Bits above 63 are there to be asked for, and none of them is offered. */
@@ -195,7 +196,7 @@ static void write_queue(struct virtio_mmio *m, struct io_at at, uint32_t val)
 
 static void write_notify(struct virtio_mmio *m, struct io_at at, uint32_t val, struct after *after)
 {
-	if (val >= m->vd->nr_queues || !(shown_status(m) & VIRTIO_CONFIG_S_DRIVER_OK)) {
+	if (val >= m->front.vd->nr_queues || !(shown_status(m) & VIRTIO_CONFIG_S_DRIVER_OK)) {
 		guest_error(m, at);
 		return;
 	}
@@ -212,12 +213,6 @@ static void write_interrupt_ack(struct virtio_mmio *m, struct io_at at, uint32_t
 		guest_error(m, at);
 }
 
-static void want_control(struct after *after)
-{
-	after->ring = true;
-	after->queue = DOORBELL_CONTROL;
-}
-
 /* Where the I/O thread has nothing to do with the device there is nothing to wait for. */
 static void want_reset(struct virtio_mmio *m, struct after *after)
 {
@@ -227,7 +222,7 @@ static void want_reset(struct virtio_mmio *m, struct after *after)
 	}
 	m->reset_wanted = true;
 	after->wait_reset = true;
-	want_control(after);
+	after->control = true;
 }
 
 static bool features_acceptable(const struct virtio_mmio *m)
@@ -264,7 +259,7 @@ static void write_status(struct virtio_mmio *m, struct io_at at, uint32_t val, s
 	shown_set(m, VIRTIO_MMIO_STATUS, now);
 	if (now & ~old & VIRTIO_CONFIG_S_DRIVER_OK) {
 		m->start_wanted = true;
-		want_control(after);
+		after->control = true;
 	}
 }
 
@@ -296,8 +291,8 @@ static void write_config(struct virtio_mmio *m, struct io_at at, uint64_t val, s
 {
 	const unsigned off = (unsigned)at.off - VIRTIO_MMIO_CONFIG;
 
-	if (!m->vd->cls->config_written || at.off % at.size != 0 ||
-	    !u64_range_within(off, at.size, m->vd->config_len)) {
+	if (!m->front.vd->cls->config_written || at.off % at.size != 0 ||
+	    !u64_range_within(off, at.size, m->front.vd->config_len)) {
 		guest_error(m, at);
 		return;
 	}
@@ -315,7 +310,7 @@ static void write_config(struct virtio_mmio *m, struct io_at at, uint64_t val, s
 		m->dirty_first = off;
 	if (off + at.size > m->dirty_end)
 		m->dirty_end = off + at.size;
-	want_control(after);
+	after->control = true;
 }
 
 /* Under the lock, which the wait gives up. */
@@ -325,7 +320,7 @@ static void wait_for_reset(struct virtio_mmio *m)
 		clock_timespec(clock_monotonic_ns() + VIRTIO_MMIO_RESET_WAIT_NS);
 
 	while (m->reset_wanted)
-		if (pthread_cond_timedwait(&m->reset_done, &m->dev.lock, &until) != 0)
+		if (pthread_cond_timedwait(&m->reset_done, &m->front.dev.lock, &until) != 0)
 			return; /* the guest sees from the status that it goes on */
 }
 
@@ -350,6 +345,8 @@ static void mmio_write(struct device *dev, struct io_at at, uint64_t val)
 	pthread_mutex_unlock(&dev->lock);
 	if (after.ring)
 		m->env.doorbell->ring(m->env.doorbell, after.queue);
+	if (after.control)
+		m->env.doorbell->control(m->env.doorbell);
 	if (after.wait_reset) {
 		pthread_mutex_lock(&dev->lock);
 		wait_for_reset(m);
@@ -392,7 +389,7 @@ static int init_reset_done(struct virtio_mmio *m)
 
 static int mmio_init(struct device *dev, const struct device_env *env)
 {
-	const struct virtio_mmio_conf *conf = env->conf;
+	const struct virtio_conf *conf = env->conf;
 	struct virtio_mmio *m = virtio_mmio_of(dev);
 	struct virtio_device *vd = calloc(1, conf->cls->state_size);
 	int r;
@@ -401,7 +398,7 @@ static int mmio_init(struct device *dev, const struct device_env *env)
 		return -ENOMEM;
 	m->env = *env;
 	m->env.diag = NULL;
-	m->vd = vd;
+	m->front.vd = vd;
 	vd->cls = conf->cls;
 	vd->transport = &virtio_mmio_transport;
 	vd->front = dev;
@@ -428,20 +425,14 @@ static int mmio_init(struct device *dev, const struct device_env *env)
 static void mmio_fini(struct device *dev)
 {
 	struct virtio_mmio *m = virtio_mmio_of(dev);
-	const struct virtio_class *cls = m->vd->cls;
+	const struct virtio_class *cls = m->front.vd->cls;
 
 	if (m->running && cls->stop)
-		cls->stop(m->vd);
+		cls->stop(m->front.vd);
 	if (cls->fini)
-		cls->fini(m->vd);
+		cls->fini(m->front.vd);
 	pthread_cond_destroy(&m->reset_done);
-	free(m->vd);
-}
-
-struct virtio_device *virtio_mmio_device(struct device *dev)
-{
-	assert(dev->cls == &virtio_mmio_class);
-	return virtio_mmio_of(dev)->vd;
+	free(m->front.vd);
 }
 
 const struct device_class virtio_mmio_class = {
@@ -456,6 +447,6 @@ const struct device_class virtio_mmio_class = {
 	.fini = mmio_fini,
 	.read = mmio_read,
 	.write = mmio_write,
-	.kick = virtio_mmio_kick,
+	.io = &virtio_mmio_io,
 	.expire = virtio_mmio_expire,
 };

@@ -10,14 +10,14 @@
  *
  * Threads: registers run on any vCPU's thread, under the device's lock, which is never held while
  * something is waited for. The virtio device runs on the I/O thread alone: the vCPU leaves word
- * what is wanted (start, reset, configuration written) and rings DOORBELL_CONTROL. A reset is waited for,
+ * what is wanted (start, reset, configuration written) and calls doorbell.control. A reset is waited for,
  * VIRTIO_MMIO_RESET_WAIT_NS at most; status reads non-zero until it is done.
  */
 #ifndef VMM_VIRTIO_MMIO_H
 #define VMM_VIRTIO_MMIO_H
 
 #include "device.h"
-#include "virtio/virtio.h"
+#include "virtio/transport.h"
 
 enum {
 	VIRTIO_MMIO_BYTES = 0x200, /* of the register range: 0x100 and the configuration space */
@@ -25,20 +25,10 @@ enum {
 
 #define VIRTIO_MMIO_RESET_WAIT_NS (2 * NS_PER_S)
 
-/* device_env.conf of virtio_mmio_class; borrowed. */
-struct virtio_mmio_conf {
-	const struct virtio_class *cls;
-	const void *conf; /* handed to cls->init */
-	const char *name; /* the row's */
-};
-
 /*
- * env: mem, irq, loop, doorbell, conf, and what the virtio class asks for. shown, or none. writes, or
+ * A transport (virtio/transport.h). env: mem, irq, loop, doorbell, conf, and what the virtio class asks for. shown, or none. writes, or
  * none: of VIRTIO_MMIO_INT_VRING to InterruptACK; then also clock and timer, on the I/O thread.
  */
 extern const struct device_class virtio_mmio_class;
-
-/* The virtio device behind a device of virtio_mmio_class, for wiring and statistics. */
-struct virtio_device *virtio_mmio_device(struct device *dev);
 
 #endif

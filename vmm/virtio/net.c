@@ -121,7 +121,7 @@ static void net_control(struct virtio_device *vd)
 void virtio_net_plug(struct virtio_device *vd, bool plugged)
 {
 	atomic_store(&net_of(vd)->unplug_wanted, !plugged);
-	vd->env->doorbell->ring(vd->env->doorbell, DOORBELL_CONTROL);
+	vd->env->doorbell->control(vd->env->doorbell);
 }
 
 struct virtio_net_link virtio_net_link(struct virtio_device *vd)

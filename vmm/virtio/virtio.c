@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "virtio/transport.h"
+
 void virtio_publish(struct virtio_device *vd, unsigned queue)
 {
 	if (virtq_publish(&vd->queue[queue]))

@@ -1,7 +1,7 @@
 /*
  * virtio.h - what a virtio device offers (struct virtio_class) and what its transport does for it.
  *
- * The transport (mmio.c) keeps registers, features, status and interrupts; a device sees queues that
+ * The transport (transport.h) keeps registers, features, status and interrupts; a device sees queues that
  * are live and whole, and the bytes of its configuration space. Names are virtio 1.2's; numbers come
  * from the kernel's <linux/virtio_*.h>.
  *
@@ -30,13 +30,7 @@ enum {
 };
 
 struct virtio_device;
-
-/* What a device needs of its transport; virtio.c has the functions that devices call. */
-struct virtio_transport {
-	void (*interrupt)(struct virtio_device *vd); /* buffers were used */
-	void (*config_set)(struct virtio_device *vd, unsigned off, const void *bytes, unsigned len);
-	void (*needs_reset)(struct virtio_device *vd, const char *why);
-};
+struct virtio_transport_ops;
 
 struct virtio_class {
 	const char *name;                 /* "block": as in "virtio block" */
@@ -45,7 +39,7 @@ struct virtio_class {
 	size_t state_size;                /* a struct that begins with a struct virtio_device */
 	/*
 	 * Fills in features, nr_queues, queue_size[], config and config_len, and opens what it needs.
-	 * conf is the class's own (virtio_mmio_conf.conf). -errno with diag.
+	 * conf is the class's own (virtio_conf.conf). -errno with diag.
 	 */
 	int (*init)(struct virtio_device *vd, const void *conf, struct diag *diag);
 	void (*fini)(struct virtio_device *vd); /* may be NULL; also after a failed init */
@@ -70,9 +64,8 @@ struct virtio_class {
 	 */
 	void (*config_written)(struct virtio_device *vd, unsigned off, unsigned len);
 	/*
-	 * DOORBELL_CONTROL was rung, for the device itself or for its transport: whatever a function of the
-	 * class left word of from another thread is to be done now. Also while the device is stopped. May
-	 * be NULL.
+	 * doorbell.control was called, for the device itself or for its transport. Does what a function of
+	 * the class left to do from another thread. Also while the device is stopped. May be NULL.
 	 */
 	void (*control)(struct virtio_device *vd);
 	const struct char_ops
@@ -82,7 +75,7 @@ struct virtio_class {
 /* First member of every virtio device's state. */
 struct virtio_device {
 	const struct virtio_class *cls;
-	const struct virtio_transport *transport;
+	const struct virtio_transport_ops *transport;
 	struct device *front;         /* the transport's, for its own use */
 	const struct device_env *env; /* clock, mem and chr; borrowed */
 	struct event_loop *loop;      /* of its I/O thread; borrowed */

@@ -1,12 +1,11 @@
 #include "vm/io_devices.h"
 
 #include <errno.h>
-#include <linux/virtio_mmio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kvm/rom_page.h"
-#include "virtio/mmio.h"
+#include "virtio/transport.h"
 #include "vm.h"
 
 /* Shorter than a smoke run waits for a VM that was told to end. */
@@ -14,7 +13,7 @@
 
 static bool has_io_thread(const struct machine_device *row)
 {
-	return row->cls->kick;
+	return row->cls->io;
 }
 
 int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag)
@@ -55,9 +54,9 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 		if (r < 0)
 			diag_set(diag, r, "timer of device '%s'", row->name);
 	}
-	if (r == 0 && !opts->no_ioeventfd &&
-	    io_thread_count(&virtio->io, &vm->kvm, row->range[0].first + VIRTIO_MMIO_INTERRUPT_ACK,
-			    VIRTIO_MMIO_INT_VRING))
+	if (r == 0 && !opts->no_ioeventfd && row->cls->io->counted &&
+	    io_thread_count(&virtio->io, &vm->kvm, row->range[0].first + row->cls->io->counted_off,
+			    row->cls->io->counted_value))
 		env->writes = &virtio->io.writes.counter;
 	env->timer = &virtio->timer.line;
 	env->loop = &virtio->io.loop;
@@ -69,26 +68,23 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
 			      struct diag *diag)
 {
+	const struct machine_device *row = &vm->machine.device[i];
 	struct vm_virtio *virtio = vm->virtio[i];
-	uint64_t notify;
 	int r;
 
 	if (!virtio)
 		return 0;
 	virtio->timer.dev = vm->device[i];
-	r = io_thread_attach(&virtio->io, vm->device[i],
-			     virtio_mmio_device(vm->device[i])->nr_queues, diag);
+	r = io_thread_attach(&virtio->io, vm->device[i], diag);
 	if (r < 0 || opts->no_ioeventfd)
 		return r;
-	notify = vm->machine.device[i].range[0].first + VIRTIO_MMIO_QUEUE_NOTIFY;
-	return io_thread_listen(&virtio->io, &vm->kvm, notify, diag);
+	return io_thread_listen(&virtio->io, &vm->kvm,
+				row->range[0].first + row->cls->io->doorbell_off, diag);
 }
 
 const struct char_ops *vm_virtio_char_ops(const struct machine_device *row)
 {
-	const struct virtio_mmio_conf *conf = row->conf;
-
-	return row->cls == &virtio_mmio_class ? conf->cls->chr : row->cls->chr;
+	return virtio_char_ops(row->cls, row->conf);
 }
 
 int vm_virtio_start(struct vm *vm, struct diag *diag)

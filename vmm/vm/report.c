@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "virtio/mmio.h"
+#include "virtio/transport.h"
 
 enum { REPORT_VCPUS_MAX = 8 };
 
@@ -98,7 +98,7 @@ void report_stuck(FILE *out, const struct vm *vm)
 
 		if (!vm->virtio[i] || !vm->virtio[i]->stuck)
 			continue;
-		behind = virtio_mmio_device(vm->device[i])->behind;
+		behind = virtio_device_of(vm->device[i])->behind;
 		fprintf(out, "tollgate: %s%s%s%s does not end: its thread waits for %s\n",
 			vm->machine.device[i].name, behind ? " ('" : "", behind ? behind : "",
 			behind ? "')" : "",

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "base/json.h"
-#include "virtio/mmio.h"
+#include "virtio/transport.h"
 
 /* One queue, as its I/O thread counts it. */
 struct queue_view {
@@ -32,7 +32,7 @@ static struct queue_view view_queue(const struct vm_virtio *virtio, const struct
 /* The virtio device of machine.device[i], or NULL. */
 static const struct virtio_device *device_at(const struct vm *vm, unsigned i)
 {
-	return vm->virtio[i] && vm->device[i] ? virtio_mmio_device(vm->device[i]) : NULL;
+	return vm->virtio[i] && vm->device[i] ? virtio_device_of(vm->device[i]) : NULL;
 }
 
 static void print_device(FILE *out, const char *name, const struct vm_virtio *virtio,

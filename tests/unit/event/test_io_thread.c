@@ -1,5 +1,5 @@
 /*
- * The end of a device's thread: its last kick, and what is known of a thread that the host, which a pipe
+ * A device's thread: which operation of the device each event calls, its last one, and what is known of a thread that the host, which a pipe
  * stands for here, does not let go.
  */
 #include <setjmp.h>
@@ -14,14 +14,16 @@
 
 #include "event/io_thread.h"
 
-enum { NEVER_WAITS = 77 }; /* no queue */
+enum { QUEUES = 2 };
+enum op { OP_NONE, OP_KICK, OP_CONTROL, OP_COUNTED, OP_END };
 
-/* A device that waits for the host in one of its kicks. */
+/* A device that waits for the host in one of its operations. */
 struct waiter {
 	struct device dev;
-	unsigned waits_in; /* a kick's queue */
+	enum op waits_in;
 	int host[2], here[2];
-	unsigned last, ends; /* the last kick's queue; kicks that were the end's */
+	enum op last; /* the latest operation */
+	unsigned queue, ends;
 };
 
 static struct waiter waiter;
@@ -39,34 +41,69 @@ static void wait_for(int fd)
 	assert_int_equal(read(fd, &byte, 1), 1);
 }
 
-static void waiter_kick(struct device *dev, unsigned queue)
+static void note(struct device *dev, enum op op)
 {
 	struct waiter *w = container_of(dev, struct waiter, dev);
 
-	w->last = queue;
-	w->ends += queue == DOORBELL_END;
-	if (queue == w->waits_in) {
+	w->last = op;
+	if (op == w->waits_in) {
 		pass(w->here[1]);
 		wait_for(w->host[0]);
 	}
 }
 
+static void waiter_kick(struct device *dev, unsigned queue)
+{
+	container_of(dev, struct waiter, dev)->queue = queue;
+	note(dev, OP_KICK);
+}
+
+static void waiter_control(struct device *dev)
+{
+	note(dev, OP_CONTROL);
+}
+
+static void waiter_counted(struct device *dev)
+{
+	note(dev, OP_COUNTED);
+}
+
+static void waiter_end(struct device *dev)
+{
+	container_of(dev, struct waiter, dev)->ends++;
+	note(dev, OP_END);
+}
+
+static unsigned waiter_nr_queues(struct device *dev)
+{
+	(void)dev;
+	return QUEUES;
+}
+
+static const struct device_io_ops waiter_io = {
+	.kick = waiter_kick,
+	.control = waiter_control,
+	.counted = waiter_counted,
+	.end = waiter_end,
+	.nr_queues = waiter_nr_queues,
+};
+
 static const struct device_class waiter_class = {
 	.name = "waiter",
 	.state_size = sizeof(struct waiter),
 	.self_locked = true,
-	.kick = waiter_kick,
+	.io = &waiter_io,
 };
 
 static int setup(void **state)
 {
 	(void)state;
-	waiter = (struct waiter){.dev.cls = &waiter_class, .waits_in = NEVER_WAITS};
+	waiter = (struct waiter){.dev.cls = &waiter_class};
 	io = (struct io_thread){0};
 	assert_int_equal(pipe(waiter.host), 0);
 	assert_int_equal(pipe(waiter.here), 0);
 	assert_int_equal(io_thread_init(&io, NULL), 0);
-	assert_int_equal(io_thread_attach(&io, &waiter.dev, 1, NULL), 0);
+	assert_int_equal(io_thread_attach(&io, &waiter.dev, NULL), 0);
 	return 0;
 }
 
@@ -83,20 +120,48 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void start(unsigned waits_in)
+static void start(enum op waits_in)
 {
 	waiter.waits_in = waits_in;
 	assert_int_equal(io_thread_start(&io, "io-test", NULL), 0);
 }
 
-static void the_last_kick_tells_the_device(void **state)
+static void the_last_operation_is_the_end(void **state)
 {
 	(void)state;
-	start(NEVER_WAITS);
+	start(OP_NONE);
 	io_thread_stop(&io);
 	assert_true(io_thread_join(&io, INT64_MAX));
 	assert_int_equal(waiter.ends, 1);
-	assert_int_equal(waiter.last, DOORBELL_END);
+	assert_int_equal(waiter.last, OP_END);
+}
+
+/* What was done made the thread call op. */
+static void calls(enum op op)
+{
+	wait_for(waiter.here[0]);
+	assert_int_equal(waiter.last, op);
+	waiter.waits_in = OP_NONE; /* the thread, which waits, reads it afterwards */
+	pass(waiter.host[1]);
+	io_thread_stop(&io);
+	assert_true(io_thread_join(&io, INT64_MAX));
+}
+
+static void a_ring_is_a_kick_of_that_queue(void **state)
+{
+	(void)state;
+	start(OP_KICK);
+	io.bell.ring(&io.bell, QUEUES - 1);
+	calls(OP_KICK);
+	assert_int_equal(waiter.queue, QUEUES - 1);
+}
+
+static void work_of_another_thread_is_a_control(void **state)
+{
+	(void)state;
+	start(OP_CONTROL);
+	io.bell.control(&io.bell);
+	calls(OP_CONTROL);
 }
 
 static void one_that_was_never_started_has_ended(void **state)
@@ -117,13 +182,13 @@ static void does_not_end(const char *why)
 	pass(waiter.host[1]);
 	assert_true(io_thread_join(&io, INT64_MAX));
 	assert_int_equal(waiter.ends, 1);
-	assert_int_equal(waiter.last, DOORBELL_END);
+	assert_int_equal(waiter.last, OP_END);
 }
 
 static void a_call_that_does_not_return_is_not_waited_for(void **state)
 {
 	(void)state;
-	start(0);
+	start(OP_KICK);
 	io.bell.ring(&io.bell, 0);
 	wait_for(waiter.here[0]);
 	io_thread_stop(&io);
@@ -133,7 +198,7 @@ static void a_call_that_does_not_return_is_not_waited_for(void **state)
 static void nor_is_a_request_that_does_not_end(void **state)
 {
 	(void)state;
-	start(DOORBELL_END);
+	start(OP_END);
 	io_thread_stop(&io);
 	wait_for(waiter.here[0]);
 	does_not_end("what it asked the host for");
@@ -142,7 +207,10 @@ static void nor_is_a_request_that_does_not_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(the_last_kick_tells_the_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_last_operation_is_the_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_ring_is_a_kick_of_that_queue, setup, teardown),
+		cmocka_unit_test_setup_teardown(work_of_another_thread_is_a_control, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(one_that_was_never_started_has_ended, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_call_that_does_not_return_is_not_waited_for,

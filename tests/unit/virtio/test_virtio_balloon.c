@@ -248,7 +248,7 @@ static void reports_of_much_memory_come_in_turns(void **state)
 		virtq_driver_offer(&queue[THIRD], virtq_driver_indirect(&queue[THIRD], LIST_GPA,
 									all, ARRAY_SIZE(all)));
 	rig.deaf = true;
-	rig.dev->cls->kick(rig.dev, THIRD);
+	rig.dev->cls->io->kick(rig.dev, THIRD);
 	assert_int_equal(rig.vd->queue[THIRD].chains, chains);
 	assert_int_equal(rig.rung, 1U << THIRD);
 	rig.deaf = false;

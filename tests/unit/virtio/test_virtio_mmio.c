@@ -227,8 +227,8 @@ static void doorbells_that_ring_for_nobody_are_errors(void **state)
 	ASSERT_ERROR(virtio_rig_kick(&rig, 0)); /* before DRIVER_OK */
 	start(0);
 	ASSERT_ERROR(virtio_rig_kick(&rig, QUEUES));
-	ASSERT_ERROR(virtio_rig_kick(&rig, UINT32_MAX)); /* which is DOORBELL_CONTROL */
-	virtio_rig_kick(&rig, 1);                        /* not ready: nothing to do */
+	ASSERT_ERROR(virtio_rig_kick(&rig, UINT32_MAX));
+	virtio_rig_kick(&rig, 1); /* not ready: nothing to do */
 	assert_int_equal(fake->kicks[1], 0);
 	assert_int_equal(fake->kicks[0], 1);
 }
@@ -321,7 +321,7 @@ static void a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless(void **
 	start(0);
 	/* A late ring of an eventfd, from before the reset. */
 	wr(VIRTIO_MMIO_STATUS, 0);
-	rig.dev->cls->kick(rig.dev, 0);
+	rig.dev->cls->io->kick(rig.dev, 0);
 	assert_int_equal(fake->kicks[0], 1);
 	/* A ring that comes before the word of the start: it is settled first. */
 	virtq_driver_init(&drv, &rig.mem, VIRTIO_RIG_QUEUE_GPA, SIZE);
@@ -330,12 +330,12 @@ static void a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless(void **
 	rig.deaf = true;
 	virtio_rig_driver_ok(&rig);
 	assert_int_equal(fake->starts, 1);
-	rig.dev->cls->kick(rig.dev, 0);
+	rig.dev->cls->io->kick(rig.dev, 0);
 	assert_int_equal(fake->starts, 2);
 	assert_int_equal(fake->kicks[0], 3);
 	/* A wildcard doorbell has no queue that is checked. */
-	rig.dev->cls->kick(rig.dev, QUEUES);
-	rig.dev->cls->kick(rig.dev, 1);
+	rig.dev->cls->io->kick(rig.dev, QUEUES);
+	rig.dev->cls->io->kick(rig.dev, 1);
 	assert_int_equal(fake->kicks[1], 0);
 }
 

@@ -167,10 +167,10 @@ static void writes_to_the_configuration_without_end_are_told_in_turns(void **sta
 	rig.deaf = true;
 	fake->rewrites = 1000;
 	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG, 1, 0x55);
-	rig.rung = 0;
-	rig.dev->cls->kick(rig.dev, DOORBELL_CONTROL);
+	rig.control = false;
+	rig.dev->cls->io->control(rig.dev);
 	assert_true(fake->writes > 0 && fake->writes <= 16);
-	assert_int_equal(rig.rung, UINT64_C(1) << 63); /* the vCPU's, for the last one */
+	assert_true(rig.control); /* the vCPU's, for the last one */
 	rig.deaf = false;
 	virtio_rig_answer(&rig);
 	assert_int_equal(fake->rewrites, 0);

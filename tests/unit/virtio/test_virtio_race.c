@@ -48,10 +48,10 @@ static int setup(void **state)
 	if (r == 0)
 		r = device_create(&virtio_mmio_class, &rig.f.env, &rig.dev);
 	if (r == 0)
-		r = io_thread_attach(&io, rig.dev, 1, NULL);
+		r = io_thread_attach(&io, rig.dev, NULL);
 	if (r == 0)
 		r = io_thread_start(&io, "io-test", NULL);
-	rig.vd = virtio_mmio_device(rig.dev);
+	rig.vd = virtio_device_of(rig.dev);
 	atomic_store(&over, false);
 	return r;
 }

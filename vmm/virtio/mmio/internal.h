@@ -1,6 +1,6 @@
 /*
  * internal.h - what the two sides of the transport share: mmio.c, the registers on vCPUs' threads, and
- * mmio_io.c, the device on its I/O thread. For these two alone.
+ * mmio/io.c, the device on its I/O thread. For these two alone.
  */
 #ifndef VMM_VIRTIO_MMIO_INTERNAL_H
 #define VMM_VIRTIO_MMIO_INTERNAL_H
@@ -20,9 +20,9 @@ enum {
 };
 
 struct virtio_mmio {
-	struct device dev; /* its lock guards everything but vd, which is the I/O thread's */
+	struct virtio_front
+		front; /* its lock guards everything but vd, which is the I/O thread's */
 	struct device_env env;
-	struct virtio_device *vd;
 
 	/* Registers from SHOWN_FROM on, little-endian; the guest may read them at any time. */
 	uint32_t *shown;
@@ -42,7 +42,7 @@ struct virtio_mmio {
 
 static inline struct virtio_mmio *virtio_mmio_of(struct device *dev)
 {
-	return container_of(dev, struct virtio_mmio, dev);
+	return container_of(dev, struct virtio_mmio, front.dev);
 }
 
 /* The register at off, which is at least SHOWN_FROM. */
@@ -73,9 +73,9 @@ void virtio_mmio_reset_registers(struct virtio_mmio *m);
 /* Shows these bytes of the device's configuration space. */
 void virtio_mmio_show_config(struct virtio_mmio *m, unsigned off, unsigned len);
 
-/* mmio_io.c: what the device asks of its transport, and the ops of virtio_mmio_class on the I/O thread. */
-extern const struct virtio_transport virtio_mmio_transport;
-void virtio_mmio_kick(struct device *dev, unsigned queue);
+/* mmio/io.c: what the device asks of its transport, and the ops of virtio_mmio_class on the I/O thread. */
+extern const struct virtio_transport_ops virtio_mmio_transport;
+extern const struct device_io_ops virtio_mmio_io;
 void virtio_mmio_expire(struct device *dev);
 
 #endif

@@ -25,7 +25,7 @@ static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
 		uint32_t word =
 			__atomic_load_n(shown_at(m, VIRTIO_MMIO_CONFIG + i), __ATOMIC_RELAXED);
 
-		m->vd->config[i] = ((const uint8_t *)&word)[i % sizeof(word)];
+		m->front.vd->config[i] = ((const uint8_t *)&word)[i % sizeof(word)];
 	}
 	*ret_first = first;
 	return len;
@@ -34,10 +34,10 @@ static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
 /* Under the lock, which is given up meanwhile. */
 static void run_stop(struct virtio_mmio *m)
 {
-	if (m->running && m->vd->cls->stop) {
-		pthread_mutex_unlock(&m->dev.lock);
-		m->vd->cls->stop(m->vd);
-		pthread_mutex_lock(&m->dev.lock);
+	if (m->running && m->front.vd->cls->stop) {
+		pthread_mutex_unlock(&m->front.dev.lock);
+		m->front.vd->cls->stop(m->front.vd);
+		pthread_mutex_lock(&m->front.dev.lock);
 	}
 	m->running = false;
 }
@@ -48,31 +48,21 @@ static void run_reset(struct virtio_mmio *m)
 	virtio_mmio_reset_registers(m);
 }
 
-/* The VM is over, and the registers stay as they are. */
-static void run_end(struct virtio_mmio *m)
-{
-	pthread_mutex_lock(&m->dev.lock);
-	run_stop(m);
-	pthread_mutex_unlock(&m->dev.lock);
-	if (m->vd->cls->end)
-		m->vd->cls->end(m->vd);
-}
-
 static void run_start(struct virtio_mmio *m)
 {
-	struct virtio_device *vd = m->vd;
+	struct virtio_device *vd = m->front.vd;
 
 	m->start_wanted = false;
 	m->running = true;
 	vd->acked = m->driver_features;
 	vd->broken = false;
-	pthread_mutex_unlock(&m->dev.lock);
+	pthread_mutex_unlock(&m->front.dev.lock);
 	if (vd->cls->start)
 		vd->cls->start(vd);
 	for (unsigned i = 0; i < vd->nr_queues; i++)
 		if (virtq_live(&vd->queue[i]) && !vd->broken)
 			vd->cls->kick(vd, i);
-	pthread_mutex_lock(&m->dev.lock);
+	pthread_mutex_lock(&m->front.dev.lock);
 }
 
 static void run_config_written(struct virtio_mmio *m)
@@ -80,9 +70,9 @@ static void run_config_written(struct virtio_mmio *m)
 	unsigned first, len = take_config(m, &first);
 
 	m->dirty_first = m->dirty_end = 0;
-	pthread_mutex_unlock(&m->dev.lock);
-	m->vd->cls->config_written(m->vd, first, len);
-	pthread_mutex_lock(&m->dev.lock);
+	pthread_mutex_unlock(&m->front.dev.lock);
+	m->front.vd->cls->config_written(m->front.vd, first, len);
+	pthread_mutex_lock(&m->front.dev.lock);
 }
 
 /*
@@ -93,7 +83,7 @@ static bool settle(struct virtio_mmio *m)
 {
 	bool running;
 
-	pthread_mutex_lock(&m->dev.lock);
+	pthread_mutex_lock(&m->front.dev.lock);
 	for (unsigned i = 0; i < SETTLE_STEPS; i++) {
 		if (m->reset_wanted)
 			run_reset(m);
@@ -105,7 +95,7 @@ static bool settle(struct virtio_mmio *m)
 			break;
 	}
 	running = m->running;
-	pthread_mutex_unlock(&m->dev.lock);
+	pthread_mutex_unlock(&m->front.dev.lock);
 	return running;
 }
 
@@ -151,8 +141,10 @@ void virtio_mmio_expire(struct device *dev)
 		m->env.writes->watch(m->env.writes, true);
 }
 
-static void ack_counted(struct virtio_mmio *m)
+static void io_counted(struct device *dev)
 {
+	struct virtio_mmio *m = virtio_mmio_of(dev);
+
 	if (take_ack(m))
 		m->env.writes->watch(m->env.writes, false);
 }
@@ -169,7 +161,7 @@ static void transport_config_set(struct virtio_device *vd, unsigned off, const v
 	unsigned first;
 
 	assert(off <= vd->config_len && len <= vd->config_len - off);
-	pthread_mutex_lock(&m->dev.lock);
+	pthread_mutex_lock(&m->front.dev.lock);
 	take_config(m, &first); /* else the next lines would undo what the driver wrote */
 	memcpy(&vd->config[off], bytes, len);
 	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
@@ -178,7 +170,7 @@ static void transport_config_set(struct virtio_device *vd, unsigned off, const v
 	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
 		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
 	tell = shown_status(m) & VIRTIO_CONFIG_S_DRIVER_OK;
-	pthread_mutex_unlock(&m->dev.lock);
+	pthread_mutex_unlock(&m->front.dev.lock);
 	if (tell)
 		interrupt(m, VIRTIO_MMIO_INT_CONFIG);
 }
@@ -188,37 +180,62 @@ static void transport_needs_reset(struct virtio_device *vd, const char *why)
 	struct virtio_mmio *m = virtio_mmio_of(vd->front);
 
 	(void)why; /* virtio.c keeps it */
-	pthread_mutex_lock(&m->dev.lock);
+	pthread_mutex_lock(&m->front.dev.lock);
 	shown_set(m, VIRTIO_MMIO_STATUS, shown_status(m) | VIRTIO_CONFIG_S_NEEDS_RESET);
-	pthread_mutex_unlock(&m->dev.lock);
+	pthread_mutex_unlock(&m->front.dev.lock);
 	interrupt(m, VIRTIO_MMIO_INT_CONFIG);
 }
 
-const struct virtio_transport virtio_mmio_transport = {
+const struct virtio_transport_ops virtio_mmio_transport = {
 	.interrupt = transport_interrupt,
 	.config_set = transport_config_set,
 	.needs_reset = transport_needs_reset,
 };
 
-void virtio_mmio_kick(struct device *dev, unsigned queue)
+static void io_kick(struct device *dev, unsigned queue)
 {
 	struct virtio_mmio *m = virtio_mmio_of(dev);
-	struct virtio_device *vd = m->vd;
-	bool running;
+	struct virtio_device *vd = m->front.vd;
 
-	if (queue == DOORBELL_COUNTED) {
-		ack_counted(m);
-		return;
-	}
-	if (queue == DOORBELL_END) {
-		run_end(m);
-		return;
-	}
-	running = settle(m);
-	if (queue == DOORBELL_CONTROL && vd->cls->control)
-		vd->cls->control(vd);
-	if (!running || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
+	if (!settle(m) || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
 		return;
 	__atomic_store_n(&vd->kicks[queue], vd->kicks[queue] + 1, __ATOMIC_RELAXED);
 	vd->cls->kick(vd, queue);
 }
+
+static void io_control(struct device *dev)
+{
+	struct virtio_mmio *m = virtio_mmio_of(dev);
+
+	settle(m);
+	if (m->front.vd->cls->control)
+		m->front.vd->cls->control(m->front.vd);
+}
+
+/* The VM is over, and the registers stay as they are. */
+static void io_end(struct device *dev)
+{
+	struct virtio_mmio *m = virtio_mmio_of(dev);
+
+	pthread_mutex_lock(&dev->lock);
+	run_stop(m);
+	pthread_mutex_unlock(&dev->lock);
+	if (m->front.vd->cls->end)
+		m->front.vd->cls->end(m->front.vd);
+}
+
+static unsigned io_nr_queues(struct device *dev)
+{
+	return virtio_mmio_of(dev)->front.vd->nr_queues;
+}
+
+const struct device_io_ops virtio_mmio_io = {
+	.kick = io_kick,
+	.control = io_control,
+	.counted = io_counted,
+	.end = io_end,
+	.nr_queues = io_nr_queues,
+	.doorbell_off = VIRTIO_MMIO_QUEUE_NOTIFY,
+	.counted_off = VIRTIO_MMIO_INTERRUPT_ACK,
+	.counted_value = VIRTIO_MMIO_INT_VRING,
+};

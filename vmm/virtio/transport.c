@@ -1,0 +1,23 @@
+#include "virtio/transport.h"
+
+#include <assert.h>
+
+#include "virtio/mmio.h"
+
+bool virtio_is_transport(const struct device_class *cls)
+{
+	return cls == &virtio_mmio_class;
+}
+
+struct virtio_device *virtio_device_of(struct device *dev)
+{
+	assert(virtio_is_transport(dev->cls));
+	return container_of(dev, struct virtio_front, dev)->vd;
+}
+
+const struct char_ops *virtio_char_ops(const struct device_class *cls, const void *conf)
+{
+	const struct virtio_conf *virtio = conf;
+
+	return virtio_is_transport(cls) ? virtio->cls->chr : cls->chr;
+}

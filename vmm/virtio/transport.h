@@ -1,0 +1,48 @@
+/*
+ * transport.h - how a virtio device is in front of the guest (virtio 1.2, 4), whichever way that is.
+ *
+ * A transport is a device_class that serves every virtio_class. This is all that a virtio device, the
+ * statistics, the control socket and the VM know of it. A transport's own header, as mmio.h, is
+ * for transport.c, which lists them, and for config/rows.c, which chooses one.
+ */
+#ifndef VMM_VIRTIO_TRANSPORT_H
+#define VMM_VIRTIO_TRANSPORT_H
+
+#include <stdbool.h>
+
+#include "device.h"
+#include "virtio/virtio.h"
+
+/* device_env.conf of every transport; borrowed. */
+struct virtio_conf {
+	const struct virtio_class *cls;
+	const void *conf; /* handed to cls->init */
+	const char *name; /* the row's */
+};
+
+/* What a virtio device asks of its transport, by the functions of virtio.c. I/O thread only. */
+struct virtio_transport_ops {
+	void (*interrupt)(struct virtio_device *vd); /* buffers were used */
+	void (*config_set)(struct virtio_device *vd, unsigned off, const void *bytes, unsigned len);
+	void (*needs_reset)(struct virtio_device *vd, const char *why);
+};
+
+/* First member of every transport's state. */
+struct virtio_front {
+	struct device dev;
+	struct virtio_device *vd; /* owned; set by init */
+};
+
+/* Whether devices of that class are transports. */
+bool virtio_is_transport(const struct device_class *cls);
+
+/* The virtio device behind a device of a transport's class. Borrowed, as long as dev. Any thread. */
+struct virtio_device *virtio_device_of(struct device *dev);
+
+/*
+ * What a device of cls that is made with conf offers as a character device: a transport's, that of the
+ * virtio device. NULL when it is not one.
+ */
+const struct char_ops *virtio_char_ops(const struct device_class *cls, const void *conf);
+
+#endif
