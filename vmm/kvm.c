@@ -1,6 +1,5 @@
 #include "kvm.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -142,37 +141,4 @@ int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag 
 					(unsigned long long)r->gpa, (unsigned long long)r->len);
 	}
 	return 0;
-}
-
-enum kvm_backing kvm_backing_detect(void)
-{
-	char module[32];
-
-	kvm_backing_module(module, sizeof(module));
-	if (strcmp(module, "kvm_intel") == 0)
-		return KVM_BACKING_VMX;
-	if (strcmp(module, "kvm_amd") == 0)
-		return KVM_BACKING_SVM;
-	return KVM_BACKING_NONE;
-}
-
-const char *kvm_backing_module(char *buf, size_t len)
-{
-	static const char prefix[] = "kvm_";
-	DIR *dir = opendir("/sys/module");
-	const struct dirent *e;
-
-	buf[0] = '\0';
-	if (!dir)
-		return buf;
-	while ((e = readdir(dir))) {
-		if (strncmp(e->d_name, prefix, sizeof(prefix) - 1) != 0)
-			continue;
-		snprintf(buf, len, "%s", e->d_name);
-		/* A known back end wins over helpers such as kvm_hv. */
-		if (strcmp(buf, "kvm_intel") == 0 || strcmp(buf, "kvm_amd") == 0)
-			break;
-	}
-	closedir(dir);
-	return buf;
 }

@@ -56,18 +56,4 @@ bool kvm_has_readonly_mem(const struct kvm *kvm);
 /* A new memory slot for each region of mem. Before arch_irqchip_create(): later it costs 5 ms each. */
 int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag *diag);
 
-/*
- * Which hardware virtualization backs this host's KVM.
- */
-enum kvm_backing {
-	KVM_BACKING_VMX,
-	KVM_BACKING_SVM,
-	KVM_BACKING_NONE, /* neither: KVM runs, and emulates guest kernel code */
-};
-
-enum kvm_backing kvm_backing_detect(void);
-
-/* "kvm_intel", "kvm_amd", "kvm_pvm", …: the back-end module loaded, or "" when none is known. */
-const char *kvm_backing_module(char *buf, size_t len);
-
 #endif

@@ -134,7 +134,7 @@ static int build_memory_slots(struct vm *vm, const struct vm_opts *opts, struct 
 
 static int build_vcpus(struct vm *vm, enum arch_cpu_template cpu, struct diag *diag)
 {
-	int r = arch_cpu_model_init(&vm->cpu_model, &vm->kvm, vm->machine.cpus, cpu, diag);
+	int r = arch_cpu_model_create(&vm->kvm, vm->machine.cpus, cpu, &vm->cpu_model, diag);
 
 	if (r < 0)
 		return r;
@@ -146,7 +146,7 @@ static int build_vcpus(struct vm *vm, enum arch_cpu_template cpu, struct diag *d
 		vm->nr_vcpus = i + 1;
 		r = vcpu_init(&vm->vcpu[i], &vm->kvm, i, vm->pio, vm->mmio, &vm->power, diag);
 		if (r == 0)
-			r = arch_vcpu_init(vm->vcpu[i].fd, &vm->cpu_model, i, diag);
+			r = arch_vcpu_init(vm->vcpu[i].fd, vm->cpu_model, i, diag);
 		if (r < 0)
 			return r;
 	}
@@ -542,7 +542,7 @@ bool vm_fini(struct vm *vm)
 	if (vm->drain.fd > 0)
 		close(vm->drain.fd);
 	event_loop_fini(&vm->loop);
-	arch_cpu_model_fini(&vm->cpu_model);
+	vm->cpu_model = arch_cpu_model_destroy(vm->cpu_model);
 	kvm_close(&vm->kvm);
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
 		shadow_page_fini(&vm->shadow[i]);

@@ -54,7 +54,7 @@ struct vm {
 	struct machine machine;
 	struct kvm kvm;
 	struct guest_mem mem;
-	struct arch_cpu_model cpu_model;
+	struct arch_cpu_model *cpu_model;
 	struct iobus *pio, *mmio;
 	struct coalesced coalesced;
 	int64_t drain_ns;  /* until the event thread looks at the ring again */

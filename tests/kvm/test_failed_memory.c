@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "arch/x86_64/internal.h"
 #include "base/checked.h"
 #include "vm_rig.h"
 
@@ -197,13 +198,13 @@ static void assert_machine_check(bool is_intel)
 	struct failure failure = {0};
 	uint64_t status;
 
-	if (vm->cpu_model.mcg_cap == 0) {
+	if (vm->cpu_model->mcg_cap == 0) {
 		vm_fini(vm);
 		free(vm);
 		skip(); /* a KVM without KVM_CAP_MCE */
 		return;
 	}
-	vm->cpu_model.is_intel = is_intel;
+	vm->cpu_model->is_intel = is_intel;
 	vm_rig_assert_success(run_failing(vm, &failure));
 	status = guest_word(vm, MC9_STATUS_AT);
 	assert_int_equal(guest_word(vm, MC9_ADDR_AT) & UINT32_MAX, FAILED_GPA + 8);

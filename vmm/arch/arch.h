@@ -1,6 +1,9 @@
 /*
- * arch.h - what x86-64 adds to KVM's common part: interrupt chips, CPUID, MSRs, the state in which a
- * vCPU enters a kernel, and registers for reports.
+ * arch.h - what the VM asks of an architecture: its machine, its host's capabilities, interrupt chips,
+ * vCPUs, the way into a kernel, and words for reports. One folder answers for each architecture.
+ *
+ * Threads: set-up is on the event thread, what takes a vCPU's descriptor on the vCPU's own thread or
+ * while that is not in KVM_RUN; the rest is constant.
  */
 #ifndef VMM_ARCH_ARCH_H
 #define VMM_ARCH_ARCH_H
@@ -13,10 +16,8 @@
 #include "base/diag.h"
 #include "boot/boot.h"
 #include "kvm.h"
+#include "kvm/caps.h"
 #include "machine.h"
-
-struct kvm_cpuid2;
-struct kvm_msrs;
 
 /* The machine of this architecture, for machine_resolve(). */
 extern const struct machine_platform arch_platform;
@@ -27,63 +28,65 @@ extern const struct machine_platform arch_platform;
  */
 int arch_host_check(const struct kvm *kvm, unsigned cpus, struct diag *diag);
 
-/* How KVM counts a guest's TSC; guest_tsc.c says why it could stand still. */
-enum arch_guest_tsc {
-	ARCH_GUEST_TSC_COUNTS,
-	ARCH_GUEST_TSC_STANDS,  /* timers of guests are late by the host's uptime */
-	ARCH_GUEST_TSC_UNKNOWN, /* KVM did not give two readings that can be compared */
+/* The capabilities that this architecture uses besides kvm/caps.c's: for arch_host_check() and the doctor. */
+extern const struct kvm_cap_row arch_cap_rows[];
+extern const unsigned arch_nr_cap_rows;
+
+/* Whether the clock that guests read goes on; the architecture's file says why it could stand still. */
+enum arch_guest_clock {
+	ARCH_GUEST_CLOCK_COUNTS,
+	ARCH_GUEST_CLOCK_STANDS,  /* timers of guests are late by the host's uptime */
+	ARCH_GUEST_CLOCK_UNKNOWN, /* KVM did not give two readings that can be compared */
 };
 
-/* Of two readings of a vCPU's MSR_IA32_TSC, one after the other. */
-enum arch_guest_tsc arch_guest_tsc_judge(uint64_t first, uint64_t second);
-
-/* Reads that MSR of a vCPU that never runs, in a VM of its own. kvm is open; takes 12 to 24 ms. */
-enum arch_guest_tsc arch_guest_tsc_examine(const struct kvm *kvm);
+/* Reads the clock of a vCPU that never runs, in a VM of its own. kvm is open; takes 12 to 24 ms. */
+enum arch_guest_clock arch_guest_clock_examine(const struct kvm *kvm);
 
 /*
- * KVM_SET_IDENTITY_MAP_ADDR and KVM_SET_TSS_ADDR (Intel hosts need both below 4 GiB), then the
- * in-kernel PIC, IOAPIC and local APICs, then the PIT. After the memory slots, before vCPUs.
+ * The hardware's virtualization that this host's KVM uses: "VMX". NULL: none, so that KVM runs, and
+ * emulates guest kernel code. The two texts are for reports: "neither VMX nor SVM", "VMX or SVM".
+ */
+const char *arch_backing_name(void);
+extern const char arch_backing_none[], arch_backing_any[];
+
+/* The module of KVM that does it, "kvm_intel", in buf; "" when none is known. Returns buf. */
+const char *arch_backing_module(char *buf, size_t len);
+
+/*
+ * The interrupt chips and timers that KVM emulates, and the memory that it needs for itself. After the
+ * memory slots, before vCPUs.
  */
 int arch_irqchip_create(const struct kvm *kvm, struct diag *diag);
 
-/* Which CPUID features the guest sees; docs/reference/cpu-templates.md. */
+/* Which features of the CPU the guest sees; docs/reference/cpu-templates.md. */
 enum arch_cpu_template {
 	ARCH_CPU_HOST,     /* all that KVM supports here */
-	ARCH_CPU_BASELINE, /* x86-64-v1 and what a KVM guest needs: the same on every host */
+	ARCH_CPU_BASELINE, /* what every host has, and what a KVM guest needs: the same everywhere */
 };
+
+extern const char arch_cpu_help[]; /* of --cpu: what the two are on this architecture */
 
 /* What all vCPUs of a VM share; made once. */
-struct arch_cpu_model {
-	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID with our topology; APIC ids still 0 */
-	struct kvm_msrs *msrs;    /* the MSRs to set, of those that KVM lists */
-	unsigned cpus;
-	uint64_t mcg_cap; /* IA32_MCG_CAP; 0: this KVM injects no machine checks */
-	bool is_intel;
-};
+struct arch_cpu_model;
 
-int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, unsigned cpus,
-			enum arch_cpu_template tpl, struct diag *diag);
-void arch_cpu_model_fini(struct arch_cpu_model *model); /* takes a zeroed model too */
+int arch_cpu_model_create(const struct kvm *kvm, unsigned cpus, enum arch_cpu_template tpl,
+			  struct arch_cpu_model **ret, struct diag *diag);
+struct arch_cpu_model *
+arch_cpu_model_destroy(struct arch_cpu_model *model); /* takes and returns NULL */
 
-/* CPUID, then MSRs, then the local APIC's LINT pins of a new vCPU; apic_id is its index. */
-int arch_vcpu_init(int vcpu_fd, const struct arch_cpu_model *model, unsigned apic_id,
-		   struct diag *diag);
-
-/* What machine checks the guest can be sent, after cpuid is there (mce.c). */
-void arch_mce_choose(struct arch_cpu_model *model, const struct kvm *kvm);
-int arch_vcpu_mce_setup(int vcpu_fd, const struct arch_cpu_model *model); /* 0 or -errno */
+/* Registers and features of a new vCPU, before anything else is done with it. */
+int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag);
 
 /*
- * Sends a vCPU a machine check: the memory at gpa that it accessed is lost, and what it runs cannot go on without
- * it (action required). 0; -ENOTSUP when the guest takes no machine checks, or KVM injects none; -errno. Not while
- * the vCPU is in KVM_RUN, as the next.
+ * Tells a vCPU that the memory at gpa that it accessed is lost, and that what it runs cannot go on without it.
+ * NULL, or why the guest was not told: static words for vm_end.by. Not while the vCPU is in KVM_RUN, as the next.
  */
-int arch_vcpu_memory_error(int vcpu_fd, const struct arch_cpu_model *model, uint64_t gpa);
+const char *arch_vcpu_memory_error(int vcpu_fd, const struct arch_cpu_model *model, uint64_t gpa);
 
-/* Whether all other CPUs take a machine check of that kind too, as Intel's do. */
+/* Whether all other CPUs are told too. */
 bool arch_memory_error_is_broadcast(const struct arch_cpu_model *model);
 
-/* Sends it to one of those. Does nothing when that takes no machine checks, such as before it is started. */
+/* Tells one of those. Does nothing when that takes no such word, such as before it is started. */
 void arch_vcpu_memory_error_elsewhere(int vcpu_fd, const struct arch_cpu_model *model);
 
 struct arch_boot_opts {
@@ -123,20 +126,44 @@ int arch_boot_load(struct arch_boot *boot, const struct machine *m, int vcpu_fd,
 struct arch_boot *arch_boot_destroy(struct arch_boot *boot);
 
 /*
- * For reports: general, segment and control registers, the mode, and the instruction bytes at RIP.
+ * For reports: registers, the mode, and the bytes of the instruction.
  * Each line starts with indent. Says so when a register set cannot be read.
  */
 void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
 
+/* A KVM_EXIT_* that only this architecture has, without the prefix; NULL: not one of those. */
+const char *arch_exit_name(uint32_t reason);
+
+/* The library that names instructions in reports, "libZydis.so.4.0"; NULL: this build uses none. */
+const char *arch_disasm_soname(void);
+
 /* Whether a vCPU whose thread is not in KVM_RUN would go on there. */
 enum arch_halted {
 	ARCH_CAN_RUN,       /* or may be woken by what is not another CPU */
-	ARCH_WAITS_FOR_CPU, /* for INIT or SIPI, which only a running CPU sends */
-	ARCH_HALTED,        /* HLT with interrupts off: for NMI, SMI or INIT of a running CPU */
+	ARCH_WAITS_FOR_CPU, /* to be started by a CPU that runs */
+	ARCH_HALTED,        /* with interrupts off: only a CPU that runs can wake it */
 };
 enum arch_halted arch_vcpu_halted(int vcpu_fd);
 
 /* Whether an interrupt chip may send what a CPU with interrupts off takes. */
 bool arch_irqchip_wakes(const struct kvm *kvm);
+
+/*
+ * The ACPI tables of a machine, as its kernel finds them: *ret_bytes (*ret_len bytes) is the caller's to
+ * free. -ENOTSUP with diag where the architecture has none, -ENOSPC, -ENOMEM; outputs are untouched then.
+ */
+int arch_acpi_render(const struct machine *m, void **ret_bytes, size_t *ret_len, struct diag *diag);
+
+/* One of those tables. */
+struct arch_acpi_table {
+	char name[5]; /* its signature: "DSDT"; "RSDP" for the RSDP */
+	size_t offset, len;
+};
+
+/*
+ * The first table after *table in address order, the RSDP for a zeroed *table. False, and nothing
+ * written, when there is none. Trusts bytes to be arch_acpi_render()'s.
+ */
+bool arch_acpi_next(const void *bytes, size_t len, struct arch_acpi_table *table);
 
 #endif

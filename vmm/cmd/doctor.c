@@ -36,26 +36,16 @@ struct findings {
 	struct kvm kvm;
 	struct diag diag; /* why not, when can_run is false */
 	bool can_run;
-	enum kvm_backing backing;
+	const char *backing; /* NULL: none */
 	char module[32];
 	struct utsname uts;
 	unsigned mode, gid; /* of /dev/kvm; mode 0 when it is not there */
 	struct kvm_doctor_cap cap[KVM_DOCTOR_CAPS_MAX];
 	unsigned nr_caps;
 	struct kvm_doctor_limits limits;
-	enum arch_guest_tsc guest_tsc;
+	enum arch_guest_clock guest_tsc;
 	struct rlimit files;
 };
-
-static const char *backing_name(enum kvm_backing backing)
-{
-	switch (backing) {
-	case KVM_BACKING_VMX: return "VMX";
-	case KVM_BACKING_SVM: return "SVM";
-	case KVM_BACKING_NONE: return "none";
-	}
-	return "none";
-}
 
 static void examine(struct findings *f)
 {
@@ -66,38 +56,31 @@ static void examine(struct findings *f)
 		f->mode = st.st_mode & 07777;
 		f->gid = st.st_gid;
 	}
-	f->backing = kvm_backing_detect();
-	kvm_backing_module(f->module, sizeof(f->module));
+	f->backing = arch_backing_name();
+	arch_backing_module(f->module, sizeof(f->module));
 	getrlimit(RLIMIT_NOFILE, &f->files);
 	f->can_run = kvm_open(&f->kvm, &f->diag) == 0;
 	if (!f->can_run)
 		return;
-	f->nr_caps = kvm_doctor_caps(&f->kvm, f->cap);
+	f->nr_caps = kvm_doctor_caps(&f->kvm, arch_cap_rows, arch_nr_cap_rows, f->cap);
 	kvm_doctor_limits(&f->kvm, &f->limits);
-	f->guest_tsc = arch_guest_tsc_examine(&f->kvm);
-	for (unsigned i = 0; i < f->nr_caps; i++) {
-		if (f->cap[i].required && f->cap[i].value == 0) {
-			f->can_run = false;
-			diag_set(&f->diag, -EINVAL, "this host's KVM lacks %s", f->cap[i].name);
-			diag_remedy(&f->diag, "Linux 4.13 or newer has it");
-		}
-	}
+	f->guest_tsc = arch_guest_clock_examine(&f->kvm);
+	f->can_run = kvm_caps_check(&f->kvm, arch_cap_rows, arch_nr_cap_rows, &f->diag) == 0;
 }
 
 static void print_backing(const struct findings *f)
 {
-	printf("virtualization  %s%s%s%s\n",
-	       f->backing == KVM_BACKING_NONE ? "neither VMX nor SVM" : backing_name(f->backing),
+	printf("virtualization  %s%s%s%s\n", f->backing ? f->backing : arch_backing_none,
 	       f->module[0] ? " (module " : "", f->module, f->module[0] ? ")" : "");
-	if (f->backing != KVM_BACKING_NONE || !f->can_run)
+	if (f->backing || !f->can_run)
 		return;
-	puts("                guest kernel code is emulated instruction by instruction: about a\n"
-	     "                million a second. Small kernels and `tollgate hammer` run; a\n"
-	     "                distribution's kernel takes minutes and stops at an instruction "
-	     "that\n"
-	     "                KVM cannot emulate. Run those on a host with VMX or SVM, or beside "
-	     "a\n"
-	     "                nested KVM: tests/linux/testbed -- tollgate run ...");
+	printf("                guest kernel code is emulated instruction by instruction: about a\n"
+	       "                million a second. Small kernels and `tollgate hammer` run; a\n"
+	       "                distribution's kernel takes minutes and stops at an instruction "
+	       "that\n"
+	       "                KVM cannot emulate. Run those on a host with %s, or beside a\n"
+	       "                nested KVM: tests/linux/testbed -- tollgate run ...\n",
+	       arch_backing_any);
 }
 
 static void print_caps(const struct findings *f)
@@ -106,16 +89,16 @@ static void print_caps(const struct findings *f)
 	for (unsigned i = 0; i < f->nr_caps; i++) {
 		const struct kvm_doctor_cap *c = &f->cap[i];
 
-		printf("  %-28s %-4s %s%s%s\n", c->name + sizeof("KVM_CAP_") - 1,
-		       c->value ? "yes" : "NO", c->use,
-		       c->value || !c->without ? "" : "; without it: ",
-		       c->value || !c->without ? "" : c->without);
+		printf("  %-28s %-4s %s%s%s\n", c->row->name + sizeof("KVM_CAP_") - 1,
+		       c->value ? "yes" : "NO", c->row->use,
+		       c->value || !c->row->without ? "" : "; without it: ",
+		       c->value || !c->row->without ? "" : c->row->without);
 	}
 }
 
 static void print_guest_tsc(const struct findings *f)
 {
-	if (f->guest_tsc != ARCH_GUEST_TSC_STANDS)
+	if (f->guest_tsc != ARCH_GUEST_CLOCK_STANDS)
 		return;
 	printf("guest's TSC     KVM takes it to stand still: every timer of a guest is late by "
 	       "this\n"
@@ -132,7 +115,7 @@ static const char *verdict(const struct findings *f)
 {
 	if (!f->can_run)
 		return "guests cannot run here";
-	return f->guest_tsc == ARCH_GUEST_TSC_STANDS
+	return f->guest_tsc == ARCH_GUEST_CLOCK_STANDS
 		       ? "guests can run here, but their timers are late"
 		       : "guests can run here";
 }
@@ -164,17 +147,19 @@ static void doctor_print_json(const struct findings *f)
 	json_object_object_add(root, "can_run", json_object_new_boolean(f->can_run));
 	json_object_object_add(root, "reason",
 			       f->can_run ? NULL : json_object_new_string(f->diag.what));
-	json_object_object_add(root, "backing", json_object_new_string(backing_name(f->backing)));
+	json_object_object_add(root, "backing",
+			       json_object_new_string(f->backing ? f->backing : "none"));
 	json_object_object_add(root, "module", json_object_new_string(f->module));
 	json_object_object_add(root, "kernel", json_object_new_string(f->uts.release));
 	for (unsigned i = 0; i < f->nr_caps; i++)
-		json_object_object_add(caps, f->cap[i].name, json_object_new_int(f->cap[i].value));
+		json_object_object_add(caps, f->cap[i].row->name,
+				       json_object_new_int(f->cap[i].value));
 	json_object_object_add(root, "capabilities", caps);
 	json_object_object_add(
 		root, "guest_tsc_stands_still",
-		f->guest_tsc == ARCH_GUEST_TSC_UNKNOWN
+		f->guest_tsc == ARCH_GUEST_CLOCK_UNKNOWN
 			? NULL
-			: json_object_new_boolean(f->guest_tsc == ARCH_GUEST_TSC_STANDS));
+			: json_object_new_boolean(f->guest_tsc == ARCH_GUEST_CLOCK_STANDS));
 	json_object_object_add(root, "vcpus_recommended",
 			       json_object_new_int(f->limits.vcpus_recommended));
 	json_object_object_add(root, "vcpus_max", json_object_new_int(f->limits.vcpus_max));
@@ -203,7 +188,7 @@ static int doctor_parse(int argc, char **argv, bool *ret_json, bool *ret_help, s
 
 int cmd_doctor(int argc, char **argv)
 {
-	struct findings f = {.kvm = {.fd = -1, .vm_fd = -1}, .guest_tsc = ARCH_GUEST_TSC_UNKNOWN};
+	struct findings f = {.kvm = {.fd = -1, .vm_fd = -1}, .guest_tsc = ARCH_GUEST_CLOCK_UNKNOWN};
 	struct diag diag = {0};
 	bool json = false, wants_help = false;
 

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "arch/x86_64/acpi.h"
-#include "arch/x86_64/layout.h"
+#include "arch/arch.h"
 #include "base/cleanup.h"
 #include "cmd/cmds.h"
 #include "config.h"
@@ -127,7 +126,7 @@ static int write_dtb(const struct machine *m, const char *path, struct diag *dia
 }
 
 static int write_acpi_table(const char *dir, const uint8_t *tables,
-			    const struct machine_acpi_table *table, struct diag *diag)
+			    const struct arch_acpi_table *table, struct diag *diag)
 {
 	/* The RSDP is no table with a header, and iasl would not take it for one. */
 	const char *extension = strcmp(table->name, "RSDP") == 0 ? "bin" : "aml";
@@ -142,17 +141,16 @@ static int write_acpi_table(const char *dir, const uint8_t *tables,
 
 static int write_acpi(const struct machine *m, const char *dir, struct diag *diag)
 {
-	struct machine_acpi_table table = {0};
+	struct arch_acpi_table table = {0};
 	AUTO_FREE void *tables = NULL;
-	uint64_t rsdp_gpa;
 	size_t len;
-	int r = machine_acpi_render(m, LAYOUT_ACPI_GPA, &tables, &len, &rsdp_gpa, diag);
+	int r = arch_acpi_render(m, &tables, &len, diag);
 
 	if (r < 0)
 		return r;
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
 		return diag_set(diag, -errno, "create '%s'", dir);
-	while (r == 0 && machine_acpi_next(tables, len, &table))
+	while (r == 0 && arch_acpi_next(tables, len, &table))
 		r = write_acpi_table(dir, tables, &table, diag);
 	return r;
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86_64/disasm.h"
+#include "arch/arch.h"
 #include "base/checked.h"
 #include "cmd/cmds.h"
 #include "commit.h"
@@ -41,7 +41,7 @@ void cmd_version(void)
 	} libraries[] = {
 		{"--net user", SLIRP_LIB_SONAME},
 		{"--modules", KMOD_SONAME},
-		{"disassembly", disasm_soname()},
+		{"disassembly", arch_disasm_soname()},
 	};
 
 	printf("tollgate " TOLLGATE_VERSION);

@@ -127,8 +127,7 @@ static bool emulates_linux(const struct boot_file *kernel)
 {
 	char version[KERNEL_VERSION_MAX];
 
-	return kvm_backing_detect() == KVM_BACKING_NONE &&
-	       kernel_version_find(kernel->data, kernel->len, version);
+	return !arch_backing_name() && kernel_version_find(kernel->data, kernel->len, version);
 }
 
 int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag)

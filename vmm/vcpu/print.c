@@ -3,6 +3,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "base/checked.h"
 #include "vcpu.h"
 
@@ -20,22 +21,18 @@ const char *vcpu_exit_name(uint32_t reason, char buf[16])
 		[KVM_EXIT_SHUTDOWN] = "SHUTDOWN",
 		[KVM_EXIT_FAIL_ENTRY] = "FAIL_ENTRY",
 		[KVM_EXIT_INTR] = "INTR",
-		[KVM_EXIT_SET_TPR] = "SET_TPR",
-		[KVM_EXIT_TPR_ACCESS] = "TPR_ACCESS",
 		[KVM_EXIT_NMI] = "NMI",
 		[KVM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
 		[KVM_EXIT_SYSTEM_EVENT] = "SYSTEM_EVENT",
-		[KVM_EXIT_IOAPIC_EOI] = "IOAPIC_EOI",
-		[KVM_EXIT_HYPERV] = "HYPERV",
-		[KVM_EXIT_X86_RDMSR] = "X86_RDMSR",
-		[KVM_EXIT_X86_WRMSR] = "X86_WRMSR",
 		[KVM_EXIT_DIRTY_RING_FULL] = "DIRTY_RING_FULL",
-		[KVM_EXIT_X86_BUS_LOCK] = "X86_BUS_LOCK",
-		[KVM_EXIT_XEN] = "XEN",
 	};
 
-	if (reason < ARRAY_SIZE(names) && names[reason])
-		return names[reason];
+	const char *name = reason < ARRAY_SIZE(names) ? names[reason] : NULL;
+
+	if (!name)
+		name = arch_exit_name(reason);
+	if (name)
+		return name;
 	snprintf(buf, 16, "exit %" PRIu32, reason);
 	return buf;
 }

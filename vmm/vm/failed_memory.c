@@ -93,27 +93,19 @@ static void tell_others(struct vm *vm, const struct vcpu *vcpu)
 static bool memory_failed(struct vcpu *vcpu, uintptr_t host, void *arg)
 {
 	struct vm *vm = arg;
+	const char *why_not;
 	uint64_t gpa;
-	int r;
 
 	if (!host || !guest_mem_gpa(&vm->mem, host, &gpa)) {
-		arch_vcpu_memory_error_elsewhere(vcpu->fd, &vm->cpu_model);
+		arch_vcpu_memory_error_elsewhere(vcpu->fd, vm->cpu_model);
 		return true;
 	}
-	r = arch_vcpu_memory_error(vcpu->fd, &vm->cpu_model, gpa);
-	if (r < 0) {
-		vm_end(vm,
-		       (struct vm_end){
-			       .kind = VM_END_KVM_ERROR,
-			       .by = r == -ENOTSUP
-					     ? "memory of the host failed under the guest, which "
-					       "takes no machine checks"
-					     : "memory of the host failed under the guest, and "
-					       "KVM_X86_SET_MCE failed",
-		       });
+	why_not = arch_vcpu_memory_error(vcpu->fd, vm->cpu_model, gpa);
+	if (why_not) {
+		vm_end(vm, (struct vm_end){.kind = VM_END_KVM_ERROR, .by = why_not});
 		return false;
 	}
-	if (arch_memory_error_is_broadcast(&vm->cpu_model))
+	if (arch_memory_error_is_broadcast(vm->cpu_model))
 		tell_others(vm, vcpu);
 	return true;
 }

@@ -29,21 +29,20 @@ bool report_wanted(const struct vm_end *end)
 }
 
 /* KVM's own words tell an expert what happened; this tells anybody why, and what to do. */
-static void print_emulation(FILE *out, enum kvm_backing backing, const char *module)
+static void print_emulation(FILE *out, const char *backing, const char *module)
 {
-	if (backing == KVM_BACKING_NONE) {
+	if (!backing) {
 		fprintf(out,
-			"why: this host's KVM (%s) has neither VMX nor SVM, so it emulates guest "
-			"kernel\n"
+			"why: this host's KVM (%s) has %s, so it emulates guest kernel\n"
 			"     code, and the instruction below is one it cannot emulate. It is no "
 			"fault of\n"
 			"     the kernel.\n"
 			"ways out:\n"
-			"  - a host with VMX or SVM (see `tollgate doctor`)\n"
+			"  - a host with %s (see `tollgate doctor`)\n"
 			"  - a nested KVM: tests/linux/testbed -- tollgate run ...\n"
 			"  - --cpu baseline, which hides CPU features from kernels that look for "
 			"them\n",
-			module[0] ? module : "unknown module");
+			module[0] ? module : "unknown module", arch_backing_none, arch_backing_any);
 		return;
 	}
 	fputs("why: hardware ran the guest, but this access KVM has to emulate, and it does not "
@@ -57,15 +56,15 @@ void report_emulates_linux(FILE *out)
 {
 	char module[32];
 
-	kvm_backing_module(module, sizeof(module));
+	arch_backing_module(module, sizeof(module));
 	fprintf(out,
-		"tollgate: warning: this host's KVM (%s) has neither VMX nor SVM: it emulates "
+		"tollgate: warning: this host's KVM (%s) has %s: it emulates "
 		"guest kernel "
 		"code, so a Linux kernel takes minutes, or stops at an instruction that KVM cannot "
 		"emulate\n"
-		"  remedy: a host with VMX or SVM (`tollgate doctor` tells), or "
+		"  remedy: a host with %s (`tollgate doctor` tells), or "
 		"tests/linux/testbed\n",
-		module[0] ? module : "unknown module");
+		module[0] ? module : "unknown module", arch_backing_none, arch_backing_any);
 }
 
 void report_print(FILE *out, const struct vm *vm)
@@ -82,8 +81,8 @@ void report_print(FILE *out, const struct vm *vm)
 		fprintf(out, "vCPU %u:\n", i);
 		vcpu_print_error(out, vcpu, "  ");
 		if (vcpu_error_is_emulation(vcpu))
-			print_emulation(out, kvm_backing_detect(),
-					kvm_backing_module(module, sizeof(module)));
+			print_emulation(out, arch_backing_name(),
+					arch_backing_module(module, sizeof(module)));
 		arch_vcpu_print(out, vcpu->fd, &vm->mem, "  ");
 		fprintf(out, "  last exits, the latest last:\n");
 		vcpu_print_history(out, vcpu, "    ");

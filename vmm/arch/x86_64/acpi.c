@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/aml.h"
 #include "arch/x86_64/layout.h"
 #include "base/byte_writer.h"
@@ -416,13 +417,13 @@ int machine_acpi_render(const struct machine *m, uint64_t gpa, void **ret_bytes,
 	return 0;
 }
 
-bool machine_acpi_next(const void *bytes, size_t len, struct machine_acpi_table *table)
+bool arch_acpi_next(const void *bytes, size_t len, struct arch_acpi_table *table)
 {
 	const uint8_t *b = bytes;
 	uint64_t offset;
 
 	if (table->len == 0) {
-		*table = (struct machine_acpi_table){.name = "RSDP", .len = RSDP_LEN};
+		*table = (struct arch_acpi_table){.name = "RSDP", .len = RSDP_LEN};
 		return true;
 	}
 	if (!u64_align_up(table->offset + table->len, TABLE_ALIGN, &offset) || offset >= len)
@@ -435,4 +436,11 @@ bool machine_acpi_next(const void *bytes, size_t len, struct machine_acpi_table 
 		     (size_t)b[offset + HEADER_LENGTH + 2] << 16;
 	assert(u64_range_within(offset, table->len, len));
 	return true;
+}
+
+int arch_acpi_render(const struct machine *m, void **ret_bytes, size_t *ret_len, struct diag *diag)
+{
+	uint64_t rsdp_gpa;
+
+	return machine_acpi_render(m, LAYOUT_ACPI_GPA, ret_bytes, ret_len, &rsdp_gpa, diag);
 }

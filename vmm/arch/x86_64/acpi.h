@@ -25,16 +25,4 @@
 int machine_acpi_render(const struct machine *m, uint64_t gpa, void **ret_bytes, size_t *ret_len,
 			uint64_t *ret_rsdp_gpa, struct diag *diag);
 
-/* One table in what machine_acpi_render() gave. */
-struct machine_acpi_table {
-	char name[5]; /* its signature: "DSDT"; "RSDP" for the RSDP */
-	size_t offset, len;
-};
-
-/*
- * The first table after *table in address order, the RSDP for a zeroed *table. False, and nothing
- * written, when there is none. Trusts bytes to be machine_acpi_render()'s.
- */
-bool machine_acpi_next(const void *bytes, size_t len, struct machine_acpi_table *table);
-
 #endif

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/arch.h"
 #include "arch/x86_64/cpu_template.h"
+#include "arch/x86_64/internal.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
 
@@ -202,31 +202,40 @@ static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag
 	return 0;
 }
 
-int arch_cpu_model_init(struct arch_cpu_model *model, const struct kvm *kvm, unsigned cpus,
-			enum arch_cpu_template tpl, struct diag *diag)
+const char arch_cpu_help[] = "host: all features (default); baseline: x86-64-v1 everywhere";
+
+int arch_cpu_model_create(const struct kvm *kvm, unsigned cpus, enum arch_cpu_template tpl,
+			  struct arch_cpu_model **ret, struct diag *diag)
 {
+	struct arch_cpu_model *model = calloc(1, sizeof(*model));
 	int r;
 
-	*model = (struct arch_cpu_model){.cpus = cpus};
+	if (!model)
+		return diag_set(diag, -ENOMEM, "the CPUs' features");
+	model->cpus = cpus;
 	r = cpuid_read(&model->cpuid, kvm, diag);
-	if (r < 0)
+	if (r == 0)
+		r = msrs_choose(&model->msrs, kvm, diag);
+	if (r < 0) {
+		arch_cpu_model_destroy(model);
 		return r;
+	}
 	cpu_template_apply(tpl, model->cpuid);
 	cpuid_set_features(model->cpuid, kvm);
 	cpuid_set_topology(model->cpuid, cpus);
-	arch_mce_choose(model, kvm);
-	r = msrs_choose(&model->msrs, kvm, diag);
-	if (r < 0)
-		arch_cpu_model_fini(model);
-	return r;
+	mce_choose(model, kvm);
+	*ret = model;
+	return 0;
 }
 
-void arch_cpu_model_fini(struct arch_cpu_model *model)
+struct arch_cpu_model *arch_cpu_model_destroy(struct arch_cpu_model *model)
 {
+	if (!model)
+		return NULL;
 	free(model->cpuid);
 	free(model->msrs);
-	model->cpuid = NULL;
-	model->msrs = NULL;
+	free(model);
+	return NULL;
 }
 
 /* LINT0 takes the PIC's interrupts and LINT1 the NMI, as firmware leaves them (MP 1.4, 3.6.2). */
@@ -245,15 +254,15 @@ static int lint_set(int vcpu_fd, struct diag *diag)
 	return 0;
 }
 
-int arch_vcpu_init(int vcpu_fd, const struct arch_cpu_model *model, unsigned apic_id,
-		   struct diag *diag)
+/* CPUID, then MSRs, then the local APIC's LINT pins; the APIC ID is the index. */
+int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned apic_id, struct diag *diag)
 {
 	int n, r;
 
 	cpuid_set_apic_id(model->cpuid, apic_id);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, model->cpuid) < 0)
 		return diag_set(diag, -errno, "KVM_SET_CPUID2 of vCPU %u", apic_id);
-	r = arch_vcpu_mce_setup(vcpu_fd, model);
+	r = mce_setup(vcpu_fd, model);
 	if (r < 0)
 		return diag_set(diag, r, "KVM_X86_SETUP_MCE of vCPU %u", apic_id);
 	n = ioctl(vcpu_fd, KVM_SET_MSRS, model->msrs);

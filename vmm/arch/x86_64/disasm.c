@@ -1,5 +1,7 @@
 #include "arch/x86_64/disasm.h"
 
+#include "arch/arch.h"
+
 #ifdef TOLLGATE_HAVE_ZYDIS
 
 #include <Zydis/Zydis.h>
@@ -10,7 +12,7 @@
 typedef ZyanStatus disassemble_fn(ZydisMachineMode mode, ZyanU64 rip, const void *code,
 				  ZyanUSize len, ZydisDisassembledInstruction *ret);
 
-const char *disasm_soname(void)
+const char *arch_disasm_soname(void)
 {
 	static char soname[32];
 
@@ -25,7 +27,7 @@ static disassemble_fn *disassembler_load(void)
 	disassemble_fn *fn = NULL;
 	void *lib, *sym;
 
-	lib = dlopen(disasm_soname(),
+	lib = dlopen(arch_disasm_soname(),
 		     RTLD_NOW | RTLD_LOCAL); /* stays loaded: the process is about to end */
 	sym = lib ? dlsym(lib, "ZydisDisassembleIntel") : NULL;
 	memcpy(&fn, &sym, sizeof(fn)); /* ISO C has no cast from data to function pointers */
@@ -49,7 +51,7 @@ bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, c
 
 #else
 
-const char *disasm_soname(void)
+const char *arch_disasm_soname(void)
 {
 	return NULL;
 }

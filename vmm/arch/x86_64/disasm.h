@@ -15,7 +15,4 @@
 bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, char *buf,
 		 size_t size);
 
-/* The file name of the library, as in "libZydis.so.4.0"; NULL when Tollgate was built without it. */
-const char *disasm_soname(void);
-
 #endif

@@ -11,17 +11,17 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "arch/arch.h"
+#include "arch/x86_64/internal.h"
 #include "base/cleanup.h"
 
 enum { MSR_TSC = 0x10 };
 
-enum arch_guest_tsc arch_guest_tsc_judge(uint64_t first, uint64_t second)
+enum arch_guest_clock guest_tsc_judge(uint64_t first, uint64_t second)
 {
 	if (second == first)
-		return ARCH_GUEST_TSC_STANDS;
+		return ARCH_GUEST_CLOCK_STANDS;
 	/* Backwards: this thread has moved to a CPU whose TSC is behind. */
-	return second > first ? ARCH_GUEST_TSC_COUNTS : ARCH_GUEST_TSC_UNKNOWN;
+	return second > first ? ARCH_GUEST_CLOCK_COUNTS : ARCH_GUEST_CLOCK_UNKNOWN;
 }
 
 static bool tsc_read(int vcpu_fd, uint64_t *ret)
@@ -38,13 +38,13 @@ static bool tsc_read(int vcpu_fd, uint64_t *ret)
 	return true;
 }
 
-enum arch_guest_tsc arch_guest_tsc_examine(const struct kvm *kvm)
+enum arch_guest_clock arch_guest_clock_examine(const struct kvm *kvm)
 {
 	AUTO_CLOSE int vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0UL);
 	AUTO_CLOSE int vcpu_fd = vm_fd < 0 ? -1 : ioctl(vm_fd, KVM_CREATE_VCPU, 0UL);
 	uint64_t first, second;
 
 	if (vcpu_fd < 0 || !tsc_read(vcpu_fd, &first) || !tsc_read(vcpu_fd, &second))
-		return ARCH_GUEST_TSC_UNKNOWN;
-	return arch_guest_tsc_judge(first, second);
+		return ARCH_GUEST_CLOCK_UNKNOWN;
+	return guest_tsc_judge(first, second);
 }

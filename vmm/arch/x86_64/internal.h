@@ -7,6 +7,24 @@
 #include "boot/handoff.h"
 #include "boot/initrd.h"
 
+struct kvm_cpuid2;
+struct kvm_msrs;
+
+struct arch_cpu_model {
+	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID with our topology; APIC ids still 0 */
+	struct kvm_msrs *msrs;    /* the MSRs to set, of those that KVM lists */
+	unsigned cpus;
+	uint64_t mcg_cap; /* IA32_MCG_CAP; 0: this KVM injects no machine checks */
+	bool is_intel;
+};
+
+/* What machine checks the guest can be sent, after cpuid is there (mce.c). */
+void mce_choose(struct arch_cpu_model *model, const struct kvm *kvm);
+int mce_setup(int vcpu_fd, const struct arch_cpu_model *model); /* 0 or -errno */
+
+/* What two readings of a vCPU's MSR_IA32_TSC say, one after the other (guest_tsc.c). */
+enum arch_guest_clock guest_tsc_judge(uint64_t first, uint64_t second);
+
 /* Where the boot structures of the chosen protocol lie. */
 struct arch_entry {
 	enum boot_protocol protocol;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/arch.h"
+#include "arch/x86_64/internal.h"
 
 #define MCG_CTL_P (UINT64_C(1) << 8)
 #define MCG_SER_P (UINT64_C(1) << 24)
@@ -37,7 +37,7 @@ enum {
 	CPUID_EBX_INTEL = 0x756e6547, /* "Genu" */
 };
 
-void arch_mce_choose(struct arch_cpu_model *model, const struct kvm *kvm)
+void mce_choose(struct arch_cpu_model *model, const struct kvm *kvm)
 {
 	const int banks = kvm_cap(kvm, KVM_CAP_MCE);
 	uint64_t cap = 0;
@@ -51,7 +51,7 @@ void arch_mce_choose(struct arch_cpu_model *model, const struct kvm *kvm)
 			model->is_intel = model->cpuid->entries[i].ebx == CPUID_EBX_INTEL;
 }
 
-int arch_vcpu_mce_setup(int vcpu_fd, const struct arch_cpu_model *model)
+int mce_setup(int vcpu_fd, const struct arch_cpu_model *model)
 {
 	uint64_t cap = model->mcg_cap;
 
@@ -69,7 +69,7 @@ static bool takes_machine_checks(int vcpu_fd, const struct arch_cpu_model *model
 	       (sregs.cr4 & CR4_MCE);
 }
 
-int arch_vcpu_memory_error(int vcpu_fd, const struct arch_cpu_model *model, uint64_t gpa)
+const char *arch_vcpu_memory_error(int vcpu_fd, const struct arch_cpu_model *model, uint64_t gpa)
 {
 	struct kvm_x86_mce mce = {
 		.status = MCI_STATUS_VAL | MCI_STATUS_UC | MCI_STATUS_EN | MCI_STATUS_MISCV |
@@ -81,9 +81,11 @@ int arch_vcpu_memory_error(int vcpu_fd, const struct arch_cpu_model *model, uint
 	};
 
 	if (!takes_machine_checks(vcpu_fd, model))
-		return -ENOTSUP;
+		return "memory of the host failed under the guest, which takes no machine checks";
 	mce.status |= model->is_intel ? MCI_STATUS_S | MCI_STATUS_AR : MCI_STATUS_POISON;
-	return ioctl(vcpu_fd, KVM_X86_SET_MCE, &mce) < 0 ? -errno : 0;
+	if (ioctl(vcpu_fd, KVM_X86_SET_MCE, &mce) < 0)
+		return "memory of the host failed under the guest, and KVM_X86_SET_MCE failed";
+	return NULL;
 }
 
 bool arch_memory_error_is_broadcast(const struct arch_cpu_model *model)

@@ -556,13 +556,13 @@ static void the_same_machine_gives_the_same_bytes(void **state)
 static void next_walks_all_tables_in_order(void **state)
 {
 	static const char *const names[] = {"RSDP", "FACS", "DSDT", "FACP", "APIC", "XSDT"};
-	struct machine_acpi_table t = {0};
+	struct arch_acpi_table t = {0};
 	size_t end = 0;
 
 	(void)state;
 	render_default(4);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		assert_true(machine_acpi_next(bytes, bytes_len, &t));
+		assert_true(arch_acpi_next(bytes, bytes_len, &t));
 		assert_string_equal(t.name, names[i]);
 		assert_true(t.offset >= end && t.offset < end + 64);
 		if (strcmp(t.name, "FACS") != 0)
@@ -570,7 +570,7 @@ static void next_walks_all_tables_in_order(void **state)
 		end = t.offset + t.len;
 	}
 	assert_int_equal(end, bytes_len);
-	assert_false(machine_acpi_next(bytes, bytes_len, &t));
+	assert_false(arch_acpi_next(bytes, bytes_len, &t));
 	assert_string_equal(t.name, "XSDT");
 }
 
