@@ -16,7 +16,7 @@ void config_init(struct config *config)
 	*config = (struct config){
 		.machine = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
 			    .cpus = MACHINE_DEFAULT_CPUS,
-			    .windows = true},
+			    .register_pages = true},
 	};
 }
 
@@ -154,7 +154,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
 	case CONFIG_OPT_TEST_DEVICE: return add_test_device(config, diag);
-	case CONFIG_OPT_NO_SHADOW: config->machine.windows = false; return 0;
+	case CONFIG_OPT_NO_SHADOW: config->machine.register_pages = false; return 0;
 	case CONFIG_OPT_DISK: return config_disk_add(config, arg, diag);
 	case CONFIG_OPT_NET: return config_net_option(config, arg, diag);
 	case CONFIG_OPT_BALLOON: return config_balloon_option(config, arg, diag);

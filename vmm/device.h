@@ -118,10 +118,10 @@ struct device_env {
 	struct event_loop
 		*loop; /* of the device's own I/O thread, which does not run yet in init */
 	/*
-	 * For a class with shown_from: the page that the guest reads there, which the device keeps true;
+	 * For a class with register_page_from: the page that the guest reads there, which the device keeps true;
 	 * no op sees those reads. NULL: none, they are ops like any other.
 	 */
-	uint8_t *shown;
+	uint8_t *register_page;
 	struct diag *diag; /* for init: why it fails; NULL afterwards */
 	const void *conf;  /* class-specific; see the class's declaration in devices/classes.h */
 };
@@ -160,21 +160,21 @@ struct device_class {
 	uint64_t (*read)(struct device *dev, struct io_at at);
 	void (*write)(struct device *dev, struct io_at at, uint64_t val);
 	/*
-	 * The range as memory: true, with all its bytes in ret, when until the next op the guest can tell
+	 * The range as a register page: true, with all its bytes in ret, when until the next op the guest can tell
 	 * no difference between reading the device and reading these bytes: reads have no effect that
 	 * shows. The guest may then be given a page with them, where reading costs no exit. late: so many
 	 * writes may have been collected (coalesce_len) from a guest that saw nothing but this page;
 	 * false unless all of them can be taken. May be NULL; changes nothing.
 	 *
 	 * The device does not see such reads. One that lets input in once the guest polls for it may say
-	 * true all the same: who shows the page sees to it that the guest is looked at again.
+	 * true all the same: the owner of the page sees to it that the guest is looked at again.
 	 */
-	bool (*shadow)(struct device *dev, uint8_t range, size_t late, uint8_t *ret);
+	bool (*register_page)(struct device *dev, uint8_t range, size_t late, uint8_t *ret);
 	/*
-	 * From this offset on, up to 4 KiB, reads have no effect and may be served from env.shown without
+	 * From this offset on, up to 4 KiB, reads have no effect and may be served from env.register_page without
 	 * the device: that offset then is where a page begins. 0: no such part.
 	 */
-	uint32_t shown_from;
+	uint32_t register_page_from;
 	const struct device_io_ops *io;     /* NULL: the device has no I/O thread */
 	void (*expire)(struct device *dev); /* the timer_line's deadline passed */
 	const struct char_ops *chr;         /* NULL unless a character device */

@@ -88,7 +88,7 @@ static int claim_fixed(struct claims *c, const struct machine_device *dev, struc
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < dev->nr_ranges + dev->nr_untold; i++)
+	for (unsigned i = 0; r == 0 && i < dev->nr_ranges + dev->nr_unadvertised; i++)
 		if (dev->range[i].first != MACHINE_FIRST_AUTO)
 			r = claim_range(c, dev->name, &dev->range[i], diag);
 	if (r == 0 && dev->gsi != MACHINE_GSI_AUTO)
@@ -98,12 +98,12 @@ static int claim_fixed(struct claims *c, const struct machine_device *dev, struc
 
 /*
  * Whole pages, so that what is behind one device can be mapped or trapped without the next. A page
- * begins at the byte shown_from, for what may be mapped is not what should be trapped.
+ * begins at the byte register_page_from, for what may be mapped is not what should be trapped.
  */
 static int choose_first(struct claims *c, const struct machine_device *dev,
 			struct machine_range *range, struct diag *diag)
 {
-	const uint64_t lead = (PAGE_BYTES - dev->cls->shown_from % PAGE_BYTES) % PAGE_BYTES;
+	const uint64_t lead = (PAGE_BYTES - dev->cls->register_page_from % PAGE_BYTES) % PAGE_BYTES;
 	const struct machine_platform *p = c->platform;
 	const char *owner = dev->name;
 	uint64_t first = p->mmio_gpa, pages;
@@ -220,36 +220,37 @@ static bool wants_ports(const char *cmdline)
 	return false;
 }
 
-static void add_windows(struct machine *m)
+static void add_register_pages(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_devices; i++) {
 		struct machine_device *dev = &m->device[i];
 
-		if (!dev->cls->shadow || dev->nr_ranges != 1 || dev->range[0].space != IOBUS_PIO)
+		if (!dev->cls->register_page || dev->nr_ranges != 1 ||
+		    dev->range[0].space != IOBUS_PIO)
 			continue;
 		dev->range[1] = dev->range[0];
-		dev->nr_untold = 1;
+		dev->nr_unadvertised = 1;
 		dev->range[0] = (struct machine_range){
 			.space = IOBUS_MMIO, .first = MACHINE_FIRST_AUTO, .len = dev->range[1].len};
 	}
 }
 
-static bool has_window(const struct machine_device *dev)
+static bool has_register_page(const struct machine_device *dev)
 {
-	return dev->nr_ranges == 1 && dev->nr_untold == 1;
+	return dev->nr_ranges == 1 && dev->nr_unadvertised == 1;
 }
 
-/* The ranges that the guest is told of come first. */
+/* The ranges that are advertised to the guest come first. */
 static void put_ports_first(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_devices; i++) {
 		struct machine_device *dev = &m->device[i];
-		const struct machine_range window = dev->range[0];
+		const struct machine_range memory = dev->range[0];
 
-		if (!has_window(dev))
+		if (!has_register_page(dev))
 			continue;
 		dev->range[0] = dev->range[1];
-		dev->range[1] = window;
+		dev->range[1] = memory;
 	}
 }
 
@@ -330,13 +331,13 @@ int machine_resolve(const struct machine_platform *platform, const struct machin
 		r = add_rows(&m, platform->command_row, platform->nr_command_rows, diag);
 	if (r == 0)
 		r = add_rows(&m, spec->extra, spec->nr_extra, diag);
-	if (spec->windows && !wants_ports(spec->cmdline ? spec->cmdline : ""))
-		add_windows(&m);
+	if (spec->register_pages && !wants_ports(spec->cmdline ? spec->cmdline : ""))
+		add_register_pages(&m);
 	if (r == 0)
 		r = assign(&m, diag);
 	if (r < 0)
 		return r;
-	if (spec->tell_ports)
+	if (spec->advertise_ports)
 		put_ports_first(&m);
 	*ret = m;
 	return 0;

@@ -60,7 +60,7 @@ struct machine_range {
 
 /*
  * One line of the table: what is wanted. MACHINE_FIRST_AUTO is for MMIO alone and gives a range
- * whole pages of its own from machine_platform.mmio_gpa up, and a page begins where its class says (shown_from);
+ * whole pages of its own from machine_platform.mmio_gpa up, and a page begins where its class says (register_page_from);
  * MACHINE_GSI_AUTO gives the lowest free GSI from machine_platform.gsi_auto_first.
  */
 struct machine_row {
@@ -89,9 +89,9 @@ struct machine_device {
 	const struct device_class *cls;                 /* NULL for a chip that KVM emulates */
 	const void *conf;                               /* as in its row */
 	struct machine_range range[MACHINE_RANGES_MAX]; /* region id is the index */
-	unsigned nr_ranges; /* those the guest is told of; they come first in range[] */
-	unsigned nr_untold; /* those behind them: on the bus, in no table */
-	int gsi;            /* MACHINE_GSI_NONE: no interrupt */
+	unsigned nr_ranges; /* those that are advertised to the guest; they come first in range[] */
+	unsigned nr_unadvertised; /* those after them: on the bus, in no table */
+	int gsi;                  /* MACHINE_GSI_NONE: no interrupt */
 };
 
 /* A kernel parameter that the platform adds to every command line. */
@@ -108,8 +108,9 @@ struct machine_platform {
 	const char *name;                      /* "x86-64" */
 	const struct machine_row *row;         /* devices that every machine has */
 	const struct machine_row *command_row; /* those of machine_spec.command_ports */
-	const struct machine_row *test_row;    /* those of --test-device: docs/reference/devices/scratch.md */
-	const struct machine_device *chip;     /* what KVM emulates itself */
+	const struct machine_row
+		*test_row; /* those of --test-device: docs/reference/devices/scratch.md */
+	const struct machine_device *chip; /* what KVM emulates itself */
 	unsigned nr_rows, nr_command_rows, nr_test_rows, nr_chips;
 	uint64_t nr_ports;           /* size of the port space; 0: there is none */
 	uint64_t gpa_end;            /* first address past all addresses */
@@ -135,13 +136,13 @@ struct machine_spec {
 	bool hvc;   /* they are for hvc0, and for the serial port until that is there */
 	bool command_ports; /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
 	/*
-	 * A device whose registers can be as good as memory (device_class.shadow) gets a window in memory.
-	 * The kernel is told of that, and not of its ports, which stay. Not done when cmdline names a
-	 * console of its own or turns off ACPI, without which Linux finds no such window once it has drivers.
+	 * A device whose registers can be as good as memory (device_class.register_page) gets a range in memory, for a
+	 * register page. That is advertised to the kernel, and not its ports, which stay. Not done when cmdline names a
+	 * console of its own or turns off ACPI, without which Linux finds no such device once it has drivers.
 	 */
-	bool windows;
-	/* The kernel is told of the ports, and the windows stay: it would not find them by what it is told. */
-	bool tell_ports;
+	bool register_pages;
+	/* The ports are advertised, and the ranges in memory stay: the kernel would not find those. */
+	bool advertise_ports;
 	/*
 	 * Rows added to the platform's, borrowed. Bus ranges that the guest is told nothing of (the
 	 * thousands that `tollgate hammer` adds) need no row: they go straight to the bus.

@@ -56,31 +56,32 @@ static void loop_woken(void *arg)
 	vm_halted_woken(vm);
 }
 
-/* The index of the range of registers that are shown as memory; -1: none are. */
+/* The index of the range that a register page serves; -1: none. */
 static int memory_range(const struct machine_device *row)
 {
-	for (unsigned k = 0; row->cls->shadow && k < row->nr_ranges + row->nr_untold; k++)
+	for (unsigned k = 0; row->cls->register_page && k < row->nr_ranges + row->nr_unadvertised;
+	     k++)
 		if (row->range[k].space == IOBUS_MMIO)
 			return (int)k;
 	return -1;
 }
 
 /* A host that lacks read-only slots makes an exit of each read, which is slower and no error. */
-static void build_shadow_pages(struct vm *vm)
+static void build_register_pages(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		const struct machine_device *row = &vm->machine.device[i];
 		const int k = memory_range(row);
 
 		if (k >= 0)
-			shadow_page_init(&vm->shadow[i], &vm->kvm, kvm_mem_slot_new(&vm->kvm),
-					 row->range[k].first);
+			register_page_init(&vm->register_page[i], &vm->kvm,
+					   kvm_mem_slot_new(&vm->kvm), row->range[k].first);
 	}
 }
 
-struct device *vm_device_front(struct vm *vm, unsigned i)
+struct device *vm_bus_device(struct vm *vm, unsigned i)
 {
-	return vm->shadow[i].inner ? &vm->shadow[i].dev : vm->device[i];
+	return vm->register_page[i].inner ? &vm->register_page[i].dev : vm->device[i];
 }
 
 static int build_ram(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
@@ -109,7 +110,7 @@ static int build_machine(struct vm *vm, const struct vm_opts *opts, struct diag 
 
 	if (r < 0)
 		return r;
-	spec.tell_ports = !vm->kernel.finds_windows;
+	spec.advertise_ports = !vm->kernel.finds_register_pages;
 	return machine_resolve(&arch_platform, &spec, &vm->machine, diag);
 }
 
@@ -128,7 +129,7 @@ static int build_memory_slots(struct vm *vm, const struct vm_opts *opts, struct 
 
 	if (r < 0)
 		return r;
-	build_shadow_pages(vm);
+	build_register_pages(vm);
 	return vm_virtio_build_pages(vm, &opts->virtio, diag);
 }
 
@@ -169,7 +170,7 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 		kvm_irq_line_init(&vm->irq[i], &vm->kvm, (unsigned)row->gsi);
 		env->irq = &vm->irq[i].line;
 	}
-	if ((row->cls->expire && !vm->virtio[i]) || vm->shadow[i].page) {
+	if ((row->cls->expire && !vm->virtio[i]) || vm->register_page[i].page) {
 		int r = event_timer_init(&vm->timer[i], &vm->loop, NULL);
 
 		if (r < 0)
@@ -184,15 +185,15 @@ static void coalesce_writes(struct vm *vm, const struct machine_device *row)
 {
 	if (row->cls->coalesce_len == 0 || !vm->coalesced.ring)
 		return;
-	for (unsigned k = 0; k < row->nr_ranges + row->nr_untold; k++)
+	for (unsigned k = 0; k < row->nr_ranges + row->nr_unadvertised; k++)
 		coalesced_add(&vm->coalesced, row->range[k].space, row->range[k].first,
 			      row->cls->coalesce_len);
 }
 
-/* As the back end sees it: what stands in front of the device has ops of its own. */
-static const struct char_ops *front_char_ops(struct vm *vm, unsigned i)
+/* As the back end sees it: a register page has ops of its own. */
+static const struct char_ops *bus_device_char_ops(struct vm *vm, unsigned i)
 {
-	const struct char_ops *ops = vm_device_front(vm, i)->cls->chr;
+	const struct char_ops *ops = vm_bus_device(vm, i)->cls->chr;
 
 	return ops ? ops : vm_virtio_char_ops(&vm->machine.device[i]);
 }
@@ -200,7 +201,7 @@ static const struct char_ops *front_char_ops(struct vm *vm, unsigned i)
 static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct machine_device *row = &vm->machine.device[i];
-	struct shadow_page *shadow = &vm->shadow[i];
+	struct register_page *page = &vm->register_page[i];
 	struct char_port *port = NULL;
 	struct device_env env;
 	int r = build_device_env(vm, i, &env, diag);
@@ -211,18 +212,18 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 		r = vm_chars_backend(&vm->chars, row->name, &env.chr, &port, diag);
 	if (r < 0)
 		return r;
-	if (shadow->page)
-		shadow_page_env(shadow, &env);
+	if (page->page)
+		register_page_env(page, &env);
 	r = device_create(row->cls, &env, &vm->device[i]);
 	if (r < 0)
 		return diag_set(diag, r, "create device '%s'", row->name);
 	coalesce_writes(vm, row);
-	if (shadow->page)
-		shadow_page_attach(shadow, vm->device[i], (uint8_t)memory_range(row),
-				   (uint8_t)row->range[0].len, vm->coalesced.capacity);
-	vm->timer[i].dev = vm_device_front(vm, i);
+	if (page->page)
+		register_page_attach(page, vm->device[i], (uint8_t)memory_range(row),
+				     (uint8_t)row->range[0].len, vm->coalesced.capacity);
+	vm->timer[i].dev = vm_bus_device(vm, i);
 	if (port)
-		char_port_connect(port, vm_device_front(vm, i), front_char_ops(vm, i));
+		char_port_connect(port, vm_bus_device(vm, i), bus_device_char_ops(vm, i));
 	return vm_virtio_build_doorbells(vm, i, &opts->virtio, diag);
 }
 
@@ -235,13 +236,13 @@ static int build_ranges(struct vm *vm, enum iobus_space space, struct diag *diag
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		const struct machine_device *row = &vm->machine.device[i];
 
-		for (unsigned k = 0; k < row->nr_ranges + row->nr_untold; k++) {
+		for (unsigned k = 0; k < row->nr_ranges + row->nr_unadvertised; k++) {
 			if (row->range[k].space != space)
 				continue;
 			range[n++] = (struct iobus_range){
 				.first = row->range[k].first,
 				.len = row->range[k].len,
-				.dev = vm_device_front(vm, i),
+				.dev = vm_bus_device(vm, i),
 				.owner = row->name,
 				.region = (uint8_t)k,
 			};
@@ -545,7 +546,7 @@ bool vm_fini(struct vm *vm)
 	vm->cpu_model = arch_cpu_model_destroy(vm->cpu_model);
 	kvm_close(&vm->kvm);
 	for (unsigned i = 0; i < MACHINE_DEVICES_MAX; i++)
-		shadow_page_fini(&vm->shadow[i]);
+		register_page_fini(&vm->register_page[i]);
 	vm_virtio_fini(vm);
 	vm->boot = arch_boot_destroy(vm->boot);
 	guest_mem_fini(&vm->mem);

@@ -63,8 +63,9 @@ struct vm {
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct event_timer timer[MACHINE_DEVICES_MAX];
-	struct shadow_page shadow[MACHINE_DEVICES_MAX]; /* in front of device[]; unused for most */
-	struct vm_virtio *virtio[MACHINE_DEVICES_MAX];  /* NULL: no I/O thread */
+	struct register_page register_page
+		[MACHINE_DEVICES_MAX]; /* on the bus in the place of device[]; unused for most */
+	struct vm_virtio *virtio[MACHINE_DEVICES_MAX]; /* NULL: no I/O thread */
 	struct event_loop loop;
 	struct vm_chars chars;
 	struct vm_halted halted;
@@ -95,7 +96,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag);
 void vm_end(struct vm *vm, struct vm_end end);
 
 /* What bus, event loop and back end see in the place of device[i], and whose lock guards that. */
-struct device *vm_device_front(struct vm *vm, unsigned i);
+struct device *vm_bus_device(struct vm *vm, unsigned i);
 
 /*
  * Flushes the console, gives the terminal back and frees everything. Takes a zeroed vm too. False when an I/O

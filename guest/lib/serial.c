@@ -4,26 +4,26 @@
 #include "pc.h"
 
 static struct {
-	uint64_t window; /* guest physical address of the registers; 0: they are at COM1's ports */
+	uint64_t memory; /* guest physical address of the registers; 0: they are at COM1's ports */
 	size_t tx_fifo;  /* bytes that an empty transmitter takes */
 	size_t tx_room;  /* bytes it surely takes now */
 } serial = {.tx_fifo = 1}; /* at power-on the FIFOs are off */
 
-void serial_locate(uint64_t window)
+void serial_locate(uint64_t memory)
 {
-	serial.window = window;
+	serial.memory = memory;
 }
 
 uint8_t serial_in(enum serial_reg reg)
 {
-	return serial.window ? mmio_read8(serial.window + reg)
+	return serial.memory ? mmio_read8(serial.memory + reg)
 			     : in8((uint16_t)(PC_COM1_PORT + reg));
 }
 
 void serial_out(enum serial_reg reg, uint8_t val)
 {
-	if (serial.window)
-		mmio_write8(serial.window + reg, val);
+	if (serial.memory)
+		mmio_write8(serial.memory + reg, val);
 	else
 		out8((uint16_t)(PC_COM1_PORT + reg), val);
 }

@@ -49,7 +49,7 @@ enum serial_reg {
 #define UART_LSR_TEMT     0x40
 
 /* Where the registers are; 0 for COM1's ports, which is so until it is called. */
-void serial_locate(uint64_t window);
+void serial_locate(uint64_t memory);
 
 /* One access each, of one byte. */
 uint8_t serial_in(enum serial_reg reg);

@@ -43,7 +43,7 @@ case_input_by_pipe_comes_back_whole_through_a_slow_reader() {
 }
 
 # The serial port's registers in memory, where KVM shows them without exits while reading has no effect.
-serial_window() {
+serial_memory() {
 	"$TOLLGATE" machine --json |
 		jq '.devices[] | select(.name == "serial0").ranges[] | select(.space == "mmio").first'
 }
@@ -51,7 +51,7 @@ serial_window() {
 case_input_to_a_guest_that_polls_memory_comes_back_whole() {
 	converse 32768
 	# shellcheck disable=SC2002
-	cat sent | timeout -k 10 "$limit_s" "$TOLLGATE" run -p "rx=poll uart=$(serial_window)" \
+	cat sent | timeout -k 10 "$limit_s" "$TOLLGATE" run -p "rx=poll uart=$(serial_memory)" \
 		"$(kernel console)" 2>"$case_dir/err" >received
 	echoed
 }
@@ -64,7 +64,7 @@ waits_behind() {
 # Whether the page is there just now, for which the guest must have polled long enough.
 serial_is_memory() {
 	control stats
-	jq -e '.shadow_pages[] | select(.device == "serial0") | .withdrawn == .shown_again' reply >/dev/null
+	jq -e '.register_pages[] | select(.device == "serial0") | .unmapped == .mapped_again' reply >/dev/null
 }
 
 # Each piece comes while the guest has polled for long, which the UART does not see.
@@ -73,7 +73,7 @@ case_input_reaches_a_guest_that_has_long_polled_memory() {
 	: >sent
 	mkfifo in
 	exec 3<>in
-	"$TOLLGATE" run --control ctl --stats=json:stats -p "rx=poll idle=10000 uart=$(serial_window)" \
+	"$TOLLGATE" run --control ctl --stats=json:stats -p "rx=poll idle=10000 uart=$(serial_memory)" \
 		"$(kernel console)" <&3 >"$case_dir/out" 2>"$case_dir/err" &
 	pid=$!
 	wait_for answers
@@ -90,7 +90,7 @@ case_input_reaches_a_guest_that_has_long_polled_memory() {
 	ended 0 'exit code 0 (exit port)'
 	tr -d '>' <"$case_dir/out" >received
 	echoed
-	holds stats '.shadow_pages[0] | .device == "serial0" and .withdrawn > 1 and .shown_again > 1'
+	holds stats '.register_pages[0] | .device == "serial0" and .unmapped > 1 and .mapped_again > 1'
 }
 
 case_input_by_file_comes_back_whole_in_a_file() {

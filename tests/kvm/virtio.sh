@@ -53,7 +53,7 @@ case_it_passes_with_interrupts_by_ioctl() {
 
 case_it_passes_with_registers_that_are_no_memory() {
 	drive --no-shadow
-	holds stats '.virtio[0].registers_as_memory == false'
+	holds stats '.virtio[0].register_page == false'
 }
 
 case_it_passes_with_exits_for_everything() {

@@ -145,7 +145,7 @@ static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct vir
 
 	if (r < 0)
 		return r;
-	rig->f.env.shown = shown;
+	rig->f.env.register_page = shown;
 	rig->f.env.writes = shown ? &rig->writes : NULL;
 	return virtio_rig_create(rig);
 }

@@ -101,7 +101,7 @@ struct arch_kernel {
 	char kind[96];    /* "bzImage, lz4: ELF64 with PVH note" */
 	enum boot_protocol protocol;
 	uint64_t entry_gpa;
-	bool finds_windows; /* where the machine tells of some (machine_spec.windows) */
+	bool finds_register_pages; /* where the machine has some (machine_spec.register_pages) */
 };
 
 /* A kernel on its way into guest memory. */

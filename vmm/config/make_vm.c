@@ -147,7 +147,7 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 		.no_coalesce = config->no_coalesce,
 		.virtio = {.no_ioeventfd = config->no_ioeventfd,
 			   .no_irqfd = config->no_irqfd,
-			   .no_shown = !config->machine.windows},
+			   .no_register_pages = !config->machine.register_pages},
 		.deadline_ns = config->deadline_ns,
 	};
 	int r = open_files(&files, config, &opts, diag), changed;

@@ -541,7 +541,7 @@ static bool uart_reads_quiet(const struct uart *uart)
 	       uart->rx.count == 0 && uart->lsr_err == 0 && !(uart->msr & MSR_DELTAS);
 }
 
-static bool uart_shadow(struct device *dev, uint8_t range, size_t late, uint8_t *ret)
+static bool uart_register_page(struct device *dev, uint8_t range, size_t late, uint8_t *ret)
 {
 	const struct uart *uart = uart_of(dev);
 
@@ -622,6 +622,6 @@ const struct device_class serial_16550_class = {
 	.init = uart_init,
 	.read = uart_read,
 	.write = uart_write,
-	.shadow = uart_shadow,
+	.register_page = uart_register_page,
 	.chr = &uart_char_ops,
 };

@@ -22,279 +22,279 @@ enum {
 #define POLL_GAP_MAX_NS NS_PER_MS
 
 /* With input waiting the page stays so long after the guest's last write, and so long at most. */
-#define SILENCE_NS     (250 * NS_PER_MS)
-#define CONCEAL_MAX_NS (2 * NS_PER_S)
+#define SILENCE_NS   (250 * NS_PER_MS)
+#define WATCH_MAX_NS (2 * NS_PER_S)
 
-static struct shadow_page *shadow_of(struct device *dev)
+static struct register_page *register_page_of(struct device *dev)
 {
-	return container_of(dev, struct shadow_page, dev);
+	return container_of(dev, struct register_page, dev);
 }
 
-static int64_t clock_now_ns(const struct shadow_page *sp)
+static int64_t clock_now_ns(const struct register_page *rp)
 {
-	return sp->theirs.clock->monotonic_ns(sp->theirs.clock);
+	return rp->theirs.clock->monotonic_ns(rp->theirs.clock);
 }
 
 /* len 0: no slot. It takes 20 us on some hosts and 10 ms on others, so it is measured. */
-static int set_slot(const struct shadow_page *sp, uint64_t len, int64_t *ret_ns)
+static int set_slot(const struct register_page *rp, uint64_t len, int64_t *ret_ns)
 {
-	const int64_t begin_ns = clock_now_ns(sp);
-	int r = kvm_mem_slot_set(sp->kvm, sp->slot, sp->gpa, len, sp->page, true);
+	const int64_t begin_ns = clock_now_ns(rp);
+	int r = kvm_mem_slot_set(rp->kvm, rp->slot, rp->gpa, len, rp->page, true);
 
-	*ret_ns = clock_now_ns(sp) - begin_ns;
+	*ret_ns = clock_now_ns(rp) - begin_ns;
 	return r;
 }
 
-static void forget_polls(struct shadow_page *sp)
+static void forget_polls(struct register_page *rp)
 {
-	sp->polls = 0;
-	sp->polled_ns = 0;
+	rp->polls = 0;
+	rp->polled_ns = 0;
 }
 
-static void hide(struct shadow_page *sp)
+static void page_unmap(struct register_page *rp)
 {
-	int64_t shown_ns;
+	int64_t mapped_ns;
 
-	forget_polls(sp);
-	if (!sp->shown)
+	forget_polls(rp);
+	if (!rp->mapped)
 		return;
-	shown_ns = clock_now_ns(sp) - sp->shown_at_ns;
-	if (set_slot(sp, 0, &sp->hide_ns) < 0) {
+	mapped_ns = clock_now_ns(rp) - rp->mapped_at_ns;
+	if (set_slot(rp, 0, &rp->unmap_ns) < 0) {
 		/* The guest would go on seeing what is no longer so. */
 		const struct vm_end end = {.kind = VM_END_KVM_ERROR,
 					   .by = "KVM does not take back a memory slot"};
 
-		sp->theirs.power->end(sp->theirs.power, end);
+		rp->theirs.power->end(rp->theirs.power, end);
 		return;
 	}
-	sp->shown = false;
-	sp->counts.hides++;
-	if (shown_ns >= SOON_NS)
-		sp->polls_needed = POLLS_MIN;
-	else if (sp->polls_needed < POLLS_MAX)
-		sp->polls_needed *= 2;
+	rp->mapped = false;
+	rp->counts.unmaps++;
+	if (mapped_ns >= SOON_NS)
+		rp->polls_needed = POLLS_MIN;
+	else if (rp->polls_needed < POLLS_MAX)
+		rp->polls_needed *= 2;
 }
 
-static void watch_input(struct shadow_page *sp, int64_t now_ns)
+static void watch_input(struct register_page *rp, int64_t now_ns)
 {
-	sp->writes_then = sp->writes;
-	sp->theirs.timer->arm(sp->theirs.timer, now_ns + SILENCE_NS);
+	rp->writes_then = rp->writes;
+	rp->theirs.timer->arm(rp->theirs.timer, now_ns + SILENCE_NS);
 }
 
 /* From here on the device does not see whether the guest polls for the input that waits. */
-static void conceal(struct shadow_page *sp)
+static void watch_begin(struct register_page *rp)
 {
-	const int64_t now_ns = clock_now_ns(sp);
+	const int64_t now_ns = clock_now_ns(rp);
 
-	sp->conceal_until_ns = now_ns + CONCEAL_MAX_NS;
-	watch_input(sp, now_ns);
+	rp->watch_until_ns = now_ns + WATCH_MAX_NS;
+	watch_input(rp, now_ns);
 }
 
-static void page_show(struct shadow_page *sp)
+static void page_map(struct register_page *rp)
 {
-	if (set_slot(sp, KVM_PAGE_BYTES, &sp->show_ns) < 0) {
-		sp->barred = true;
+	if (set_slot(rp, KVM_PAGE_BYTES, &rp->map_ns) < 0) {
+		rp->barred = true;
 		return;
 	}
-	sp->shown = true;
-	sp->shown_at_ns = clock_now_ns(sp);
-	sp->counts.shows++;
-	if (sp->input_waits)
-		conceal(sp);
+	rp->mapped = true;
+	rp->mapped_at_ns = clock_now_ns(rp);
+	rp->counts.maps++;
+	if (rp->input_waits)
+		watch_begin(rp);
 }
 
 /* Whoever pays for a thing bit by bit is wise to buy it once he has paid its price. */
-static bool is_worth_showing(const struct shadow_page *sp)
+static bool is_worth_mapping(const struct register_page *rp)
 {
-	return !sp->barred && sp->polls >= sp->polls_needed &&
-	       sp->polled_ns >= sp->show_ns + sp->hide_ns;
+	return !rp->barred && rp->polls >= rp->polls_needed &&
+	       rp->polled_ns >= rp->map_ns + rp->unmap_ns;
 }
 
 /* The guest may read it meanwhile, byte by byte. */
-static void page_fill(struct shadow_page *sp, const uint8_t *bytes)
+static void page_fill(struct register_page *rp, const uint8_t *bytes)
 {
-	for (size_t i = 0; i < sp->len; i++)
-		__atomic_store_n(&sp->page[i], bytes[i], __ATOMIC_RELAXED);
+	for (size_t i = 0; i < rp->len; i++)
+		__atomic_store_n(&rp->page[i], bytes[i], __ATOMIC_RELAXED);
 }
 
-/* The page shows what the device has, or goes; true for the former. */
-static bool follow(struct shadow_page *sp)
+/* Updates the page with what the device holds, or unmaps it; true for the former. */
+static bool follow(struct register_page *rp)
 {
-	uint8_t bytes[SHADOW_PAGE_REGISTERS_MAX];
+	uint8_t bytes[REGISTER_PAGE_LEN_MAX];
 
-	if (!sp->inner->cls->shadow(sp->inner, sp->range, sp->late, bytes)) {
-		hide(sp);
+	if (!rp->inner->cls->register_page(rp->inner, rp->range, rp->late, bytes)) {
+		page_unmap(rp);
 		return false;
 	}
-	page_fill(sp, bytes);
+	page_fill(rp, bytes);
 	return true;
 }
 
 /* After every op. */
-static void update(struct shadow_page *sp)
+static void update(struct register_page *rp)
 {
-	if (follow(sp) && !sp->shown && is_worth_showing(sp))
-		page_show(sp);
+	if (follow(rp) && !rp->mapped && is_worth_mapping(rp))
+		page_map(rp);
 }
 
-static void count_poll(struct shadow_page *sp)
+static void count_poll(struct register_page *rp)
 {
-	const int64_t now_ns = clock_now_ns(sp), gap_ns = now_ns - sp->polled_at_ns;
+	const int64_t now_ns = clock_now_ns(rp), gap_ns = now_ns - rp->polled_at_ns;
 
-	sp->polls++;
+	rp->polls++;
 	if (gap_ns < POLL_GAP_MAX_NS)
-		sp->polled_ns += gap_ns;
-	sp->polled_at_ns = now_ns;
+		rp->polled_ns += gap_ns;
+	rp->polled_at_ns = now_ns;
 }
 
-static uint64_t shadow_read(struct device *dev, struct io_at at)
+static uint64_t page_read(struct device *dev, struct io_at at)
 {
-	struct shadow_page *sp = shadow_of(dev);
-	uint64_t val = sp->inner->cls->read(sp->inner, at);
+	struct register_page *rp = register_page_of(dev);
+	uint64_t val = rp->inner->cls->read(rp->inner, at);
 
-	if (!sp->shown)
-		count_poll(sp);
-	update(sp);
+	if (!rp->mapped)
+		count_poll(rp);
+	update(rp);
 	return val;
 }
 
-static void shadow_write(struct device *dev, struct io_at at, uint64_t val)
+static void page_write(struct device *dev, struct io_at at, uint64_t val)
 {
-	struct shadow_page *sp = shadow_of(dev);
+	struct register_page *rp = register_page_of(dev);
 
-	sp->inner->cls->write(sp->inner, at, val);
-	sp->writes++;
-	update(sp);
+	rp->inner->cls->write(rp->inner, at, val);
+	rp->writes++;
+	update(rp);
 }
 
-static size_t shadow_rx_room(struct device *dev)
+static size_t page_rx_room(struct device *dev)
 {
-	struct shadow_page *sp = shadow_of(dev);
-	size_t room = sp->inner->cls->chr->rx_room(sp->inner);
+	struct register_page *rp = register_page_of(dev);
+	size_t room = rp->inner->cls->chr->rx_room(rp->inner);
 
-	if (room == 0 && !sp->input_waits) {
-		sp->input_waits = true;
-		if (sp->shown)
-			conceal(sp);
+	if (room == 0 && !rp->input_waits) {
+		rp->input_waits = true;
+		if (rp->mapped)
+			watch_begin(rp);
 	}
 	return room;
 }
 
-static void shadow_rx(struct device *dev, const uint8_t *buf, size_t n)
+static void page_rx(struct device *dev, const uint8_t *buf, size_t n)
 {
-	struct shadow_page *sp = shadow_of(dev);
+	struct register_page *rp = register_page_of(dev);
 
-	sp->input_waits = false;
-	sp->inner->cls->chr->rx(sp->inner, buf, n);
-	update(sp);
+	rp->input_waits = false;
+	rp->inner->cls->chr->rx(rp->inner, buf, n);
+	update(rp);
 }
 
-static void shadow_tx_room(struct device *dev)
+static void page_tx_room(struct device *dev)
 {
-	struct shadow_page *sp = shadow_of(dev);
+	struct register_page *rp = register_page_of(dev);
 
-	sp->inner->cls->chr->tx_room(sp->inner);
-	update(sp);
+	rp->inner->cls->chr->tx_room(rp->inner);
+	update(rp);
 }
 
 /* watch_input()'s time is up: the device is to see whether the guest polls. */
-static void shadow_expire(struct device *dev)
+static void page_expire(struct device *dev)
 {
-	struct shadow_page *sp = shadow_of(dev);
-	const int64_t now_ns = clock_now_ns(sp);
+	struct register_page *rp = register_page_of(dev);
+	const int64_t now_ns = clock_now_ns(rp);
 
-	if (!sp->input_waits || !sp->shown)
+	if (!rp->input_waits || !rp->mapped)
 		return;
-	if (sp->writes == sp->writes_then || now_ns >= sp->conceal_until_ns)
-		hide(sp);
+	if (rp->writes == rp->writes_then || now_ns >= rp->watch_until_ns)
+		page_unmap(rp);
 	else
-		watch_input(sp, now_ns);
+		watch_input(rp, now_ns);
 }
 
-static void shadow_irq_set(struct irq_line *irq, bool level)
+static void page_irq_set(struct irq_line *irq, bool level)
 {
-	struct shadow_page *sp = container_of(irq, struct shadow_page, irq);
+	struct register_page *rp = container_of(irq, struct register_page, irq);
 
-	if (sp->inner)
-		follow(sp); /* in the middle of an op, after which it is asked again */
-	sp->theirs.irq->set(sp->theirs.irq, level);
+	if (rp->inner)
+		follow(rp); /* in the middle of an op, after which it is asked again */
+	rp->theirs.irq->set(rp->theirs.irq, level);
 }
 
-static const struct char_ops shadow_char_ops = {
-	.rx_room = shadow_rx_room,
-	.rx = shadow_rx,
-	.tx_room = shadow_tx_room,
+static const struct char_ops page_char_ops = {
+	.rx_room = page_rx_room,
+	.rx = page_rx,
+	.tx_room = page_tx_room,
 };
 
-int shadow_page_init(struct shadow_page *sp, const struct kvm *kvm, unsigned slot, uint64_t gpa)
+int register_page_init(struct register_page *rp, const struct kvm *kvm, unsigned slot, uint64_t gpa)
 {
-	int r = kvm_page_create(kvm, slot, gpa, &sp->page);
+	int r = kvm_page_create(kvm, slot, gpa, &rp->page);
 
 	if (r < 0)
 		return r;
-	sp->kvm = kvm;
-	sp->slot = slot;
-	sp->gpa = gpa;
-	sp->shown = true;
+	rp->kvm = kvm;
+	rp->slot = slot;
+	rp->gpa = gpa;
+	rp->mapped = true;
 	return 0;
 }
 
-void shadow_page_fini(struct shadow_page *sp)
+void register_page_fini(struct register_page *rp)
 {
-	if (!sp->page)
+	if (!rp->page)
 		return;
-	if (sp->inner)
-		pthread_mutex_destroy(&sp->dev.lock);
-	kvm_page_destroy(sp->page);
-	memset(sp, 0, sizeof(*sp));
+	if (rp->inner)
+		pthread_mutex_destroy(&rp->dev.lock);
+	kvm_page_destroy(rp->page);
+	memset(rp, 0, sizeof(*rp));
 }
 
-void shadow_page_env(struct shadow_page *sp, struct device_env *env)
+void register_page_env(struct register_page *rp, struct device_env *env)
 {
 	assert(env->timer && env->clock && env->power);
-	sp->theirs = *env;
+	rp->theirs = *env;
 	if (env->irq) {
-		sp->irq.set = shadow_irq_set;
-		env->irq = &sp->irq;
+		rp->irq.set = page_irq_set;
+		env->irq = &rp->irq;
 	}
 }
 
-struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, uint8_t range,
-				  uint8_t len, size_t late)
+struct device *register_page_attach(struct register_page *rp, struct device *inner, uint8_t range,
+				    uint8_t len, size_t late)
 {
 	const struct device_class *cls = inner->cls;
 
-	assert(sp->page && !sp->inner && sp->theirs.clock);
-	assert(cls->shadow && !cls->expire && !cls->io && !cls->self_locked);
+	assert(rp->page && !rp->inner && rp->theirs.clock);
+	assert(cls->register_page && !cls->expire && !cls->io && !cls->self_locked);
 	assert(!cls->chr || (!cls->chr->listens && !cls->chr->resized));
-	assert(len <= SHADOW_PAGE_REGISTERS_MAX);
-	sp->cls = (struct device_class){
+	assert(len <= REGISTER_PAGE_LEN_MAX);
+	rp->cls = (struct device_class){
 		.name = cls->name,
 		.max_access = cls->max_access,
 		.coalesce_len = cls->coalesce_len,
-		.read = shadow_read,
-		.write = shadow_write,
-		.expire = shadow_expire,
-		.chr = cls->chr ? &shadow_char_ops : NULL,
+		.read = page_read,
+		.write = page_write,
+		.expire = page_expire,
+		.chr = cls->chr ? &page_char_ops : NULL,
 	};
-	sp->dev.cls = &sp->cls;
-	pthread_mutex_init(&sp->dev.lock, NULL); /* fails only for attributes */
-	sp->inner = inner;
-	sp->range = range;
-	sp->len = len;
-	sp->late = late;
-	sp->polls_needed = POLLS_MIN;
-	sp->shown_at_ns = clock_now_ns(sp);
-	update(sp);
-	return &sp->dev;
+	rp->dev.cls = &rp->cls;
+	pthread_mutex_init(&rp->dev.lock, NULL); /* fails only for attributes */
+	rp->inner = inner;
+	rp->range = range;
+	rp->len = len;
+	rp->late = late;
+	rp->polls_needed = POLLS_MIN;
+	rp->mapped_at_ns = clock_now_ns(rp);
+	update(rp);
+	return &rp->dev;
 }
 
-struct shadow_page_counts shadow_page_counts(struct shadow_page *sp)
+struct register_page_counts register_page_counts(struct register_page *rp)
 {
-	struct shadow_page_counts counts;
+	struct register_page_counts counts;
 
-	device_lock(&sp->dev);
-	counts = sp->counts;
-	device_unlock(&sp->dev);
+	device_lock(&rp->dev);
+	counts = rp->counts;
+	device_unlock(&rp->dev);
 	return counts;
 }

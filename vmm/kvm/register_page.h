@@ -2,14 +2,14 @@
  * register_page.h - a device's registers as memory, for as long as reading them has no effect.
  *
  * A guest that polls a status register exits once a look. While the device says that its registers
- * are as good as memory (device_class.shadow), KVM has a read-only memory slot with their bytes
+ * are as good as memory (device_class.register_page), KVM has a read-only memory slot with their bytes
  * (KVM_MEM_READONLY, api.rst 4.35): reads cost no exit; writes are MMIO exits, or go to the ring of
  * kvm/coalesced.h, as they do without it. When the device no longer says so the slot goes, and the range
  * is plain MMIO. It comes back once the guest has polled for as long as a slot takes to come and go.
  *
- * The shadow page is itself a device, which stands in the other one's place towards bus, event loop
+ * The register page is itself a device, which stands in the other one's place towards bus, event loop
  * and back end: its lock is held around every op of the other, whose own lock is not used. What keeps
- * the guest from seeing what hardware would not show:
+ * the guest from seeing what hardware would not:
  * - an access changes the device, then the page, and then its vCPU goes on; another CPU that reads the
  *   old bytes meanwhile has read before that access;
  * - an interrupt is raised once the slot is gone or has the bytes that go with it, so no handler finds
@@ -31,57 +31,59 @@
 #include "device.h"
 #include "kvm.h"
 
-enum { SHADOW_PAGE_REGISTERS_MAX = 16 }; /* bytes */
+enum { REGISTER_PAGE_LEN_MAX = 16 }; /* bytes */
 
-struct shadow_page {
+struct register_page {
 	struct device dev; /* its lock guards everything below, and inner */
 	struct device_class cls;
-	struct device *inner;  /* borrowed; NULL before shadow_page_attach() */
+	struct device *inner;  /* borrowed; NULL before register_page_attach() */
 	const struct kvm *kvm; /* borrowed */
 	unsigned slot;
 	uint64_t gpa;
-	uint8_t *page;      /* NULL: this shadow page is not in use */
+	uint8_t *page;      /* NULL: this register page is not in use */
 	uint8_t range, len; /* of inner; the bytes of its registers */
 	size_t late;        /* writes that KVM may have collected */
 
-	struct irq_line irq;      /* handed to inner, in front of: */
+	struct irq_line irq;      /* handed to inner; passes on to theirs.irq */
 	struct device_env theirs; /* what inner would have without us */
 
-	bool shown;
+	bool mapped;
 	bool barred; /* the host refused the slot once */
 	unsigned polls, polls_needed;
-	int64_t shown_at_ns;
+	int64_t mapped_at_ns;
 	int64_t polled_ns, polled_at_ns; /* what they took; when the last one was */
-	int64_t show_ns, hide_ns;        /* what the last change of the slot took */
+	int64_t map_ns, unmap_ns;        /* what the last change of the slot took */
 
-	bool input_waits;         /* rx_room said 0 and nothing was received since */
-	int64_t conceal_until_ns; /* while input waits */
+	bool input_waits;       /* rx_room said 0 and nothing was received since */
+	int64_t watch_until_ns; /* while input waits */
 	uint64_t writes, writes_then;
 
-	struct shadow_page_counts {
-		uint64_t shows, hides; /* without the first show */
+	struct register_page_counts {
+		uint64_t maps, unmaps; /* without the first map */
 	} counts;
 };
 
 /*
- * Puts a page that reads as all ones at gpa; sp must be zeroed. When to call it, what it returns: as
+ * Puts a page that reads as all ones at gpa; rp must be zeroed. When to call it, what it returns: as
  * kvm_page_create().
  */
-int shadow_page_init(struct shadow_page *sp, const struct kvm *kvm, unsigned slot, uint64_t gpa);
-void shadow_page_fini(struct shadow_page *sp); /* takes a zeroed one too; after the VM is closed */
+int register_page_init(struct register_page *rp, const struct kvm *kvm, unsigned slot,
+		       uint64_t gpa);
+void register_page_fini(
+	struct register_page *rp); /* takes a zeroed one too; after the VM is closed */
 
-/* Before inner is made: changes what it is handed so that sp hears of it. Needs timer and clock. */
-void shadow_page_env(struct shadow_page *sp, struct device_env *env);
+/* Before inner is made: changes what it is handed so that rp hears of it. Needs timer and clock. */
+void register_page_env(struct register_page *rp, struct device_env *env);
 
 /*
- * Takes inner's place: what is returned, &sp->dev, goes on the bus and to the back end, under inner's
- * range ids. inner's class has shadow and no expire; range is the one that begins at gpa and has len
- * bytes of registers; late: as for device_class.shadow. inner is borrowed until shadow_page_fini().
+ * Takes inner's place: what is returned, &rp->dev, goes on the bus and to the back end, under inner's
+ * range ids. inner's class has register_page and no expire; range is the one that begins at gpa and has len
+ * bytes of registers; late: as for device_class.register_page. inner is borrowed until register_page_fini().
  */
-struct device *shadow_page_attach(struct shadow_page *sp, struct device *inner, uint8_t range,
-				  uint8_t len, size_t late);
+struct device *register_page_attach(struct register_page *rp, struct device *inner, uint8_t range,
+				    uint8_t len, size_t late);
 
 /* For statistics; takes the lock. Any thread. */
-struct shadow_page_counts shadow_page_counts(struct shadow_page *sp);
+struct register_page_counts register_page_counts(struct register_page *rp);
 
 #endif

@@ -20,7 +20,7 @@ static unsigned count_serial_ports(const struct machine *m)
 }
 
 /* What word for the console is ours to say. */
-enum console { CONSOLE_NONE, CONSOLE_PORTS, CONSOLE_WINDOW, CONSOLE_HVC };
+enum console { CONSOLE_NONE, CONSOLE_PORTS, CONSOLE_MEMORY, CONSOLE_HVC };
 
 static enum console choose_console(const struct machine *m, const char *user)
 {
@@ -30,7 +30,7 @@ static enum console choose_console(const struct machine *m, const char *user)
 		return CONSOLE_NONE;
 	if (m->hvc)
 		return CONSOLE_HVC;
-	return serial->range[0].space == IOBUS_PIO ? CONSOLE_PORTS : CONSOLE_WINDOW;
+	return serial->range[0].space == IOBUS_PIO ? CONSOLE_PORTS : CONSOLE_MEMORY;
 }
 
 /* hvc0 is there once its driver is: what is said before goes to the serial port. */
@@ -40,7 +40,7 @@ static void cmdline_put_console(FILE *f, const struct machine_device *serial, en
 	const char *space = serial->range[0].space == IOBUS_PIO ? "io" : "mmio";
 	const uint64_t at = serial->range[0].first;
 
-	if (console == CONSOLE_WINDOW)
+	if (console == CONSOLE_MEMORY)
 		fprintf(f, "console=uart8250,%s,%#" PRIx64, space, at);
 	else if (words_have(user, "earlycon") || words_have(user, "earlycon="))
 		fputs("console=hvc0", f);
@@ -103,7 +103,7 @@ int machine_cmdline_render(const struct machine *m, char **ret, struct diag *dia
 	if (!f)
 		return diag_set(diag, -ENOMEM, "kernel command line");
 	put_defaults(f, m, console, user);
-	if (console == CONSOLE_WINDOW || console == CONSOLE_HVC)
+	if (console == CONSOLE_MEMORY || console == CONSOLE_HVC)
 		put_console_last(f, machine_find(m, "serial0"), console, user);
 	else
 		fputs(user, f);

@@ -7,7 +7,7 @@
  *
  *   console=ttyS0  the serial console, when the machine has serial0. Consoles add up instead of
  *                  replacing each other, so a user's console= must not find ours there before it.
- *                  Where serial0 has a window in memory it is console=uart8250,mmio,ADDRESS, which
+ *                  Where serial0 has a register page it is console=uart8250,mmio,ADDRESS, which
  *                  Linux uses at once and hands over to its driver later. That word comes last, but
  *                  before a "--": the console starts with it, and then quiet must have been read.
                   Where the kernel is to use the virtio console, console=hvc0 in the same place, and

@@ -77,9 +77,9 @@ static void text_devices(FILE *f, const char *title, const struct machine_device
 		else
 			fprintf(f, "%3d  ", dev[i].gsi);
 		text_ranges(f, dev[i].range, dev[i].nr_ranges);
-		if (dev[i].nr_untold) {
-			fputs("; not told: ", f);
-			text_ranges(f, dev[i].range + dev[i].nr_ranges, dev[i].nr_untold);
+		if (dev[i].nr_unadvertised) {
+			fputs("; not advertised: ", f);
+			text_ranges(f, dev[i].range + dev[i].nr_ranges, dev[i].nr_unadvertised);
 		}
 		fputc('\n', f);
 	}
@@ -180,13 +180,13 @@ static struct json_object *json_ranges(struct json *j, const struct machine_devi
 {
 	struct json_object *array = json_object_new_array();
 
-	for (unsigned i = 0; i < dev->nr_ranges + dev->nr_untold; i++) {
+	for (unsigned i = 0; i < dev->nr_ranges + dev->nr_unadvertised; i++) {
 		const struct machine_range *r = &dev->range[i];
 		struct json_object *range = json_span(j, r->first, r->len);
 
 		json_put(j, range, "space",
 			 json_object_new_string(r->space == IOBUS_PIO ? "pio" : "mmio"));
-		json_put(j, range, "told", json_object_new_boolean(i < dev->nr_ranges));
+		json_put(j, range, "advertised", json_object_new_boolean(i < dev->nr_ranges));
 		json_append(j, array, range);
 	}
 	return array;

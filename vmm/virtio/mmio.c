@@ -364,9 +364,9 @@ static void init_shown(struct virtio_mmio *m)
 					  VIRTIO_MMIO_SHM_BASE_LOW, VIRTIO_MMIO_SHM_BASE_HIGH};
 
 	m->shown = m->shown_own;
-	if (m->env.shown) {
-		memset(m->env.shown, UINT8_MAX, PAGE_BYTES);
-		m->shown = (uint32_t *)(void *)m->env.shown;
+	if (m->env.register_page) {
+		memset(m->env.register_page, UINT8_MAX, PAGE_BYTES);
+		m->shown = (uint32_t *)(void *)m->env.register_page;
 	}
 	memset(m->shown, 0, VIRTIO_MMIO_CONFIG - VIRTIO_MMIO_SHOWN_FROM);
 	for (unsigned i = 0; i < ARRAY_SIZE(no_shm); i++)
@@ -442,7 +442,7 @@ const struct device_class virtio_mmio_class = {
 	.state_size = sizeof(struct virtio_mmio),
 	.max_access = 4,
 	.self_locked = true,
-	.shown_from = VIRTIO_MMIO_SHOWN_FROM,
+	.register_page_from = VIRTIO_MMIO_SHOWN_FROM,
 	.init = mmio_init,
 	.fini = mmio_fini,
 	.read = mmio_read,

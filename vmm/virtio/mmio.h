@@ -4,7 +4,7 @@
  * One device_class serves all: the row's conf says which virtio device is behind it.
  *
  * The registers from InterruptStatus on, and the configuration space, only hold what was last put
- * there. They are kept in env.shown where there is one, so a guest's interrupt handler reads them
+ * there. They are kept in env.register_page where there is one, so a guest's interrupt handler reads them
  * without an exit; what lies before, QueueNotify above all, is on the page before, where KVM answers
  * a doorbell the fast way.
  *
@@ -26,7 +26,7 @@ enum {
 #define VIRTIO_MMIO_RESET_WAIT_NS (2 * NS_PER_S)
 
 /*
- * A transport (virtio/transport.h). env: mem, irq, loop, doorbell, conf, and what the virtio class asks for. shown, or none. writes, or
+ * A transport (virtio/transport.h). env: mem, irq, loop, doorbell, conf, and what the virtio class asks for. register_page, or none. writes, or
  * none: of VIRTIO_MMIO_INT_VRING to InterruptACK; then also clock and timer, on the I/O thread.
  */
 extern const struct device_class virtio_mmio_class;

@@ -27,10 +27,10 @@ int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, stru
 		if (!vm->virtio[i])
 			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
 		/* The range is placed so that a page begins there. Without one: slower, and no error. */
-		if (row->cls->shown_from && !opts->no_shown)
+		if (row->cls->register_page_from && !opts->no_register_pages)
 			kvm_page_create(&vm->kvm, kvm_mem_slot_new(&vm->kvm),
-					row->range[0].first + row->cls->shown_from,
-					&vm->virtio[i]->shown);
+					row->range[0].first + row->cls->register_page_from,
+					&vm->virtio[i]->register_page);
 	}
 	return 0;
 }
@@ -61,7 +61,7 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 	env->timer = &virtio->timer.line;
 	env->loop = &virtio->io.loop;
 	env->doorbell = &virtio->io.bell;
-	env->shown = virtio->shown;
+	env->register_page = virtio->register_page;
 	return r;
 }
 
@@ -137,7 +137,7 @@ void vm_virtio_fini(struct vm *vm)
 			continue;
 		event_timer_fini(&virtio->timer);
 		io_thread_fini(&virtio->io, &vm->kvm);
-		kvm_page_destroy(virtio->shown);
+		kvm_page_destroy(virtio->register_page);
 		free(virtio);
 		vm->virtio[i] = NULL;
 	}

@@ -21,13 +21,13 @@ struct vm_virtio {
 	struct io_thread io;
 	struct irq_eventfd irq;
 	struct event_timer timer; /* on the I/O thread */
-	uint8_t *shown;           /* NULL: reads of the registers are exits */
+	uint8_t *register_page;   /* NULL: reads of the registers are exits */
 	bool stuck;               /* the thread did not end when it was told to */
 };
 
 struct vm_virtio_opts {
 	bool no_ioeventfd, no_irqfd; /* every doorbell an exit; every interrupt an ioctl */
-	bool no_shown;               /* every read an exit */
+	bool no_register_pages;      /* every read an exit */
 };
 
 /* Registers as memory, where the host can; while memory slots are cheap. */

@@ -120,19 +120,19 @@ static void print_bus(FILE *out, const struct bus_view *view, bool timed)
 		fprintf(out, "       split accesses: %" PRIu64 "\n", totals->split);
 }
 
-/* KVM counts no read of what is memory, so only the page's own comings and goings can be told. */
-static void print_shadows(FILE *out, struct vm *vm)
+/* KVM counts no read of what is memory, so only how often the page was mapped can be reported. */
+static void print_register_pages(FILE *out, struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		struct shadow_page_counts counts;
+		struct register_page_counts counts;
 
-		if (!vm->shadow[i].page)
+		if (!vm->register_page[i].page)
 			continue;
-		counts = shadow_page_counts(&vm->shadow[i]);
+		counts = register_page_counts(&vm->register_page[i]);
 		fprintf(out,
-			"registers of %s as memory: withdrawn %" PRIu64
-			" times, shown again %" PRIu64 " times\n",
-			vm->machine.device[i].name, counts.hides, counts.shows);
+			"register page of %s: unmapped %" PRIu64 " times, mapped again %" PRIu64
+			" times\n",
+			vm->machine.device[i].name, counts.unmaps, counts.maps);
 	}
 }
 
@@ -144,7 +144,7 @@ struct device_view {
 
 static struct device_view view_device(struct vm *vm, unsigned i)
 {
-	struct device *dev = vm->device[i], *front = vm_device_front(vm, i);
+	struct device *dev = vm->device[i], *front = vm_bus_device(vm, i);
 	struct device_view view = {.counter_name = dev->cls->counter_name};
 
 	pthread_mutex_lock(&front->lock);
@@ -178,7 +178,7 @@ void stats_print(FILE *out, struct vm *vm)
 	if (vm->coalesced.ring)
 		fprintf(out, "writes collected by KVM without an exit: %" PRIu64 "\n",
 			atomic_load(&vm->coalesced.drained));
-	print_shadows(out, vm);
+	print_register_pages(out, vm);
 	print_devices(out, vm);
 	stats_virtio_print(out, vm);
 	print_bus(out, &pio, vm->time_exits);
@@ -322,23 +322,23 @@ static struct json_object *stats_json_devices(struct vm *vm)
 	return array;
 }
 
-static struct json_object *json_shadows(struct vm *vm)
+static struct json_object *json_register_pages(struct vm *vm)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		struct shadow_page_counts counts;
+		struct register_page_counts counts;
 		struct json_object *obj;
 
-		if (!vm->shadow[i].page)
+		if (!vm->register_page[i].page)
 			continue;
-		counts = shadow_page_counts(&vm->shadow[i]);
+		counts = register_page_counts(&vm->register_page[i]);
 		obj = json_object_new_object();
 		json_object_object_add(obj, "device",
 				       json_object_new_string(vm->machine.device[i].name));
-		json_add_u64(obj, "first", vm->shadow[i].gpa);
-		json_add_u64(obj, "withdrawn", counts.hides);
-		json_add_u64(obj, "shown_again", counts.shows);
+		json_add_u64(obj, "first", vm->register_page[i].gpa);
+		json_add_u64(obj, "unmapped", counts.unmaps);
+		json_add_u64(obj, "mapped_again", counts.maps);
 		json_object_array_add(array, obj);
 	}
 	return array;
@@ -393,7 +393,7 @@ static struct json_object *json_stats(struct vm *vm, const struct stats_kvm *kvm
 	json_object_object_add(root, "pio", json_bus(vm->pio, vm->coalesced.pio, vm->time_exits));
 	json_object_object_add(root, "mmio",
 			       json_bus(vm->mmio, vm->coalesced.mmio, vm->time_exits));
-	json_object_object_add(root, "shadow_pages", json_shadows(vm));
+	json_object_object_add(root, "register_pages", json_register_pages(vm));
 	json_object_object_add(root, "devices", stats_json_devices(vm));
 	json_object_object_add(root, "virtio", stats_virtio_json(vm));
 	n = kvm_stats_read(kvm->vm, &of_vm);

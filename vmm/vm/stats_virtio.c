@@ -95,8 +95,8 @@ static struct json_object *json_device(const char *name, const struct vm_virtio 
 
 	json_object_object_add(obj, "device", json_object_new_string(name));
 	json_object_object_add(obj, "type", json_object_new_string(vd->cls->name));
-	json_object_object_add(obj, "registers_as_memory",
-			       json_object_new_boolean(virtio->shown != NULL));
+	json_object_object_add(obj, "register_page",
+			       json_object_new_boolean(virtio->register_page != NULL));
 	json_object_object_add(obj, "stuck", json_object_new_boolean(virtio->stuck));
 	json_add_u64(obj, "resets_needed", counter(&vd->resets_needed));
 	json_object_object_add(obj, "reset_why", why ? json_object_new_string(why) : NULL);

@@ -162,9 +162,9 @@ static bool last_segment_has(const struct boot_plan *plan, const char *text)
 /*
  * Whether the kernel is a Linux that finds a UART in memory: first by the command line, which takes
  * SERIAL_8250_CONSOLE and its early console "uart8250", and then by ACPI, which takes PNPACPI, whose
- * parameter is "pnpacpi=". Any other kernel is told of the ports, which need no finding.
+ * parameter is "pnpacpi=". To any other kernel the ports are advertised, which need no finding.
  */
-static bool finds_windows(const struct boot_plan *plan)
+static bool finds_register_pages(const struct boot_plan *plan)
 {
 	return last_segment_has(plan, "uart8250") && last_segment_has(plan, "pnpacpi=");
 }
@@ -248,7 +248,7 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		.name = opts->kernel->name,
 		.protocol = b->plan.protocol,
 		.entry_gpa = b->plan.entry_gpa,
-		.finds_windows = arch_boot_is_told(b) && finds_windows(&b->plan),
+		.finds_register_pages = arch_boot_is_told(b) && finds_register_pages(&b->plan),
 	};
 	boot_plan_describe(&b->plan, ret_kernel->kind, sizeof(ret_kernel->kind));
 	*ret = b;

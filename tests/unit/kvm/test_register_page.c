@@ -1,7 +1,7 @@
 /*
- * Unit tests of kvm/register_page.c, in front of a real 16550A and a KVM that is not there: when the slot
+ * Unit tests of kvm/register_page.c, with a real 16550A and a KVM that is not there: when the slot
  * comes and goes, what the page holds, in which order the guest gets to see things, and that input
- * finds its way past a page that conceals the guest's polling.
+ * finds its way past a page that hides the guest's polling.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -23,13 +23,13 @@
 
 enum { RBR = 0, THR = 0, IER = 1, IIR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7, REGISTERS = 8 };
 enum { IER_ERBFI = 1, IER_ETBEI = 2, LCR_DLAB = 0x80, MCR_OUT2 = 8, LSR_DR = 1, LSR_IDLE = 0x60 };
-enum { PORTS = 1, WINDOW = 0, SLOT = 7, LATE = 8, POLLS_MIN = 64, POLLS_OF_A_RECEIVER = 8 };
+enum { PORTS = 1, MEMORY = 0, SLOT = 7, LATE = 8, POLLS_MIN = 64, POLLS_OF_A_RECEIVER = 8 };
 
 struct rig {
 	struct fake_env f;
 	struct kvm kvm;
-	struct shadow_page sp;
-	struct device *uart, *front;
+	struct register_page rp;
+	struct device *uart, *dev; /* dev: what the bus has, the page */
 	struct irq_line irq;
 	int64_t poll_ns; /* that an exit takes */
 };
@@ -105,12 +105,12 @@ static int setup(void **state)
 	rig = *state;
 	env = rig->f.env;
 	env.irq = &rig->irq;
-	if (shadow_page_init(&rig->sp, &rig->kvm, SLOT, GPA) < 0)
+	if (register_page_init(&rig->rp, &rig->kvm, SLOT, GPA) < 0)
 		return -1;
-	shadow_page_env(&rig->sp, &env);
+	register_page_env(&rig->rp, &env);
 	if (device_create(&serial_16550_class, &env, &rig->uart) < 0)
 		return -1;
-	rig->front = shadow_page_attach(&rig->sp, rig->uart, WINDOW, REGISTERS, LATE);
+	rig->dev = register_page_attach(&rig->rp, rig->uart, MEMORY, REGISTERS, LATE);
 	return 0;
 }
 
@@ -118,7 +118,7 @@ static int teardown(void **state)
 {
 	struct rig *rig = *state;
 
-	shadow_page_fini(&rig->sp);
+	register_page_fini(&rig->rp);
 	device_destroy(rig->uart);
 	test_free(rig);
 	return 0;
@@ -127,12 +127,12 @@ static int teardown(void **state)
 static uint8_t rd(struct rig *rig, uint64_t off)
 {
 	fake_pass_ns(&rig->f, rig->poll_ns);
-	return (uint8_t)fake_read(rig->front, WINDOW, off, 1);
+	return (uint8_t)fake_read(rig->dev, MEMORY, off, 1);
 }
 
 static void wr(struct rig *rig, uint64_t off, uint8_t val)
 {
-	fake_write(rig->front, WINDOW, off, 1, val);
+	fake_write(rig->dev, MEMORY, off, 1, val);
 }
 
 /* What the guest reads: an exit only where there is no page. */
@@ -160,16 +160,16 @@ static void withdraw(struct rig *rig)
 /* What the event thread does when input is there. */
 static size_t offer(struct rig *rig, const char *s)
 {
-	const struct char_ops *chr = rig->front->cls->chr;
+	const struct char_ops *chr = rig->dev->cls->chr;
 	size_t n;
 
-	device_lock(rig->front);
-	n = chr->rx_room(rig->front);
+	device_lock(rig->dev);
+	n = chr->rx_room(rig->dev);
 	if (n > strlen(s))
 		n = strlen(s);
 	if (n > 0)
-		chr->rx(rig->front, (const uint8_t *)s, n);
-	device_unlock(rig->front);
+		chr->rx(rig->dev, (const uint8_t *)s, n);
+	device_unlock(rig->dev);
 	return n;
 }
 
@@ -179,9 +179,9 @@ static void expire(struct rig *rig)
 	if (rig->f.monotonic_ns < rig->f.deadline_ns)
 		fake_pass_ns(&rig->f, rig->f.deadline_ns - rig->f.monotonic_ns);
 	rig->f.deadline_ns = INT64_MAX;
-	device_lock(rig->front);
-	rig->front->cls->expire(rig->front);
-	device_unlock(rig->front);
+	device_lock(rig->dev);
+	rig->dev->cls->expire(rig->dev);
+	device_unlock(rig->dev);
 }
 
 static void a_host_without_read_only_slots_has_no_page(void **state)
@@ -189,24 +189,24 @@ static void a_host_without_read_only_slots_has_no_page(void **state)
 	struct rig *rig = *state;
 
 	host.cap = 0;
-	assert_int_equal(shadow_page_init(&rig->sp, &rig->kvm, SLOT, GPA), -ENOTSUP);
-	assert_null(rig->sp.page);
+	assert_int_equal(register_page_init(&rig->rp, &rig->kvm, SLOT, GPA), -ENOTSUP);
+	assert_null(rig->rp.page);
 	host.cap = 1;
 	host.fail = ENOMEM;
-	assert_int_equal(shadow_page_init(&rig->sp, &rig->kvm, SLOT, GPA), -ENOMEM);
-	assert_null(rig->sp.page);
+	assert_int_equal(register_page_init(&rig->rp, &rig->kvm, SLOT, GPA), -ENOMEM);
+	assert_null(rig->rp.page);
 }
 
-static void until_a_device_is_behind_it_nothing_is_there(void **state)
+static void until_a_device_is_attached_nothing_is_there(void **state)
 {
 	struct rig *rig = *state;
 
-	assert_int_equal(shadow_page_init(&rig->sp, &rig->kvm, SLOT, GPA), 0);
+	assert_int_equal(register_page_init(&rig->rp, &rig->kvm, SLOT, GPA), 0);
 	for (unsigned i = 0; i < 4096; i++)
 		assert_int_equal(host.page[i], 0xff);
 }
 
-static void it_shows_the_registers_and_nothing_beyond(void **state)
+static void it_holds_the_registers_and_nothing_beyond(void **state)
 {
 	static const uint8_t want[REGISTERS] = {0, 0, 0x01, 0, 0, LSR_IDLE, 0xb0, 0};
 
@@ -248,8 +248,8 @@ static void a_mode_withdraws_it_until_64_polls_after_its_end(void **state)
 	wr(rig, THR, 'x');
 	poll_lsr(rig, 1);
 	assert_non_null(host.page);
-	assert_int_equal(shadow_page_counts(&rig->sp).hides, 1);
-	assert_int_equal(shadow_page_counts(&rig->sp).shows, 1);
+	assert_int_equal(register_page_counts(&rig->rp).unmaps, 1);
+	assert_int_equal(register_page_counts(&rig->rp).maps, 1);
 }
 
 static void a_page_that_goes_soon_takes_twice_the_polls_to_come_again(void **state)
@@ -279,7 +279,7 @@ static void a_slot_that_costs_more_takes_more_polls(void **state)
 
 	host.cost_ns = 4000 * US;
 	withdraw(rig);
-	poll_lsr(rig, 3990); /* a poll takes 1 us; what showing costs is not known yet */
+	poll_lsr(rig, 3990); /* a poll takes 1 us; what mapping costs is not known yet */
 	assert_null(host.page);
 	poll_lsr(rig, 20);
 	assert_non_null(host.page);
@@ -361,13 +361,13 @@ static void a_guest_that_uses_the_ports_finds_nothing_in_the_page(void **state)
 {
 	struct rig *rig = *state;
 
-	assert_int_equal(fake_read(rig->front, PORTS, LSR, 1), LSR_IDLE);
+	assert_int_equal(fake_read(rig->dev, PORTS, LSR, 1), LSR_IDLE);
 	for (unsigned i = 0; i < REGISTERS; i++)
 		assert_int_equal(host.page[i], 0xff);
-	fake_write(rig->front, PORTS, IER, 1, IER_ERBFI);
+	fake_write(rig->dev, PORTS, IER, 1, IER_ERBFI);
 	assert_int_equal(host.calls, 1);
-	fake_write(rig->front, PORTS, MCR, 1, MCR_OUT2);
-	fake_write(rig->front, PORTS, IER, 1, IER_ETBEI);
+	fake_write(rig->dev, PORTS, MCR, 1, MCR_OUT2);
+	fake_write(rig->dev, PORTS, IER, 1, IER_ETBEI);
 	assert_int_equal(rig->f.irq_level, 1);
 	assert_int_equal(host.calls, 1);
 }
@@ -434,7 +434,7 @@ static void a_guest_that_prints_is_left_alone_for_two_seconds(void **state)
 	assert_true(rig->f.deadline_ns != INT64_MAX);
 }
 
-static void no_timer_runs_while_nothing_waits_or_nothing_is_concealed(void **state)
+static void no_timer_runs_while_nothing_waits_or_no_page_is_mapped(void **state)
 {
 	struct rig *rig = *state;
 
@@ -453,7 +453,7 @@ static void a_timer_that_comes_too_late_does_nothing(void **state)
 	rig->f.room = 1000;
 	withdraw(rig);
 	assert_int_equal(offer(rig, "x"), 0);
-	assert_int_equal(rig->f.arms, 0); /* nothing is concealed */
+	assert_int_equal(rig->f.arms, 0); /* no page is mapped */
 	poll_lsr(rig, POLLS_OF_A_RECEIVER);
 	assert_int_equal(offer(rig, "x"), 1);
 	rd(rig, RBR);
@@ -477,20 +477,20 @@ static void a_timer_that_comes_too_late_does_nothing(void **state)
 	wr(rig, IER, 0);
 	poll_lsr(rig, POLLS_MIN);
 	assert_non_null(host.page);
-	device_lock(rig->front);
-	rig->front->cls->expire(rig->front);
-	device_unlock(rig->front);
+	device_lock(rig->dev);
+	rig->dev->cls->expire(rig->dev);
+	device_unlock(rig->dev);
 	assert_non_null(host.page);
 	assert_int_equal(rig->f.arms, 1);
 }
 
-/* Whatever happens: what is shown is true, and showing never costs more than what it was to save. */
-static void shown_is_true_whatever_happens(void **state)
+/* Whatever happens: what is mapped is true, and mapping never costs more than what it was to save. */
+static void the_page_is_true_whatever_happens(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t random = 0x5eed5badca9e0001;
 	int64_t polled_ns = 0, changed_ns = 0;
-	unsigned shown = 0;
+	unsigned mapped = 0;
 
 	for (unsigned i = 0; i < 400000; i++) {
 		uint8_t bytes[REGISTERS], val;
@@ -521,14 +521,14 @@ static void shown_is_true_whatever_happens(void **state)
 		}
 		if (host.calls > calls)
 			changed_ns += host.cost_ns * (host.calls - calls);
-		assert_true(rig->sp.shown == (host.page != NULL));
+		assert_true(rig->rp.mapped == (host.page != NULL));
 		if (!host.page)
 			continue;
-		shown++;
-		assert_true(rig->uart->cls->shadow(rig->uart, WINDOW, LATE, bytes));
+		mapped++;
+		assert_true(rig->uart->cls->register_page(rig->uart, MEMORY, LATE, bytes));
 		assert_memory_equal(host.page, bytes, REGISTERS);
 	}
-	assert_true(shown > 40000);
+	assert_true(mapped > 40000);
 	assert_true(host.calls > 200);
 	/* One cost is paid before the next is known, and costs here vary as they like. */
 	assert_true(changed_ns < 3 * polled_ns);
@@ -541,8 +541,8 @@ int main(void)
 #define TEST(name)      cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		HOST_TEST(a_host_without_read_only_slots_has_no_page),
-		HOST_TEST(until_a_device_is_behind_it_nothing_is_there),
-		TEST(it_shows_the_registers_and_nothing_beyond),
+		HOST_TEST(until_a_device_is_attached_nothing_is_there),
+		TEST(it_holds_the_registers_and_nothing_beyond),
 		TEST(output_and_writes_that_change_no_mode_leave_it),
 		TEST(a_mode_withdraws_it_until_64_polls_after_its_end),
 		TEST(a_page_that_goes_soon_takes_twice_the_polls_to_come_again),
@@ -556,9 +556,9 @@ int main(void)
 		TEST(input_with_its_interrupt_on_is_taken_at_once),
 		TEST(a_silent_guest_is_looked_at_when_input_waits),
 		TEST(a_guest_that_prints_is_left_alone_for_two_seconds),
-		TEST(no_timer_runs_while_nothing_waits_or_nothing_is_concealed),
+		TEST(no_timer_runs_while_nothing_waits_or_no_page_is_mapped),
 		TEST(a_timer_that_comes_too_late_does_nothing),
-		TEST(shown_is_true_whatever_happens),
+		TEST(the_page_is_true_whatever_happens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

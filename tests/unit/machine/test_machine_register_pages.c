@@ -1,6 +1,6 @@
 /*
- * Unit tests of a machine's windows: who gets one, what makes the ports be told instead, and that all
- * renderers tell of the same one of the two.
+ * Unit tests of a machine's register pages: which device gets one, when the ports are advertised instead, and that
+ * all renderers advertise the same one of the two.
  */
 #include <errno.h>
 #include <libfdt.h>
@@ -23,13 +23,13 @@
 
 enum { COM1 = 0x3f8, REGISTERS = 8 };
 
-static void resolve(bool windows, const char *cmdline, struct machine *ret)
+static void resolve(bool register_pages, const char *cmdline, struct machine *ret)
 {
 	const struct machine_spec spec = {
 		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
 		.cpus = 1,
 		.cmdline = cmdline,
-		.windows = windows,
+		.register_pages = register_pages,
 	};
 	struct diag diag = {0};
 
@@ -44,31 +44,31 @@ static void assert_range(const struct machine_range *range, enum iobus_space spa
 	assert_int_equal(range->len, REGISTERS);
 }
 
-static bool window_is_told(bool windows, const char *cmdline)
+static bool page_is_advertised(bool register_pages, const char *cmdline)
 {
 	struct machine m;
 	const struct machine_device *serial;
 
-	resolve(windows, cmdline, &m);
+	resolve(register_pages, cmdline, &m);
 	serial = machine_find(&m, "serial0");
 	assert_int_equal(serial->nr_ranges, 1);
-	if (serial->nr_untold == 0) {
+	if (serial->nr_unadvertised == 0) {
 		assert_range(&serial->range[0], IOBUS_PIO, COM1);
 		return false;
 	}
-	assert_int_equal(serial->nr_untold, 1);
+	assert_int_equal(serial->nr_unadvertised, 1);
 	assert_range(&serial->range[0], IOBUS_MMIO, LAYOUT_MMIO_GPA);
 	assert_range(&serial->range[1], IOBUS_PIO, COM1);
 	return true;
 }
 
-static void a_window_is_there_when_asked_for(void **state)
+static void a_register_page_is_there_when_asked_for(void **state)
 {
 	(void)state;
-	assert_false(window_is_told(false, NULL));
-	assert_true(window_is_told(true, NULL));
-	assert_true(window_is_told(true, ""));
-	assert_true(window_is_told(true, "quiet panic=1"));
+	assert_false(page_is_advertised(false, NULL));
+	assert_true(page_is_advertised(true, NULL));
+	assert_true(page_is_advertised(true, ""));
+	assert_true(page_is_advertised(true, "quiet panic=1"));
 }
 
 static void only_the_serial_port_has_one(void **state)
@@ -84,7 +84,7 @@ static void only_the_serial_port_has_one(void **state)
 
 		if (strcmp(dev->name, "serial0") == 0)
 			continue;
-		assert_int_equal(dev->nr_untold, 0);
+		assert_int_equal(dev->nr_unadvertised, 0);
 		assert_int_equal(dev->nr_ranges, without.device[i].nr_ranges);
 		assert_int_equal(dev->range[0].space, without.device[i].range[0].space);
 		assert_int_equal(dev->range[0].first, without.device[i].range[0].first);
@@ -106,11 +106,11 @@ static void words_that_need_the_ports_get_them(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(needing); i++)
-		if (window_is_told(true, needing[i]))
-			fail_msg("%s: told of the window", needing[i]);
+		if (page_is_advertised(true, needing[i]))
+			fail_msg("%s: the register page is advertised", needing[i]);
 	for (unsigned i = 0; i < ARRAY_SIZE(alike); i++)
-		if (!window_is_told(true, alike[i]))
-			fail_msg("%s: told of the ports", alike[i]);
+		if (!page_is_advertised(true, alike[i]))
+			fail_msg("%s: the ports are advertised", alike[i]);
 }
 
 static void the_ports_stay_claimed(void **state)
@@ -122,7 +122,7 @@ static void the_ports_stay_claimed(void **state)
 					  .cpus = 1,
 					  .extra = &extra,
 					  .nr_extra = 1,
-					  .windows = true};
+					  .register_pages = true};
 	struct diag diag = {0};
 	struct machine m;
 
@@ -132,14 +132,14 @@ static void the_ports_stay_claimed(void **state)
 			    "port range 0x3ff-0x3ff of w overlaps 0x3f8-0x3ff of serial0");
 }
 
-/* All that a guest is told. */
-struct told {
+/* All that is advertised to a guest. */
+struct tables {
 	char *cmdline;
 	void *acpi, *fdt;
 	size_t acpi_len, fdt_len;
 };
 
-static void told_render(const struct machine *m, struct told *ret)
+static void tables_render(const struct machine *m, struct tables *ret)
 {
 	struct diag diag = {0};
 	uint64_t rsdp_gpa;
@@ -152,73 +152,73 @@ static void told_render(const struct machine *m, struct told *ret)
 		fail_msg("%s", diag.what);
 }
 
-static void told_free(struct told *told)
+static void tables_free(struct tables *tables)
 {
-	free(told->cmdline);
-	free(told->acpi);
-	free(told->fdt);
+	free(tables->cmdline);
+	free(tables->acpi);
+	free(tables->fdt);
 }
 
-static bool acpi_has(const struct told *told, const uint8_t *descriptor, size_t len)
+static bool acpi_has(const struct tables *tables, const uint8_t *descriptor, size_t len)
 {
-	return memmem(told->acpi, told->acpi_len, descriptor, len);
+	return memmem(tables->acpi, tables->acpi_len, descriptor, len);
 }
 
-static void all_tables_tell_of_the_window(void **state)
+static void all_tables_advertise_the_register_page(void **state)
 {
 	/* ACPI 6.4.3.4 and 6.4.2.5 */
 	static const uint8_t memory32_fixed[] = {0x86, 9, 0, 1, 0, 0, 0, 0xd0, REGISTERS, 0, 0, 0};
 	static const uint8_t io_com1[] = {0x47, 1, 0xf8, 0x03};
 	struct machine m;
-	struct told told;
+	struct tables tables;
 	int node;
 
 	(void)state;
 	resolve(true, "quiet -- x", &m);
-	told_render(&m, &told);
-	assert_string_equal(told.cmdline, "8250.nr_uarts=1 pci=conf1,noearly panic=-1 quiet "
-					  "console=uart8250,mmio,0xd0000000 -- x");
-	assert_true(acpi_has(&told, memory32_fixed, sizeof(memory32_fixed)));
-	assert_false(acpi_has(&told, io_com1, sizeof(io_com1)));
-	assert_string_equal(fdt_get_alias(told.fdt, "serial0"), "/soc/serial@d0000000");
-	node = fdt_path_offset(told.fdt, "serial0");
+	tables_render(&m, &tables);
+	assert_string_equal(tables.cmdline, "8250.nr_uarts=1 pci=conf1,noearly panic=-1 quiet "
+					    "console=uart8250,mmio,0xd0000000 -- x");
+	assert_true(acpi_has(&tables, memory32_fixed, sizeof(memory32_fixed)));
+	assert_false(acpi_has(&tables, io_com1, sizeof(io_com1)));
+	assert_string_equal(fdt_get_alias(tables.fdt, "serial0"), "/soc/serial@d0000000");
+	node = fdt_path_offset(tables.fdt, "serial0");
 	assert_true(node > 0);
-	assert_int_equal(fdt_node_check_compatible(told.fdt, node, "ns16550a"), 0);
-	assert_true(fdt_path_offset(told.fdt, "/soc/isa@0/serial@i3f8") < 0);
-	told_free(&told);
+	assert_int_equal(fdt_node_check_compatible(tables.fdt, node, "ns16550a"), 0);
+	assert_true(fdt_path_offset(tables.fdt, "/soc/isa@0/serial@i3f8") < 0);
+	tables_free(&tables);
 }
 
-static void a_machine_that_tells_of_its_ports_is_as_one_without_windows_to_a_kernel(void **state)
+static void a_machine_that_advertises_its_ports_is_as_one_without_register_pages(void **state)
 {
 	struct machine_spec spec = {
 		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
 		.cpus = 1,
 		.cmdline = "quiet",
-		.windows = true,
-		.tell_ports = true,
+		.register_pages = true,
+		.advertise_ports = true,
 	};
 	struct machine with, without;
 	const struct machine_device *serial;
-	struct told a, b;
+	struct tables a, b;
 
 	(void)state;
 	assert_int_equal(machine_resolve(&arch_platform, &spec, &with, NULL), 0);
 	serial = machine_find(&with, "serial0");
 	assert_range(&serial->range[0], IOBUS_PIO, COM1);
-	assert_int_equal(serial->nr_untold, 1);
+	assert_int_equal(serial->nr_unadvertised, 1);
 	assert_range(&serial->range[1], IOBUS_MMIO, LAYOUT_MMIO_GPA);
-	spec.windows = false;
+	spec.register_pages = false;
 	assert_int_equal(machine_resolve(&arch_platform, &spec, &without, NULL), 0);
-	assert_int_equal(machine_find(&without, "serial0")->nr_untold, 0);
-	told_render(&with, &a);
-	told_render(&without, &b);
+	assert_int_equal(machine_find(&without, "serial0")->nr_unadvertised, 0);
+	tables_render(&with, &a);
+	tables_render(&without, &b);
 	assert_string_equal(a.cmdline, b.cmdline);
 	assert_int_equal(a.acpi_len, b.acpi_len);
 	assert_memory_equal(a.acpi, b.acpi, a.acpi_len);
 	assert_int_equal(a.fdt_len, b.fdt_len);
 	assert_memory_equal(a.fdt, b.fdt, a.fdt_len);
-	told_free(&a);
-	told_free(&b);
+	tables_free(&a);
+	tables_free(&b);
 }
 
 /* The early console starts at its word, and must find "quiet" read; init's words are not the kernel's. */
@@ -254,13 +254,13 @@ static void the_console_is_the_kernels_last_word(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_window_is_there_when_asked_for),
+		cmocka_unit_test(a_register_page_is_there_when_asked_for),
 		cmocka_unit_test(only_the_serial_port_has_one),
 		cmocka_unit_test(words_that_need_the_ports_get_them),
 		cmocka_unit_test(the_ports_stay_claimed),
-		cmocka_unit_test(all_tables_tell_of_the_window),
+		cmocka_unit_test(all_tables_advertise_the_register_page),
 		cmocka_unit_test(
-			a_machine_that_tells_of_its_ports_is_as_one_without_windows_to_a_kernel),
+			a_machine_that_advertises_its_ports_is_as_one_without_register_pages),
 		cmocka_unit_test(the_console_is_the_kernels_last_word),
 	};
 

@@ -12,14 +12,14 @@
 #include "random.h"
 #include "serial_16550_rig.h"
 
-enum { REGISTERS = 8, PORTS = 0, WINDOW = 1 };
+enum { REGISTERS = 8, PORTS = 0, MEMORY = 1 };
 
-static bool shadow_of(struct rig *rig, uint8_t range, size_t late, uint8_t ret[REGISTERS])
+static bool page_of(struct rig *rig, uint8_t range, size_t late, uint8_t ret[REGISTERS])
 {
 	bool shown;
 
 	device_lock(rig->dev);
-	shown = rig->dev->cls->shadow(rig->dev, range, late, ret);
+	shown = rig->dev->cls->register_page(rig->dev, range, late, ret);
 	device_unlock(rig->dev);
 	return shown;
 }
@@ -28,7 +28,7 @@ static bool shown(struct rig *rig)
 {
 	uint8_t bytes[REGISTERS];
 
-	return shadow_of(rig, PORTS, 0, bytes);
+	return page_of(rig, PORTS, 0, bytes);
 }
 
 static uint8_t read_at(struct rig *rig, uint8_t range, uint64_t off)
@@ -42,7 +42,7 @@ static void a_fresh_chip_is_as_good_as_memory(void **state)
 	struct rig *rig = *state;
 	uint8_t bytes[REGISTERS];
 
-	assert_true(shadow_of(rig, PORTS, 0, bytes));
+	assert_true(page_of(rig, PORTS, 0, bytes));
 	assert_memory_equal(bytes, want, REGISTERS);
 }
 
@@ -57,7 +57,7 @@ static void it_shows_what_was_written(void **state)
 	wr(rig, MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
 	wr(rig, SCR, 0x5a);
 	send(rig, "output goes on");
-	assert_true(shadow_of(rig, PORTS, 0, bytes));
+	assert_true(page_of(rig, PORTS, 0, bytes));
 	assert_memory_equal(bytes, want, REGISTERS);
 }
 
@@ -139,12 +139,12 @@ static void there_is_room_for_all_that_may_come_late(void **state)
 	uint8_t bytes[REGISTERS];
 
 	rig->f.room = 20;
-	assert_true(shadow_of(rig, PORTS, 20, bytes));
-	assert_false(shadow_of(rig, PORTS, 21, bytes));
+	assert_true(page_of(rig, PORTS, 20, bytes));
+	assert_false(page_of(rig, PORTS, 21, bytes));
 	for (unsigned i = 0; i < 20; i++)
 		wr(rig, THR, (uint8_t)('a' + i));
 	assert_out(rig, "abcdefghijklmnopqrst");
-	assert_false(shadow_of(rig, PORTS, 1, bytes));
+	assert_false(page_of(rig, PORTS, 1, bytes));
 }
 
 static void the_first_range_used_has_the_chip(void **state)
@@ -153,22 +153,22 @@ static void the_first_range_used_has_the_chip(void **state)
 	struct rig *rig = *state;
 	uint8_t bytes[REGISTERS];
 
-	assert_int_equal(read_at(rig, WINDOW, LSR), LSR_IDLE);
+	assert_int_equal(read_at(rig, MEMORY, LSR), LSR_IDLE);
 	for (uint64_t off = 0; off < REGISTERS; off++) {
 		fake_write(rig->dev, PORTS, off, 1, 0x0f);
 		assert_int_equal(read_at(rig, PORTS, off), 0xff);
 	}
 	assert_int_equal(rig->f.out_len, 0);
 	assert_int_equal(rig->f.irq_sets, 0);
-	assert_int_equal(read_at(rig, WINDOW, SCR), 0);
-	assert_true(shadow_of(rig, PORTS, 0, bytes));
+	assert_int_equal(read_at(rig, MEMORY, SCR), 0);
+	assert_true(page_of(rig, PORTS, 0, bytes));
 	assert_memory_equal(bytes, nothing, REGISTERS);
-	assert_true(shadow_of(rig, WINDOW, 0, bytes));
+	assert_true(page_of(rig, MEMORY, 0, bytes));
 	assert_int_equal(bytes[LSR], LSR_IDLE);
 	/* What is not there stays so whatever the chip does. */
-	fake_write(rig->dev, WINDOW, IER, 1, IER_ERBFI);
-	assert_true(shadow_of(rig, PORTS, 0, bytes));
-	assert_false(shadow_of(rig, WINDOW, 0, bytes));
+	fake_write(rig->dev, MEMORY, IER, 1, IER_ERBFI);
+	assert_true(page_of(rig, PORTS, 0, bytes));
+	assert_false(page_of(rig, MEMORY, 0, bytes));
 }
 
 static void a_write_takes_the_chip_as_well(void **state)
@@ -176,7 +176,7 @@ static void a_write_takes_the_chip_as_well(void **state)
 	struct rig *rig = *state;
 
 	fake_write(rig->dev, PORTS, THR, 1, 'p');
-	fake_write(rig->dev, WINDOW, THR, 1, 'w');
+	fake_write(rig->dev, MEMORY, THR, 1, 'w');
 	assert_out(rig, "p");
 }
 
@@ -259,7 +259,7 @@ static void one_is_read(struct twins *t)
 	uint8_t bytes[REGISTERS], again[REGISTERS];
 	const size_t late = random_below(&t->random, 8);
 
-	if (!shadow_of(t->read, PORTS, late, bytes)) {
+	if (!page_of(t->read, PORTS, late, bytes)) {
 		t->hidden++;
 		return;
 	}
@@ -269,7 +269,7 @@ static void one_is_read(struct twins *t)
 
 		assert_int_equal(rd(t->read, off), bytes[off]);
 	}
-	assert_true(shadow_of(t->read, PORTS, late, again));
+	assert_true(page_of(t->read, PORTS, late, again));
 	assert_memory_equal(again, bytes, REGISTERS);
 	both_read(t, SCR); /* polling for input, the exception: this forgets it */
 }
