@@ -191,7 +191,7 @@ static struct lab *lab_create(const struct bench_case *c)
 	lab->c = c;
 	for (unsigned i = 0; i < THREADS; i++)
 		lab->device[i] = (struct device){.cls = cls, .lock = PTHREAD_MUTEX_INITIALIZER};
-	r = c->kind == WRITE_FENCED ? iobus_create_fenced(IOBUS_PIO, &lab->bus)
+	r = c->kind == WRITE_FENCED ? iobus_create_as(IOBUS_PIO, true, &lab->bus)
 				    : iobus_create(IOBUS_PIO, &lab->bus);
 	if (r < 0)
 		die(c->name, r);

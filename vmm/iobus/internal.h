@@ -171,8 +171,8 @@ static inline void iobus_entry_set_fit(struct iobus_entry *e)
 	}
 }
 
-/* A bus as iobus_create() makes it where membarrier() is missing, for tests and benchmarks. */
-int iobus_create_fenced(enum iobus_space space, struct iobus **ret);
+/* fenced: readers have a fence of their own, as iobus_create() wants it where membarrier() is missing. */
+int iobus_create_as(enum iobus_space space, bool fenced, struct iobus **ret);
 
 /* iobus/count.c; all but the inline ones under the bus's lock. */
 

@@ -147,7 +147,7 @@ static void snapshot_append(struct iobus_snapshot *s, const struct iobus_entry *
 	s->entry[s->nr++] = *e;
 }
 
-static int bus_create(enum iobus_space space, bool fenced, struct iobus **ret)
+int iobus_create_as(enum iobus_space space, bool fenced, struct iobus **ret)
 {
 	struct iobus *bus = aligned_alloc(IOBUS_CACHE_LINE, sizeof(*bus));
 	struct iobus_snapshot *s = snapshot_create(0);
@@ -178,12 +178,7 @@ fail:
 
 int iobus_create(enum iobus_space space, struct iobus **ret)
 {
-	return bus_create(space, !membarrier_ready(), ret);
-}
-
-int iobus_create_fenced(enum iobus_space space, struct iobus **ret)
-{
-	return bus_create(space, true, ret);
+	return iobus_create_as(space, !membarrier_ready(), ret);
 }
 
 struct iobus *iobus_destroy(struct iobus *bus)

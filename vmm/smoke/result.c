@@ -37,7 +37,8 @@ const char *smoke_result_stage(const struct smoke_result *result)
 	return stage;
 }
 
-const struct smoke_rule *smoke_result_awaited(const struct smoke_result *result)
+/* The rule that the guest was still to meet; NULL when it met all. */
+static const struct smoke_rule *result_awaited(const struct smoke_result *result)
 {
 	return first_unmet(result, SMOKE_RULE_EXPECT);
 }
@@ -59,7 +60,7 @@ static void put_end(FILE *f, const struct smoke_result *result)
 
 static void put_missed(FILE *f, const struct smoke_result *result)
 {
-	const struct smoke_rule *awaited = smoke_result_awaited(result);
+	const struct smoke_rule *awaited = result_awaited(result);
 	const struct smoke_rule *phase = first_unmet(result, SMOKE_RULE_PHASE);
 
 	if (awaited)
@@ -73,7 +74,7 @@ static void put_missed(FILE *f, const struct smoke_result *result)
 
 static void put_limit(FILE *f, const struct smoke_result *result, const char *what, int64_t ns)
 {
-	const struct smoke_rule *awaited = smoke_result_awaited(result);
+	const struct smoke_rule *awaited = result_awaited(result);
 
 	fputs(what, f);
 	put_seconds(f, ns);

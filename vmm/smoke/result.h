@@ -56,7 +56,4 @@ void smoke_result_conclude(struct smoke_result *result, const struct smoke_rule 
 /* How far it is: the last --phase-timeout phase it reached, or "set-up", "kernel", "/init". Clean. */
 const char *smoke_result_stage(const struct smoke_result *result);
 
-/* The rule that the guest was still to meet; NULL when it met all. */
-const struct smoke_rule *smoke_result_awaited(const struct smoke_result *result);
-
 #endif

@@ -421,8 +421,6 @@ static int use_without_io_uring(const char *path, int err)
 	if (event_loop_init(&rig.loop, NULL, NULL) < 0 ||
 	    disk_open(&opts, &rig.loop, disk_rig_settled, &rig, &rig.disk, &diag) < 0)
 		return 4;
-	if (disk_engine_has_uring(rig.disk->engine))
-		return 5;
 	if (disk_rig_do(&rig, DISK_READ, 512, buf, 512) != 0 || buf[1] != disk_rig_byte(513))
 		return 6;
 	if (disk_rig_do(&rig, DISK_FLUSH, 0, NULL, 0) != 0)

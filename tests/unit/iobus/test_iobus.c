@@ -84,7 +84,8 @@ static struct probe b = {.dev = {.cls = &probe_class[0]}, .name = 'b'};
 
 static void create(enum iobus_space space)
 {
-	assert_int_equal(fenced ? iobus_create_fenced(space, &bus) : iobus_create(space, &bus), 0);
+	assert_int_equal(fenced ? iobus_create_as(space, true, &bus) : iobus_create(space, &bus),
+			 0);
 	assert_int_equal(iobus_reader_create(bus, &reader), 0);
 	nr_ops = 0;
 }

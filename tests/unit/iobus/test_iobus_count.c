@@ -46,7 +46,8 @@ static struct device quiet = {.cls = &quiet_class};
 static int setup(void **state)
 {
 	(void)state;
-	return (fenced ? iobus_create_fenced(IOBUS_MMIO, &bus) : iobus_create(IOBUS_MMIO, &bus)) ||
+	return (fenced ? iobus_create_as(IOBUS_MMIO, true, &bus)
+		       : iobus_create(IOBUS_MMIO, &bus)) ||
 	       iobus_reader_create(bus, &reader);
 }
 

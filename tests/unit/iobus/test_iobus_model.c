@@ -361,7 +361,8 @@ static void compare(enum iobus_space space, bool fenced, uint64_t seed)
 	for (unsigned i = 0; i < DEVICES; i++)
 		devices[i] = (struct device){.cls = &logging_class[i % ARRAY_SIZE(logging_class)],
 					     .lock = PTHREAD_MUTEX_INITIALIZER};
-	assert_int_equal(fenced ? iobus_create_fenced(space, &bus) : iobus_create(space, &bus), 0);
+	assert_int_equal(fenced ? iobus_create_as(space, true, &bus) : iobus_create(space, &bus),
+			 0);
 	for (unsigned i = 0; i < READERS; i++)
 		assert_int_equal(iobus_reader_create(bus, &reader[i]), 0);
 	for (unsigned round = 0; round < ROUNDS / 4; round++) {
@@ -576,7 +577,7 @@ static void arena_fill(struct arena *arena, bool fenced)
 {
 	struct iobus_range r[CELLS];
 
-	assert_int_equal(fenced ? iobus_create_fenced(IOBUS_MMIO, &arena->bus)
+	assert_int_equal(fenced ? iobus_create_as(IOBUS_MMIO, true, &arena->bus)
 				: iobus_create(IOBUS_MMIO, &arena->bus),
 			 0);
 	atomic_init(&arena->readers_left, READERS);

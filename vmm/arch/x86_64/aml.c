@@ -66,7 +66,8 @@ void aml_integer(struct byte_writer *w, uint32_t v)
 	}
 }
 
-void aml_string(struct byte_writer *w, const char *s)
+/* s: ASCII 0x01 to 0x7f. */
+static void aml_string(struct byte_writer *w, const char *s)
 {
 	byte_writer_u8(w, AML_STRING_PREFIX);
 	byte_writer_bytes(w, s, strlen(s) + 1);

@@ -23,9 +23,6 @@ void aml_name(struct byte_writer *w, const char *name);
 /* The shortest encoding of v. Up to 32 bits, since a DSDT of revision 2 needs no more here. */
 void aml_integer(struct byte_writer *w, uint32_t v);
 
-/* s: ASCII 0x01 to 0x7f. */
-void aml_string(struct byte_writer *w, const char *s);
-
 /*
  * A _HID (6.1.5): a compressed EISA ID for three capitals and four capital hexadecimal digits
  * ("PNP0501"), a string for anything else ("LNRO0005").

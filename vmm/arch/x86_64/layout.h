@@ -37,7 +37,6 @@
 #define LAYOUT_FDT_GPA            UINT64_C(0x30000)
 #define LAYOUT_FDT_MAX            (LAYOUT_EBDA_GPA - LAYOUT_FDT_GPA)
 #define LAYOUT_EBDA_GPA           UINT64_C(0x9fc00)
-#define LAYOUT_LOW_RAM_END        UINT64_C(0xa0000)
 #define LAYOUT_ACPI_GPA           UINT64_C(0xe0000)
 #define LAYOUT_ACPI_END           UINT64_C(0xf0000)
 #define LAYOUT_MPTABLE_GPA        UINT64_C(0xf0000)

@@ -141,11 +141,6 @@ struct disk_engine *disk_engine_destroy(struct disk_engine *engine)
 	return NULL;
 }
 
-bool disk_engine_has_uring(const struct disk_engine *engine)
-{
-	return engine->uring != NULL;
-}
-
 void disk_engine_start(struct disk_engine *engine, struct disk_io *io)
 {
 	ssize_t n = -1;

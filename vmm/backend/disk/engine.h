@@ -65,8 +65,6 @@ int disk_engine_create(struct event_loop *loop, enum disk_engine_kind kind, unsi
 		       void (*settled)(void *arg), void *arg, struct disk_engine **ret);
 struct disk_engine *disk_engine_destroy(struct disk_engine *engine); /* drains; takes NULL */
 
-bool disk_engine_has_uring(const struct disk_engine *engine);
-
 /* Never calls done. */
 void disk_engine_start(struct disk_engine *engine, struct disk_io *io);
 /* As if a call had returned res. */

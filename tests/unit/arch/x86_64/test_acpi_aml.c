@@ -47,9 +47,9 @@ static void names_are_filled_to_four_characters(void **state)
 {
 	(void)state;
 	aml_name(&w, "_S5");
-	aml_string(&w, "x");
+	aml_integer(&w, 0);
 	aml_name(&w, "_HID");
-	ASSERT_BYTES(0x08, '_', 'S', '5', '_', 0x0d, 'x', 0, 0x08, '_', 'H', 'I', 'D');
+	ASSERT_BYTES(0x08, '_', 'S', '5', '_', 0x00, 0x08, '_', 'H', 'I', 'D');
 }
 
 static void eisa_ids_are_compressed(void **state)
