@@ -21,12 +21,12 @@
 
 #include "base/checked.h"
 #include "boot/initrd.h"
+#include "boot/kernel_version.h"
 #include "boot/multiboot.h"
 #include "boot/pvh.h"
 #include "boot/zero_page.h"
 #include "boot_images.h"
 #include "boot_pack.h"
-#include "initramfs/kernel_version.h"
 
 enum {
 	UNPACKED_MAX = 64 << 10,

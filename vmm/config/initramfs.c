@@ -10,8 +10,8 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "boot/kernel_version.h"
 #include "config/builtin.h"
-#include "initramfs/kernel_version.h"
 
 static const struct option_word modules_words[] = {{"auto", 0}, {0}};
 static const struct option_word busybox_words[] = {{"none", 0}, {0}};

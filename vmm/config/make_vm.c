@@ -5,8 +5,8 @@
 
 #include "base/checked.h"
 #include "base/file.h"
+#include "boot/kernel_version.h"
 #include "config/builtin.h"
-#include "initramfs/kernel_version.h"
 
 /* The files a VM is made from; they are gone from our memory before the guest runs. */
 struct vm_files {

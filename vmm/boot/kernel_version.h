@@ -1,6 +1,6 @@
 /* kernel_version.h - a kernel image's version, by which its modules' directory is called. Pure. */
-#ifndef VMM_INITRAMFS_KERNEL_VERSION_H
-#define VMM_INITRAMFS_KERNEL_VERSION_H
+#ifndef VMM_BOOT_KERNEL_VERSION_H
+#define VMM_BOOT_KERNEL_VERSION_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "initramfs/kernel_version.h"
+#include "boot/kernel_version.h"
 
 enum { IMAGE_BYTES = 0x1000, MAGIC = 0x202, VERSION = 0x20e };
 

@@ -1,4 +1,4 @@
-#include "initramfs/kernel_version.h"
+#include "boot/kernel_version.h"
 
 #include <ctype.h>
 #include <string.h>
