@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/option.h"
 #include "base/parse.h"
+#include "config/exits.h"
 #include "config/files.h"
 #include "virtio/classes.h"
 
@@ -41,8 +42,10 @@ static const struct option_row machine_rows[] = {
 	 .help = "the guest gives SIZE back (0: only what is free)"},
 	{"test-device", CONFIG_OPT_TEST_DEVICE, NULL,
 	 .help = "a device for testing MMIO and port I/O, for guest/ kernels"},
-	{"no-shadow", CONFIG_OPT_NO_SHADOW, NULL,
-	 .help = "an exit for every read: the console at its ports"},
+	{"exits", CONFIG_OPT_EXITS, "LIST",
+	 .help = "make exits that KVM could save: reads, writes, doorbells,\n"
+		 "interrupts or all; time: with --stats, the time in each device",
+	 config_exits_words},
 	{0},
 };
 const struct option_group config_machine_group = {"Machine", machine_rows};
@@ -154,7 +157,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
 	case CONFIG_OPT_TEST_DEVICE: return add_test_device(config, diag);
-	case CONFIG_OPT_NO_SHADOW: config->machine.register_pages = false; return 0;
+	case CONFIG_OPT_EXITS: return config_exits_option(config, arg, diag);
 	case CONFIG_OPT_DISK: return config_disk_add(config, arg, diag);
 	case CONFIG_OPT_NET: return config_net_option(config, arg, diag);
 	case CONFIG_OPT_BALLOON: return config_balloon_option(config, arg, diag);
@@ -266,10 +269,6 @@ enum {
 	OPT_CONTROL,
 	OPT_EXIT_CODE,
 	OPT_STATS,
-	OPT_TIME_EXITS,
-	OPT_NO_COALESCE,
-	OPT_NO_IOEVENTFD,
-	OPT_NO_IRQFD,
 };
 static const struct option_row console_rows[] = {
 	{"serial", OPT_SERIAL, "PLACE", .help = "where the serial port is (default stdio)",
@@ -296,12 +295,6 @@ static const struct option_row stats_rows[] = {
 	{"stats", OPT_STATS, "[=json:FILE]",
 	 .help = "print exits by reason and device at the end; or write them to FILE", stats_words,
 	 true},
-	{"time-exits", OPT_TIME_EXITS, NULL,
-	 .help = "with --stats or --control: also the time in each device"},
-	{"no-coalesce", OPT_NO_COALESCE, NULL,
-	 .help = "an exit for every write, also where KVM could collect them"},
-	{"no-ioeventfd", OPT_NO_IOEVENTFD, NULL, .help = "an exit for every virtio doorbell"},
-	{"no-irqfd", OPT_NO_IRQFD, NULL, .help = "virtio interrupts by ioctl instead of eventfd"},
 	{0},
 };
 static const struct option_group stats_group = {"Measuring", stats_rows};
@@ -376,10 +369,6 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_CONTROL: config->control = arg; return 0;
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
-	case OPT_TIME_EXITS: config->time_exits = true; return 0;
-	case OPT_NO_COALESCE: config->no_coalesce = true; return 0;
-	case OPT_NO_IOEVENTFD: config->no_ioeventfd = true; return 0;
-	case OPT_NO_IRQFD: config->no_irqfd = true; return 0;
 	default: return shared_option(config, opt, arg, diag);
 	}
 }
@@ -424,13 +413,8 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 
 static int config_check_run(const struct config *config, struct diag *diag)
 {
-	if (config->time_exits && !config->stats && !config->stats_json && !config->control) {
-		diag_set(diag, -EINVAL, "--time-exits measures nothing that is shown");
-		diag_remedy(diag, "add --stats, or --control to ask for them");
-		return -EINVAL;
-	}
-	if (config_console_check(config, diag) < 0 || config_balloon_check(config, diag) < 0 ||
-	    config_check_kernel(config, diag) < 0)
+	if (config_exits_check(config, diag) < 0 || config_console_check(config, diag) < 0 ||
+	    config_balloon_check(config, diag) < 0 || config_check_kernel(config, diag) < 0)
 		return -EINVAL;
 	return config_files_check(config, diag);
 }

@@ -76,9 +76,7 @@ struct config {
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
 	const char *control;    /* path of the control socket, NULL: none */
-	bool time_exits;
-	bool no_coalesce;
-	bool no_ioeventfd, no_irqfd;
+	unsigned exits;         /* of enum config_exits */
 	enum config_exit_code exit_code;
 };
 
@@ -105,7 +103,7 @@ enum {
 	CONFIG_OPT_PREALLOC,
 	CONFIG_OPT_CPU,
 	CONFIG_OPT_TEST_DEVICE,
-	CONFIG_OPT_NO_SHADOW,
+	CONFIG_OPT_EXITS,
 	CONFIG_OPT_DISK,
 	CONFIG_OPT_RNG,
 	CONFIG_OPT_NET,

@@ -9,8 +9,8 @@ for boot; do
 	words='' options=''
 	case $boot in quiet/*) words=quiet ;; esac
 	case $boot in
-	*/every_access) options='--no-shadow --no-coalesce' ;;
-	*/collected) options=--no-shadow ;;
+	*/every_access) options='--exits reads,writes' ;;
+	*/collected) options='--exits reads' ;;
 	*/looks_for_PCI) words="$words pci=conf1" ;;
 	*/looks_for_4_ports) words="$words 8250.nr_uarts=4" ;;
 	*/looks_for_i8042) words="$words i8042.nopnp=1" ;;

@@ -58,7 +58,7 @@ case_the_kernel_passes_and_the_image_has_what_it_wrote() {
 }
 
 case_it_passes_with_exits_for_everything() {
-	drive_and_compare --no-ioeventfd --no-irqfd --no-shadow --no-coalesce
+	drive_and_compare --exits all
 }
 
 case_it_passes_on_two_cpus_with_two_queues() {
@@ -346,7 +346,7 @@ case_a_request_costs_no_exit_and_few_interrupts() {
 		echo "$op: $sent interrupts for 2,000 requests at depth 32"
 	done
 	op=read exits='' sent=''
-	cost 1 --no-ioeventfd
+	cost 1 --exits doorbells
 	[ "$exits" -ge 1000 ] || fail "only $exits exits without ioeventfds"
 }
 

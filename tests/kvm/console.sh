@@ -112,7 +112,7 @@ case_output_by_the_transmitter_interrupt_waits_too() {
 }
 
 case_every_write_an_exit_prints_the_same() {
-	tollgate run --no-coalesce -p flood=10000 "$(kernel console)"
+	tollgate run --exits writes -p flood=10000 "$(kernel console)"
 	ended 0 'exit code 0 (exit port)'
 	flood 10000 | cmp - "$case_dir/out" || fail 'the output is another'
 }

@@ -61,7 +61,7 @@ case_virtio_echoes_a_mebibyte_through_a_socket() {
 
 case_virtio_echoes_with_an_exit_a_doorbell() {
 	converse 65536
-	echoes unix:sock unix:sock --no-ioeventfd --no-irqfd --no-shadow
+	echoes unix:sock unix:sock --exits doorbells,interrupts,reads
 }
 
 case_virtio_echoes_through_a_pseudo_terminal() {

@@ -67,7 +67,7 @@ case_statistics_of_a_running_vm() {
 }
 
 case_statistics_of_all_that_there_is() {
-	start_controlled --cpus 4 --rng --balloon 0 --net user --console both --time-exits "$(kernel hang)"
+	start_controlled --cpus 4 --rng --balloon 0 --net user --console both --exits time "$(kernel hang)"
 	for _ in 1 2 3; do
 		control stats
 		holds reply 'all(.pio.ranges[]; has("ns")) and (.virtio | length) == 4 and (.devices | length) > 10 and (.register_pages | type) == "array"'

@@ -39,7 +39,7 @@ case_port_io_works_on_the_test_device() {
 }
 
 case_port_io_works_with_every_write_an_exit() {
-	tollgate run --test-device --no-coalesce "$(kernel pio)"
+	tollgate run --test-device --exits writes "$(kernel pio)"
 	passed 11
 }
 

@@ -50,7 +50,7 @@ case_a_user_network() {
 }
 
 case_a_user_network_with_an_exit_for_everything() {
-	tollgate run --net user --no-ioeventfd --no-irqfd --no-shadow --no-coalesce "$(kernel net)"
+	tollgate run --net user --exits all "$(kernel net)"
 	passed 13
 }
 

@@ -29,7 +29,7 @@ case_two_streams_arrive_whole_and_apart() {
 }
 
 case_writes_that_all_exit_arrive_too() {
-	tollgate run "$(kernel output)" --run x --append 'out=20001 err=10003' --no-coalesce
+	tollgate run "$(kernel output)" --run x --append 'out=20001 err=10003' --exits writes
 	flood 20001 | cmp - "$case_dir/out" || fail 'stdout differs'
 	stderr_is 10003
 }

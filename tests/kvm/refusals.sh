@@ -59,7 +59,7 @@ case_options() {
 		refused "--help 'me' is not all" '' $command --help=me
 		refused "option '--' is unknown" "$help" $command --=x
 	done
-	refused "option '--time' is ambiguous" '--timeout or --time-exits' run --time 3
+	refused "option '--con' is ambiguous" '--console or --control' run --con x
 	refused "option '--p' is ambiguous" '--port or --prealloc' hammer --p 3
 }
 
@@ -68,7 +68,7 @@ case_mistyped_names() {
 	refused "unknown command 'mahcine'" "did you mean 'tollgate machine'?" mahcine
 	refused "option '--appned' is unknown" 'did you mean --append?' run --appned x
 	refused "option '--cpuss' is unknown" 'did you mean --cpus?' machine --cpuss=2
-	refused "option '--no-ioevent-fd' is unknown" 'did you mean --no-ioeventfd?' run --no-ioevent-fd
+	refused "option '--pre-alloc' is unknown" 'did you mean --prealloc?' run --pre-alloc
 	refused "option '--memory' is unknown" 'did you mean --mem?' run --memory 1G
 	refused "option '--smp' is unknown" 'did you mean --cpus?' smoke --smp 2
 	refused "option '--drive' is unknown" 'did you mean --disk?' run --drive file=x
@@ -144,7 +144,10 @@ case_options_that_go_nowhere() {
 	refused '--initrd without a kernel' 'name one' run --initrd initrd
 	refused '--boot and --flat without a kernel' 'name one' run --boot pvh
 	refused '--boot and --flat without a kernel' 'name one' run --flat 0x7c00
-	refused '--time-exits measures nothing that is shown' 'add --stats' run --time-exits
+	for command in run smoke machine hammer; do
+		refused '--exits time measures what nothing prints' 'has --stats' $command --exits time
+		refused "--exits 'rites' is not reads," 'did you mean writes?' $command --exits reads,rites
+	done
 	refused "--append: the hammer kernel's words are ours" '' hammer --append quiet
 }
 

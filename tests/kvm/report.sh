@@ -47,7 +47,7 @@ reads_all_the_time() {
 }
 
 case_the_last_sixteen_exits_are_told() {
-	after_timeout reads_all_the_time run --no-coalesce -p how=exits "$(kernel hang)"
+	after_timeout reads_all_the_time run --exits writes -p how=exits "$(kernel hang)"
 	rip_is_in hang kernel_main
 	same 'lines' "$(last_exits | wc -l)" 16
 	same 'exits' "$(last_exits | uniq)" 'IO             read  0xe00 size 1 data 0xff'

@@ -36,7 +36,7 @@ known_accesses() {
 
 case_counts_are_what_the_guest_did() {
 	known_accesses
-	tollgate run --flat 0x7c00,real --stats=json:stats --no-coalesce code
+	tollgate run --flat 0x7c00,real --stats=json:stats --exits writes code
 	ended 0 'exit code 0 (exit port)'
 	holds stats "pio($((0x80))) | .device == \"port80\" and .reads == 0 and .writes == 300"
 	holds stats "pio($((0xe9))) | .device == \"debugcon0\" and .reads == 200 + 40 + 30 and .writes == 0"
@@ -124,7 +124,7 @@ case_json_holds_nothing_else_and_goes_nowhere_else() {
 
 case_time_exits_adds_the_time_in_each_device() {
 	known_accesses
-	tollgate run --flat 0x7c00,real --stats=json:stats --time-exits --stats code
+	tollgate run --flat 0x7c00,real --stats=json:stats --exits time --stats code
 	holds stats "pio($((0xe9))) | .ns > 0"
 	holds stats "pio($((0x80))) | .ns > 0"
 	holds stats 'all(.pio.ranges[]; has("ns") and (.reads + .writes > 0 or .ns == 0))'
@@ -136,7 +136,7 @@ case_time_exits_adds_the_time_in_each_device() {
 
 case_the_table_says_the_same() {
 	known_accesses
-	tollgate run --flat 0x7c00,real --stats --stats=json:stats --no-coalesce code
+	tollgate run --flat 0x7c00,real --stats --stats=json:stats --exits writes code
 	complained "^exits to userspace: $(jq .exits.total stats)\$" "^  IO +$(jq .exits.IO stats)\$" \
 		'^       0x80-0x80 +port80 +0 +300 +0$' '^       0xe9-0xe9 +debugcon0 +270 +0 +0$' \
 		'^       unclaimed +140 +50$' '^       split accesses: 40$'

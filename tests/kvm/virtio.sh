@@ -44,20 +44,20 @@ case_the_kernel_passes() {
 }
 
 case_it_passes_with_an_exit_a_doorbell() {
-	drive --no-ioeventfd
+	drive --exits doorbells
 }
 
 case_it_passes_with_interrupts_by_ioctl() {
-	drive --no-irqfd
+	drive --exits interrupts
 }
 
 case_it_passes_with_registers_that_are_no_memory() {
-	drive --no-shadow
+	drive --exits reads
 	holds stats '.virtio[0].register_page == false'
 }
 
 case_it_passes_with_exits_for_everything() {
-	drive --no-ioeventfd --no-irqfd --no-shadow --no-coalesce
+	drive --exits all
 }
 
 case_it_passes_on_two_cpus() {
@@ -71,7 +71,7 @@ case_it_passes_with_memory_on_both_sides_of_the_hole() {
 # The indices of the rings pass 65,535, with one interrupt for 32 requests exactly, as was asked for.
 case_more_requests_than_an_index_counts() {
 	local how
-	for how in '' '--no-ioeventfd --no-irqfd --no-shadow --no-coalesce'; do
+	for how in '' '--exits all'; do
 		# shellcheck disable=SC2086 # words
 		tollgate run --rng --stats=json:stats -p wrap $how "$(kernel virtio)"
 		ended 0 'exit code 0 (exit port)'
@@ -86,7 +86,7 @@ case_every_device_takes_what_a_driver_does_wrong() {
 	dd if=disk of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null || direct=
 	tollgate run --net user -p exit=0 "$(kernel exits)"
 	[ "$status" = 0 ] || { complained libslirp && no_slirp=yes; }
-	for how in '' '--no-ioeventfd --no-irqfd --no-shadow --no-coalesce'; do
+	for how in '' '--exits all'; do
 		# shellcheck disable=SC2086 # words
 		{
 			drive_device block 35 --disk disk $how
@@ -117,9 +117,9 @@ makes_exits() {
 # A request is a doorbell, and the handler's look at the status and acknowledgement.
 case_exits_of_a_request_are_counted() {
 	makes_exits 'of 1,000 requests' 0
-	makes_exits 'with registers that are no memory' 1000 --no-shadow
-	makes_exits 'with doorbells and acknowledgements' 2000 --no-ioeventfd
-	makes_exits 'without any of it' 3000 --no-ioeventfd --no-shadow
+	makes_exits 'with registers that are no memory' 1000 --exits reads
+	makes_exits 'with doorbells and acknowledgements' 2000 --exits doorbells
+	makes_exits 'without any of it' 3000 --exits doorbells,reads
 }
 
 case_statistics_say_why_a_reset_was_needed() {

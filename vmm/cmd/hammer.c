@@ -10,6 +10,7 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmd/cmds.h"
+#include "config/exits.h"
 #include "measure/hammer.h"
 
 #define DEFAULT_PORT  UINT64_C(0xa00)
@@ -230,7 +231,7 @@ static int hammer_parse(int argc, char **argv, struct args *args, struct diag *d
 		return diag_set(diag, -EINVAL, "--append: the hammer kernel's words are ours");
 	if (cmd_no_operands(argc, argv, diag) < 0)
 		return -EINVAL;
-	if (check_given(args, diag) < 0)
+	if (config_exits_check(&args->opts.config, diag) < 0 || check_given(args, diag) < 0)
 		return -EINVAL;
 	return complete(&args->opts, diag);
 }

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "cmd/cmds.h"
 #include "config.h"
+#include "config/exits.h"
 #include "machine.h"
 #include "machine/cmdline.h"
 #include "machine/fdt.h"
@@ -91,6 +92,8 @@ static int machine_parse(int argc, char **argv, struct args *ret, struct diag *d
 		if (r < 0)
 			return r;
 	}
+	if (r == 0)
+		r = config_exits_check(&ret->config, diag);
 	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
 }
 

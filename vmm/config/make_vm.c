@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "boot/kernel_version.h"
 #include "config/builtin.h"
+#include "config/exits.h"
 
 /* The files a VM is made from; they are gone from our memory before the guest runs. */
 struct vm_files {
@@ -143,11 +144,11 @@ int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag
 		.input = true,
 		.to_stdout = true,
 		.nr_outputs = config->nr_outputs,
-		.time_exits = config->time_exits,
-		.no_coalesce = config->no_coalesce,
-		.virtio = {.no_ioeventfd = config->no_ioeventfd,
-			   .no_irqfd = config->no_irqfd,
-			   .no_register_pages = !config->machine.register_pages},
+		.time_exits = config->exits & CONFIG_EXITS_TIME,
+		.no_coalesce = config->exits & CONFIG_EXITS_WRITES,
+		.virtio = {.no_ioeventfd = config->exits & CONFIG_EXITS_DOORBELLS,
+			   .no_irqfd = config->exits & CONFIG_EXITS_INTERRUPTS,
+			   .no_register_pages = config->exits & CONFIG_EXITS_READS},
 		.deadline_ns = config->deadline_ns,
 	};
 	int r = open_files(&files, config, &opts, diag), changed;

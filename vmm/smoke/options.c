@@ -10,6 +10,7 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "base/suggest.h"
+#include "config/exits.h"
 #include "smoke/child.h"
 #include "smoke/judge/text.h"
 #include "smoke/matrix.h"
@@ -312,6 +313,8 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 	ret->config.kernel = kernel;
 	for (size_t i = 0; r == 0 && i < words->nr; i++)
 		r = builder_take_option(&b, &words->word[i], diag);
+	if (r == 0)
+		r = config_exits_check(&ret->config, diag);
 	if (r == 0)
 		r = config_check_kernel(&ret->config, diag);
 	if (r == 0)

@@ -105,7 +105,7 @@ case_copy() {
 case_exits() {
 	dd if=/dev/urandom of=from bs=1M count=4 2>/dev/null
 	fewest=
-	for how in '' '--no-ioeventfd --no-irqfd --no-shadow --no-coalesce'; do
+	for how in '' '--exits all'; do
 		rm -f to
 		truncate -s 4M to
 		guest copy 4 --cpus 4 --disk from,ro --disk to,queues=4 $how

@@ -83,7 +83,7 @@ static void random_names_have_the_distance_of_the_definition(void **state)
 static const char *suggested(const char *typed)
 {
 	static const char *const names[] = {"run",    "smoke", "control", "doctor",
-					    "append", "net",   "rng",     "no-ioeventfd"};
+					    "append", "net",   "rng",     "hostname-file"};
 	struct suggest suggest;
 
 	suggest_init(&suggest, typed, strlen(typed));
@@ -97,7 +97,7 @@ static void the_nearest_name_is_suggested(void **state)
 	(void)state;
 	assert_string_equal(suggested("runn"), "run");
 	assert_string_equal(suggested("appned"), "append");
-	assert_string_equal(suggested("no-ioevenfd"), "no-ioeventfd");
+	assert_string_equal(suggested("hostname-fle"), "hostname-file");
 	assert_string_equal(suggested("contrl"), "control");
 	assert_string_equal(suggested("ret"), "net");
 	assert_string_equal(suggested("rnn"), "run"); /* as near as rng, and offered first */

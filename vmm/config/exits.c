@@ -1,0 +1,45 @@
+#include "config/exits.h"
+
+#include <errno.h>
+
+#include "config.h"
+
+const struct option_word config_exits_words[] = {
+	{"reads", CONFIG_EXITS_READS},
+	{"writes", CONFIG_EXITS_WRITES},
+	{"doorbells", CONFIG_EXITS_DOORBELLS},
+	{"interrupts", CONFIG_EXITS_INTERRUPTS},
+	{"all", CONFIG_EXITS_ALL},
+	{"time", CONFIG_EXITS_TIME},
+	{0},
+};
+
+int config_exits_option(struct config *config, const char *arg, struct diag *diag)
+{
+	struct option_items items = option_items("--exits", arg);
+	char item[64];
+	unsigned exits = config->exits;
+	int which = 0, r;
+
+	while ((r = option_item_next(&items, item, sizeof(item), diag)) > 0) {
+		r = option_choice("--exits", item, config_exits_words, &which, diag);
+		if (r < 0)
+			return r;
+		exits |= (unsigned)which;
+	}
+	if (r < 0)
+		return r;
+	config->exits = exits;
+	config->machine.register_pages = !(exits & CONFIG_EXITS_READS);
+	return 0;
+}
+
+int config_exits_check(const struct config *config, struct diag *diag)
+{
+	if (!(config->exits & CONFIG_EXITS_TIME) || config->stats || config->stats_json ||
+	    config->control)
+		return 0;
+	diag_set(diag, -EINVAL, "--exits time measures what nothing prints");
+	diag_remedy(diag, "`tollgate run` has --stats, and --control to ask for them");
+	return -EINVAL;
+}
