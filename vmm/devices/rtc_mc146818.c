@@ -37,65 +37,16 @@
 #include "device.h"
 #include "devices/classes.h"
 #include "devices/rtc_mc146818_alarm.h"
+#include "devices/rtc_mc146818_calendar.h"
+#include "devices/rtc_mc146818_regs.h"
+#include "devices/rtc_mc146818_time.h"
 
 enum { PORT_INDEX = 0, PORT_DATA = 1 };
 
-enum { /* CMOS addresses */
-       SECONDS = 0x00,
-       SECONDS_ALARM = 0x01,
-       MINUTES = 0x02,
-       MINUTES_ALARM = 0x03,
-       HOURS = 0x04,
-       HOURS_ALARM = 0x05,
-       DAY_OF_WEEK = 0x06, /* 1 is Sunday */
-       DATE = 0x07,
-       MONTH = 0x08,
-       YEAR = 0x09,
-       REG_A = 0x0a,
-       REG_B = 0x0b,
-       REG_C = 0x0c,
-       REG_D = 0x0d,
-       CENTURY = RTC_MC146818_CENTURY,
-       CMOS_BYTES = 0x80,
-       INDEX_MASK = CMOS_BYTES - 1, /* bit 7 of the index port masks NMI */
-};
-
-enum {
-	A_UIP = 1 << 7, /* update in progress; computed, not stored */
-	A_DV = 7 << 4,
-	A_DV_32KHZ = 2 << 4,
-	A_DV_RESET = 6 << 4, /* bit 4 does not matter */
-	A_RS = 15 << 0,
-	A_RS_1KHZ = 6,
-
-	B_SET = 1 << 7,
-	B_PIE = 1 << 6,
-	B_AIE = 1 << 5,
-	B_UIE = 1 << 4,
-	B_SQWE = 1 << 3,
-	B_DM = 1 << 2, /* binary; BCD when clear */
-	B_24H = 1 << 1,
-
-	C_IRQF = 1 << 7, /* PF, AF and UF stand where PIE, AIE and UIE do in register B */
-	C_PF = B_PIE,
-	C_AF = B_AIE,
-	C_UF = B_UIE,
-
-	D_VRT = 1 << 7,
-
-	HOUR_PM = 1 << 7,
-	ALARM_ANY_BITS = 3 << 6, /* 0xc0 to 0xff: any value matches */
-};
-
 enum {
 	OSC_HZ = 32768,
-	MINUTE_S = RTC_MINUTE_S,
-	HOUR_S = RTC_HOUR_S,
-	DAY_S = RTC_DAY_S,
-	CALENDAR_YEARS = 10000,
-	CALENDAR_DAYS = CALENDAR_YEARS / 400 * 146097, /* a whole number of weeks, too */
-	DAYS_TO_1970 = 719528,                         /* from 1 January of year 0 */
-	UPDATE_NS = 1984000 + 244000,                  /* tUC + tBUC: how long UIP is 1 */
+	DAYS_TO_1970 = 719528,        /* from 1 January of year 0 */
+	UPDATE_NS = 1984000 + 244000, /* tUC + tBUC: how long UIP is 1 */
 	HALF_S_NS = 500000000,
 
 	/*
@@ -128,206 +79,11 @@ struct rtc_now {
 	int64_t monotonic_ns;
 };
 
-/* What the registers say, in plain numbers. */
-struct rtc_time {
-	unsigned year, month, date, hour, minute, second;
-};
-
-/*
- * Calendar. Not libc's: timegm() and gmtime_r() take a process-wide lock and read the time zone
- * file the first time, both on the way of a guest's access.
- */
-
-static bool is_leap(unsigned year)
-{
-	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-static unsigned days_in_month(unsigned year, unsigned month)
-{
-	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-	return days[month - 1] + (month == 2 && is_leap(year) ? 1U : 0U);
-}
-
-/* From 1 January of year 0 to 1 January of that year. */
-static int64_t days_to_year(unsigned year)
-{
-	if (year == 0)
-		return 0;
-	return 365 * (int64_t)year + (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 + 1;
-}
-
-static int64_t days_from_time(const struct rtc_time *t)
-{
-	int64_t days = days_to_year(t->year) + t->date - 1;
-
-	for (unsigned month = 1; month < t->month; month++)
-		days += days_in_month(t->year, month);
-	return days;
-}
-
-static int64_t floor_div(int64_t a, int64_t b)
-{
-	return a / b - (a % b < 0);
-}
-
-static int64_t floor_mod(int64_t a, int64_t b)
-{
-	return a - floor_div(a, b) * b;
-}
-
-/* Days and seconds of the day; days wrap around after year 9999. */
-static struct rtc_time time_from_days(int64_t days, unsigned second_of_day)
-{
-	struct rtc_time t = {
-		.month = 1,
-		.hour = second_of_day / HOUR_S,
-		.minute = second_of_day % HOUR_S / MINUTE_S,
-		.second = second_of_day % MINUTE_S,
-	};
-	int64_t rest = floor_mod(days, CALENDAR_DAYS);
-
-	t.year = (unsigned)(rest * 400 / 146097); /* the year, or one off */
-	while (days_to_year(t.year + 1) <= rest)
-		t.year++;
-	while (days_to_year(t.year) > rest)
-		t.year--;
-	rest -= days_to_year(t.year);
-	for (; rest >= days_in_month(t.year, t.month); t.month++)
-		rest -= days_in_month(t.year, t.month);
-	t.date = (unsigned)rest + 1;
-	return t;
-}
-
 /* Registers. */
 
 static bool rtc_divider_in_reset(const struct rtc *rtc)
 {
 	return (rtc->cmos[REG_A] & A_DV_RESET) == A_DV_RESET;
-}
-
-static unsigned rtc_decode(const struct rtc *rtc, uint8_t byte)
-{
-	return rtc->cmos[REG_B] & B_DM ? byte : (byte >> 4) * 10U + (byte & 15U);
-}
-
-static uint8_t rtc_encode(const struct rtc *rtc, unsigned val)
-{
-	return (uint8_t)(rtc->cmos[REG_B] & B_DM ? val : val / 10 << 4 | val % 10);
-}
-
-/* The nearest valid value, and *bad set if that is another one. */
-static unsigned rtc_clamp(unsigned val, unsigned min, unsigned max, bool *bad)
-{
-	if (val >= min && val <= max)
-		return val;
-	*bad = true;
-	return val < min ? min : max;
-}
-
-/* 0 to 23. */
-static unsigned rtc_decode_hour(const struct rtc *rtc, uint8_t byte, bool *bad)
-{
-	unsigned hour;
-
-	if (rtc->cmos[REG_B] & B_24H)
-		return rtc_clamp(rtc_decode(rtc, byte), 0, 23, bad);
-	hour = rtc_clamp(rtc_decode(rtc, byte & (uint8_t)~HOUR_PM), 1, 12, bad);
-	return hour % 12 + (byte & HOUR_PM ? 12 : 0);
-}
-
-static uint8_t rtc_encode_hour(const struct rtc *rtc, unsigned hour)
-{
-	if (rtc->cmos[REG_B] & B_24H)
-		return rtc_encode(rtc, hour);
-	return rtc_encode(rtc, (hour + 11) % 12 + 1) | (hour >= 12 ? HOUR_PM : 0);
-}
-
-/* *bad is set when a register is out of range; its nearest valid value stands in for it. */
-static struct rtc_time rtc_time_get(const struct rtc *rtc, bool *bad)
-{
-	const uint8_t *cmos = rtc->cmos;
-	struct rtc_time t = {
-		.month = rtc_clamp(rtc_decode(rtc, cmos[MONTH]), 1, 12, bad),
-		.hour = rtc_decode_hour(rtc, cmos[HOURS], bad),
-		.minute = rtc_clamp(rtc_decode(rtc, cmos[MINUTES]), 0, 59, bad),
-		.second = rtc_clamp(rtc_decode(rtc, cmos[SECONDS]), 0, 59, bad),
-	};
-
-	t.year = rtc_clamp(rtc_decode(rtc, cmos[CENTURY]), 0, 99, bad) * 100;
-	t.year += rtc_clamp(rtc_decode(rtc, cmos[YEAR]), 0, 99, bad);
-	t.date = rtc_clamp(rtc_decode(rtc, cmos[DATE]), 1, days_in_month(t.year, t.month), bad);
-	return t;
-}
-
-static void rtc_time_set(struct rtc *rtc, const struct rtc_time *t)
-{
-	rtc->cmos[SECONDS] = rtc_encode(rtc, t->second);
-	rtc->cmos[MINUTES] = rtc_encode(rtc, t->minute);
-	rtc->cmos[HOURS] = rtc_encode_hour(rtc, t->hour);
-	rtc->cmos[DATE] = rtc_encode(rtc, t->date);
-	rtc->cmos[MONTH] = rtc_encode(rtc, t->month);
-	rtc->cmos[YEAR] = rtc_encode(rtc, t->year % 100);
-	rtc->cmos[CENTURY] = rtc_encode(rtc, t->year / 100);
-}
-
-static unsigned second_of_day(const struct rtc_time *t)
-{
-	return t->hour * HOUR_S + t->minute * MINUTE_S + t->second;
-}
-
-/* Moves the time registers, which say t, by n seconds, also backwards. */
-static void rtc_time_advance(struct rtc *rtc, const struct rtc_time *t, int64_t n)
-{
-	const int64_t days = days_from_time(t), seconds = second_of_day(t) + n;
-	const int64_t moved = floor_div(seconds, DAY_S);
-	const struct rtc_time to =
-		time_from_days(days + moved, (unsigned)floor_mod(seconds, DAY_S));
-	const uint8_t weekday = rtc->cmos[DAY_OF_WEEK];
-
-	if (weekday >= 1 && weekday <= 7)
-		rtc->cmos[DAY_OF_WEEK] = (uint8_t)(floor_mod(weekday - 1 + moved, 7) + 1);
-	rtc_time_set(rtc, &to);
-}
-
-/* Alarm. */
-
-/*
- * The chip compares bytes, so one that a time register never shows matches nothing, though it may
- * decode to a number: canonical is what val encodes to, and val may exceed max.
- */
-static int rtc_alarm_field(uint8_t byte, unsigned val, unsigned max, uint8_t canonical)
-{
-	if ((byte & ALARM_ANY_BITS) == ALARM_ANY_BITS)
-		return RTC_ALARM_ANY;
-	return byte == canonical && val <= max ? (int)val : RTC_ALARM_NEVER;
-}
-
-static int rtc_alarm_hour(const struct rtc *rtc)
-{
-	const uint8_t byte = rtc->cmos[HOURS_ALARM];
-	bool bad = false; /* then it is not canonical either */
-	const unsigned val = rtc_decode_hour(rtc, byte, &bad);
-
-	return rtc_alarm_field(byte, val, 23, rtc_encode_hour(rtc, val));
-}
-
-static int rtc_alarm_number(const struct rtc *rtc, unsigned reg)
-{
-	const uint8_t byte = rtc->cmos[reg];
-	const unsigned val = rtc_decode(rtc, byte);
-
-	return rtc_alarm_field(byte, val, 59, rtc_encode(rtc, val));
-}
-
-static struct rtc_alarm rtc_alarm_get(const struct rtc *rtc)
-{
-	return (struct rtc_alarm){
-		.hour = rtc_alarm_hour(rtc),
-		.minute = rtc_alarm_number(rtc, MINUTES_ALARM),
-		.second = rtc_alarm_number(rtc, SECONDS_ALARM),
-	};
 }
 
 /* Periodic flag: register A's rates are taps of the 32,768 Hz divider. */
@@ -368,8 +124,8 @@ static struct rtc_now rtc_now(const struct rtc *rtc)
 	const int64_t chain_ns = rtc->clock->realtime_ns(rtc->clock) + rtc->phase_ns;
 
 	return (struct rtc_now){
-		.second = floor_div(chain_ns, NS_PER_S),
-		.sub_ns = floor_mod(chain_ns, NS_PER_S),
+		.second = rtc_floor_div(chain_ns, NS_PER_S),
+		.sub_ns = rtc_floor_mod(chain_ns, NS_PER_S),
 		.monotonic_ns = rtc->clock->monotonic_ns(rtc->clock),
 	};
 }
@@ -392,17 +148,17 @@ static void rtc_count_seconds(struct rtc *rtc, int64_t second)
 	rtc->updated_s = second;
 	if (n == 0 || (rtc->cmos[REG_B] & B_SET))
 		return;
-	t = rtc_time_get(rtc, &bad);
+	t = rtc_time_get(rtc->cmos, &bad);
 	if (bad)
 		rtc->dev.guest_errors++;
 	if (n > 0) { /* when the host's clock went back, no update cycle ended */
-		const struct rtc_alarm alarm = rtc_alarm_get(rtc);
+		const struct rtc_alarm alarm = rtc_alarm_get(rtc->cmos);
 
 		rtc->cmos[REG_C] |= C_UF;
-		if (rtc_alarm_delay_s(&alarm, second_of_day(&t)) <= n)
+		if (rtc_alarm_delay_s(&alarm, rtc_second_of_day(&t)) <= n)
 			rtc->cmos[REG_C] |= C_AF;
 	}
-	rtc_time_advance(rtc, &t, n);
+	rtc_time_advance(rtc->cmos, &t, n);
 }
 
 static void rtc_set_irq(struct rtc *rtc)
@@ -451,9 +207,9 @@ static int64_t rtc_wait_ns(const struct rtc *rtc, const struct rtc_now *now)
 		wait_ns = min_ns(wait_ns, NS_PER_S - now->sub_ns);
 	} else if (b & B_AIE) {
 		bool bad = false; /* counted when the update comes */
-		const struct rtc_time t = rtc_time_get(rtc, &bad);
-		const struct rtc_alarm alarm = rtc_alarm_get(rtc);
-		const int64_t delay_s = rtc_alarm_delay_s(&alarm, second_of_day(&t));
+		const struct rtc_time t = rtc_time_get(rtc->cmos, &bad);
+		const struct rtc_alarm alarm = rtc_alarm_get(rtc->cmos);
+		const int64_t delay_s = rtc_alarm_delay_s(&alarm, rtc_second_of_day(&t));
 
 		if (delay_s != INT64_MAX)
 			wait_ns = min_ns(wait_ns,
@@ -518,7 +274,7 @@ static void rtc_divider_release(struct rtc *rtc)
 {
 	struct rtc_now now;
 
-	rtc->phase_ns = floor_mod(HALF_S_NS - rtc->clock->realtime_ns(rtc->clock), NS_PER_S);
+	rtc->phase_ns = rtc_floor_mod(HALF_S_NS - rtc->clock->realtime_ns(rtc->clock), NS_PER_S);
 	now = rtc_now(rtc);
 	rtc->updated_s = now.second;
 	rtc->release_ns = now.monotonic_ns;
@@ -626,10 +382,10 @@ static int rtc_init(struct device *dev, const struct device_env *env)
 	rtc->cmos[REG_D] = D_VRT;
 
 	now = rtc_now(rtc);
-	days = floor_div(now.second, DAY_S) + DAYS_TO_1970;
-	t = time_from_days(days, (unsigned)floor_mod(now.second, DAY_S));
-	rtc_time_set(rtc, &t);
-	rtc->cmos[DAY_OF_WEEK] = (uint8_t)(floor_mod(days + 6, 7) + 1); /* day 0: a Saturday */
+	days = rtc_floor_div(now.second, RTC_DAY_S) + DAYS_TO_1970;
+	t = rtc_time_from_days(days, (unsigned)rtc_floor_mod(now.second, RTC_DAY_S));
+	rtc_time_set(rtc->cmos, &t);
+	rtc->cmos[DAY_OF_WEEK] = (uint8_t)(rtc_floor_mod(days + 6, 7) + 1); /* day 0: a Saturday */
 	rtc->updated_s = now.second;
 	rtc->release_ns = now.monotonic_ns;
 	return 0;

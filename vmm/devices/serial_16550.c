@@ -31,12 +31,9 @@
 
 #include "device.h"
 #include "devices/classes.h"
-#include "devices/serial_16550_fifo.h"
-#include "devices/serial_16550_regs.h"
+#include "devices/serial_16550_state.h"
 
 enum {
-	RX_POLLS = 8, /* looks for input on end that make a receiver; set-up code has fewer */
-
 	/*
 	 * 9600 Bd at 1.8432 MHz (Table III). The datasheet leaves the latches undefined at power-on
 	 * and firmware sets them; 0 would have a guest that derives the rate divide by zero.
@@ -58,76 +55,7 @@ enum {
 
 static const uint8_t cause_iir[] = {0x06, 0x04, 0x0c, 0x02, 0x00}; /* by bit number */
 
-struct uart {
-	struct device dev; /* first: device_create() allocates state_size bytes */
-	struct irq_line *irq;
-	struct char_backend *chr;
-	struct fifo rx;
-	struct fifo tx; /* what the back end refused, in order; empty as long as it takes all */
-	uint8_t ier, fcr, lcr, mcr, msr, scr, dll, dlm;
-	uint8_t lsr_err;   /* the bits of LSR that reading it clears */
-	uint8_t tx_burst;  /* THR writes since uart_burst_end(), modulo 256 */
-	uint8_t rx_polls;  /* looks for input on end, at most RX_POLLS */
-	bool thre_pending; /* THRE's interrupt asks: THRE rose and nothing has reset it since */
-	bool irq_level;    /* what irq was last told */
-	uint8_t range;     /* the one that has the registers, or RANGE_NONE */
-};
-
-static struct uart *uart_of(struct device *dev)
-{
-	return container_of(dev, struct uart, dev);
-}
-
-static bool uart_fifo_mode(const struct uart *uart)
-{
-	return uart->fcr & FCR_ENABLE;
-}
-
-static bool uart_looped(const struct uart *uart)
-{
-	return uart->mcr & MCR_LOOP;
-}
-
-/* Bytes that each direction holds. */
-static unsigned uart_depth(const struct uart *uart)
-{
-	return uart_fifo_mode(uart) ? FIFO_BYTES : 1;
-}
-
-/* Bytes in the receiver that raise received data available (8.5); before that it is a timeout. */
-static unsigned uart_rx_trigger(const struct uart *uart)
-{
-	static const uint8_t trigger[] = {1, 4, 8, 14};
-
-	return uart_fifo_mode(uart) ? trigger[uart->fcr >> FCR_TRIGGER_SHIFT] : 1;
-}
-
-/* THRE and TEMT. What waits aside for the host does not keep the looped transmitter busy. */
-static bool uart_tx_idle(const struct uart *uart)
-{
-	return uart->tx.count == 0 || uart_looped(uart);
-}
-
-/*
- * Whether the guest shows that it takes input: by its interrupt, or by polling. Bytes that came before
- * would not reach it: drivers that set the chip up reset the FIFOs and read RBR for nothing. ERBFI alone
- * shows little, since probes set it for a moment to see whether IER is there (Linux's autoconfig()); on
- * a PC nothing interrupts without OUT2.
- */
-static bool uart_receives(const struct uart *uart)
-{
-	return ((uart->ier & IER_ERBFI) && (uart->mcr & MCR_OUT2)) || uart->rx_polls == RX_POLLS;
-}
-
-/* Host input is also held back in loopback, where the serial input is disconnected (8.8). */
-static size_t uart_rx_room(const struct uart *uart)
-{
-	if (uart_looped(uart) || !uart_receives(uart))
-		return 0;
-	return uart_depth(uart) - uart->rx.count;
-}
-
-static void uart_rx_room_changed(struct uart *uart, size_t was)
+void uart_rx_room_changed(struct uart *uart, size_t was)
 {
 	if (uart_rx_room(uart) > was)
 		uart->chr->input_wanted(uart->chr);
@@ -163,7 +91,7 @@ static void uart_irq_drive(struct uart *uart, unsigned causes)
 	uart->irq->set(uart->irq, level);
 }
 
-static void uart_irq_update(struct uart *uart)
+void uart_irq_update(struct uart *uart)
 {
 	uart_irq_drive(uart, uart_causes(uart));
 }
@@ -253,14 +181,7 @@ static uint8_t uart_rbr_read(struct uart *uart)
 	return byte;
 }
 
-/* Break looped back: the receiver sees its input held at the spacing level. */
-static bool uart_loop_break(const struct uart *uart)
-{
-	return uart_looped(uart) && (uart->lcr & LCR_SET_BREAK);
-}
-
-/* However long it lasts, a break is one zero byte (8.4); its stop bit is a space, hence FE. */
-static void uart_loop_break_changed(struct uart *uart, bool was)
+void uart_loop_break_changed(struct uart *uart, bool was)
 {
 	if (!was && uart_loop_break(uart))
 		uart_rx_push(uart, 0, LSR_BI | LSR_FE);
@@ -268,27 +189,14 @@ static void uart_loop_break_changed(struct uart *uart, bool was)
 
 /* Transmitter. */
 
-/* Gives the back end what it refused before. Nothing leaves the chip in loopback (8.8). */
-static void uart_tx_flush(struct uart *uart)
+void uart_tx_flush(struct uart *uart)
 {
 	while (uart->tx.count > 0 && !uart_looped(uart) &&
 	       char_backend_put(uart->chr, uart->tx.data[uart->tx.first]))
 		fifo_pop(&uart->tx);
 }
 
-/*
- * A write to THR resets THRE's interrupt, and the byte that is gone at once raises it again: two
- * system calls. A driver may write a whole FIFO on one THRE (8.11) and needs one interrupt after it,
- * so within such a burst the line stays high. A burst ends where the FIFO would be full and where
- * the guest looks at IIR or LSR or is shown a new THRE: from then on it may count on another edge.
- */
-static void uart_burst_end(struct uart *uart)
-{
-	uart->tx_burst = 0;
-}
-
-/* THRE's interrupt comes with THRE's rise and goes with its fall. */
-static void uart_tx_idle_changed(struct uart *uart, bool was)
+void uart_tx_idle_changed(struct uart *uart, bool was)
 {
 	bool idle = uart_tx_idle(uart);
 
@@ -321,35 +229,6 @@ static void uart_thr_write(struct uart *uart, struct io_at at, uint8_t byte)
 	uart_irq_update(uart);
 }
 
-/* Modem signals. */
-
-static uint8_t uart_modem_inputs(const struct uart *uart)
-{
-	unsigned msr = 0;
-
-	if (!uart_looped(uart))
-		return MSR_IDLE;
-	if (uart->mcr & MCR_RTS)
-		msr |= MSR_CTS;
-	if (uart->mcr & MCR_DTR)
-		msr |= MSR_DSR;
-	if (uart->mcr & MCR_OUT1)
-		msr |= MSR_RI;
-	if (uart->mcr & MCR_OUT2)
-		msr |= MSR_DCD;
-	return (uint8_t)msr;
-}
-
-static void uart_modem_update(struct uart *uart)
-{
-	unsigned inputs = uart_modem_inputs(uart);
-	unsigned deltas = ((inputs ^ uart->msr) >> 4) & MSR_DELTAS;
-
-	if (inputs & MSR_RI) /* only the end of ringing counts (8.9) */
-		deltas &= ~(unsigned)MSR_TERI;
-	uart->msr = (uint8_t)(inputs | deltas | (uart->msr & MSR_DELTAS));
-}
-
 /* The other registers. */
 
 static uint8_t uart_iir(const struct uart *uart, unsigned causes)
@@ -369,73 +248,6 @@ static uint8_t uart_iir_read(struct uart *uart)
 		uart_irq_update(uart);
 	}
 	return uart_iir(uart, causes);
-}
-
-static void uart_ier_write(struct uart *uart, uint8_t val)
-{
-	bool etbei_rose = (val & IER_ETBEI) && !(uart->ier & IER_ETBEI);
-	size_t room = uart_rx_room(uart);
-
-	uart->ier = val & IER_BITS;
-	if (etbei_rose) { /* also when IIR has shown this THRE before: drivers count on it */
-		uart->thre_pending = uart_tx_idle(uart);
-		uart_burst_end(uart);
-	}
-	uart_irq_update(uart);
-	uart_rx_room_changed(uart, room);
-}
-
-/*
- * A change of mode clears (8.5), but Linux changes to FIFO mode a few accesses after it has set ERBFI
- * (serial8250_do_set_termios()): too soon for a byte on a line, and not for ours.
- */
-static bool uart_mode_change_clears_rx(const struct uart *uart)
-{
-	return !uart_fifo_mode(uart) || uart_looped(uart) || !uart_receives(uart);
-}
-
-static void uart_fcr_write(struct uart *uart, uint8_t val)
-{
-	size_t room = uart_rx_room(uart);
-	bool idle = uart_tx_idle(uart);
-	bool mode_changed;
-
-	if (!(val & FCR_ENABLE)) /* the other bits count only with it (8.5) */
-		val = 0;
-	mode_changed = (val ^ uart->fcr) & FCR_ENABLE;
-	uart->fcr = val & (FCR_ENABLE | FCR_TRIGGER);
-	if ((mode_changed && uart_mode_change_clears_rx(uart)) || (val & FCR_RCVR_RESET)) {
-		fifo_clear(&uart->rx);
-		uart->lsr_err &= LSR_OE; /* the other errors belong to bytes */
-	}
-	if (mode_changed || (val & FCR_XMIT_RESET))
-		fifo_clear(&uart->tx);
-	uart_tx_idle_changed(uart, idle);
-	uart_irq_update(uart);
-	uart_rx_room_changed(uart, room);
-}
-
-static void uart_lcr_write(struct uart *uart, uint8_t val)
-{
-	bool loop_break = uart_loop_break(uart);
-
-	uart->lcr = val;
-	uart_loop_break_changed(uart, loop_break);
-	uart_irq_update(uart);
-}
-
-static void uart_mcr_write(struct uart *uart, uint8_t val)
-{
-	size_t room = uart_rx_room(uart);
-	bool idle = uart_tx_idle(uart), loop_break = uart_loop_break(uart);
-
-	uart->mcr = val & MCR_BITS;
-	uart_modem_update(uart);
-	uart_loop_break_changed(uart, loop_break);
-	uart_tx_flush(uart); /* loopback may just have been left */
-	uart_tx_idle_changed(uart, idle);
-	uart_irq_update(uart);
-	uart_rx_room_changed(uart, room);
 }
 
 static uint8_t uart_lsr_read(struct uart *uart)
