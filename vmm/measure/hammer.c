@@ -1,4 +1,4 @@
-#include "measure/hammer.h"
+#include "measure/internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -6,46 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
-#include "../guest/lib/hammer_abi.h"
 #include "arch/arch.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "config/builtin.h"
-#include "ioeventfd.h"
-#include "vm.h"
 
 #define CTL_GPA UINT64_C(0x2000000) /* far above the kernel, far below the least memory's end */
 
 enum {
-	WARM_UP = 512,                 /* exits of each CPU before the first pair */
-	CHUNKS_MAX = 1 << 20,          /* a pair; hours, on any host */
 	FILES_BESIDE_IOEVENTFDS = 600, /* 255 vCPUs, devices, and room */
 	RANGE_STEP = 8,                /* bytes from one extra range to the next; each has 4 */
 };
 #define PIO_RANGES_FIRST UINT64_C(0x1000)
-#define SLICE_NS         INT64_C(10000000)
-
-struct hammer_vcpu {
-	_Alignas(64) uint64_t bare;
-	double rate[HAMMER_PAIRS], rate_other[HAMMER_PAIRS];
-	unsigned nr_pairs;
-};
-
-struct hammer {
-	const struct hammer_opts *opts;
-	struct vm vm;
-	struct hammer_ctl *ctl; /* guest memory: trusted, the kernel is ours */
-	struct device *target;
-	struct ioeventfd *ioeventfd;
-	unsigned nr_ioeventfds;
-	struct hammer_vcpu *vcpu;
-	atomic_uint measured; /* vCPUs that are through with their pairs */
-	struct hammer_result *result;
-	pthread_t control;
-	bool has_control;
-};
 
 /* The hammered device: as little as a device can be, so that what is measured is the way to it. */
 static uint64_t target_read(struct device *dev, struct io_at at)
@@ -158,18 +131,6 @@ static int add_ioeventfds(struct hammer *h, struct diag *diag)
 	return 0;
 }
 
-/* The ioeventfd that the guest hits, or NULL. */
-static struct ioeventfd *hit_ioeventfd(const struct hammer *h)
-{
-	switch (h->opts->hit) {
-	case HAMMER_HIT_NONE: return NULL;
-	case HAMMER_HIT_FIRST: return &h->ioeventfd[0];
-	case HAMMER_HIT_MIDDLE: return &h->ioeventfd[h->nr_ioeventfds / 2];
-	case HAMMER_HIT_LAST: return &h->ioeventfd[h->nr_ioeventfds - 1];
-	}
-	return NULL;
-}
-
 /* What the guest writes: the datamatch of the one it shall hit, else 0, which none has. */
 static uint64_t guest_value(const struct hammer_opts *o)
 {
@@ -182,127 +143,7 @@ static uint64_t guest_value(const struct hammer_opts *o)
 	return 0;
 }
 
-/* Exits of one chunk through the dispatch of `tollgate run`; false when the vCPU shall stop. */
-static bool chunk_dispatched(struct vcpu *vcpu, unsigned n)
-{
-	while (n > 0) {
-		int r;
-
-		if (atomic_load_explicit(&vcpu->stop, memory_order_relaxed))
-			return false;
-		r = vcpu_run_once(vcpu);
-		if (r >= 0) {
-			if (!vcpu_dispatch(vcpu))
-				return false;
-			n--;
-		} else if (r != -EINTR && r != -EAGAIN) {
-			return false; /* vcpu_loop() meets it again and reports it */
-		}
-	}
-	return true;
-}
-
-static int compare_ns(const void *a, const void *b)
-{
-	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* From the median chunk: one that was preempted says something of the host, not of the exits. */
-static double rate_of(int64_t *chunk_ns, uint64_t chunks)
-{
-	const uint64_t middle = chunks / 2;
-
-	qsort(chunk_ns, chunks, sizeof(*chunk_ns), compare_ns);
-	return (double)HAMMER_CHUNK * NS_PER_S / (double)chunk_ns[middle];
-}
-
-/* scratch: 2 * chunks times, of the dispatched chunks and then of the bare ones. */
-static bool measure_pair(struct vcpu *vcpu, struct hammer_vcpu *hv, uint64_t chunks,
-			 int64_t *scratch)
-{
-	for (uint64_t i = 0; i < chunks; i++) {
-		for (unsigned k = 0; k < 2; k++) {
-			const bool bare = (i + k) % 2; /* each is first every other time */
-			int64_t start_ns = clock_monotonic_ns();
-			bool go_on = bare ? vcpu_run_bare(vcpu, HAMMER_CHUNK, &hv->bare)
-					  : chunk_dispatched(vcpu, HAMMER_CHUNK);
-
-			scratch[bare * chunks + i] = clock_monotonic_ns() - start_ns;
-			if (!go_on)
-				return false;
-		}
-	}
-	hv->rate[hv->nr_pairs] = rate_of(scratch, chunks);
-	hv->rate_other[hv->nr_pairs] = rate_of(scratch + chunks, chunks);
-	hv->nr_pairs++;
-	return true;
-}
-
-/* Dispatches until the kernel has started to hammer on this vCPU; false when it never does. */
-static bool boot(struct hammer *h, struct vcpu *vcpu)
-{
-	do {
-		if (!chunk_dispatched(vcpu, 1))
-			return false;
-	} while (!vcpu_exit_is_at(vcpu, h->opts->space, h->opts->addr));
-	return true;
-}
-
-/* How many chunks of each kind make a pair; what is left of the count comes after the pairs. */
-static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
-{
-	const uint64_t chunk_pairs = UINT64_C(2) * HAMMER_CHUNK * HAMMER_PAIRS;
-	double chunks;
-
-	if (h->opts->count == 0) {
-		chunks = (double)h->opts->duration_ns / (double)warm_up_ns * (double)WARM_UP /
-			 (double)chunk_pairs;
-		if (chunks < 1)
-			chunks = 1;
-	} else if (h->opts->count > WARM_UP + HAMMER_CHUNK) {
-		/* Less the warm-up and a chunk, so that pairs end before the guest. */
-		chunks = (double)(h->opts->count - WARM_UP - HAMMER_CHUNK) / (double)chunk_pairs;
-	} else {
-		chunks = 0;
-	}
-	return chunks < (double)CHUNKS_MAX ? (uint64_t)chunks : CHUNKS_MAX;
-}
-
-static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
-{
-	struct hammer_vcpu *hv = &h->vcpu[vcpu->index];
-	AUTO_FREE int64_t *scratch = NULL;
-	int64_t start_ns;
-	uint64_t chunks;
-
-	if (!boot(h, vcpu))
-		return;
-	start_ns = clock_monotonic_ns();
-	if (!chunk_dispatched(vcpu, WARM_UP - 1))
-		return;
-	chunks = chunks_a_pair(h, clock_monotonic_ns() - start_ns);
-	if (chunks)
-		scratch = calloc(chunks, 2 * sizeof(*scratch));
-	for (unsigned i = 0; scratch && i < HAMMER_PAIRS; i++)
-		if (!measure_pair(vcpu, hv, chunks, scratch))
-			return;
-	/* The last one through tells the guest that it was enough. */
-	if (atomic_fetch_add(&h->measured, 1) + 1 == h->vm.nr_vcpus && h->opts->count == 0)
-		__atomic_store_n(&h->ctl->stop, 1, __ATOMIC_RELEASE);
-}
-
-static void hammer_vcpu_loop(struct vcpu *vcpu, void *arg)
-{
-	struct hammer *h = arg;
-
-	if (h->opts->count == 0 || h->opts->count > WARM_UP)
-		hammer_measure(h, vcpu);
-	vcpu_loop(vcpu);
-}
-
-static uint64_t count_dispatched(const struct hammer *h)
+uint64_t hammer_count_dispatched(const struct hammer *h)
 {
 	const struct hammer_opts *o = h->opts;
 	struct iobus *bus = hammered_bus(h);
@@ -318,106 +159,12 @@ static uint64_t count_dispatched(const struct hammer *h)
 	return 0;
 }
 
-/* In short slices, so that a VM that ends meanwhile is not waited for. */
-static void sleep_ns(const struct hammer *h, int64_t ns)
-{
-	const int64_t until_ns = clock_monotonic_ns() + ns;
-	const struct timespec slice = {.tv_nsec = SLICE_NS};
-
-	while (clock_monotonic_ns() + SLICE_NS < until_ns && !atomic_load(&h->vm.vcpu[0].stop))
-		nanosleep(&slice, NULL);
-	ns = until_ns - clock_monotonic_ns();
-	if (ns > 0 && ns <= SLICE_NS)
-		nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
-}
-
-static uint64_t take_hits(struct hammer *h)
-{
-	uint64_t n = ioeventfd_read(hit_ioeventfd(h));
-
-	h->result->hits += n;
-	return n;
-}
-
-/*
- * Registers the ioeventfd that the guest hits where it was. KVM puts one behind all that have its address
- * (kvm_io_bus_register_dev() in virt/kvm/kvm_main.c), so those that were behind it follow in their order.
- */
-static int put_hit_back(struct hammer *h)
-{
-	int r = 0;
-
-	for (struct ioeventfd *io = hit_ioeventfd(h);
-	     r == 0 && io < h->ioeventfd + h->nr_ioeventfds; io++) {
-		ioeventfd_unregister(io, &h->vm.kvm);
-		r = ioeventfd_register(io, &h->vm.kvm, NULL);
-	}
-	return r;
-}
-
-/*
- * Hits for half a pair, the same write as an exit for the other half. A half in which the guest got
- * no time at all says nothing, and neither does its pair.
- */
-static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
-{
-	struct hammer_result *res = h->result;
-	int64_t start_ns = clock_monotonic_ns();
-	uint64_t hits, exits;
-
-	take_hits(h);
-	sleep_ns(h, half_ns);
-	hits = take_hits(h);
-	res->rate[res->nr_pairs] =
-		(double)hits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
-	ioeventfd_unregister(hit_ioeventfd(h), &h->vm.kvm);
-	take_hits(h);
-	exits = count_dispatched(h);
-	start_ns = clock_monotonic_ns();
-	sleep_ns(h, half_ns);
-	exits = count_dispatched(h) - exits;
-	res->rate_other[res->nr_pairs] =
-		(double)exits * NS_PER_S / (double)(clock_monotonic_ns() - start_ns);
-	if (hits && exits)
-		res->nr_pairs++;
-	return put_hit_back(h) == 0;
-}
-
-/* Beside the vCPUs: only with hit, where nothing exits that a vCPU thread could measure. */
-static void *control_thread(void *arg)
-{
-	struct hammer *h = arg;
-	const int64_t half_ns = h->opts->duration_ns / INT64_C(2) / HAMMER_PAIRS;
-
-	while (__atomic_load_n(&h->ctl->ready, __ATOMIC_ACQUIRE) < h->vm.nr_vcpus &&
-	       !atomic_load(&h->vm.vcpu[0].stop))
-		sleep_ns(h, SLICE_NS);
-	for (unsigned i = 0; i < HAMMER_PAIRS && !atomic_load(&h->vm.vcpu[0].stop); i++)
-		if (!measure_hit_pair(h, half_ns))
-			break;
-	__atomic_store_n(&h->ctl->stop, 1, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-static int start_control(struct hammer *h, struct diag *diag)
-{
-	int r;
-
-	if (h->opts->hit == HAMMER_HIT_NONE || h->opts->count)
-		return 0;
-	r = -pthread_create(&h->control, NULL, control_thread, h);
-	if (r < 0)
-		return diag_set(diag, r, "thread of the hammer");
-	h->has_control = true;
-	return 0;
-}
-
 static void sum_up(struct hammer *h)
 {
 	struct hammer_result *res = h->result;
 	unsigned pairs = HAMMER_PAIRS;
 
-	res->dispatched = count_dispatched(h);
+	res->dispatched = hammer_count_dispatched(h);
 	for (unsigned i = 0; i < h->vm.nr_vcpus; i++) {
 		const struct hammer_vcpu *hv = &h->vcpu[i];
 
@@ -559,7 +306,7 @@ int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct
 	h->result = ret;
 	r = hammer_build(h, cmdline, sizeof(cmdline), diag);
 	if (r == 0)
-		r = start_control(h, diag);
+		r = hammer_control_start(h, diag);
 	if (r == 0)
 		r = vm_run(&h->vm, &ret->end, diag);
 	if (h->has_control)

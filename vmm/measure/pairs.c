@@ -1,0 +1,134 @@
+/*
+ * Pairs of rates, measured by the vCPU's own thread in turns: exits through the dispatch of `tollgate run`, and
+ * exits of a bare KVM_RUN loop.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "measure/internal.h"
+
+enum {
+	WARM_UP = 512,        /* exits of each CPU before the first pair */
+	CHUNKS_MAX = 1 << 20, /* per pair; hours, on any host */
+};
+
+/* Exits of one chunk through the dispatch of `tollgate run`; false when the vCPU shall stop. */
+static bool chunk_dispatched(struct vcpu *vcpu, unsigned n)
+{
+	while (n > 0) {
+		int r;
+
+		if (atomic_load_explicit(&vcpu->stop, memory_order_relaxed))
+			return false;
+		r = vcpu_run_once(vcpu);
+		if (r >= 0) {
+			if (!vcpu_dispatch(vcpu))
+				return false;
+			n--;
+		} else if (r != -EINTR && r != -EAGAIN) {
+			return false; /* vcpu_loop() meets it again and reports it */
+		}
+	}
+	return true;
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* From the median chunk: one that was preempted says something of the host, not of the exits. */
+static double rate_of(int64_t *chunk_ns, uint64_t chunks)
+{
+	const uint64_t middle = chunks / 2;
+
+	qsort(chunk_ns, chunks, sizeof(*chunk_ns), compare_ns);
+	return (double)HAMMER_CHUNK * NS_PER_S / (double)chunk_ns[middle];
+}
+
+/* scratch: 2 * chunks times, of the dispatched chunks and then of the bare ones. */
+static bool measure_pair(struct vcpu *vcpu, struct hammer_vcpu *hv, uint64_t chunks,
+			 int64_t *scratch)
+{
+	for (uint64_t i = 0; i < chunks; i++) {
+		for (unsigned k = 0; k < 2; k++) {
+			const bool bare = (i + k) % 2; /* each is first every other time */
+			int64_t start_ns = clock_monotonic_ns();
+			bool go_on = bare ? vcpu_run_bare(vcpu, HAMMER_CHUNK, &hv->bare)
+					  : chunk_dispatched(vcpu, HAMMER_CHUNK);
+
+			scratch[bare * chunks + i] = clock_monotonic_ns() - start_ns;
+			if (!go_on)
+				return false;
+		}
+	}
+	hv->rate[hv->nr_pairs] = rate_of(scratch, chunks);
+	hv->rate_other[hv->nr_pairs] = rate_of(scratch + chunks, chunks);
+	hv->nr_pairs++;
+	return true;
+}
+
+/* Dispatches until the kernel has started to hammer on this vCPU; false when it never does. */
+static bool boot_until_hammering(struct hammer *h, struct vcpu *vcpu)
+{
+	do {
+		if (!chunk_dispatched(vcpu, 1))
+			return false;
+	} while (!vcpu_exit_is_at(vcpu, h->opts->space, h->opts->addr));
+	return true;
+}
+
+/* How many chunks of each kind make a pair; what is left of the count comes after the pairs. */
+static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
+{
+	const uint64_t chunk_pairs = UINT64_C(2) * HAMMER_CHUNK * HAMMER_PAIRS;
+	double chunks;
+
+	if (h->opts->count == 0) {
+		chunks = (double)h->opts->duration_ns / (double)warm_up_ns * (double)WARM_UP /
+			 (double)chunk_pairs;
+		if (chunks < 1)
+			chunks = 1;
+	} else if (h->opts->count > WARM_UP + HAMMER_CHUNK) {
+		/* Less the warm-up and a chunk, so that pairs end before the guest. */
+		chunks = (double)(h->opts->count - WARM_UP - HAMMER_CHUNK) / (double)chunk_pairs;
+	} else {
+		chunks = 0;
+	}
+	return chunks < (double)CHUNKS_MAX ? (uint64_t)chunks : CHUNKS_MAX;
+}
+
+static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
+{
+	struct hammer_vcpu *hv = &h->vcpu[vcpu->index];
+	AUTO_FREE int64_t *scratch = NULL;
+	int64_t start_ns;
+	uint64_t chunks;
+
+	if (!boot_until_hammering(h, vcpu))
+		return;
+	start_ns = clock_monotonic_ns();
+	if (!chunk_dispatched(vcpu, WARM_UP - 1))
+		return;
+	chunks = chunks_a_pair(h, clock_monotonic_ns() - start_ns);
+	if (chunks)
+		scratch = calloc(chunks, 2 * sizeof(*scratch));
+	for (unsigned i = 0; scratch && i < HAMMER_PAIRS; i++)
+		if (!measure_pair(vcpu, hv, chunks, scratch))
+			return;
+	/* The last one through tells the guest that it was enough. */
+	if (atomic_fetch_add(&h->measured, 1) + 1 == h->vm.nr_vcpus && h->opts->count == 0)
+		__atomic_store_n(&h->ctl->stop, 1, __ATOMIC_RELEASE);
+}
+
+void hammer_vcpu_loop(struct vcpu *vcpu, void *arg)
+{
+	struct hammer *h = arg;
+
+	if (h->opts->count == 0 || h->opts->count > WARM_UP)
+		hammer_measure(h, vcpu);
+	vcpu_loop(vcpu);
+}
