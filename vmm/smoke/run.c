@@ -21,10 +21,10 @@ struct run;
 
 /* One boot's place. */
 struct slot {
-	struct smoke_boot_sink sink;
+	struct smoke_trial_sink sink;
 	struct run *run;
 	unsigned i;
-	struct smoke_boot *boot; /* NULL before its turn */
+	struct smoke_trial *trial; /* NULL before its turn */
 	bool is_done;
 };
 
@@ -42,21 +42,21 @@ struct run {
 	sigset_t old_mask;
 };
 
-static void run_hear_line(struct smoke_boot_sink *sink, const struct smoke_line *line)
+static void run_hear_line(struct smoke_trial_sink *sink, const struct smoke_line *line)
 {
 	struct slot *slot = container_of(sink, struct slot, sink);
 
 	slot->run->sink->line(slot->run->sink, slot->i, line);
 }
 
-static void run_hear_guest(struct smoke_boot_sink *sink, bool emulates_linux)
+static void run_hear_guest(struct smoke_trial_sink *sink, bool emulates_linux)
 {
 	struct slot *slot = container_of(sink, struct slot, sink);
 
 	slot->run->sink->guest(slot->run->sink, slot->i, emulates_linux);
 }
 
-static bool run_has_room(struct smoke_boot_sink *sink)
+static bool run_has_room(struct smoke_trial_sink *sink)
 {
 	struct slot *slot = container_of(sink, struct slot, sink);
 
@@ -81,12 +81,12 @@ static void finish_without(struct run *run, unsigned i)
 
 static void start_more(struct run *run);
 
-static void boot_done(struct smoke_boot *boot, void *arg)
+static void trial_done(struct smoke_trial *trial, void *arg)
 {
 	struct slot *slot = arg;
 	struct run *run = slot->run;
 
-	(void)boot;
+	(void)trial;
 	run->running--;
 	smoke_load_remove(&run->load, &run->plan->spec[slot->i]);
 	finish_slot(run, slot->i);
@@ -97,17 +97,17 @@ static void start_one(struct run *run, unsigned i)
 {
 	struct slot *slot = &run->slot[i];
 	struct smoke_result *result = &run->results[i];
-	const struct smoke_boot_opts opts = {
+	const struct smoke_trial_opts opts = {
 		.spec = &run->plan->spec[i],
 		.result = result,
 		.loop = &run->loop,
 		.sink = &slot->sink,
-		.done = boot_done,
+		.done = trial_done,
 		.done_arg = slot,
 	};
 
 	run->sink->started(run->sink, i);
-	if (smoke_boot_create(&opts, &slot->boot, &result->diag) < 0) {
+	if (smoke_trial_create(&opts, &slot->trial, &result->diag) < 0) {
 		result->facts.setup_failed = true;
 		finish_without(run, i);
 		return;
@@ -139,8 +139,8 @@ static void run_signals_ready(struct event_source *src, uint32_t epoll_events)
 		return;
 	run->stopping = true;
 	for (unsigned i = 0; i < run->plan->nr; i++)
-		if (run->slot[i].boot && !run->slot[i].is_done)
-			smoke_boot_stop(run->slot[i].boot);
+		if (run->slot[i].trial && !run->slot[i].is_done)
+			smoke_trial_stop(run->slot[i].trial);
 	start_more(run);
 }
 
@@ -226,7 +226,7 @@ static int run_init(struct run *run)
 static void run_fini(struct run *run)
 {
 	for (unsigned i = 0; run->slot && i < run->plan->nr; i++)
-		smoke_boot_destroy(run->slot[i].boot);
+		smoke_trial_destroy(run->slot[i].trial);
 	free(run->slot);
 	if (run->signals.fd > 0)
 		close(run->signals.fd);

@@ -24,119 +24,119 @@
 
 enum { READ_BYTES = 1 << 16, PIPE_BYTES_MAX = 1 << 20 };
 
-static bool is_running(const struct smoke_boot *boot)
+static bool is_running(const struct smoke_trial *trial)
 {
-	return boot->state == SMOKE_BOOT_RUNNING;
+	return trial->state == SMOKE_TRIAL_RUNNING;
 }
 
-static void trial_enter(struct smoke_boot *boot, enum smoke_boot_state state)
+static void trial_enter(struct smoke_trial *trial, enum smoke_trial_state state)
 {
-	boot->state = state;
-	boot->state_since_ns = clock_monotonic_ns();
+	trial->state = state;
+	trial->state_since_ns = clock_monotonic_ns();
 }
 
 /* Whether the VM is set up: silence and phases count from the guest's first instruction on. */
-static bool has_guest(const struct smoke_boot *boot)
+static bool has_guest(const struct smoke_trial *trial)
 {
-	return boot->result->times.guest_ns != 0;
+	return trial->result->times.guest_ns != 0;
 }
 
-static void kill_vm(struct smoke_boot *boot)
+static void kill_vm(struct smoke_trial *trial)
 {
-	trial_enter(boot, SMOKE_BOOT_KILLED);
-	kill(boot->child.pid, SIGKILL);
+	trial_enter(trial, SMOKE_TRIAL_KILLED);
+	kill(trial->child.pid, SIGKILL);
 }
 
 /* A process that is gone already is no error. One that still sets up has nothing to tell. */
-static void stop_vm(struct smoke_boot *boot)
+static void stop_vm(struct smoke_trial *trial)
 {
-	if (!has_guest(boot)) {
-		kill_vm(boot);
+	if (!has_guest(trial)) {
+		kill_vm(trial);
 		return;
 	}
-	trial_enter(boot, SMOKE_BOOT_STOPPING);
-	kill(boot->child.pid, SIGTERM);
+	trial_enter(trial, SMOKE_TRIAL_STOPPING);
+	kill(trial->child.pid, SIGTERM);
 }
 
-static void stop_for(struct smoke_boot *boot, enum smoke_stop why)
+static void stop_for(struct smoke_trial *trial, enum smoke_stop why)
 {
-	boot->result->facts.stop = why;
-	if (boot->result->times.decided_ns == 0)
-		boot->result->times.decided_ns = clock_monotonic_ns();
-	stop_vm(boot);
+	trial->result->facts.stop = why;
+	if (trial->result->times.decided_ns == 0)
+		trial->result->times.decided_ns = clock_monotonic_ns();
+	stop_vm(trial);
 }
 
-static struct smoke_boot *trial_of(struct smoke_judge_sink *sink)
+static struct smoke_trial *trial_of(struct smoke_judge_sink *sink)
 {
-	return container_of(sink, struct smoke_boot, judge_sink);
+	return container_of(sink, struct smoke_trial, judge_sink);
 }
 
 /* Our own /init runs (guest/init/main.c); the kernel's line about it may have been kept quiet. */
-static void note_init(struct smoke_boot *boot, const struct smoke_line *line)
+static void note_init(struct smoke_trial *trial, const struct smoke_line *line)
 {
 	static const char started[] = "started";
 
-	if (boot->result->times.init_ns == 0 && line->len == sizeof(started) - 1 &&
+	if (trial->result->times.init_ns == 0 && line->len == sizeof(started) - 1 &&
 	    memcmp(line->text, started, line->len) == 0)
-		boot->result->times.init_ns = line->at_ns;
+		trial->result->times.init_ns = line->at_ns;
 }
 
 static void trial_hear_line(struct smoke_judge_sink *sink, const struct smoke_line *line)
 {
-	struct smoke_boot *boot = trial_of(sink);
+	struct smoke_trial *trial = trial_of(sink);
 
 	if (line->stream == SMOKE_INIT_LOG)
-		note_init(boot, line);
+		note_init(trial, line);
 	else
-		smoke_tail_add(&boot->result->tail, line);
-	if (line->marked && boot->decided_by != boot->judge.decided_by) {
-		boot->decided_by = boot->judge.decided_by;
-		snprintf(boot->decided_text, sizeof(boot->decided_text), "%.*s", (int)line->len,
+		smoke_tail_add(&trial->result->tail, line);
+	if (line->marked && trial->decided_by != trial->judge.decided_by) {
+		trial->decided_by = trial->judge.decided_by;
+		snprintf(trial->decided_text, sizeof(trial->decided_text), "%.*s", (int)line->len,
 			 line->text);
 	}
-	if (boot->sink)
-		boot->sink->line(boot->sink, line);
+	if (trial->sink)
+		trial->sink->line(trial->sink, line);
 }
 
 static void hear_met(struct smoke_judge_sink *sink, const struct smoke_rule *rule, int64_t at_ns)
 {
-	struct smoke_boot *boot = trial_of(sink);
+	struct smoke_trial *trial = trial_of(sink);
 
-	boot->result->met_ns[rule - boot->spec->rules.rule] = at_ns;
+	trial->result->met_ns[rule - trial->spec->rules.rule] = at_ns;
 	if (rule->kind == SMOKE_RULE_PHASE)
-		boot->phase_since_ns = at_ns;
-	if (rule->kind == SMOKE_RULE_INIT && boot->result->times.init_ns == 0)
-		boot->result->times.init_ns = at_ns;
+		trial->phase_since_ns = at_ns;
+	if (rule->kind == SMOKE_RULE_INIT && trial->result->times.init_ns == 0)
+		trial->result->times.init_ns = at_ns;
 }
 
 /*
  * What the judge has found: enough to stop at once, or to wait for the rest of a panic. The last byte
  * decided, though a prompt is known for one only when nothing has followed for a while.
  */
-static void look_at_finding(struct smoke_boot *boot)
+static void look_at_finding(struct smoke_trial *trial)
 {
-	if (!is_running(boot))
+	if (!is_running(trial))
 		return;
-	switch (boot->judge.finding) {
+	switch (trial->judge.finding) {
 	case SMOKE_FOUND_NOTHING: return;
 	case SMOKE_FOUND_ALL_EXPECTED:
-		if (!boot->judge.opts.expects_decide)
+		if (!trial->judge.opts.expects_decide)
 			return;
-		boot->result->times.decided_ns = boot->last_byte_ns;
-		stop_vm(boot);
+		trial->result->times.decided_ns = trial->last_byte_ns;
+		stop_vm(trial);
 		return;
 	case SMOKE_FOUND_REJECT:
 	case SMOKE_FOUND_PANIC:
-		boot->result->times.decided_ns = boot->last_byte_ns;
-		trial_enter(boot, SMOKE_BOOT_GRACE);
+		trial->result->times.decided_ns = trial->last_byte_ns;
+		trial_enter(trial, SMOKE_TRIAL_GRACE);
 	}
 }
 
 /* The phase that is to come and has a limit; NULL when none is. */
-static const struct smoke_rule *phase_awaited(const struct smoke_boot *boot)
+static const struct smoke_rule *phase_awaited(const struct smoke_trial *trial)
 {
-	return smoke_rules_get(&boot->spec->rules, SMOKE_RULE_PHASE,
-			       boot->judge.met[SMOKE_RULE_PHASE]);
+	return smoke_rules_get(&trial->spec->rules, SMOKE_RULE_PHASE,
+			       trial->judge.met[SMOKE_RULE_PHASE]);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -145,133 +145,135 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* When a limit is reached; the three that only hold while nothing is decided. */
-static int64_t timeout_at(const struct smoke_boot *boot)
+static int64_t timeout_at(const struct smoke_trial *trial)
 {
-	return boot->spec->timeout_ns ? boot->result->times.start_ns + boot->spec->timeout_ns
-				      : INT64_MAX;
+	return trial->spec->timeout_ns ? trial->result->times.start_ns + trial->spec->timeout_ns
+				       : INT64_MAX;
 }
 
-static int64_t stall_at(const struct smoke_boot *boot)
+static int64_t stall_at(const struct smoke_trial *trial)
 {
-	return boot->spec->stall_ns && has_guest(boot) ? boot->last_byte_ns + boot->spec->stall_ns
-						       : INT64_MAX;
+	return trial->spec->stall_ns && has_guest(trial)
+		       ? trial->last_byte_ns + trial->spec->stall_ns
+		       : INT64_MAX;
 }
 
-static int64_t phase_at(const struct smoke_boot *boot)
+static int64_t phase_at(const struct smoke_trial *trial)
 {
-	const struct smoke_rule *phase = phase_awaited(boot);
+	const struct smoke_rule *phase = phase_awaited(trial);
 
-	return phase && has_guest(boot) ? boot->phase_since_ns + phase->limit_ns : INT64_MAX;
+	return phase && has_guest(trial) ? trial->phase_since_ns + phase->limit_ns : INT64_MAX;
 }
 
-static int64_t grace_at(const struct smoke_boot *boot)
+static int64_t grace_at(const struct smoke_trial *trial)
 {
-	return earlier(boot->last_byte_ns + SILENCE_NS,
-		       boot->state_since_ns + boot->spec->grace_ns);
+	return earlier(trial->last_byte_ns + SILENCE_NS,
+		       trial->state_since_ns + trial->spec->grace_ns);
 }
 
-static int64_t quiet_at(const struct smoke_boot *boot)
+static int64_t quiet_at(const struct smoke_trial *trial)
 {
-	return smoke_judge_waits(&boot->judge) && !boot->was_quiet ? boot->last_byte_ns + QUIET_NS
-								   : INT64_MAX;
+	return smoke_judge_waits(&trial->judge) && !trial->was_quiet
+		       ? trial->last_byte_ns + QUIET_NS
+		       : INT64_MAX;
 }
 
-static int64_t room_at(const struct smoke_boot *boot)
+static int64_t room_at(const struct smoke_trial *trial)
 {
-	return boot->held_ns ? boot->held_ns + ROOM_NS : INT64_MAX;
+	return trial->held_ns ? trial->held_ns + ROOM_NS : INT64_MAX;
 }
 
-static int64_t decision_at(const struct smoke_boot *boot)
+static int64_t decision_at(const struct smoke_trial *trial)
 {
-	switch (boot->state) {
-	case SMOKE_BOOT_RUNNING:
-		return earlier(earlier(timeout_at(boot), stall_at(boot)),
-			       earlier(phase_at(boot), quiet_at(boot)));
-	case SMOKE_BOOT_GRACE: return grace_at(boot);
-	case SMOKE_BOOT_STOPPING: return boot->state_since_ns + KILL_NS;
-	case SMOKE_BOOT_KILLED: break;
+	switch (trial->state) {
+	case SMOKE_TRIAL_RUNNING:
+		return earlier(earlier(timeout_at(trial), stall_at(trial)),
+			       earlier(phase_at(trial), quiet_at(trial)));
+	case SMOKE_TRIAL_GRACE: return grace_at(trial);
+	case SMOKE_TRIAL_STOPPING: return trial->state_since_ns + KILL_NS;
+	case SMOKE_TRIAL_KILLED: break;
 	}
 	return INT64_MAX;
 }
 
-static int64_t deadline(const struct smoke_boot *boot)
+static int64_t deadline(const struct smoke_trial *trial)
 {
-	return earlier(decision_at(boot), room_at(boot));
+	return earlier(decision_at(trial), room_at(trial));
 }
 
 /* Only ever earlier: a timer that fires too early looks again. */
-static void arm(struct smoke_boot *boot)
+static void arm(struct smoke_trial *trial)
 {
-	const int64_t at_ns = deadline(boot);
+	const int64_t at_ns = deadline(trial);
 	const struct itimerspec spec = {.it_value = clock_timespec(at_ns)};
 
-	if (at_ns >= boot->armed_ns)
+	if (at_ns >= trial->armed_ns)
 		return;
-	boot->armed_ns = at_ns;
-	timerfd_settime(boot->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
+	trial->armed_ns = at_ns;
+	timerfd_settime(trial->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-void smoke_boot_stop(struct smoke_boot *boot)
+void smoke_trial_stop(struct smoke_trial *trial)
 {
-	if (boot->state < SMOKE_BOOT_STOPPING)
-		stop_for(boot, SMOKE_STOP_SIGNAL);
+	if (trial->state < SMOKE_TRIAL_STOPPING)
+		stop_for(trial, SMOKE_STOP_SIGNAL);
 	else
-		kill_vm(boot);
-	arm(boot);
+		kill_vm(trial);
+	arm(trial);
 }
 
-static void look_at_limits(struct smoke_boot *boot, int64_t now)
+static void look_at_limits(struct smoke_trial *trial, int64_t now)
 {
-	if (now >= quiet_at(boot)) {
-		boot->was_quiet = true;
-		smoke_judge_quiet(&boot->judge, now);
-		look_at_finding(boot);
-		if (!is_running(boot))
+	if (now >= quiet_at(trial)) {
+		trial->was_quiet = true;
+		smoke_judge_quiet(&trial->judge, now);
+		look_at_finding(trial);
+		if (!is_running(trial))
 			return;
 	}
-	if (now >= timeout_at(boot))
-		stop_for(boot, SMOKE_STOP_TIMEOUT);
-	else if (now >= phase_at(boot))
-		stop_for(boot, SMOKE_STOP_PHASE);
-	else if (now >= stall_at(boot))
-		stop_for(boot, SMOKE_STOP_STALL);
+	if (now >= timeout_at(trial))
+		stop_for(trial, SMOKE_STOP_TIMEOUT);
+	else if (now >= phase_at(trial))
+		stop_for(trial, SMOKE_STOP_PHASE);
+	else if (now >= stall_at(trial))
+		stop_for(trial, SMOKE_STOP_STALL);
 }
 
 /* While nobody has room for more of the guest's output, it waits in its pipes; limits of time are kept. */
-static void look_at_room(struct smoke_boot *boot)
+static void look_at_room(struct smoke_trial *trial)
 {
-	const bool has_room = !boot->sink || boot->sink->has_room(boot->sink);
+	const bool has_room = !trial->sink || trial->sink->has_room(trial->sink);
 
-	boot->held_ns = has_room ? 0 : clock_monotonic_ns();
+	trial->held_ns = has_room ? 0 : clock_monotonic_ns();
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
-		event_loop_want(boot->loop, &boot->stream[i], has_room ? EPOLLIN : 0);
+		event_loop_want(trial->loop, &trial->stream[i], has_room ? EPOLLIN : 0);
 }
 
 static void trial_timer_ready(struct event_source *src, uint32_t epoll_events)
 {
-	struct smoke_boot *boot = container_of(src, struct smoke_boot, timer);
+	struct smoke_trial *trial = container_of(src, struct smoke_trial, timer);
 	const int64_t now = clock_monotonic_ns();
 	uint64_t n;
 
 	(void)epoll_events;
 	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
 		return;
-	boot->armed_ns = INT64_MAX;
-	if (boot->held_ns)
-		look_at_room(boot);
-	switch (boot->state) {
-	case SMOKE_BOOT_RUNNING: look_at_limits(boot, now); break;
-	case SMOKE_BOOT_GRACE:
-		if (now >= grace_at(boot))
-			stop_vm(boot);
+	trial->armed_ns = INT64_MAX;
+	if (trial->held_ns)
+		look_at_room(trial);
+	switch (trial->state) {
+	case SMOKE_TRIAL_RUNNING: look_at_limits(trial, now); break;
+	case SMOKE_TRIAL_GRACE:
+		if (now >= grace_at(trial))
+			stop_vm(trial);
 		break;
-	case SMOKE_BOOT_STOPPING:
-		if (now >= boot->state_since_ns + KILL_NS)
-			kill_vm(boot);
+	case SMOKE_TRIAL_STOPPING:
+		if (now >= trial->state_since_ns + KILL_NS)
+			kill_vm(trial);
 		break;
-	case SMOKE_BOOT_KILLED: break;
+	case SMOKE_TRIAL_KILLED: break;
 	}
-	arm(boot);
+	arm(trial);
 }
 
 /* Non-blocking; -1 with errno. */
@@ -286,26 +288,26 @@ static ssize_t read_some(int fd, void *buf, size_t cap)
 }
 
 /* A piece of a stream: how many bytes; 0 when there are none now, or never more. */
-static size_t read_stream(struct smoke_boot *boot, enum smoke_stream i)
+static size_t read_stream(struct smoke_trial *trial, enum smoke_stream i)
 {
 	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
-	struct event_source *src = &boot->stream[i];
+	struct event_source *src = &trial->stream[i];
 	const ssize_t n = read_some(src->fd, buf, sizeof(buf));
 	const int64_t now = clock_monotonic_ns();
 
 	if (n == 0)
-		event_loop_remove(boot->loop, src);
+		event_loop_remove(trial->loop, src);
 	if (n <= 0)
 		return 0;
-	if (i == SMOKE_CONSOLE && boot->result->times.first_byte_ns == 0)
-		boot->result->times.first_byte_ns = now;
-	boot->last_byte_ns = now;
-	boot->was_quiet = false;
-	boot->result->bytes[i] += (uint64_t)n;
-	smoke_judge_feed(&boot->judge, i, buf, (size_t)n, now);
-	look_at_finding(boot);
-	look_at_room(boot);
-	arm(boot);
+	if (i == SMOKE_CONSOLE && trial->result->times.first_byte_ns == 0)
+		trial->result->times.first_byte_ns = now;
+	trial->last_byte_ns = now;
+	trial->was_quiet = false;
+	trial->result->bytes[i] += (uint64_t)n;
+	smoke_judge_feed(&trial->judge, i, buf, (size_t)n, now);
+	look_at_finding(trial);
+	look_at_room(trial);
+	arm(trial);
 	return (size_t)n;
 }
 
@@ -313,27 +315,27 @@ static size_t read_stream(struct smoke_boot *boot, enum smoke_stream i)
 static void console_ready(struct event_source *src, uint32_t epoll_events)
 {
 	(void)epoll_events;
-	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_CONSOLE]), SMOKE_CONSOLE);
+	read_stream(container_of(src, struct smoke_trial, stream[SMOKE_CONSOLE]), SMOKE_CONSOLE);
 }
 
 static void command_out_ready(struct event_source *src, uint32_t epoll_events)
 {
 	(void)epoll_events;
-	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_COMMAND_OUT]),
+	read_stream(container_of(src, struct smoke_trial, stream[SMOKE_COMMAND_OUT]),
 		    SMOKE_COMMAND_OUT);
 }
 
 static void command_err_ready(struct event_source *src, uint32_t epoll_events)
 {
 	(void)epoll_events;
-	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_COMMAND_ERR]),
+	read_stream(container_of(src, struct smoke_trial, stream[SMOKE_COMMAND_ERR]),
 		    SMOKE_COMMAND_ERR);
 }
 
 static void init_log_ready(struct event_source *src, uint32_t epoll_events)
 {
 	(void)epoll_events;
-	read_stream(container_of(src, struct smoke_boot, stream[SMOKE_INIT_LOG]), SMOKE_INIT_LOG);
+	read_stream(container_of(src, struct smoke_trial, stream[SMOKE_INIT_LOG]), SMOKE_INIT_LOG);
 }
 
 static void (*const stream_ready[SMOKE_STREAMS])(struct event_source *src, uint32_t events) = {
@@ -344,25 +346,25 @@ static void (*const stream_ready[SMOKE_STREAMS])(struct event_source *src, uint3
 };
 
 /* What is said of a time outside the boot's life would reach other boots' reports, and overflow. */
-static int64_t message_at_ns(const struct smoke_boot *boot)
+static int64_t message_at_ns(const struct smoke_trial *trial)
 {
-	const int64_t first = boot->result->times.start_ns, last = clock_monotonic_ns();
+	const int64_t first = trial->result->times.start_ns, last = clock_monotonic_ns();
 
-	if (boot->msg.at_ns < first)
+	if (trial->msg.at_ns < first)
 		return first;
-	return earlier(boot->msg.at_ns, last);
+	return earlier(trial->msg.at_ns, last);
 }
 
-static void take_end(struct smoke_boot *boot)
+static void take_end(struct smoke_trial *trial)
 {
-	struct smoke_result *result = boot->result;
-	struct smoke_msg *msg = &boot->msg;
+	struct smoke_result *result = trial->result;
+	struct smoke_msg *msg = &trial->msg;
 
 	if (msg->ended.kind == VM_END_NONE || msg->ended.kind > VM_END_HALTED)
 		return;
 	result->facts.end = (enum vm_end_kind)msg->ended.kind;
 	result->facts.code = msg->ended.code;
-	result->times.end_ns = message_at_ns(boot);
+	result->times.end_ns = message_at_ns(trial);
 	result->cpu_ns = msg->ended.cpu_ns;
 	result->guest_cpu_ns = msg->ended.guest_ns;
 	result->has_exits = true;
@@ -371,102 +373,102 @@ static void take_end(struct smoke_boot *boot)
 	smoke_text_clean(msg->ended.by, result->end_by, sizeof(result->end_by));
 }
 
-static void take_failure(struct smoke_boot *boot)
+static void take_failure(struct smoke_trial *trial)
 {
-	struct diag *diag = &boot->result->diag, *failed = &boot->msg.failed;
+	struct diag *diag = &trial->result->diag, *failed = &trial->msg.failed;
 
 	failed->what[sizeof(failed->what) - 1] = '\0';
 	failed->remedy[sizeof(failed->remedy) - 1] = '\0';
 	smoke_text_clean(failed->what, diag->what, sizeof(diag->what));
 	smoke_text_clean(failed->remedy, diag->remedy, sizeof(diag->remedy));
-	boot->result->facts.setup_failed = true;
+	trial->result->facts.setup_failed = true;
 }
 
-static void take_start(struct smoke_boot *boot)
+static void take_start(struct smoke_trial *trial)
 {
-	if (has_guest(boot))
+	if (has_guest(trial))
 		return; /* it began once */
-	boot->result->times.guest_ns = message_at_ns(boot);
-	boot->result->entered_by =
-		boot_protocol_name((enum boot_protocol)boot->msg.started.entered_by);
-	boot->last_byte_ns = boot->phase_since_ns = clock_monotonic_ns();
-	if (boot->sink)
-		boot->sink->guest(boot->sink, boot->msg.started.emulates_linux != 0);
-	arm(boot);
+	trial->result->times.guest_ns = message_at_ns(trial);
+	trial->result->entered_by =
+		boot_protocol_name((enum boot_protocol)trial->msg.started.entered_by);
+	trial->last_byte_ns = trial->phase_since_ns = clock_monotonic_ns();
+	if (trial->sink)
+		trial->sink->guest(trial->sink, trial->msg.started.emulates_linux != 0);
+	arm(trial);
 }
 
-static void take_message(struct smoke_boot *boot)
+static void take_message(struct smoke_trial *trial)
 {
-	switch (boot->msg.type) {
-	case SMOKE_MSG_STARTED: take_start(boot); break;
-	case SMOKE_MSG_FAILED: take_failure(boot); break;
-	case SMOKE_MSG_ENDED: take_end(boot); break;
+	switch (trial->msg.type) {
+	case SMOKE_MSG_STARTED: take_start(trial); break;
+	case SMOKE_MSG_FAILED: take_failure(trial); break;
+	case SMOKE_MSG_ENDED: take_end(trial); break;
 	default: break;
 	}
 }
 
 /* Messages up to the one that says how it ended; the report behind it, as much as there is room for. */
-static void take_report(struct smoke_boot *boot, const char *buf, size_t n)
+static void take_report(struct smoke_trial *trial, const char *buf, size_t n)
 {
-	while (n > 0 && !boot->result->has_exits) {
-		const size_t want = sizeof(boot->msg) - boot->msg_len;
+	while (n > 0 && !trial->result->has_exits) {
+		const size_t want = sizeof(trial->msg) - trial->msg_len;
 		const size_t part = n < want ? n : want;
 
-		memcpy((char *)&boot->msg + boot->msg_len, buf, part);
-		boot->msg_len += part;
+		memcpy((char *)&trial->msg + trial->msg_len, buf, part);
+		trial->msg_len += part;
 		buf += part;
 		n -= part;
-		if (boot->msg_len == sizeof(boot->msg)) {
-			boot->msg_len = 0;
-			take_message(boot);
+		if (trial->msg_len == sizeof(trial->msg)) {
+			trial->msg_len = 0;
+			take_message(trial);
 		}
 	}
-	if (n > SMOKE_WIRE_REPORT_MAX - boot->report_len)
-		n = SMOKE_WIRE_REPORT_MAX - boot->report_len;
-	memcpy(boot->report_text + boot->report_len, buf, n);
-	boot->report_len += n;
+	if (n > SMOKE_WIRE_REPORT_MAX - trial->report_len)
+		n = SMOKE_WIRE_REPORT_MAX - trial->report_len;
+	memcpy(trial->report_text + trial->report_len, buf, n);
+	trial->report_len += n;
 }
 
-static size_t read_report(struct smoke_boot *boot)
+static size_t read_report(struct smoke_trial *trial)
 {
 	char buf[sizeof(struct smoke_msg)];
-	const ssize_t n = read_some(boot->report.fd, buf, sizeof(buf));
+	const ssize_t n = read_some(trial->report.fd, buf, sizeof(buf));
 
 	if (n == 0)
-		event_loop_remove(boot->loop, &boot->report);
+		event_loop_remove(trial->loop, &trial->report);
 	if (n <= 0)
 		return 0;
-	take_report(boot, buf, (size_t)n);
+	take_report(trial, buf, (size_t)n);
 	return (size_t)n;
 }
 
 static void report_ready(struct event_source *src, uint32_t epoll_events)
 {
-	struct smoke_boot *boot = container_of(src, struct smoke_boot, report);
+	struct smoke_trial *trial = container_of(src, struct smoke_trial, report);
 
 	(void)epoll_events;
-	read_report(boot);
+	read_report(trial);
 }
 
 /* Only what is safe to print: the process may not be what it was (wire.h). */
-static char *clean_report(const struct smoke_boot *boot)
+static char *clean_report(const struct smoke_trial *trial)
 {
 	struct smoke_text text = {0};
-	char *clean = boot->report_len ? malloc(boot->report_len * SMOKE_TEXT_OUT_MAX + 1) : NULL;
+	char *clean = trial->report_len ? malloc(trial->report_len * SMOKE_TEXT_OUT_MAX + 1) : NULL;
 	size_t n = 0;
 
 	if (!clean)
 		return NULL;
-	for (size_t i = 0; i < boot->report_len; i++)
-		n += smoke_text_feed(&text, (uint8_t)boot->report_text[i], clean + n);
+	for (size_t i = 0; i < trial->report_len; i++)
+		n += smoke_text_feed(&text, (uint8_t)trial->report_text[i], clean + n);
 	clean[n] = '\0';
 	return clean;
 }
 
 /* A process that ended without a word: who or what ended it. */
-static void note_death(struct smoke_boot *boot, int wait_status)
+static void note_death(struct smoke_trial *trial, int wait_status)
 {
-	struct smoke_result *result = boot->result;
+	struct smoke_result *result = trial->result;
 
 	if (result->facts.end != VM_END_NONE || result->facts.setup_failed)
 		return;
@@ -483,53 +485,53 @@ static void note_death(struct smoke_boot *boot, int wait_status)
  * When it was over. What was printed just before the end may have been read after it. A limit that was
  * reached, or a signal that came, when the VM had ended by itself decided nothing.
  */
-static void conclude_times(struct smoke_boot *boot)
+static void conclude_times(struct smoke_trial *trial)
 {
-	struct smoke_times *times = &boot->result->times;
-	struct smoke_facts *facts = &boot->result->facts;
+	struct smoke_times *times = &trial->result->times;
+	struct smoke_facts *facts = &trial->result->facts;
 
 	if (times->end_ns == 0)
 		times->end_ns = clock_monotonic_ns();
-	if (times->end_ns < boot->last_byte_ns)
-		times->end_ns = boot->last_byte_ns;
+	if (times->end_ns < trial->last_byte_ns)
+		times->end_ns = trial->last_byte_ns;
 	if (facts->stop != SMOKE_STOP_NONE && times->end_ns < times->decided_ns) {
 		facts->stop = SMOKE_STOP_NONE;
 		times->decided_ns = 0;
 	}
 }
 
-static void conclude(struct smoke_boot *boot, int wait_status)
+static void conclude(struct smoke_trial *trial, int wait_status)
 {
-	struct smoke_result *result = boot->result;
+	struct smoke_result *result = trial->result;
 
-	smoke_judge_finish(&boot->judge, clock_monotonic_ns());
-	note_death(boot, wait_status);
-	conclude_times(boot);
-	result->facts.finding = boot->judge.finding;
-	result->facts.phase_missed = phase_awaited(boot) != NULL;
-	result->too_dear = boot->judge.too_dear;
-	result->report = clean_report(boot);
-	smoke_result_conclude(result, boot->judge.decided_by, boot->decided_text);
+	smoke_judge_finish(&trial->judge, clock_monotonic_ns());
+	note_death(trial, wait_status);
+	conclude_times(trial);
+	result->facts.finding = trial->judge.finding;
+	result->facts.phase_missed = phase_awaited(trial) != NULL;
+	result->too_dear = trial->judge.too_dear;
+	result->report = clean_report(trial);
+	smoke_result_conclude(result, trial->judge.decided_by, trial->decided_text);
 }
 
-static void remove_source(struct smoke_boot *boot, struct event_source *src, int *fd)
+static void remove_source(struct smoke_trial *trial, struct event_source *src, int *fd)
 {
-	event_loop_remove(boot->loop, src);
+	event_loop_remove(trial->loop, src);
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
 }
 
 /* All but what events of the loop's current turn may still point to. */
-static void trial_release(struct smoke_boot *boot)
+static void trial_release(struct smoke_trial *trial)
 {
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
-		remove_source(boot, &boot->stream[i], &boot->child.stream_fd[i]);
-	remove_source(boot, &boot->report, &boot->child.report_fd);
-	remove_source(boot, &boot->process, &boot->child.pid_fd);
-	remove_source(boot, &boot->timer, &boot->timer.fd);
-	free(boot->report_text);
-	boot->report_text = NULL;
+		remove_source(trial, &trial->stream[i], &trial->child.stream_fd[i]);
+	remove_source(trial, &trial->report, &trial->child.report_fd);
+	remove_source(trial, &trial->process, &trial->child.pid_fd);
+	remove_source(trial, &trial->timer, &trial->timer.fd);
+	free(trial->report_text);
+	trial->report_text = NULL;
 }
 
 /*
@@ -546,122 +548,123 @@ static size_t left_in_pipe(const struct event_source *src)
 	return n < PIPE_BYTES_MAX ? (size_t)n : PIPE_BYTES_MAX;
 }
 
-static void drain_pipes(struct smoke_boot *boot)
+static void drain_pipes(struct smoke_trial *trial)
 {
 	size_t left, n = 1;
 
 	for (enum smoke_stream i = 0; i < SMOKE_STREAMS; i++)
-		for (left = left_in_pipe(&boot->stream[i]); left > 0 && n > 0;
+		for (left = left_in_pipe(&trial->stream[i]); left > 0 && n > 0;
 		     left -= n < left ? n : left)
-			n = read_stream(boot, i);
+			n = read_stream(trial, i);
 	n = 1;
-	for (left = left_in_pipe(&boot->report); left > 0 && n > 0; left -= n < left ? n : left)
-		n = read_report(boot);
+	for (left = left_in_pipe(&trial->report); left > 0 && n > 0; left -= n < left ? n : left)
+		n = read_report(trial);
 }
 
 /* The process is gone: what it left in the pipes is all there will be. */
 static void process_ready(struct event_source *src, uint32_t epoll_events)
 {
-	struct smoke_boot *boot = container_of(src, struct smoke_boot, process);
+	struct smoke_trial *trial = container_of(src, struct smoke_trial, process);
 	int wait_status = 0;
 
 	(void)epoll_events;
-	event_loop_remove(boot->loop, src);
-	drain_pipes(boot);
-	waitpid(boot->child.pid, &wait_status, 0);
-	boot->child.pid = 0;
-	conclude(boot, wait_status);
-	trial_release(boot);
-	boot->done(boot, boot->done_arg);
+	event_loop_remove(trial->loop, src);
+	drain_pipes(trial);
+	waitpid(trial->child.pid, &wait_status, 0);
+	trial->child.pid = 0;
+	conclude(trial, wait_status);
+	trial_release(trial);
+	trial->done(trial, trial->done_arg);
 }
 
-static int add_source(struct smoke_boot *boot, struct event_source *src, int fd,
+static int add_source(struct smoke_trial *trial, struct event_source *src, int fd,
 		      void (*ready)(struct event_source *src, uint32_t epoll_events))
 {
 	*src = (struct event_source){.fd = fd, .events = EPOLLIN, .ready = ready};
-	return fd < 0 ? -errno : event_loop_add(boot->loop, src);
+	return fd < 0 ? -errno : event_loop_add(trial->loop, src);
 }
 
-static int add_sources(struct smoke_boot *boot)
+static int add_sources(struct smoke_trial *trial)
 {
-	int r = add_source(boot, &boot->report, boot->child.report_fd, report_ready);
+	int r = add_source(trial, &trial->report, trial->child.report_fd, report_ready);
 
 	for (unsigned i = 0; r == 0 && i < SMOKE_STREAMS; i++)
-		r = add_source(boot, &boot->stream[i], boot->child.stream_fd[i], stream_ready[i]);
+		r = add_source(trial, &trial->stream[i], trial->child.stream_fd[i],
+			       stream_ready[i]);
 	if (r == 0)
-		r = add_source(boot, &boot->process, boot->child.pid_fd, process_ready);
+		r = add_source(trial, &trial->process, trial->child.pid_fd, process_ready);
 	if (r == 0)
-		r = add_source(boot, &boot->timer,
+		r = add_source(trial, &trial->timer,
 			       timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
 			       trial_timer_ready);
 	return r;
 }
 
-static struct smoke_boot *boot_alloc(const struct smoke_boot_opts *opts)
+static struct smoke_trial *trial_alloc(const struct smoke_trial_opts *opts)
 {
-	struct smoke_boot *boot = calloc(1, sizeof(*boot));
+	struct smoke_trial *trial = calloc(1, sizeof(*trial));
 	struct smoke_judge_opts judge = {.rules = &opts->spec->rules};
 
-	if (!boot)
+	if (!trial)
 		return NULL;
-	boot->spec = opts->spec;
-	boot->result = opts->result;
-	boot->result->spec = opts->spec;
-	boot->loop = opts->loop;
-	boot->sink = opts->sink;
-	boot->done = opts->done;
-	boot->done_arg = opts->done_arg;
-	boot->armed_ns = INT64_MAX;
-	boot->timer.fd = boot->child.report_fd = boot->child.pid_fd = -1;
+	trial->spec = opts->spec;
+	trial->result = opts->result;
+	trial->result->spec = opts->spec;
+	trial->loop = opts->loop;
+	trial->sink = opts->sink;
+	trial->done = opts->done;
+	trial->done_arg = opts->done_arg;
+	trial->armed_ns = INT64_MAX;
+	trial->timer.fd = trial->child.report_fd = trial->child.pid_fd = -1;
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
-		boot->child.stream_fd[i] = -1;
-	boot->report_text = malloc(SMOKE_WIRE_REPORT_MAX);
-	boot->judge_sink = (struct smoke_judge_sink){.line = trial_hear_line, .met = hear_met};
-	judge.sink = &boot->judge_sink;
+		trial->child.stream_fd[i] = -1;
+	trial->report_text = malloc(SMOKE_WIRE_REPORT_MAX);
+	trial->judge_sink = (struct smoke_judge_sink){.line = trial_hear_line, .met = hear_met};
+	judge.sink = &trial->judge_sink;
 	judge.expects_decide = !opts->spec->wants_status;
-	smoke_judge_init(&boot->judge, &judge);
-	return boot->report_text ? boot : smoke_boot_destroy(boot);
+	smoke_judge_init(&trial->judge, &judge);
+	return trial->report_text ? trial : smoke_trial_destroy(trial);
 }
 
-int smoke_boot_create(const struct smoke_boot_opts *opts, struct smoke_boot **ret,
-		      struct diag *diag)
+int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial **ret,
+		       struct diag *diag)
 {
-	struct smoke_boot *boot = boot_alloc(opts);
+	struct smoke_trial *trial = trial_alloc(opts);
 	struct smoke_facts *facts = &opts->result->facts;
 	int r;
 
-	if (!boot)
+	if (!trial)
 		return diag_set(diag, -ENOMEM, "boot '%s'", opts->spec->name);
 	facts->expects = opts->spec->rules.nr_of[SMOKE_RULE_EXPECT] > 0;
 	facts->wants_status = opts->spec->wants_status;
-	boot->result->was_started = true;
-	boot->result->times.start_ns = boot->last_byte_ns = boot->phase_since_ns =
+	trial->result->was_started = true;
+	trial->result->times.start_ns = trial->last_byte_ns = trial->phase_since_ns =
 		clock_monotonic_ns();
-	r = smoke_child_start(opts->spec, &boot->child, diag);
+	r = smoke_child_start(opts->spec, &trial->child, diag);
 	if (r == 0) {
-		r = add_sources(boot);
+		r = add_sources(trial);
 		if (r < 0)
 			diag_set(diag, r, "watch boot '%s'", opts->spec->name);
 	}
 	if (r < 0) {
 		opts->result->times.end_ns = clock_monotonic_ns();
-		smoke_boot_destroy(boot);
+		smoke_trial_destroy(trial);
 		return r;
 	}
-	arm(boot);
-	*ret = boot;
+	arm(trial);
+	*ret = trial;
 	return 0;
 }
 
-struct smoke_boot *smoke_boot_destroy(struct smoke_boot *boot)
+struct smoke_trial *smoke_trial_destroy(struct smoke_trial *trial)
 {
-	if (!boot)
+	if (!trial)
 		return NULL;
-	if (boot->child.pid > 0) {
-		kill(boot->child.pid, SIGKILL);
-		waitpid(boot->child.pid, NULL, 0);
+	if (trial->child.pid > 0) {
+		kill(trial->child.pid, SIGKILL);
+		waitpid(trial->child.pid, NULL, 0);
 	}
-	trial_release(boot);
-	free(boot);
+	trial_release(trial);
+	free(trial);
 	return NULL;
 }

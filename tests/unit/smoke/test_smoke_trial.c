@@ -176,7 +176,7 @@ int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *re
 	return ret->pid > 0 && ret->pid_fd >= 0 ? 0 : -errno;
 }
 
-static void done(struct smoke_boot *boot, void *arg)
+static void done(struct smoke_trial *boot, void *arg)
 {
 	(void)boot;
 	(void)arg;
@@ -218,20 +218,20 @@ static struct smoke_msg *say(enum smoke_msg_type type, int64_t at_ns)
 /* stops: how often it is told to, the first time when the process has said all. */
 static void boot_and_stop(unsigned stops)
 {
-	const struct smoke_boot_opts opts = {
+	const struct smoke_trial_opts opts = {
 		.spec = &spec, .result = &result, .loop = &loop, .done = done};
-	struct smoke_boot *made = NULL;
+	struct smoke_trial *made = NULL;
 	struct diag diag = {0};
 
-	assert_int_equal(smoke_boot_create(&opts, &made, &diag), 0);
+	assert_int_equal(smoke_trial_create(&opts, &made, &diag), 0);
 	while (stops > 0 && nr_says > 0 && result.times.guest_ns == 0)
 		made->report.ready(&made->report, EPOLLIN);
 	jumped_ns = clock_monotonic_ns();
 	virtual_time = stops > 0;
 	while (stops-- > 0)
-		smoke_boot_stop(made);
+		smoke_trial_stop(made);
 	event_loop_run(&loop);
-	smoke_boot_destroy(made);
+	smoke_trial_destroy(made);
 }
 
 static void boot(void)
@@ -350,14 +350,14 @@ static void an_end_before_the_stop_counts(void **state)
 /* Out of descriptors, as it may be. */
 static void a_boot_that_cannot_be_made_has_an_end(void **state)
 {
-	const struct smoke_boot_opts opts = {
+	const struct smoke_trial_opts opts = {
 		.spec = &spec, .result = &result, .loop = &loop, .done = done};
-	struct smoke_boot *made = NULL;
+	struct smoke_trial *made = NULL;
 	struct diag diag = {0};
 
 	(void)state;
 	cannot_start = true;
-	assert_int_equal(smoke_boot_create(&opts, &made, &diag), -EMFILE);
+	assert_int_equal(smoke_trial_create(&opts, &made, &diag), -EMFILE);
 	assert_true(result.was_started);
 	assert_in_the_boots_life(result.times.start_ns);
 	assert_true(result.times.end_ns >= result.times.start_ns);
