@@ -147,6 +147,13 @@ int boot_plan_check(const struct boot_plan *plan, const char *name,
  */
 int boot_plan_place(struct boot_plan *plan, uint8_t *const dst[], struct diag *diag);
 
+/*
+ * Whether the kernel is a Linux that finds a UART in memory: first by the command line, which takes
+ * SERIAL_8250_CONSOLE and its early console "uart8250", and then by ACPI, which takes PNPACPI, whose
+ * parameter is "pnpacpi=". To any other kernel the ports are to be advertised, which need no finding.
+ */
+bool boot_plan_finds_memory_uart(const struct boot_plan *plan);
+
 /* A protocol's name for reports: "pvh", "linux64", "multiboot2"; NULL for none there is. Static. */
 const char *boot_protocol_name(enum boot_protocol protocol);
 

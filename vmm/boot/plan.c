@@ -286,6 +286,20 @@ void boot_plan_fini(struct boot_plan *plan)
 	*plan = (struct boot_plan){0};
 }
 
+/* Whether the kernel's last segment has text: what Linux discards after boot is there. */
+static bool last_segment_has(const struct boot_plan *plan, const char *text)
+{
+	const struct boot_segment *last = &plan->segment[plan->nr_segments - 1];
+
+	return last->data_len && memmem(last->data, last->data_len, text, strlen(text));
+}
+
+bool boot_plan_finds_memory_uart(const struct boot_plan *plan)
+{
+	return plan->nr_segments && last_segment_has(plan, "uart8250") &&
+	       last_segment_has(plan, "pnpacpi=");
+}
+
 const char *boot_plan_describe(const struct boot_plan *plan, char *buf, size_t size)
 {
 	snprintf(buf, size, "%s%s%s%s%s", plan->container ? plan->container : "",

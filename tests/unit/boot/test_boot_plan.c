@@ -409,6 +409,31 @@ static void what_memory_would_do_is_said_behind_holes_too(void **state)
 	assert_string_equal(diag.remedy, "give the machine more than 5 GiB of memory");
 }
 
+static bool finds_memory_uart(const char *first, const char *last)
+{
+	const struct boot_plan plan = {
+		.segment = {{.data = (const uint8_t *)first, .data_len = strlen(first)},
+			    {.data = (const uint8_t *)last, .data_len = strlen(last)}},
+		.nr_segments = 2,
+	};
+
+	return boot_plan_finds_memory_uart(&plan);
+}
+
+static void a_uart_in_memory_needs_both_parameters_in_the_last_segment(void **state)
+{
+	const struct boot_plan empty = {0};
+
+	(void)state;
+	assert_true(finds_memory_uart("text", "x uart8250 pnpacpi= y"));
+	assert_false(finds_memory_uart("text", "uart8250"));
+	assert_false(finds_memory_uart("text", "pnpacpi="));
+	assert_false(finds_memory_uart("uart8250", "pnpacpi="));
+	assert_false(finds_memory_uart("uart8250 pnpacpi=", "data"));
+	assert_false(finds_memory_uart("uart8250 pnpacpi=", ""));
+	assert_false(boot_plan_finds_memory_uart(&empty));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +454,7 @@ int main(void)
 		cmocka_unit_test(checks_survive_the_end_of_the_address_space),
 		cmocka_unit_test(a_hole_is_named_and_no_memory_asked_for),
 		cmocka_unit_test(what_memory_would_do_is_said_behind_holes_too),
+		cmocka_unit_test(a_uart_in_memory_needs_both_parameters_in_the_last_segment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

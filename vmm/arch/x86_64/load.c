@@ -151,24 +151,6 @@ static int load_initrds(struct arch_boot *b, struct diag *diag)
 	return r;
 }
 
-/* Whether the kernel's last segment has text: what Linux discards after boot is there. */
-static bool last_segment_has(const struct boot_plan *plan, const char *text)
-{
-	const struct boot_segment *last = &plan->segment[plan->nr_segments - 1];
-
-	return last->data_len && memmem(last->data, last->data_len, text, strlen(text));
-}
-
-/*
- * Whether the kernel is a Linux that finds a UART in memory: first by the command line, which takes
- * SERIAL_8250_CONSOLE and its early console "uart8250", and then by ACPI, which takes PNPACPI, whose
- * parameter is "pnpacpi=". To any other kernel the ports are advertised, which need no finding.
- */
-static bool finds_register_pages(const struct boot_plan *plan)
-{
-	return last_segment_has(plan, "uart8250") && last_segment_has(plan, "pnpacpi=");
-}
-
 /* Nothing else lies there yet: the initrd is placed after the kernel. */
 static void find_room(const struct guest_mem *mem, struct boot_opts *opts)
 {
@@ -248,7 +230,7 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		.name = opts->kernel->name,
 		.protocol = b->plan.protocol,
 		.entry_gpa = b->plan.entry_gpa,
-		.finds_register_pages = arch_boot_is_told(b) && finds_register_pages(&b->plan),
+		.finds_register_pages = arch_boot_is_told(b) && boot_plan_finds_memory_uart(&b->plan),
 	};
 	boot_plan_describe(&b->plan, ret_kernel->kind, sizeof(ret_kernel->kind));
 	*ret = b;
