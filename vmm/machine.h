@@ -94,6 +94,8 @@ struct machine_device {
 	int gsi;                  /* MACHINE_GSI_NONE: no interrupt */
 };
 
+struct machine_fdt_platform;
+
 /* A kernel parameter that the platform adds to every command line. */
 struct machine_kernel_word {
 	const char *word;   /* "pci=conf1,noearly" */
@@ -122,6 +124,7 @@ struct machine_platform {
 	unsigned (*place_ram)(uint64_t mem_bytes, struct machine_span ram[MACHINE_RAM_MAX]);
 	/* Fills m->map by machine_map_add(), ascending. m has its RAM, and no device. */
 	void (*describe_memory)(struct machine *m);
+	const struct machine_fdt_platform *fdt; /* machine/fdt.h */
 	const struct machine_kernel_word *word;
 	unsigned nr_words;
 	size_t cmdline_max; /* bytes of a kernel command line, with the closing NUL */

@@ -8,11 +8,8 @@
  *   /soc                       interrupt controllers and MMIO devices, one to one
  *   /soc/isa@0                 devices on ports: reg = <1 PORT LEN> (IEEE 1275 ISA binding)
  *
- * Only devices whose class has a compatible string are in the tree. An interrupt is two cells for
- * the I/O APIC: the GSI, and 0 for edge-triggered, active high (Linux,
- * Documentation/devicetree/bindings/interrupt-controller/intel,ce4100-ioapic.yaml). The bus is
- * "intel,ce4100-cp" beside "simple-bus", because on x86 Linux makes platform devices of the children
- * of that, of "isa" and of "pci" buses, and of no others (arch/x86/kernel/devicetree.c).
+ * Only devices whose class has a compatible string are in the tree. What is in /soc, and how an
+ * interrupt is written, is the architecture's: struct machine_fdt_platform.
  */
 #ifndef VMM_MACHINE_FDT_H
 #define VMM_MACHINE_FDT_H
@@ -22,6 +19,18 @@
 
 #include "base/diag.h"
 #include "machine.h"
+
+struct fdt_writer;
+
+/* What an architecture puts in; machine_platform.fdt. */
+struct machine_fdt_platform {
+	const char *model, *compatible; /* of the root */
+	uint32_t interrupt_parent; /* phandle of the interrupt controller, which put_soc writes */
+	/* Writes /soc: interrupt controllers and timers, and the devices on each bus. */
+	void (*put_soc)(struct fdt_writer *w, const struct machine *m);
+	/* The path of a device that put_soc writes, in buf, which is large enough. */
+	void (*device_path)(const struct machine_device *dev, char *buf, size_t size);
+};
 
 struct machine_fdt_opts {
 	uint64_t initrd_gpa, initrd_len; /* bytes; initrd_len 0: there is none */

@@ -7,6 +7,8 @@
 #include "boot/handoff.h"
 #include "boot/initrd.h"
 
+extern const struct machine_fdt_platform x86_fdt;
+
 struct kvm_cpuid2;
 struct kvm_msrs;
 

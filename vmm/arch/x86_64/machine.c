@@ -1,7 +1,7 @@
 /* The PC as machine.c needs to know it: devices and chips with their addresses, and where RAM is. */
 #include "machine.h"
 
-#include "arch/arch.h"
+#include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
 #include "base/checked.h"
 #include "devices/classes.h"
@@ -164,6 +164,7 @@ const struct machine_platform arch_platform = {
 	.gsi_auto_first = GSI_AUTO_FIRST,
 	.place_ram = pc_place_ram,
 	.describe_memory = pc_describe_memory,
+	.fdt = &x86_fdt,
 	.word = words,
 	.nr_words = ARRAY_SIZE(words),
 	.cmdline_max = LAYOUT_CMDLINE_MAX,
