@@ -56,6 +56,7 @@ static int load_acpi(struct arch_boot *b, struct diag *diag)
 	return r < 0 ? r : put(b, LAYOUT_ACPI_GPA, acpi, len, "the ACPI tables", diag);
 }
 
+#ifdef TOLLGATE_HAVE_MPTABLE
 static int load_mptable(struct arch_boot *b, struct diag *diag)
 {
 	AUTO_FREE void *mptable = NULL;
@@ -64,6 +65,14 @@ static int load_mptable(struct arch_boot *b, struct diag *diag)
 
 	return r < 0 ? r : put(b, LAYOUT_MPTABLE_GPA, mptable, len, "the MP table", diag);
 }
+#else
+static int load_mptable(const struct arch_boot *b, const struct diag *diag)
+{
+	(void)b;
+	(void)diag;
+	return 0;
+}
+#endif
 
 static int render_fdt(struct arch_boot *b, struct diag *diag)
 {
