@@ -31,7 +31,8 @@ enum {
 struct control_commands {
 	/*
 	 * Runs a command of nr words, at least one. It prints lines of data to out, none of them such as a
-	 * reply ends with. 0, or -errno with diag: what it printed is dropped then. It does not wait.
+	 * reply ends with. 0, or -errno with diag: what it printed is dropped then. It waits for no client and no
+	 * guest; unplug waits for a virtio device, for a few seconds at most.
 	 */
 	int (*run)(struct control_commands *commands, char *const word[], unsigned nr, FILE *out,
 		   struct diag *diag);

@@ -18,7 +18,7 @@ bool ioeventfd_takes_any_length(const struct kvm *kvm)
 
 int ioeventfd_init(struct ioeventfd *io, struct diag *diag)
 {
-	io->registered = false;
+	io->registered = io->was_registered = false;
 	io->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (io->fd >= 0)
 		return 0;
@@ -57,8 +57,13 @@ int ioeventfd_register(struct ioeventfd *io, const struct kvm *kvm, struct diag 
 
 	if (r < 0)
 		return diag_set(diag, r, "KVM_IOEVENTFD at %#llx", (unsigned long long)io->addr);
-	io->registered = true;
+	io->registered = io->was_registered = true;
 	return 0;
+}
+
+int ioeventfd_register_again(struct ioeventfd *io, const struct kvm *kvm, struct diag *diag)
+{
+	return io->was_registered ? ioeventfd_register(io, kvm, diag) : 0;
 }
 
 void ioeventfd_unregister(struct ioeventfd *io, const struct kvm *kvm)

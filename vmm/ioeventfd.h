@@ -18,8 +18,9 @@ struct ioeventfd {
 	uint32_t len;  /* bytes of the write: 1, 2, 4 or 8; 0: of any length, without a match */
 	bool has_data; /* only writes of data (datamatch) */
 	uint64_t data;
-	int fd;          /* the eventfd, non-blocking; -1 when there is none */
-	bool registered; /* with KVM */
+	int fd;              /* the eventfd, non-blocking; -1 when there is none */
+	bool registered;     /* with KVM */
+	bool was_registered; /* at some time */
 };
 
 /* Whether this host has them at all, and those of length 0. */
@@ -33,6 +34,9 @@ void ioeventfd_fini(struct ioeventfd *io, const struct kvm *kvm);
 
 /* -errno with diag: -EEXIST for an equal one, -ENOSPC past KVM's limit. */
 int ioeventfd_register(struct ioeventfd *io, const struct kvm *kvm, struct diag *diag);
+
+/* Registers one that was registered before; nothing for another. Errors as ioeventfd_register(). */
+int ioeventfd_register_again(struct ioeventfd *io, const struct kvm *kvm, struct diag *diag);
 
 /* Once this returned no write signals the eventfd any more; what it has counted stays. */
 void ioeventfd_unregister(struct ioeventfd *io, const struct kvm *kvm);

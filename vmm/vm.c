@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/signals.h"
 #include "vm/failed_memory.h"
+#include "vm/plug.h"
 
 static int64_t host_realtime_ns(const struct clock_src *clk)
 {
@@ -180,16 +181,6 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 	return 0;
 }
 
-/* A host that lacks it makes an exit of each write, which is slower and no error. */
-static void coalesce_writes(struct vm *vm, const struct machine_device *row)
-{
-	if (row->cls->coalesce_len == 0 || !vm->coalesced.ring)
-		return;
-	for (unsigned k = 0; k < row->nr_ranges + row->nr_unadvertised; k++)
-		coalesced_add(&vm->coalesced, row->range[k].space, row->range[k].first,
-			      row->cls->coalesce_len);
-}
-
 /* As the back end sees it: a register page has ops of its own. */
 static const struct char_ops *bus_device_char_ops(struct vm *vm, unsigned i)
 {
@@ -217,7 +208,7 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 	r = device_create(row->cls, &env, &vm->device[i]);
 	if (r < 0)
 		return diag_set(diag, r, "create device '%s'", row->name);
-	coalesce_writes(vm, row);
+	vm_device_collect(vm, i);
 	if (page->page)
 		register_page_attach(page, vm->device[i], (uint8_t)memory_range(row),
 				     (uint8_t)row->range[0].len, vm->coalesced.capacity);
@@ -233,21 +224,8 @@ static int build_ranges(struct vm *vm, enum iobus_space space, struct diag *diag
 	struct iobus_range range[MACHINE_DEVICES_MAX * MACHINE_RANGES_MAX];
 	size_t n = 0;
 
-	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		const struct machine_device *row = &vm->machine.device[i];
-
-		for (unsigned k = 0; k < row->nr_ranges + row->nr_unadvertised; k++) {
-			if (row->range[k].space != space)
-				continue;
-			range[n++] = (struct iobus_range){
-				.first = row->range[k].first,
-				.len = row->range[k].len,
-				.dev = vm_bus_device(vm, i),
-				.owner = row->name,
-				.region = (uint8_t)k,
-			};
-		}
-	}
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		n += vm_device_ranges(vm, i, space, &range[n]);
 	return n ? iobus_add_many(space == IOBUS_PIO ? vm->pio : vm->mmio, range, n, diag) : 0;
 }
 

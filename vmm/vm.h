@@ -66,6 +66,7 @@ struct vm {
 	struct register_page register_page
 		[MACHINE_DEVICES_MAX]; /* on the bus in the place of device[]; unused for most */
 	struct vm_virtio *virtio[MACHINE_DEVICES_MAX]; /* NULL: no I/O thread */
+	bool unplugged[MACHINE_DEVICES_MAX];           /* off the bus (vm/plug.h); event thread */
 	struct event_loop loop;
 	struct vm_chars chars;
 	struct vm_halted halted;

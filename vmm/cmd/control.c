@@ -42,6 +42,8 @@ const struct option_table cmd_control_table = {
 		 "  stats               the statistics so far, as --stats=json writes them\n"
 		 "  balloon [SIZE]      what the guest is to give up, and has; or a new SIZE\n"
 		 "  link NAME up|down   plugs a network's cable in, or pulls it out\n"
+		 "  unplug NAME         takes a device off the bus: it reads as all ones\n"
+		 "  plug NAME           puts it back; a virtio device has been reset\n"
 		 "  stop                ends the VM, as SIGTERM does: its exit status is 116\n",
 	.group = groups,
 	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "

@@ -9,8 +9,10 @@
 #include "base/clock.h"
 #include "base/option.h"
 #include "base/parse.h"
+#include "base/suggest.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
+#include "vm/plug.h"
 
 /* A command of a VM: arg are the nr words behind its name. 0, or -errno with diag. */
 struct command {
@@ -63,6 +65,9 @@ static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FI
 	for (unsigned at = 0; (vd = next_device(ctl->vm, &virtio_balloon_class, &at));)
 		fprintf(out, "balloon %s\n", vd->name);
 	print_links(ctl->vm, out);
+	for (unsigned i = 0; i < ctl->vm->machine.nr_devices; i++)
+		if (ctl->vm->unplugged[i])
+			fprintf(out, "unplugged %s\n", ctl->vm->machine.device[i].name);
 	return 0;
 }
 
@@ -157,6 +162,56 @@ static int run_link(struct vm_control *ctl, char *const arg[], unsigned nr, FILE
 	return say_no_network(ctl->vm, arg[0], diag);
 }
 
+/* KVM's own chips are not on our buses. */
+static int refuse_device(const struct vm *vm, const char *name, struct diag *diag)
+{
+	const struct machine *m = &vm->machine;
+	struct suggest suggest;
+	char names[320] = "";
+	size_t len = 0;
+
+	if (machine_find(m, name)) {
+		diag_set(diag, -EINVAL, "'%s' is emulated by KVM, which cannot take it off", name);
+	} else {
+		diag_set(diag, -EINVAL, "this VM has no device '%s'", name);
+		suggest_init(&suggest, name, strlen(name));
+		for (unsigned i = 0; i < m->nr_devices; i++)
+			suggest_offer(&suggest, m->device[i].name);
+		if (suggest.best)
+			diag_remedy(diag, "did you mean '%s'?", suggest.best);
+	}
+	for (unsigned i = 0; i < m->nr_devices && len < sizeof(names); i++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, " %s", m->device[i].name);
+	diag_remedy(diag, "it has:%s", names);
+	return -EINVAL;
+}
+
+static int plug_device(struct vm *vm, const char *name,
+		       int (*change)(struct vm *vm, unsigned i, struct diag *diag),
+		       struct diag *diag)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (strcmp(vm->machine.device[i].name, name) == 0)
+			return change(vm, i, diag);
+	return refuse_device(vm, name, diag);
+}
+
+static int run_unplug(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		      struct diag *diag)
+{
+	(void)nr;
+	(void)out;
+	return plug_device(ctl->vm, arg[0], vm_unplug, diag);
+}
+
+static int run_plug(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	(void)nr;
+	(void)out;
+	return plug_device(ctl->vm, arg[0], vm_plug, diag);
+}
+
 /* The reply is sent before the loop looks whether it is to stop. */
 static int commands_run_stop(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
 			     struct diag *diag)
@@ -179,6 +234,8 @@ static const struct command command[] = {
 	{"balloon", "[SIZE]", 0, 1, run_balloon,
 	 "what the guest is to give up, and has; or a new SIZE"},
 	{"link", "NAME up|down", 2, 2, run_link, "plugs a network's cable in, or pulls it out"},
+	{"unplug", "NAME", 1, 1, run_unplug, "takes a device off the bus: it reads as all ones"},
+	{"plug", "NAME", 1, 1, run_plug, "puts it back; a virtio device has been reset"},
 	{"stop", "", 0, 0, commands_run_stop, "ends the VM, as SIGTERM does"},
 };
 

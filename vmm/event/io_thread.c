@@ -164,6 +164,17 @@ void io_thread_deafen(struct io_thread *io, const struct kvm *kvm)
 	ioeventfd_unregister(&io->writes.io, kvm);
 }
 
+int io_thread_hear(struct io_thread *io, const struct kvm *kvm, struct diag *diag)
+{
+	int r = ioeventfd_register_again(&io->writes.io, kvm, diag);
+
+	for (unsigned i = 0; r == 0 && i < io->nr_queues; i++)
+		r = ioeventfd_register_again(&io->queue[i].io, kvm, diag);
+	if (r < 0)
+		io_thread_deafen(io, kvm);
+	return r;
+}
+
 static void *thread_main(void *arg)
 {
 	struct io_thread *io = arg;

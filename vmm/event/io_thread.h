@@ -76,6 +76,8 @@ bool io_thread_count(struct io_thread *io, const struct kvm *kvm, uint64_t addr,
 
 /* Once this returned KVM neither rings nor counts. */
 void io_thread_deafen(struct io_thread *io, const struct kvm *kvm);
+/* KVM rings and counts again as before io_thread_deafen(); on failure neither. -errno with diag. */
+int io_thread_hear(struct io_thread *io, const struct kvm *kvm, struct diag *diag);
 
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
 int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);

@@ -38,14 +38,26 @@ void coalesced_fini(struct coalesced *co)
 	co->ring = NULL;
 }
 
-int coalesced_add(struct coalesced *co, enum iobus_space space, uint64_t first, uint32_t len)
+static int zone_ioctl(const struct coalesced *co, unsigned long request, enum iobus_space space,
+		      uint64_t first, uint32_t len)
 {
 	struct kvm_coalesced_mmio_zone zone = {
 		.addr = first, .size = len, .pio = space == IOBUS_PIO};
 
 	if (!co->ring || (space == IOBUS_PIO && kvm_cap(co->kvm, KVM_CAP_COALESCED_PIO) == 0))
 		return -ENOTSUP;
-	return ioctl(co->kvm->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone) < 0 ? -errno : 0;
+	return ioctl(co->kvm->vm_fd, request, &zone) < 0 ? -errno : 0;
+}
+
+int coalesced_add(struct coalesced *co, enum iobus_space space, uint64_t first, uint32_t len)
+{
+	return zone_ioctl(co, KVM_REGISTER_COALESCED_MMIO, space, first, len);
+}
+
+/* Without memory for it KVM drops all its devices in that space, zones too: then nothing is collected either. */
+void coalesced_remove(struct coalesced *co, enum iobus_space space, uint64_t first, uint32_t len)
+{
+	zone_ioctl(co, KVM_UNREGISTER_COALESCED_MMIO, space, first, len);
 }
 
 bool coalesced_pending(const struct coalesced *co)

@@ -39,6 +39,12 @@ void coalesced_fini(struct coalesced *co); /* takes a zeroed one too */
 /* Lets KVM collect writes to [first, first + len). -errno; -ENOTSUP where the host lacks it. */
 int coalesced_add(struct coalesced *co, enum iobus_space space, uint64_t first, uint32_t len);
 
+/*
+ * Ends that for a zone of coalesced_add(). Once this returned no write there is collected any more; what was is in
+ * the ring. Does nothing where the host lacks it.
+ */
+void coalesced_remove(struct coalesced *co, enum iobus_space space, uint64_t first, uint32_t len);
+
 /* Whether entries wait. */
 bool coalesced_pending(const struct coalesced *co);
 

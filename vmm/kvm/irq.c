@@ -6,19 +6,37 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static void irq_line_set(struct irq_line *line, bool level)
+static void irq_line_drive(const struct kvm_irq_line *irq, bool level)
 {
-	const struct kvm_irq_line *irq = container_of(line, struct kvm_irq_line, line);
 	struct kvm_irq_level arg = {.irq = irq->gsi, .level = level};
 
 	/* Fails only for a GSI without a route, which machine_resolve() excludes. */
 	ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
 }
 
+static void irq_line_set(struct irq_line *line, bool level)
+{
+	struct kvm_irq_line *irq = container_of(line, struct kvm_irq_line, line);
+
+	irq->level = level;
+	if (!irq->cut)
+		irq_line_drive(irq, level);
+}
+
+void kvm_irq_line_cut(struct kvm_irq_line *irq, bool cut)
+{
+	irq->cut = cut;
+	if (irq->level)
+		irq_line_drive(irq, !cut);
+}
+
+/* Any thread and no lock: nothing is noted. */
 static void irq_line_pulse(struct irq_line *line)
 {
-	irq_line_set(line, true);
-	irq_line_set(line, false);
+	const struct kvm_irq_line *irq = container_of(line, struct kvm_irq_line, line);
+
+	irq_line_drive(irq, true);
+	irq_line_drive(irq, false);
 }
 
 void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi)

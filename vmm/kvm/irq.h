@@ -15,9 +15,17 @@ struct kvm_irq_line {
 	struct irq_line line;
 	int vm_fd;
 	unsigned gsi;
+	bool level; /* what the device set last */
+	bool cut;
 };
 
 void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned gsi);
+
+/*
+ * While cut, the interrupt chips see the line low, whatever the device sets. Afterwards they see what the device
+ * set last. For a device that calls set under a lock: to be called with that lock held.
+ */
+void kvm_irq_line_cut(struct kvm_irq_line *irq, bool cut);
 
 /*
  * KVM_IRQFD: a pulse is a signal on an eventfd, which anything that holds the descriptor can give, and

@@ -106,7 +106,7 @@ static void page_map(struct register_page *rp)
 /* Whoever pays for a thing bit by bit is wise to buy it once he has paid its price. */
 static bool is_worth_mapping(const struct register_page *rp)
 {
-	return !rp->barred && rp->polls >= rp->polls_needed &&
+	return !rp->barred && !rp->withheld && rp->polls >= rp->polls_needed &&
 	       rp->polled_ns >= rp->map_ns + rp->unmap_ns;
 }
 
@@ -287,6 +287,15 @@ struct device *register_page_attach(struct register_page *rp, struct device *inn
 	rp->mapped_at_ns = clock_now_ns(rp);
 	update(rp);
 	return &rp->dev;
+}
+
+void register_page_withhold(struct register_page *rp, bool on)
+{
+	device_lock(&rp->dev);
+	rp->withheld = on;
+	if (on)
+		page_unmap(rp);
+	device_unlock(&rp->dev);
 }
 
 struct register_page_counts register_page_counts(struct register_page *rp)

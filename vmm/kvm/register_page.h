@@ -48,7 +48,8 @@ struct register_page {
 	struct device_env theirs; /* what inner would have without us */
 
 	bool mapped;
-	bool barred; /* the host refused the slot once */
+	bool barred;   /* the host refused the slot once */
+	bool withheld; /* register_page_withhold() */
 	unsigned polls, polls_needed;
 	int64_t mapped_at_ns;
 	int64_t polled_ns, polled_at_ns; /* what they took; when the last one was */
@@ -82,6 +83,12 @@ void register_page_env(struct register_page *rp, struct device_env *env);
  */
 struct device *register_page_attach(struct register_page *rp, struct device *inner, uint8_t range,
 				    uint8_t len, size_t late);
+
+/*
+ * While on, there is no page: it is taken back first, and each access is an op or, when dev is off the bus,
+ * unclaimed. Takes the lock; any thread.
+ */
+void register_page_withhold(struct register_page *rp, bool on);
 
 /* For statistics; takes the lock. Any thread. */
 struct register_page_counts register_page_counts(struct register_page *rp);

@@ -27,6 +27,16 @@ int kvm_page_create(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint8_t 
 	return 0;
 }
 
+int kvm_page_remove(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint8_t *page)
+{
+	return kvm_mem_slot_set(kvm, slot, gpa, 0, page, true);
+}
+
+int kvm_page_put_back(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint8_t *page)
+{
+	return kvm_mem_slot_set(kvm, slot, gpa, KVM_PAGE_BYTES, page, true);
+}
+
 void kvm_page_destroy(uint8_t *page)
 {
 	if (page)

@@ -17,6 +17,11 @@ enum { KVM_PAGE_BYTES = 4096 };
  * KVM has no read-only slots, or -errno; the guest is as well off without, only slower.
  */
 int kvm_page_create(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint8_t **ret_page);
+
+/* Takes such a page out of the guest's memory, or puts it back there. 0 or -errno, with nothing changed. */
+int kvm_page_remove(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint8_t *page);
+int kvm_page_put_back(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint8_t *page);
+
 void kvm_page_destroy(uint8_t *page); /* takes NULL; after the VM is closed, which shows it */
 
 #endif

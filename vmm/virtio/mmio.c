@@ -354,6 +354,23 @@ static void mmio_write(struct device *dev, struct io_at at, uint64_t val)
 	}
 }
 
+bool virtio_mmio_is_reset(struct device *dev)
+{
+	const struct virtio_mmio *m = virtio_mmio_of(dev);
+	bool is_reset;
+
+	pthread_mutex_lock(&dev->lock);
+	is_reset = !m->reset_wanted && shown_status(m) == 0;
+	pthread_mutex_unlock(&dev->lock);
+	return is_reset;
+}
+
+bool virtio_mmio_reset(struct device *dev)
+{
+	mmio_write(dev, (struct io_at){.off = VIRTIO_MMIO_STATUS, .size = sizeof(uint32_t)}, 0);
+	return virtio_mmio_is_reset(dev);
+}
+
 /*
  * Making and unmaking.
  */

@@ -31,4 +31,13 @@ enum {
  */
 extern const struct device_class virtio_mmio_class;
 
+/*
+ * Resets the device as a driver does that writes 0 to its status, and waits for VIRTIO_MMIO_RESET_WAIT_NS at most.
+ * True once it is reset: it touches no guest memory then. For a device that is off the bus; not on its I/O thread.
+ */
+bool virtio_mmio_reset(struct device *dev);
+
+/* Whether a reset of virtio_mmio_reset() is over. Does not wait. */
+bool virtio_mmio_is_reset(struct device *dev);
+
 #endif

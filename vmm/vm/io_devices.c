@@ -16,6 +16,11 @@ static bool has_io_thread(const struct machine_device *row)
 	return row->cls->io;
 }
 
+static uint64_t register_page_gpa(const struct machine_device *row)
+{
+	return row->range[0].first + row->cls->register_page_from;
+}
+
 int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
@@ -27,10 +32,13 @@ int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, stru
 		if (!vm->virtio[i])
 			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
 		/* The range is placed so that a page begins there. Without one: slower, and no error. */
-		if (row->cls->register_page_from && !opts->no_register_pages)
-			kvm_page_create(&vm->kvm, kvm_mem_slot_new(&vm->kvm),
-					row->range[0].first + row->cls->register_page_from,
-					&vm->virtio[i]->register_page);
+		if (row->cls->register_page_from && !opts->no_register_pages) {
+			vm->virtio[i]->slot = kvm_mem_slot_new(&vm->kvm);
+			vm->virtio[i]->in_memory =
+				kvm_page_create(&vm->kvm, vm->virtio[i]->slot,
+						register_page_gpa(row),
+						&vm->virtio[i]->register_page) == 0;
+		}
 	}
 	return 0;
 }
@@ -116,6 +124,35 @@ bool vm_virtio_stop(struct vm *vm)
 		all_ended &= !vm->virtio[i]->stuck;
 	}
 	return all_ended;
+}
+
+int vm_virtio_hide(struct vm *vm, unsigned i, struct diag *diag)
+{
+	const struct machine_device *row = &vm->machine.device[i];
+	struct vm_virtio *virtio = vm->virtio[i];
+	int r = 0;
+
+	if (virtio->in_memory)
+		r = kvm_page_remove(&vm->kvm, virtio->slot, register_page_gpa(row),
+				    virtio->register_page);
+	if (r < 0)
+		return diag_set(diag, r, "take the registers of '%s' out of guest memory",
+				row->name);
+	virtio->in_memory = false;
+	io_thread_deafen(&virtio->io, &vm->kvm);
+	return 0;
+}
+
+int vm_virtio_show(struct vm *vm, unsigned i, struct diag *diag)
+{
+	struct vm_virtio *virtio = vm->virtio[i];
+	int r = io_thread_hear(&virtio->io, &vm->kvm, diag);
+
+	if (r == 0 && virtio->register_page)
+		virtio->in_memory = kvm_page_put_back(&vm->kvm, virtio->slot,
+						      register_page_gpa(&vm->machine.device[i]),
+						      virtio->register_page) == 0;
+	return r;
 }
 
 void vm_virtio_disconnect(struct vm *vm)

@@ -22,6 +22,8 @@ struct vm_virtio {
 	struct irq_eventfd irq;
 	struct event_timer timer; /* on the I/O thread */
 	uint8_t *register_page;   /* NULL: reads of the registers are exits */
+	unsigned slot;            /* memory slot of register_page */
+	bool in_memory;           /* the guest finds it in its memory */
 	bool stuck;               /* the thread did not end when it was told to */
 };
 
@@ -47,6 +49,14 @@ const struct char_ops *vm_virtio_char_ops(const struct machine_device *row);
 /* Before the vCPUs start, and after they have ended. stop: false when a thread does not end. */
 int vm_virtio_start(struct vm *vm, struct diag *diag);
 bool vm_virtio_stop(struct vm *vm);
+
+/*
+ * While the guest runs: after hide, each access to device[i] is an exit, as KVM has neither page nor doorbell of it;
+ * show is the reverse. For a device with an I/O thread. On failure nothing has changed; -errno with diag. A host
+ * that does not take the page back makes an exit of each read, which is slower and no error.
+ */
+int vm_virtio_hide(struct vm *vm, unsigned i, struct diag *diag);
+int vm_virtio_show(struct vm *vm, unsigned i, struct diag *diag);
 
 /* Teardown: KVM rings no bell and takes no interrupt any more; then, without devices, the rest. */
 void vm_virtio_disconnect(struct vm *vm);

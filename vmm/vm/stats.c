@@ -35,7 +35,7 @@ void stats_exits_sum(const struct vm *vm, struct stats_exits *ret)
 	}
 }
 
-/* No range comes or goes any more. collecting may be NULL. */
+/* On the thread that plugs devices, so no range comes or goes meanwhile. collecting may be NULL. */
 static struct bus_view bus_view_read(struct iobus *bus, const struct iobus_reader *collecting,
 				     const char *name)
 {
@@ -314,6 +314,7 @@ static struct json_object *stats_json_devices(struct vm *vm)
 
 		json_object_object_add(obj, "device",
 				       json_object_new_string(vm->machine.device[i].name));
+		json_object_object_add(obj, "plugged", json_object_new_boolean(!vm->unplugged[i]));
 		json_add_u64(obj, "guest_errors", view.guest_errors);
 		if (view.counter_name)
 			json_add_u64(obj, view.counter_name, view.counter);

@@ -484,6 +484,25 @@ static void a_timer_that_comes_too_late_does_nothing(void **state)
 	assert_int_equal(rig->f.arms, 1);
 }
 
+/* As long as the device is off the bus. */
+static void a_page_that_is_withheld_does_not_come(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_non_null(host.page);
+	register_page_withhold(&rig->rp, true);
+	assert_null(host.page);
+	for (unsigned i = 0; i < 4 * POLLS_MIN; i++)
+		rd(rig, LSR);
+	assert_null(host.page);
+	assert_int_equal(rd(rig, LSR), LSR_IDLE); /* ops go on */
+	register_page_withhold(&rig->rp, true);   /* nothing left to take back */
+	register_page_withhold(&rig->rp, false);
+	for (unsigned i = 0; i < 4 * POLLS_MIN; i++)
+		rd(rig, LSR);
+	assert_non_null(host.page);
+}
+
 /* Whatever happens: what is mapped is true, and mapping never costs more than what it was to save. */
 static void the_page_is_true_whatever_happens(void **state)
 {
@@ -551,6 +570,7 @@ int main(void)
 		TEST(a_host_that_refuses_once_is_not_asked_again),
 		TEST(a_slot_that_cannot_be_withdrawn_ends_the_vm),
 		TEST(an_interrupt_finds_the_page_gone),
+		TEST(a_page_that_is_withheld_does_not_come),
 		TEST(a_back_end_without_room_withdraws_it_in_time),
 		TEST(a_guest_that_uses_the_ports_finds_nothing_in_the_page),
 		TEST(input_with_its_interrupt_on_is_taken_at_once),

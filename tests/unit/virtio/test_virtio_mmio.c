@@ -315,6 +315,26 @@ static void a_reset_that_takes_long_shows(void **state)
 	assert_int_equal(fake->stops, 1);
 }
 
+static void a_reset_by_the_vmm_is_that_of_a_driver(void **state)
+{
+	(void)state;
+	assert_true(virtio_mmio_is_reset(rig.dev));
+	start(0);
+	assert_false(virtio_mmio_is_reset(rig.dev));
+	rig.deaf = true; /* the host does not let the I/O thread go */
+	assert_false(virtio_mmio_reset(rig.dev));
+	assert_false(virtio_mmio_is_reset(rig.dev));
+	virtio_rig_answer(&rig);
+	assert_true(virtio_mmio_is_reset(rig.dev));
+	assert_int_equal(fake->stops, 1);
+	rig.deaf = false;
+	start(0);
+	assert_true(virtio_mmio_reset(rig.dev));
+	assert_int_equal(virtio_rig_status(&rig), 0);
+	assert_int_equal(fake->stops, 2);
+	assert_int_equal(rig.dev->guest_errors, 0);
+}
+
 static void a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless(void **state)
 {
 	(void)state;
@@ -468,6 +488,7 @@ int main(void)
 		TEST(a_reset_forgets_all_but_what_it_is),
 		TEST(a_start_that_a_reset_overtakes_is_none),
 		TEST(a_reset_that_takes_long_shows),
+		TEST(a_reset_by_the_vmm_is_that_of_a_driver),
 		TEST(a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless),
 		TEST(the_configuration_can_be_read_in_every_width),
 		TEST(the_device_hears_of_writes_to_its_configuration),
