@@ -6,7 +6,7 @@
  * A command is a line; its reply is lines of data and one last line, CONTROL_REPLY_OK or one that begins
  * with CONTROL_REPLY_ERROR. A client's next command runs when it has taken the reply to the one before, so
  * one reply and CONTROL_INPUT_BYTES are all that we hold for it. One command a turn: between two of them
- * everything else on the loop has its turn.
+ * everything else on the loop is serviced.
  *
  * Threads: all on the one that runs the loop, or before and after it runs.
  */

@@ -84,7 +84,7 @@ static inline void reader_enter(struct iobus_reader *r)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Release: whoever sees the 0 also sees this access done with the snapshot and the device. */
+/* Release: a writer that sees the 0 also sees this access done with the snapshot and the device. */
 static inline void reader_leave(struct iobus_reader *r)
 {
 	atomic_store_explicit(&r->active, 0, memory_order_release);

@@ -47,7 +47,7 @@ void guest_mem_fini(struct guest_mem *mem);
  */
 void *guest_mem_ptr(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 
-/* The guest's address of a byte of RAM; false when host is no address of RAM. Fit for a signal handler. */
+/* The guest's address of a byte of RAM; false when host is not an address of RAM. Fit for a signal handler. */
 bool guest_mem_gpa(const struct guest_mem *mem, uintptr_t host, uint64_t *ret);
 
 /* Copies; -EFAULT when any byte is outside RAM, and nothing is copied then. len 0 succeeds. */

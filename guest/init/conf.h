@@ -35,7 +35,7 @@ struct conf {
 	size_t nr_env;
 };
 
-/* Reads the file. Its strings stay for ever. 0 or -errno; -EINVAL for what we did not write. */
+/* Reads the file. Its strings stay forever. 0 or -errno; -EINVAL for what we did not write. */
 int conf_read(struct conf *conf);
 
 #endif

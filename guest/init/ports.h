@@ -26,7 +26,7 @@ struct out_port out_port_open(uint16_t port);
 /* Writes as much as there is room for: 0 to n bytes. */
 size_t out_port_write(const struct out_port *out, const void *buf, size_t n);
 
-/* Waits until all that was written has left: for ever if the host does not take it. */
+/* Waits until all that was written has left: forever if the host does not take it. */
 void out_port_drain(const struct out_port *out);
 
 /* One line for the log port, which gets its time from its arrival. */

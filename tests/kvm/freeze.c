@@ -106,7 +106,7 @@ static int is_below(const struct seccomp_notif *req, const char *dir)
 	return strncmp(path, dir, len) == 0 && path[len] == '/';
 }
 
-/* The call is made as if there were no filter. One that was interrupted is no error. */
+/* The call is made as if there were no filter. An interrupted one is not an error. */
 static void let_go(int listener, uint64_t id)
 {
 	struct seccomp_notif_resp resp = {.id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
@@ -165,7 +165,7 @@ static void start_watcher(int sock, const char *dir, const char *flag)
 	setsid();
 	if (fork() != 0)
 		_exit(0);
-	for (int fd = 0; fd < 3; fd++) /* whoever reads COMMAND's output waits for its end */
+	for (int fd = 0; fd < 3; fd++) /* a reader of COMMAND's output waits for its end */
 		dup2(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
 	watch(receive_fd(sock), dir, flag);
 }

@@ -144,7 +144,7 @@ static const uint8_t echo_code[] = {
 	0xf4,             /* hlt */
 };
 
-/* Sends for ever. */
+/* Sends forever. */
 static const uint8_t chatter_code[] = {
 	0xba, 0xf8, 0x03, /* mov dx, 0x3f8 */
 	0xee,             /* again: out dx, al */

@@ -411,7 +411,7 @@ int char_host_attach(struct char_host *host)
 		return r;
 	}
 	host->out_state = CHAR_OUT_OPEN;
-	/* What was kept for whoever is there now; host_timer_ready() sees it when a flush is due anyway. */
+	/* The output that was kept for the client that is there now; host_timer_ready() sees it when a flush is due anyway. */
 	if (!atomic_exchange(&host->active, true))
 		event_loop_wake(host->loop);
 	return 0;

@@ -18,7 +18,7 @@ int unix_address(const char *path, struct sockaddr_un *ret);
 
 /*
  * Makes the socket, with mode 0600, and listens: it has its name from the moment on when it does so. One that a dead process left behind is replaced.
- * -errno: -EADDRINUSE when a process listens there, -EEXIST when there is something that is no socket,
+ * -errno: -EADDRINUSE when a process listens there, -EEXIST when there is something that is not a socket,
  * -ENAMETOOLONG. l is in any case fit for unix_listener_close().
  */
 int unix_listener_open(struct unix_listener *l, const char *path, int backlog);

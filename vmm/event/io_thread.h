@@ -50,7 +50,7 @@ struct io_thread {
 	pthread_t thread;
 	bool started;
 	atomic_int tid;
-	atomic_bool ending; /* the loop is over, and the device comes to rest */
+	atomic_bool ending; /* the loop is over, and the device quiesces */
 	pthread_mutex_t lock;
 	pthread_cond_t ended; /* has_ended changed */
 	bool has_ended; /* under lock: the thread touches nothing any more but lock and ended */
@@ -81,7 +81,7 @@ int io_thread_hear(struct io_thread *io, const struct kvm *kvm, struct diag *dia
 
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
 int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
-/* Asks the thread to end, which it does once the device has come to rest (device_io_ops.end). */
+/* Asks the thread to end, which it does once the device has quiesced (device_io_ops.end). */
 void io_thread_stop(struct io_thread *io);
 /*
  * Waits for that until until_ns, of CLOCK_MONOTONIC. False: the host does not let the thread go. It may go on

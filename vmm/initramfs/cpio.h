@@ -45,7 +45,7 @@ int cpio_add_node(struct cpio *cpio, const char *path, mode_t mode, dev_t rdev, 
 
 /*
  * The archive, with its trailer: malloc'ed and the caller's. -ENOTDIR with diag when an entry lies
- * below one that is no directory; -ENOMEM. *ret and *ret_len are untouched then.
+ * below one that is not a directory; -ENOMEM. *ret and *ret_len are untouched then.
  */
 int cpio_render(struct cpio *cpio, uint8_t **ret, size_t *ret_len, struct diag *diag);
 

@@ -2,7 +2,7 @@
  * kvm/coalesced.h - writes that KVM collects in a ring instead of exiting (KVM_REGISTER_COALESCED_MMIO
  * and KVM_CAP_COALESCED_PIO, api.rst 4.116).
  *
- * The ring belongs to the VM. Whoever handles an exit drains it first, so a device sees every write
+ * The ring belongs to the VM. A thread that handles an exit drains it first, so a device sees every write
  * in the order in which its vCPU made it; the event thread drains it from time to time, so that
  * nothing waits for an exit that never comes. Entries are dispatched under one lock and leave the
  * ring afterwards: a vCPU that finds it empty knows that its own writes have arrived.

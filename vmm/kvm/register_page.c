@@ -103,7 +103,7 @@ static void page_map(struct register_page *rp)
 		watch_begin(rp);
 }
 
-/* Whoever pays for a thing bit by bit is wise to buy it once he has paid its price. */
+/* The change of the slot is worth its time once polling has cost as much. */
 static bool is_worth_mapping(const struct register_page *rp)
 {
 	return !rp->barred && !rp->withheld && rp->polls >= rp->polls_needed &&

@@ -22,7 +22,7 @@
  *                  with fips=1 they are run all the same (crypto/testmgr.c), and a kernel without them
  *                  ignores the word.
  *   panic=-1       a kernel that panics resets at once, which ends the VM; Linux's own default is to
- *                  halt for ever, and nobody would be told.
+ *                  halt forever, and no report would follow.
  *   quiet          when the machine is to be quiet, unless quiet, loglevel=, debug or ignore_loglevel is
  *                  there
  */

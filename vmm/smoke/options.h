@@ -1,8 +1,8 @@
 /*
  * options.h - the command line of `tollgate smoke` -> struct smoke_plan.
  *
- * A boot is made from a list of words, each an option with its value, whoever wrote them: the command
- * line has one list for all its kernels.
+ * A boot is made from a list of words, each an option with its value. The command line has one list for
+ * all its kernels.
  */
 #ifndef VMM_SMOKE_OPTIONS_H
 #define VMM_SMOKE_OPTIONS_H
@@ -35,7 +35,7 @@ void config_smoke_words_fini(struct config_smoke_words *words);
 /* The option of that name, without dashes, that a file may have too; NULL when there is none. */
 const struct option_row *config_smoke_option(const char *name);
 
-/* The remedy for a name that config_smoke_option() does not know and that is no key of a file either. */
+/* The remedy for a name that config_smoke_option() does not know and that is not a key of a file either. */
 void config_smoke_suggest(const char *name, struct diag *diag);
 
 /* Whether an option is the run's, not each boot's. */

@@ -47,7 +47,7 @@ static void kill_vm(struct smoke_trial *trial)
 	kill(trial->child.pid, SIGKILL);
 }
 
-/* A process that is gone already is no error. One that still sets up has nothing to tell. */
+/* A process that is gone already is not an error. One that still sets up has nothing to tell. */
 static void stop_vm(struct smoke_trial *trial)
 {
 	if (!has_guest(trial)) {

@@ -357,7 +357,7 @@ struct turn {
 
 /*
  * Takes chains of one queue while the turn lasts: how many. *ret_empty: there are no more, else no room for
- * more, or the turn is over. Room alone is no bound: requests that end at once give theirs back.
+ * more, or the turn is over. Room alone is not a bound: requests that end at once give theirs back.
  */
 static unsigned take_chains(struct blk *blk, unsigned queue, struct turn *turn, bool *ret_empty)
 {

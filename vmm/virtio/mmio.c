@@ -334,7 +334,7 @@ static void mmio_write(struct device *dev, struct io_at at, uint64_t val)
 	bool resetting;
 
 	pthread_mutex_lock(&dev->lock);
-	/* 2.4.2: the driver waits until the status reads 0; asking once more is no mistake. */
+	/* 2.4.2: the driver waits until the status reads 0; asking once more is not a mistake. */
 	resetting = m->reset_wanted && (at.off != VIRTIO_MMIO_STATUS || val != 0);
 	if (odd || resetting)
 		guest_error(m, at);

@@ -2,7 +2,7 @@
  * The entropy device (virtio 1.2, 5.4): random bytes of the host's, from getrandom().
  *
  * Each chain gets at most CHAIN_BYTES_MAX, which the device may choose (5.4.6), and a kick is worked on for
- * CHAINS_A_KICK chains; then whatever else waits for the I/O thread, such as a reset, has its turn.
+ * CHAINS_A_KICK chains; then whatever else waits for the I/O thread, such as a reset, is serviced.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>

@@ -8,7 +8,7 @@
  * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, end, kick, control
  * and whatever the device added to that loop run there, so a device needs no lock, and a back end that is
  * slow holds up only its own device. A vCPU that resets the device waits until stop has returned, but
- * not for ever: the status register reads non-zero until then. init and fini run while there is no
+ * not forever: the status register reads non-zero until then. init and fini run while there is no
  * such thread.
  */
 #ifndef VMM_VIRTIO_VIRTIO_H

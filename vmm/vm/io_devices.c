@@ -107,7 +107,7 @@ int vm_virtio_start(struct vm *vm, struct diag *diag)
 
 /*
  * A host that answers does so sooner, and what it has not answered the guest has not been promised. One that
- * does not (a network file system whose server is gone) may keep a thread for ever.
+ * does not (a network file system whose server is gone) may keep a thread forever.
  */
 bool vm_virtio_stop(struct vm *vm)
 {

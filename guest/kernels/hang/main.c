@@ -4,7 +4,7 @@
  *
  *   how=hlt     interrupts on, HLT (default): the vCPU sleeps in KVM
  *   how=loop    a jump to itself: the vCPU never exits by its own doing
- *   how=exits   reads an unclaimed port for ever: the vCPU exits all the time
+ *   how=exits   reads an unclaimed port forever: the vCPU exits all the time
  *   how=halted  interrupts off, HLT: nothing wakes this CPU any more; others were not started
  *   how=all     the same on every CPU
  *   how=nmi     the same on the first CPU; another one sleeps for 3 s, with interrupts on, and wakes it by

@@ -38,7 +38,7 @@ static void test_registers(void)
 	      virtio_read(dev, VIRTIO_VERSION));
 	check("virtio-shared-memory", virtio_read(dev, VIRTIO_SHM_LEN_LOW) == UINT32_MAX,
 	      "a region of %u bytes", virtio_read(dev, VIRTIO_SHM_LEN_LOW));
-	/* What is no register, and what lies behind the configuration, of which there is none. */
+	/* Undefined registers, and offsets past the configuration, which is empty. */
 	check("virtio-config", mmio_read32(dev->base + VIRTIO_CONFIG) == UINT32_MAX,
 	      "configuration reads %x", mmio_read32(dev->base + VIRTIO_CONFIG));
 	virtio_write(dev, VIRTIO_QUEUE_SEL, 1);

@@ -1,6 +1,6 @@
 /*
  * registers.c - what a driver must not do to the registers (virtio 1.2, 4.2.2.2 and 4.2.3): accesses of
- * the wrong width or unaligned, of what is no register, of queues that are live. The device must go on as
+ * the wrong width or unaligned, of undefined registers, of queues that are live. The device must go on as
  * if nothing had been.
  */
 #include "access.h"

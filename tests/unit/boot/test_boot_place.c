@@ -50,7 +50,7 @@ static void place(struct boot_plan *plan, uint8_t *memory)
 		dst[i] = memory + plan->segment[i].gpa;
 	}
 	assert_int_equal(boot_plan_place(plan, dst, NULL), 0);
-	/* Whoever looks at the kernel later finds it where it is, not where other data came to lie. */
+	/* A later reader of the kernel finds it at its address, not other data. */
 	for (unsigned i = 0; i < plan->nr_segments; i++)
 		if (plan->segment[i].data_len)
 			assert_ptr_equal(plan->segment[i].data, dst[i]);

@@ -316,7 +316,7 @@ static void a_host_that_refuses_once_is_not_asked_again(void **state)
 	assert_int_equal(rig->f.ends, 0);
 }
 
-/* The guest would see what is no longer so, for ever. */
+/* The guest would see stale registers forever. */
 static void a_slot_that_cannot_be_withdrawn_ends_the_vm(void **state)
 {
 	struct rig *rig = *state;

@@ -286,7 +286,7 @@ static void test_the_name_that_was_meant_is_told(void **state)
 		{"boots:\n  - kernel: k\n    matirx: {}\n", "did you mean 'matrix'?"},
 		{"boots:\n  - kernel: k\n    timeuot: 5\n", "did you mean 'timeout'?"},
 		{"boots:\n  - kernel: k\n    cpuss: 5\n", "did you mean 'cpus'?"},
-		{"boots:\n  - kernel: k\n    halp: 5\n", NULL}, /* help is no key of a file */
+		{"boots:\n  - kernel: k\n    halp: 5\n", NULL}, /* help is not a key of a file */
 		{"boots:\n  - kernel: k\n    banana: 5\n", NULL},
 	};
 	struct rig *rig = *state;

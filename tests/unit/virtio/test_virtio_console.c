@@ -399,7 +399,7 @@ static void a_broken_ring_needs_a_reset(void **state)
 	assert_true(start_driver(0));
 }
 
-/* All 64 chains of a full queue at once, and again: one kick's share is not for ever. */
+/* All 64 chains of a full queue at once, and again: one kick's share is not unlimited. */
 static void full_queues_are_worked_off(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
 /*
- * A pseudo-terminal: we hold the master, whoever opens the slave is the client. The slave is raw, so
+ * A pseudo-terminal: we hold the master, and the opener of the slave is the client. The slave is raw, so
  * that bytes pass as they are.
  *
  * Only a failing read or write of the master tells that no one has the slave open, and nothing of the

@@ -210,7 +210,7 @@ static int check_raw(const struct disk_file *file, const char *path, struct diag
 	};
 	_Alignas(PAGE_BYTES) char start[PAGE_BYTES] = "";
 
-	/* One that cannot be read is a matter for whoever reads there. */
+	/* One that cannot be read fails where it is read. */
 	if (file->block_device || pread(file->fd, start, sizeof(start), 0) < 0)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {

@@ -3,7 +3,7 @@
  * asked to (a whole block around half a block) must not have a neighbour's write come in between.
  *
  * One thread. First come, first served; no request overtakes one that it overlaps with, so none waits
- * for ever.
+ * forever.
  */
 #ifndef VMM_BACKEND_DISK_ORDER_H
 #define VMM_BACKEND_DISK_ORDER_H

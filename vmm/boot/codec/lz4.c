@@ -46,7 +46,7 @@ static int legacy_block(struct unpack *u, const uint8_t *in, uint32_t in_len)
 
 /*
  * Blocks follow each other until the input ends; nothing marks the last one. Four bytes at the end
- * are no block, for the length alone takes four: they are the size that Linux's build appends.
+ * are not a block, for the length alone takes four: they are the size that Linux's build appends.
  */
 int unpack_lz4_legacy(struct unpack *u)
 {

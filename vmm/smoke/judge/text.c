@@ -140,7 +140,7 @@ static enum smoke_text_state in_string(uint8_t byte)
 	}
 }
 
-/* Moves on inside a sequence; false when byte is no part of it and counts for itself. */
+/* Moves on inside a sequence; false when byte is not a part of it and counts for itself. */
 static bool sequence(struct smoke_text *text, uint8_t byte)
 {
 	const enum smoke_text_state state = text->state;
