@@ -15,9 +15,11 @@
 void config_init(struct config *config)
 {
 	*config = (struct config){
-		.machine = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
-			    .cpus = MACHINE_DEFAULT_CPUS,
-			    .register_pages = true},
+		.vm = {.machine = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
+				   .cpus = MACHINE_DEFAULT_CPUS,
+				   .register_pages = true},
+		       .input = true,
+		       .to_stdout = true},
 	};
 }
 
@@ -87,7 +89,7 @@ static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 		diag_remedy(diag, "64M to 64G");
 		return -EINVAL;
 	}
-	config->machine.mem_bytes = bytes;
+	config->vm.machine.mem_bytes = bytes;
 	return 0;
 }
 
@@ -97,7 +99,7 @@ static int parse_cpus(struct config *config, const char *arg, struct diag *diag)
 	int r = option_u64("--cpus", arg, 1, arch_platform.cpus_max, &n, diag);
 
 	if (r == 0)
-		config->machine.cpus = (unsigned)n;
+		config->vm.machine.cpus = (unsigned)n;
 	return r;
 }
 
@@ -107,7 +109,7 @@ static int parse_cpu(struct config *config, const char *arg, struct diag *diag)
 	int r = option_choice("--cpu", arg, cpu_words, &cpu, diag);
 
 	if (r == 0)
-		config->cpu = (unsigned)cpu;
+		config->vm.cpu = (unsigned)cpu;
 	return r;
 }
 
@@ -125,24 +127,28 @@ static int add_test_device(struct config *config, struct diag *diag)
 /* Behind those given before, as the kernel has it: of words that contradict each other the last one counts. */
 static int add_words(struct config *config, const char *arg, struct diag *diag)
 {
-	const char *before = config->machine.cmdline;
+	const char *before = config->vm.machine.cmdline;
 	const size_t used = before ? strlen(before) : 0, len = strlen(arg);
 
 	if (used == 0 || len == 0) {
-		config->machine.cmdline = len || !before ? arg : before;
+		config->vm.machine.cmdline = len || !before ? arg : before;
 		return 0;
 	}
-	if (used + 1 + len >= sizeof(config->append)) {
-		diag_set(diag, -EINVAL, "--append, given several times, has more than %zu bytes",
-			 sizeof(config->append) - 1);
+	if (used + 1 + len >= CONFIG_APPEND_BYTES) {
+		diag_set(diag, -EINVAL, "--append, given several times, has more than %d bytes",
+			 CONFIG_APPEND_BYTES - 1);
 		diag_remedy(diag, "Linux takes 2,047; for another kernel give all in one");
 		return -EINVAL;
 	}
+	if (!config->append)
+		config->append = config_alloc(config, CONFIG_APPEND_BYTES, diag);
+	if (!config->append)
+		return -ENOMEM;
 	if (before != config->append)
 		memcpy(config->append, before, used);
 	config->append[used] = ' ';
 	memcpy(config->append + used + 1, arg, len + 1);
-	config->machine.cmdline = config->append;
+	config->vm.machine.cmdline = config->append;
 	return 0;
 }
 
@@ -152,9 +158,9 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case 'm': return parse_mem(config, arg, diag);
 	case 'c': return parse_cpus(config, arg, diag);
 	case 'p': return add_words(config, arg, diag);
-	case CONFIG_OPT_QUICK: config->machine.quick = true; return 0;
-	case CONFIG_OPT_HUGEPAGES: config->mem.hugepages = true; return 0;
-	case CONFIG_OPT_PREALLOC: config->mem.prealloc = true; return 0;
+	case CONFIG_OPT_QUICK: config->vm.machine.quick = true; return 0;
+	case CONFIG_OPT_HUGEPAGES: config->vm.mem.hugepages = true; return 0;
+	case CONFIG_OPT_PREALLOC: config->vm.mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
 	case CONFIG_OPT_TEST_DEVICE: return add_test_device(config, diag);
 	case CONFIG_OPT_EXITS: return config_exits_option(config, arg, diag);
@@ -196,7 +202,7 @@ static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 
 	config->has_boot = true;
 	if (r == 0)
-		config->boot.mode = (unsigned)mode;
+		config->vm.boot.mode = (unsigned)mode;
 	else
 		diag_remedy(diag, "for a flat binary there is --flat ADDR");
 	return r;
@@ -212,9 +218,10 @@ static int parse_flat(struct config *config, const char *arg, struct diag *diag)
 	config->has_flat = true;
 	if (n < sizeof(addr))
 		memcpy(addr, arg, n);
-	config->boot.mode = strcmp(mode, "real") == 0 ? BOOT_MODE_FLAT_REAL : BOOT_MODE_FLAT_LONG;
-	if (parse_u64(addr, &config->boot.flat_gpa) < 0 ||
-	    (config->boot.mode == BOOT_MODE_FLAT_LONG && strcmp(mode, "long") != 0)) {
+	config->vm.boot.mode =
+		strcmp(mode, "real") == 0 ? BOOT_MODE_FLAT_REAL : BOOT_MODE_FLAT_LONG;
+	if (parse_u64(addr, &config->vm.boot.flat_gpa) < 0 ||
+	    (config->vm.boot.mode == BOOT_MODE_FLAT_LONG && strcmp(mode, "long") != 0)) {
 		diag_set(diag, -EINVAL, "--flat '%s' is not ADDR, ADDR,real or ADDR,long", arg);
 		return -EINVAL;
 	}
@@ -240,7 +247,7 @@ static int add_rootfs(struct config *config, const char *arg, struct diag *diag)
 	if (r < 0)
 		return r;
 	config->initramfs.rootfs = config->nr_disks;
-	config->disk[config->nr_disks - 1].conf.disk.is_root = true;
+	config->disk[config->nr_disks - 1]->conf.disk.is_root = true;
 	return r;
 }
 
@@ -376,9 +383,9 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 /* A flat binary is loaded as it is, and handed nothing. */
 static int check_flat(const struct config *config, struct diag *diag)
 {
-	const char *other = config->has_boot          ? "--boot"
-			    : config->nr_initrds      ? "--initrd"
-			    : config->machine.cmdline ? "--append"
+	const char *other = config->has_boot             ? "--boot"
+			    : config->nr_initrds         ? "--initrd"
+			    : config->vm.machine.cmdline ? "--append"
 			    : config_initramfs_wanted(&config->initramfs)
 				    ? "--run, --copy, --overlay, --root or --rootfs"
 				    : NULL;
@@ -396,8 +403,8 @@ static int check_flat(const struct config *config, struct diag *diag)
 int config_check_kernel(const struct config *config, struct diag *diag)
 {
 	const bool initramfs = config_initramfs_wanted(&config->initramfs);
-	const char *about_kernel = config->nr_initrds                    ? "--initrd"
-				   : config->boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
+	const char *about_kernel = config->nr_initrds                       ? "--initrd"
+				   : config->vm.boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
 				   : initramfs ? "--run, --copy, --overlay, --root or --rootfs"
 					       : NULL;
 

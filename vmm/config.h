@@ -43,45 +43,50 @@ struct config_virtio {
 	struct virtio_conf conf;
 };
 
-/* Points into itself: it stays where it is, and lives as long as what was made from it. */
+/* Points into itself: it stays where it is, and lives as long as what was made from it; then config_fini(). */
 struct config {
-	struct machine_spec machine;
-	char append[CONFIG_APPEND_BYTES];        /* machine.cmdline when it was given in pieces */
-	struct machine_row row[CONFIG_ROWS_MAX]; /* machine.extra, once there are any */
+	/*
+	 * The VM, but for kernel and initrd, which config_make_vm() fills in. Without output[], a command of
+	 * --run has standard output and error for itself, and the console goes to standard error.
+	 */
+	struct vm_opts vm;
+	char *append; /* vm.machine.cmdline when it was given in pieces */
+	struct machine_row row[CONFIG_ROWS_MAX]; /* vm.machine.extra, once there are any */
 	struct config_virtio virtio[CONFIG_VIRTIO_MAX];
 	unsigned nr_virtio;
-	struct config_net net[CONFIG_NETS_MAX];
+	struct config_net *net[CONFIG_NETS_MAX];
 	unsigned nr_nets;
 	bool test_device;
-	struct config_disk disk[CONFIG_DISKS_MAX];
+	struct config_disk *disk[CONFIG_DISKS_MAX];
 	unsigned nr_disks;
-	struct guest_mem_opts mem;
-	struct boot_opts boot;
-	bool has_boot, has_flat; /* --boot and --flat were given: both set boot.mode */
-	enum arch_cpu_template cpu;
-	const char *kernel; /* NULL: the built-in test kernel */
+	bool has_boot, has_flat; /* --boot and --flat were given: both set vm.boot.mode */
+	const char *kernel;      /* NULL: the built-in test kernel */
 	const char *initrd[CONFIG_INITRDS_MAX];
 	unsigned nr_initrds;
 	struct config_initramfs initramfs;
-	/*
-	 * Where devices write that do not write to standard output. Without any, a command of --run has
-	 * standard output and error for itself, and the console goes to standard error.
-	 */
-	struct vm_output output[VM_OUTPUTS_MAX];
-	unsigned nr_outputs;
 	struct config_consoles consoles;
 	struct config_balloon balloon;
-	int64_t timeout_ns;  /* 0: none */
-	int64_t deadline_ns; /* what it comes to, of CLOCK_MONOTONIC; for the caller to set */
+	int64_t timeout_ns; /* 0: none; the caller sets vm.deadline_ns */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
 	const char *control;    /* path of the control socket, NULL: none */
-	unsigned exits;         /* of enum config_exits */
 	enum config_exit_code exit_code;
+	struct config_memory *memory; /* of config_alloc() */
 };
+/* `tollgate smoke` has one for each boot, and the others have one on the stack. */
+_Static_assert(sizeof(struct config) < 16384, "what is large belongs into config_alloc()");
 
 /* The defaults: what a config holds before any option. */
 void config_init(struct config *config);
+
+/*
+ * Frees what the options allocated, after the VM that was made from it is gone. Takes a zeroed config, and one whose
+ * options were refused.
+ */
+void config_fini(struct config *config);
+
+/* Zeroed bytes that config owns until config_fini(). NULL with -ENOMEM in diag. */
+void *config_alloc(struct config *config, size_t bytes, struct diag *diag);
 
 /* Adds a device to the machine. What row points to is borrowed. -EINVAL with diag. */
 int config_row_add(struct config *config, const struct machine_row *row, struct diag *diag);
@@ -129,7 +134,7 @@ int config_check_kernel(const struct config *config, struct diag *diag);
 extern const struct option_table config_run_table;
 
 /*
- * `tollgate run`: argv[0] is "run". Returns 0, -EINVAL with diag, or OPTION_HELP or OPTION_HELP_ALL when that was
+ * `tollgate run`: argv[0] is "run"; config borrows argv. Returns 0, -EINVAL with diag, or OPTION_HELP or OPTION_HELP_ALL when that was
  * asked for and nothing else is to be done.
  */
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag);

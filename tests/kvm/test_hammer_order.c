@@ -74,7 +74,7 @@ static void hit_stays_at(enum hammer_hit which, unsigned at)
 	nr_list = nr_places = 0;
 	hit = at + 1;
 	config_init(&opts.config);
-	opts.config.machine.mem_bytes = 64 << 20;
+	opts.config.vm.machine.mem_bytes = 64 << 20;
 	if (hammer_run(&opts, &result, &diag) < 0)
 		fail_msg("%s", diag.what);
 	assert_true(nr_places >= HAMMER_PAIRS);

@@ -227,7 +227,7 @@ static int hammer_parse(int argc, char **argv, struct args *args, struct diag *d
 	}
 	if (r < 0)
 		return r;
-	if (args->opts.config.machine.cmdline)
+	if (args->opts.config.vm.machine.cmdline)
 		return diag_set(diag, -EINVAL, "--append: the hammer kernel's words are ours");
 	if (cmd_no_operands(argc, argv, diag) < 0)
 		return -EINVAL;
@@ -266,8 +266,8 @@ static struct summary summarise(const struct hammer_result *res)
 static void print_what(const struct hammer_opts *o)
 {
 	printf("hammer: %s %#" PRIx64 ", %u byte%s, %u CPU%s", o->in ? "in from" : "out to",
-	       o->addr, o->width, o->width == 1 ? "" : "s", o->config.machine.cpus,
-	       o->config.machine.cpus == 1 ? "" : "s");
+	       o->addr, o->width, o->width == 1 ? "" : "s", o->config.vm.machine.cpus,
+	       o->config.vm.machine.cpus == 1 ? "" : "s");
 	if (o->ioeventfds)
 		printf("; %u ioeventfd%s at %#" PRIx64 "%s", o->ioeventfds,
 		       o->ioeventfds == 1 ? "" : "s",
@@ -283,7 +283,7 @@ static void print_what(const struct hammer_opts *o)
 static void hammer_print_text(const struct hammer_opts *o, const struct hammer_result *res)
 {
 	const bool hit = o->hit != HAMMER_HIT_NONE;
-	const unsigned cpus = o->config.machine.cpus;
+	const unsigned cpus = o->config.vm.machine.cpus;
 
 	print_what(o);
 	if (res->nr_pairs) {
@@ -321,7 +321,7 @@ static void hammer_print_json(const struct hammer_opts *o, const struct hammer_r
 	json_add_u64(root, "address", o->addr);
 	json_object_object_add(root, "direction", json_object_new_string(o->in ? "in" : "out"));
 	json_add_u64(root, "width", o->width);
-	json_add_u64(root, "cpus", o->config.machine.cpus);
+	json_add_u64(root, "cpus", o->config.vm.machine.cpus);
 	json_add_u64(root, "ioeventfds", o->ioeventfds);
 	json_object_object_add(root, "same_byte", json_object_new_boolean(o->same_byte));
 	json_object_object_add(root, "hit", json_object_new_string(hits[o->hit]));
@@ -334,7 +334,7 @@ static void hammer_print_json(const struct hammer_opts *o, const struct hammer_r
 		const struct summary s = summarise(res);
 
 		add_double(root, "per_second", s.rate);
-		add_double(root, "ns_each", 1e9 * o->config.machine.cpus / s.rate);
+		add_double(root, "ns_each", 1e9 * o->config.vm.machine.cpus / s.rate);
 		add_double(root, "other_per_second", s.other);
 		add_double(root, "ratio", s.ratio);
 	}
@@ -350,29 +350,40 @@ static void hammer_print_json(const struct hammer_opts *o, const struct hammer_r
 	json_object_put(root);
 }
 
+static int hammer_show(const struct args *args, struct diag *diag)
+{
+	struct hammer_result result = {0};
+	int r;
+
+	if (args->help) {
+		option_table_print(&cmd_hammer_table, args->help == OPTION_HELP_ALL, stdout);
+		return 0;
+	}
+	r = hammer_run(&args->opts, &result, diag);
+	if (r < 0)
+		return r;
+	if (args->json)
+		hammer_print_json(&args->opts, &result);
+	else
+		hammer_print_text(&args->opts, &result);
+	return 0;
+}
+
 int cmd_hammer(int argc, char **argv)
 {
 	struct args args = {.opts = {.addr = DEFAULT_PORT, .space = IOBUS_PIO}};
-	struct hammer_result result = {0};
 	struct diag diag = {0};
 	int r;
 
 	config_init(&args.opts.config);
-	args.opts.config.machine.mem_bytes = HAMMER_MEM;
+	args.opts.config.vm.machine.mem_bytes = HAMMER_MEM;
 	r = hammer_parse(argc, argv, &args, &diag);
-	if (r == 0 && args.help) {
-		option_table_print(&cmd_hammer_table, args.help == OPTION_HELP_ALL, stdout);
-		return EXIT_OK;
-	}
 	if (r == 0)
-		r = hammer_run(&args.opts, &result, &diag);
+		r = hammer_show(&args, &diag);
+	config_fini(&args.opts.config);
 	if (r < 0) {
 		cmd_fail(&diag);
 		return r == -EINTR ? EXIT_KILLED : r == -EPROTO ? EXIT_KVM_ERROR : EXIT_SETUP;
 	}
-	if (args.json)
-		hammer_print_json(&args.opts, &result);
-	else
-		hammer_print_text(&args.opts, &result);
 	return EXIT_OK;
 }

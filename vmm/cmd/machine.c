@@ -167,7 +167,7 @@ static int machine_show(const struct args *args, struct diag *diag)
 		option_table_print(&cmd_machine_table, args->help == OPTION_HELP_ALL, stdout);
 		return 0;
 	}
-	r = machine_resolve(&arch_platform, &args->config.machine, &m, diag);
+	r = machine_resolve(&arch_platform, &args->config.vm.machine, &m, diag);
 	if (r < 0)
 		return r;
 	switch (args->output) {
@@ -188,6 +188,7 @@ int cmd_machine(int argc, char **argv)
 	r = machine_parse(argc, argv, &args, &diag);
 	if (r == 0)
 		r = machine_show(&args, &diag);
+	config_fini(&args.config);
 	if (r < 0) {
 		cmd_fail(&diag);
 		return EXIT_SETUP;

@@ -117,8 +117,8 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	int r;
 
 	if (config->timeout_ns)
-		config->deadline_ns = started_ns + config->timeout_ns;
-	cmd_guard_begin(config->deadline_ns);
+		config->vm.deadline_ns = started_ns + config->timeout_ns;
+	cmd_guard_begin(config->vm.deadline_ns);
 	r = config_make_vm(config, vm, diag);
 	cmd_guard_end();
 	if (r == 0 && config->control)
@@ -131,51 +131,59 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 static void tell_warnings(const struct config *config)
 {
 	for (unsigned i = 0; i < config->nr_disks; i++)
-		if (config->disk[i].warning.what[0])
-			fprintf(stderr, "tollgate: warning: %s\n", config->disk[i].warning.what);
+		if (config->disk[i]->warning.what[0])
+			fprintf(stderr, "tollgate: warning: %s\n", config->disk[i]->warning.what);
 }
 
-int cmd_run(int argc, char **argv)
+/* Frees config, unless a thread that the host does not let go may still use it. */
+static int run_config(struct config *config, int64_t started_ns, struct diag *diag)
 {
-	const int64_t started_ns = clock_monotonic_ns();
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
-	struct diag diag = {0};
-	struct config config = {0};
 	struct vm_control control = {0};
 	struct vm_end end;
 	AUTO_CLOSE int stats_fd = -1;
 	int status = EXIT_SETUP, r;
 
 	if (!vm) {
-		diag_set(&diag, -ENOMEM, "start");
-		cmd_fail(&diag);
+		r = diag_set(diag, -ENOMEM, "start");
+		cmd_fail(diag);
 		return EXIT_SETUP;
 	}
-	r = config_parse_run(&config, argc, argv, &diag);
-	if (r > 0) {
-		option_table_print(&config_run_table, r == OPTION_HELP_ALL, stdout);
-		return EXIT_OK;
-	}
-	if (r < 0) {
-		cmd_fail(&diag);
-		return EXIT_SETUP;
-	}
-	r = set_up(&config, started_ns, vm, &control, &stats_fd, &diag);
-	tell_warnings(&config);
+	r = set_up(config, started_ns, vm, &control, &stats_fd, diag);
+	tell_warnings(config);
 	if (r == 0) {
 		tell_places(vm);
 		if (vm->emulates_linux)
 			report_emulates_linux(stderr);
-		r = vm_run(vm, &end, &diag);
+		r = vm_run(vm, &end, diag);
 	}
 	vm_control_close(&control);
 	if (r == 0) {
-		status = run_finish(vm, &config, &end, stats_fd);
+		status = run_finish(vm, config, &end, stats_fd);
 	} else {
 		close_console(vm);
-		cmd_fail(&diag);
+		cmd_fail(diag);
 	}
-	if (!vm_fini(vm))
+	if (vm_fini(vm))
+		config_fini(config);
+	else
 		(void)STEAL_PTR(vm); /* a thread may use it until this process has ended */
 	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	const int64_t started_ns = clock_monotonic_ns();
+	static struct config config; /* outlives this function: run_config() */
+	struct diag diag = {0};
+	int r = config_parse_run(&config, argc, argv, &diag);
+
+	if (r == 0)
+		return run_config(&config, started_ns, &diag);
+	if (r > 0)
+		option_table_print(&config_run_table, r == OPTION_HELP_ALL, stdout);
+	else
+		cmd_fail(&diag);
+	config_fini(&config);
+	return r > 0 ? EXIT_OK : EXIT_SETUP;
 }

@@ -52,18 +52,18 @@ int config_balloon_check(const struct config *config, struct diag *diag)
 {
 	if (!config->balloon.added)
 		return 0;
-	if (config->mem.hugepages) {
+	if (config->vm.mem.hugepages) {
 		diag_set(diag, -EINVAL, "--balloon with --hugepages");
 		diag_remedy(
 			diag,
 			"reserved huge pages are the guest's for its whole life; leave one out");
 		return -EINVAL;
 	}
-	if (config->balloon.device.target_bytes >= config->machine.mem_bytes) {
+	if (config->balloon.device.target_bytes >= config->vm.machine.mem_bytes) {
 		diag_set(diag, -EINVAL,
 			 "--balloon of %" PRIu64 " MiB takes all of the guest's %" PRIu64,
 			 config->balloon.device.target_bytes >> 20,
-			 config->machine.mem_bytes >> 20);
+			 config->vm.machine.mem_bytes >> 20);
 		diag_remedy(diag, "take less than --mem gives");
 		return -EINVAL;
 	}

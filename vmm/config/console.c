@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/option.h"
@@ -35,12 +36,13 @@ static const char *behind(const char *s, const char *prefix)
 	return strncmp(s, prefix, len) == 0 && s[len] ? s + len : NULL;
 }
 
-/* Takes ",limit=SIZE" off a file's path, the last that is there; the path without it goes to buf. */
-static int parse_limit(const char *option, struct char_spec *spec, char buf[PATH_MAX],
+/* Takes ",limit=SIZE" off a file's path, the last that is there; spec then has a copy. */
+static int parse_limit(struct config *config, const char *option, struct char_spec *spec,
 		       struct diag *diag)
 {
 	static const char key[] = ",limit=";
 	const char *limit = NULL;
+	char *path;
 	size_t len;
 
 	for (const char *at = spec->path; (at = strstr(at, key)); at++)
@@ -60,13 +62,15 @@ static int parse_limit(const char *option, struct char_spec *spec, char buf[PATH
 				spec->path);
 	if (len >= PATH_MAX)
 		return diag_set(diag, -ENAMETOOLONG, "%s '%s'", option, spec->path);
-	memcpy(buf, spec->path, len);
-	buf[len] = '\0';
-	spec->path = buf;
+	path = config_alloc(config, len + 1, diag);
+	if (!path)
+		return -ENOMEM;
+	memcpy(path, spec->path, len);
+	spec->path = path;
 	return 0;
 }
 
-static int parse_place(const char *option, const char *arg, char buf[PATH_MAX],
+static int parse_place(struct config *config, const char *option, const char *arg,
 		       struct char_spec *ret, struct diag *diag)
 {
 	for (const struct option_word *place = config_place_words; place->word; place++) {
@@ -75,8 +79,9 @@ static int parse_place(const char *option, const char *arg, char buf[PATH_MAX],
 
 		if (path || (!has_path && strcmp(arg, place->word) == 0)) {
 			*ret = (struct char_spec){.kind = (unsigned)place->value, .path = path};
-			return path && ret->kind == CHAR_FILE ? parse_limit(option, ret, buf, diag)
-							      : 0;
+			return path && ret->kind == CHAR_FILE
+				       ? parse_limit(config, option, ret, diag)
+				       : 0;
 		}
 	}
 	diag_set(diag, -EINVAL, "%s '%s' is no place for a console", option, arg);
@@ -106,7 +111,7 @@ int config_console_which(struct config *config, const char *arg, struct diag *di
 	if (config->consoles.which != CONFIG_CONSOLE_DEFAULT)
 		return diag_set(diag, -EINVAL, "--console is given twice");
 	config->consoles.which = (unsigned)which;
-	config->machine.hvc = which == CONFIG_CONSOLE_VIRTIO;
+	config->vm.machine.hvc = which == CONFIG_CONSOLE_VIRTIO;
 	return which == CONFIG_CONSOLE_SERIAL ? 0 : add_virtio(config, diag);
 }
 
@@ -115,13 +120,13 @@ int config_console_serial(struct config *config, const char *arg, struct diag *d
 	struct config_consoles *con = &config->consoles;
 
 	con->has_serial = true;
-	return parse_place("--serial", arg, con->serial_path, &con->serial, diag);
+	return parse_place(config, "--serial", arg, &con->serial, diag);
 }
 
 int config_console_virtio(struct config *config, const char *arg, struct diag *diag)
 {
 	struct config_consoles *con = &config->consoles;
-	int r = parse_place("--virtio-console", arg, con->virtio_path, &con->virtio, diag);
+	int r = parse_place(config, "--virtio-console", arg, &con->virtio, diag);
 
 	con->has_virtio = true;
 	return r < 0 ? r : add_virtio(config, diag);

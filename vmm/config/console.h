@@ -2,7 +2,6 @@
 #ifndef VMM_CONFIG_CONSOLE_H
 #define VMM_CONFIG_CONSOLE_H
 
-#include <limits.h>
 #include <stdbool.h>
 
 #include "backend/char.h"
@@ -22,10 +21,8 @@ enum config_console {
 struct config_consoles {
 	enum config_console which;
 	struct char_spec serial, virtio; /* places */
-	char serial_path[PATH_MAX],
-		virtio_path[PATH_MAX]; /* of those with a limit behind the path */
-	bool has_serial, has_virtio;   /* whether the user named them */
-	bool added;                    /* the virtio console, to the machine */
+	bool has_serial, has_virtio;     /* whether the user named them */
+	bool added;                      /* the virtio console, to the machine */
 };
 
 /* The words for a place, for --help. */

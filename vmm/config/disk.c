@@ -1,6 +1,7 @@
 #include "config/disk.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,11 +79,25 @@ static int set_item(struct config_disk *disk, const char *item, struct diag *dia
 	return 0;
 }
 
-static int disk_parse(struct config_disk *disk, const char *arg, struct diag *diag)
+/* FILE, which is no longer than arg, to disk->path. */
+static int disk_parse_path(struct config *config, struct config_disk *disk, const char *arg,
+			   struct option_items *items, struct diag *diag)
+{
+	const size_t len = strnlen(arg, PATH_MAX - 1) + 1;
+
+	disk->path = config_alloc(config, len, diag);
+	if (!disk->path)
+		return -ENOMEM;
+	disk->conf.disk.path = disk->path;
+	return option_item_next(items, disk->path, len, diag);
+}
+
+static int disk_parse(struct config *config, struct config_disk *disk, const char *arg,
+		      struct diag *diag)
 {
 	struct option_items items = option_items(option, arg);
 	char item[64];
-	int r = option_item_next(&items, disk->path, sizeof(disk->path), diag);
+	int r = disk_parse_path(config, disk, arg, &items, diag);
 
 	if (r < 0)
 		return r;
@@ -101,20 +116,21 @@ static int disk_parse(struct config_disk *disk, const char *arg, struct diag *di
 
 int config_disk_add(struct config *config, const char *arg, struct diag *diag)
 {
-	struct config_disk *disk = &config->disk[config->nr_disks];
+	struct config_disk *disk;
 	int r;
 
 	if (config->nr_disks == CONFIG_DISKS_MAX)
 		return diag_set(diag, -EINVAL, "more than %d times %s", CONFIG_DISKS_MAX, option);
-	memset(disk, 0, sizeof(*disk));
-	disk->conf.disk.path = disk->path;
+	disk = config_alloc(config, sizeof(*disk), diag);
+	if (!disk)
+		return -ENOMEM;
 	disk->conf.disk.warning = &disk->warning;
 	disk->conf.open = disk_open;
-	disk->conf.cpus = &config->machine.cpus;
-	r = disk_parse(disk, arg, diag);
+	disk->conf.cpus = &config->vm.machine.cpus;
+	r = disk_parse(config, disk, arg, diag);
 	if (r == 0)
 		r = config_virtio_add(config, "disk", &virtio_blk_class, &disk->conf, diag);
 	if (r == 0)
-		config->nr_disks++;
+		config->disk[config->nr_disks++] = disk;
 	return r;
 }

@@ -2,8 +2,6 @@
 #ifndef VMM_CONFIG_DISK_H
 #define VMM_CONFIG_DISK_H
 
-#include <limits.h>
-
 #include "base/diag.h"
 #include "virtio/classes.h"
 
@@ -12,7 +10,7 @@ struct config;
 /* A disk that was asked for. conf points into it. */
 struct config_disk {
 	struct virtio_blk_conf conf;
-	char path[PATH_MAX];
+	char *path;          /* conf.disk.path */
 	struct diag warning; /* once it was opened */
 	char id[VIRTIO_BLK_ID_MAX + 1];
 };

@@ -17,8 +17,9 @@ const struct option_word config_exits_words[] = {
 int config_exits_option(struct config *config, const char *arg, struct diag *diag)
 {
 	struct option_items items = option_items("--exits", arg);
+	struct vm_opts *vm = &config->vm;
 	char item[64];
-	unsigned exits = config->exits;
+	unsigned exits = 0;
 	int which = 0, r;
 
 	while ((r = option_item_next(&items, item, sizeof(item), diag)) > 0) {
@@ -29,15 +30,18 @@ int config_exits_option(struct config *config, const char *arg, struct diag *dia
 	}
 	if (r < 0)
 		return r;
-	config->exits = exits;
-	config->machine.register_pages = !(exits & CONFIG_EXITS_READS);
+	vm->machine.register_pages &= !(exits & CONFIG_EXITS_READS);
+	vm->virtio.no_register_pages |= exits & CONFIG_EXITS_READS;
+	vm->virtio.no_ioeventfd |= exits & CONFIG_EXITS_DOORBELLS;
+	vm->virtio.no_irqfd |= exits & CONFIG_EXITS_INTERRUPTS;
+	vm->no_coalesce |= exits & CONFIG_EXITS_WRITES;
+	vm->time_exits |= exits & CONFIG_EXITS_TIME;
 	return 0;
 }
 
 int config_exits_check(const struct config *config, struct diag *diag)
 {
-	if (!(config->exits & CONFIG_EXITS_TIME) || config->stats || config->stats_json ||
-	    config->control)
+	if (!config->vm.time_exits || config->stats || config->stats_json || config->control)
 		return 0;
 	diag_set(diag, -EINVAL, "--exits time measures what nothing prints");
 	diag_remedy(diag, "`tollgate run` has --stats, and --control to ask for them");

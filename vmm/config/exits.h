@@ -7,7 +7,7 @@
 
 struct config;
 
-/* Bits of config.exits. */
+/* Bits of what the option names. */
 enum config_exits {
 	CONFIG_EXITS_READS = 1,      /* of registers: no register page; the console at its ports */
 	CONFIG_EXITS_WRITES = 2,     /* that KVM could collect */

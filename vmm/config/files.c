@@ -32,7 +32,7 @@ static int add_disks(const struct config *config, struct file_uses *uses)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < config->nr_disks; i++) {
-		const struct disk_opts *disk = &config->disk[i].conf.disk;
+		const struct disk_opts *disk = &config->disk[i]->conf.disk;
 
 		r = file_uses_add(uses, i + 1 == config->initramfs.rootfs ? "--rootfs" : "--disk",
 				  disk->path, !disk->read_only && !disk->cow, FILE_USE_DISK);

@@ -131,41 +131,35 @@ static bool emulates_linux(const struct boot_file *kernel)
 	return !arch_backing_name() && kernel_version_find(kernel->data, kernel->len, version);
 }
 
-int config_make_vm(const struct config *config, struct vm *vm, struct diag *diag)
+/* What the files held is in the guest's memory now. */
+static void forget_files(struct vm_opts *opts)
+{
+	opts->kernel = (struct boot_file){0};
+	memset(opts->initrd, 0, sizeof(opts->initrd));
+	opts->nr_initrds = 0;
+}
+
+int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
 {
 	const bool has_command = config_initramfs_has_init(&config->initramfs);
 	struct vm_files files = {0};
 	struct initramfs initramfs = {0};
-	struct vm_opts opts = {
-		.machine = config->machine,
-		.mem = config->mem,
-		.boot = config->boot,
-		.cpu = config->cpu,
-		.input = true,
-		.to_stdout = true,
-		.nr_outputs = config->nr_outputs,
-		.time_exits = config->exits & CONFIG_EXITS_TIME,
-		.no_coalesce = config->exits & CONFIG_EXITS_WRITES,
-		.virtio = {.no_ioeventfd = config->exits & CONFIG_EXITS_DOORBELLS,
-			   .no_irqfd = config->exits & CONFIG_EXITS_INTERRUPTS,
-			   .no_register_pages = config->exits & CONFIG_EXITS_READS},
-		.deadline_ns = config->deadline_ns,
-	};
-	int r = open_files(&files, config, &opts, diag), changed;
+	struct vm_opts *opts = &config->vm;
+	int r = open_files(&files, config, opts, diag), changed;
 
-	memcpy(opts.output, config->output, sizeof(opts.output));
-	opts.machine.command_ports = has_command;
-	if (config->nr_outputs == 0 && config->initramfs.run)
-		connect_command(&opts);
-	else if (config->nr_outputs == 0 && has_command)
-		connect_nothing(&opts);
-	config_console_connect(config, opts.output, &opts.nr_outputs);
+	opts->machine.command_ports = has_command;
+	if (opts->nr_outputs == 0 && config->initramfs.run)
+		connect_command(opts);
+	else if (opts->nr_outputs == 0 && has_command)
+		connect_nothing(opts);
+	config_console_connect(config, opts->output, &opts->nr_outputs);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
-		r = add_initramfs(config, &opts, &initramfs, diag);
+		r = add_initramfs(config, opts, &initramfs, diag);
 	if (r == 0)
-		r = vm_init(vm, &opts, diag);
+		r = vm_init(vm, opts, diag);
 	if (r == 0)
-		vm->emulates_linux = emulates_linux(&opts.kernel);
+		vm->emulates_linux = emulates_linux(&opts->kernel);
+	forget_files(opts);
 	initramfs_fini(&initramfs);
 	changed = vm_check_files(&files, config, diag);
 	files_close(&files);

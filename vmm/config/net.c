@@ -191,9 +191,9 @@ static int tap_check(const struct config *config, const struct config_net *net, 
 {
 	const char *ifname = net->backend.tap.ifname;
 
-	for (const struct config_net *other = config->net; ifname[0] && other < net; other++)
-		if (other->device.open == net_tap_open &&
-		    strcmp(other->backend.tap.ifname, ifname) == 0)
+	for (unsigned i = 0; ifname[0] && i < config->nr_nets; i++)
+		if (config->net[i]->device.open == net_tap_open &&
+		    strcmp(config->net[i]->backend.tap.ifname, ifname) == 0)
 			return diag_set(diag, -EINVAL, "two times --net tap,ifname=%s", ifname);
 	return 0;
 }
@@ -239,11 +239,14 @@ static int parse_kind(struct config_net *net, struct option_items *items, struct
 int config_net_option(struct config *config, const char *arg, struct diag *diag)
 {
 	struct option_items items = option_items("--net", arg);
-	struct config_net *net = &config->net[config->nr_nets];
+	struct config_net *net;
 	int r;
 
 	if (config->nr_nets == CONFIG_NETS_MAX)
 		return diag_set(diag, -EINVAL, "more than %d times --net", CONFIG_NETS_MAX);
+	net = config_alloc(config, sizeof(*net), diag);
+	if (!net)
+		return -ENOMEM;
 	r = parse_kind(net, &items, diag);
 	if (r == 0)
 		r = parse_items(net, &items, diag);
@@ -253,6 +256,6 @@ int config_net_option(struct config *config, const char *arg, struct diag *diag)
 	if (r == 0)
 		r = config_virtio_add(config, "net", &virtio_net_class, &net->device, diag);
 	if (r == 0)
-		config->nr_nets++;
+		config->net[config->nr_nets++] = net;
 	return r;
 }

@@ -1,16 +1,46 @@
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "config.h"
 #include "virtio/mmio.h"
 
+/* A list, the latest first. */
+struct config_memory {
+	struct config_memory *next;
+	_Alignas(max_align_t) uint8_t bytes[];
+};
+
+void *config_alloc(struct config *config, size_t bytes, struct diag *diag)
+{
+	struct config_memory *memory = calloc(1, sizeof(*memory) + bytes);
+
+	if (!memory) {
+		diag_set(diag, -ENOMEM, "options");
+		return NULL;
+	}
+	memory->next = config->memory;
+	config->memory = memory;
+	return memory->bytes;
+}
+
+void config_fini(struct config *config)
+{
+	while (config->memory) {
+		struct config_memory *memory = config->memory;
+
+		config->memory = memory->next;
+		free(memory);
+	}
+}
+
 int config_row_add(struct config *config, const struct machine_row *row, struct diag *diag)
 {
-	if (config->machine.nr_extra == CONFIG_ROWS_MAX)
+	if (config->vm.machine.nr_extra == CONFIG_ROWS_MAX)
 		return diag_set(diag, -EINVAL, "no room for %s: options add at most %d devices",
 				row->name, CONFIG_ROWS_MAX);
-	config->row[config->machine.nr_extra++] = *row;
-	config->machine.extra = config->row;
+	config->row[config->vm.machine.nr_extra++] = *row;
+	config->vm.machine.extra = config->row;
 	return 0;
 }
 

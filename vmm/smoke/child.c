@@ -49,8 +49,8 @@ void smoke_child_connect(struct config *config)
 		{.device = MACHINE_INIT_LOG, .fd = CHILD_LOG_FD},
 	};
 
-	memcpy(config->output, output, sizeof(output));
-	config->nr_outputs = ARRAY_SIZE(output);
+	memcpy(config->vm.output, output, sizeof(output));
+	config->vm.nr_outputs = ARRAY_SIZE(output);
 }
 
 /* What is lost when the supervisor is gone is of no use to anybody. */
@@ -127,8 +127,8 @@ static void send_report(struct vm *vm, const struct config *config)
 	if (!f)
 		return;
 	for (unsigned i = 0; i < config->nr_disks; i++)
-		if (config->disk[i].warning.what[0])
-			fprintf(f, "warning: %s\n", config->disk[i].warning.what);
+		if (config->disk[i]->warning.what[0])
+			fprintf(f, "warning: %s\n", config->disk[i]->warning.what);
 	report_stuck(f, vm);
 	report_print(f, vm);
 	stats_print(f, vm);
@@ -137,7 +137,8 @@ static void send_report(struct vm *vm, const struct config *config)
 	free(text);
 }
 
-static void child_run(const struct config *config)
+/* False: a thread that the host does not let go may use config until this process has ended. */
+static bool child_run(struct config *config)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct smoke_msg msg = {.type = SMOKE_MSG_STARTED};
@@ -148,7 +149,7 @@ static void child_run(const struct config *config)
 	if (!vm) {
 		diag_set(&diag, -ENOMEM, "start");
 		send_failure(&diag);
-		return;
+		return true;
 	}
 	r = config_make_vm(config, vm, &diag);
 	if (r == 0) {
@@ -165,8 +166,10 @@ static void child_run(const struct config *config)
 		send_end(vm, &end);
 		send_report(vm, config);
 	}
-	if (!vm_fini(vm))
-		(void)STEAL_PTR(vm); /* a thread may use it until this process has ended */
+	if (vm_fini(vm))
+		return true;
+	(void)STEAL_PTR(vm); /* nor may this go */
+	return false;
 }
 
 /* Both ends of each pipe. */
@@ -250,10 +253,15 @@ int smoke_child_main(int argc, char **argv, struct diag *diag)
 		r = config_smoke_unpack(args, len, config, diag);
 	if (r < 0) {
 		send_failure(diag);
-		return 0;
+	} else {
+		smoke_child_connect(config);
+		if (!child_run(config)) {
+			(void)STEAL_PTR(config);
+			(void)STEAL_PTR(args);
+			return 0;
+		}
 	}
-	smoke_child_connect(config);
-	child_run(config);
+	config_fini(config);
 	return 0;
 }
 

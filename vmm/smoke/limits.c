@@ -14,7 +14,7 @@
 
 static uint64_t spec_bytes(const struct smoke_spec *spec)
 {
-	return spec->config.machine.mem_bytes + OVERHEAD_BYTES;
+	return spec->config.vm.machine.mem_bytes + OVERHEAD_BYTES;
 }
 
 bool smoke_limits_admit(const struct smoke_limits *limits, const struct smoke_load *load,
@@ -28,20 +28,20 @@ bool smoke_limits_admit(const struct smoke_limits *limits, const struct smoke_lo
 		return false;
 	if (limits->jobs)
 		return load->jobs < limits->jobs;
-	return load->cpus + spec->config.machine.cpus <= limits->cpus;
+	return load->cpus + spec->config.vm.machine.cpus <= limits->cpus;
 }
 
 void smoke_load_add(struct smoke_load *load, const struct smoke_spec *spec)
 {
 	load->mem_bytes += spec_bytes(spec);
-	load->cpus += spec->config.machine.cpus;
+	load->cpus += spec->config.vm.machine.cpus;
 	load->jobs++;
 }
 
 void smoke_load_remove(struct smoke_load *load, const struct smoke_spec *spec)
 {
 	load->mem_bytes -= spec_bytes(spec);
-	load->cpus -= spec->config.machine.cpus;
+	load->cpus -= spec->config.vm.machine.cpus;
 	load->jobs--;
 }
 

@@ -329,6 +329,7 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 
 void config_smoke_spec_fini(struct smoke_spec *spec)
 {
+	config_fini(&spec->config);
 	smoke_rules_fini(&spec->rules);
 	free(spec->name);
 	free(spec->args);

@@ -23,6 +23,13 @@ static int setup(void **state)
 	return 0;
 }
 
+static int teardown(void **state)
+{
+	(void)state;
+	config_fini(&config);
+	return 0;
+}
+
 static void assert_taken(const char *arg)
 {
 	if (config_net_option(&config, arg, &diag) != 0)
@@ -42,21 +49,22 @@ static void a_user_network_needs_no_words(void **state)
 	(void)state;
 	assert_taken("user");
 	assert_int_equal(config.nr_nets, 1);
-	assert_ptr_equal(config.net[0].device.open, net_slirp_open);
-	assert_ptr_equal(config.net[0].device.opts, &config.net[0].backend);
-	assert_false(config.net[0].device.has_mac);
-	assert_int_equal(config.net[0].backend.user.nr_forwards, 0);
-	assert_false(config.net[0].backend.user.restricted);
+	assert_ptr_equal(config.net[0]->device.open, net_slirp_open);
+	assert_ptr_equal(config.net[0]->device.opts, &config.net[0]->backend);
+	assert_false(config.net[0]->device.has_mac);
+	assert_int_equal(config.net[0]->backend.user.nr_forwards, 0);
+	assert_false(config.net[0]->backend.user.restricted);
 	assert_string_equal(config.row[0].name, "net0");
 }
 
 static void ports_are_forwarded(void **state)
 {
-	const struct net_slirp_opts *user = &config.net[0].backend.user;
+	const struct net_slirp_opts *user;
 
 	(void)state;
 	assert_taken("user,hostfwd=tcp::8080-:80,hostfwd=udp:0.0.0.0:53-10.0.2.20:5353,"
 		     "hostfwd=tcp:127.0.0.2:65535-:1");
+	user = &config.net[0]->backend.user;
 	assert_int_equal(user->nr_forwards, 3);
 	assert_false(user->forward[0].udp);
 	assert_int_equal(user->forward[0].host_addr.s_addr, htonl(INADDR_LOOPBACK));
@@ -78,11 +86,11 @@ static void other_words_of_a_user_network(void **state)
 
 	(void)state;
 	assert_taken("user,dns=192.0.2.1,mac=52:54:00:ab:CD:ef");
-	assert_int_equal(config.net[0].backend.user.dns.s_addr, inet_addr("192.0.2.1"));
-	assert_true(config.net[0].device.has_mac);
-	assert_memory_equal(config.net[0].device.mac, mac, 6);
+	assert_int_equal(config.net[0]->backend.user.dns.s_addr, inet_addr("192.0.2.1"));
+	assert_true(config.net[0]->device.has_mac);
+	assert_memory_equal(config.net[0]->device.mac, mac, 6);
 	assert_taken("user,restrict");
-	assert_true(config.net[1].backend.user.restricted);
+	assert_true(config.net[1]->backend.user.restricted);
 	assert_taken("user,dns=127.0.0.1");
 	assert_string_equal(config.row[2].name, "net2");
 }
@@ -91,12 +99,12 @@ static void a_tap_interface(void **state)
 {
 	(void)state;
 	assert_taken("tap");
-	assert_ptr_equal(config.net[0].device.open, net_tap_open);
-	assert_string_equal(config.net[0].backend.tap.ifname, "");
-	assert_int_equal(config.net[0].backend.tap.pairs, 1);
+	assert_ptr_equal(config.net[0]->device.open, net_tap_open);
+	assert_string_equal(config.net[0]->backend.tap.ifname, "");
+	assert_int_equal(config.net[0]->backend.tap.pairs, 1);
 	assert_taken("tap,ifname=fifteen-letters,queues=16");
-	assert_string_equal(config.net[1].backend.tap.ifname, "fifteen-letters");
-	assert_int_equal(config.net[1].backend.tap.pairs, 16);
+	assert_string_equal(config.net[1]->backend.tap.ifname, "fifteen-letters");
+	assert_int_equal(config.net[1]->backend.tap.pairs, 16);
 	assert_taken("tap"); /* each of these is a new one */
 }
 
@@ -179,7 +187,7 @@ static void there_is_a_limit_to_everything(void **state)
 
 int main(void)
 {
-#define TEST(fn) cmocka_unit_test_setup(fn, setup)
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_user_network_needs_no_words), TEST(ports_are_forwarded),
 		TEST(other_words_of_a_user_network), TEST(a_tap_interface),

@@ -116,7 +116,7 @@ static void test_words_make_the_boot(void **state)
 	assert_int_equal(spec->timeout_ns, 3 * NS_PER_S / 2);
 	assert_int_equal(spec->stall_ns, 0); /* a command may be silent */
 	assert_true(spec->wants_status);
-	assert_int_equal(spec->config.machine.mem_bytes, 1 << 30);
+	assert_int_equal(spec->config.vm.machine.mem_bytes, 1 << 30);
 	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 0)->pattern, "one");
 	phase = smoke_rules_get(&spec->rules, SMOKE_RULE_PHASE, 0);
 	assert_string_equal(phase->name, "p");
@@ -185,9 +185,9 @@ static void test_a_matrix_is_multiplied(void **state)
 	assert_int_equal(rig->plan.run.jobs, 3);
 	spec = &rig->plan.spec[7];
 	assert_string_equal(spec->config.kernel, "b");
-	assert_int_equal(spec->config.machine.cpus, 2);
-	assert_int_equal(spec->config.machine.mem_bytes, 1 << 30);
-	assert_string_equal(spec->config.machine.cmdline, "panic=5 debug");
+	assert_int_equal(spec->config.vm.machine.cpus, 2);
+	assert_int_equal(spec->config.vm.machine.mem_bytes, 1 << 30);
+	assert_string_equal(spec->config.vm.machine.cmdline, "panic=5 debug");
 	assert_int_equal(spec->timeout_ns, 20 * NS_PER_S); /* the command line's word */
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_EXPECT], 4);
 	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 3)->pattern, "fourth");
@@ -226,8 +226,8 @@ static void test_a_boot_is_quick_only_when_asked(void **state)
 	arg(rig, "--config");
 	arg(rig, rig->path);
 	assert_names(rig, names, ARRAY_SIZE(names));
-	assert_true(rig->plan.spec[0].config.machine.quick);
-	assert_false(rig->plan.spec[1].config.machine.quick);
+	assert_true(rig->plan.spec[0].config.vm.machine.quick);
+	assert_false(rig->plan.spec[1].config.vm.machine.quick);
 }
 
 static void test_bad_files_are_refused_by_line(void **state)
@@ -437,14 +437,15 @@ static void test_words_reach_the_boots_process(void **state)
 	spec = &rig->plan.spec[0];
 	assert_int_equal(config_smoke_unpack(spec->args, spec->args_len, config, &rig->diag), 0);
 	assert_string_equal(config->kernel, "-k");
-	assert_int_equal(config->machine.mem_bytes, 1 << 30);
-	assert_int_equal(config->machine.cpus, 2);
-	assert_string_equal(config->machine.cmdline, spec->config.machine.cmdline);
+	assert_int_equal(config->vm.machine.mem_bytes, 1 << 30);
+	assert_int_equal(config->vm.machine.cpus, 2);
+	assert_string_equal(config->vm.machine.cmdline, spec->config.vm.machine.cmdline);
 	assert_int_equal(config->nr_virtio, 1);
 	assert_int_equal(config->nr_initrds, 1);
 	assert_string_equal(config->initrd[0], "x=y\nz");
 	assert_string_equal(config->initramfs.run, "");
 	assert_int_equal(config->initramfs.busybox, INITRAMFS_BUSYBOX_NONE);
+	config_fini(config);
 	free(config);
 }
 

@@ -16,8 +16,8 @@ static unsigned admitted(const struct smoke_limits *limits, uint64_t mem_bytes, 
 	struct smoke_load load = {0};
 
 	assert_non_null(spec);
-	spec->config.machine.mem_bytes = mem_bytes;
-	spec->config.machine.cpus = cpus;
+	spec->config.vm.machine.mem_bytes = mem_bytes;
+	spec->config.vm.machine.cpus = cpus;
 	while (load.jobs < 1000 && smoke_limits_admit(limits, &load, spec))
 		smoke_load_add(&load, spec);
 	free(spec);
@@ -58,7 +58,7 @@ static void test_a_load_that_ends_makes_room(void **state)
 
 	(void)state;
 	assert_non_null(spec);
-	spec->config.machine = (struct machine_spec){.mem_bytes = 256 * MIB, .cpus = 1};
+	spec->config.vm.machine = (struct machine_spec){.mem_bytes = 256 * MIB, .cpus = 1};
 	smoke_load_add(&load, spec);
 	assert_false(smoke_limits_admit(&limits, &load, spec));
 	smoke_load_remove(&load, spec);

@@ -157,9 +157,9 @@ static struct json_object *trial_json(const struct smoke_result *result)
 
 	add_string(obj, "name", result->spec->name);
 	add_string(obj, "kernel", config->kernel);
-	add_int(obj, "cpus", (int)config->machine.cpus);
-	json_add_u64(obj, "mem_bytes", config->machine.mem_bytes);
-	add_string(obj, "append", config->machine.cmdline);
+	add_int(obj, "cpus", (int)config->vm.machine.cpus);
+	json_add_u64(obj, "mem_bytes", config->vm.machine.mem_bytes);
+	add_string(obj, "append", config->vm.machine.cmdline);
 	add_string(obj, "run", config->initramfs.run);
 	add_string(obj, "outcome", smoke_outcome_name(result->outcome));
 	add_int(obj, "exit_status", result->status);
