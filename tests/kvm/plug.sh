@@ -83,7 +83,7 @@ case_registers_that_are_memory() {
 	at=$(address rng0 --rng)
 	hammer rng0 "mmio=$((at + 0x60)) width=4 expect=0" --rng
 	holds stats ".mmio.unclaimed_reads == $gone and .exits.MMIO == .mmio.reads + .mmio.writes"
-	holds stats ".virtio[0].registers_as_memory == false or .mmio.reads < $there"
+	holds stats ".virtio[0].register_page == false or .mmio.reads < $there"
 }
 
 case_a_driver_finds_a_device_that_was_reset() {
