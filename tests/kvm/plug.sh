@@ -109,7 +109,7 @@ case_a_chip_whose_registers_are_memory() {
 	at=$(address serial0)
 	hammer serial0 "uart=$at mmio=$((at + 5)) expect=0x60"
 	holds stats ".mmio.unclaimed_reads == $gone"
-	holds stats ".register_pages == [] or .shadow_pages[0].withdrawn > 0"
+	holds stats ".register_pages == [] or .register_pages[0].unmapped > 0"
 }
 
 case_each_device_goes_and_comes() {
