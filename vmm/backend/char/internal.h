@@ -1,0 +1,25 @@
+/*
+ * internal.h - what the parts of a console's host share: char.c, output and the host's life; char/port.c, a
+ * device's side; char/input.c, input. For these alone.
+ */
+#ifndef VMM_BACKEND_CHAR_INTERNAL_H
+#define VMM_BACKEND_CHAR_INTERNAL_H
+
+#include "backend/char.h"
+
+/* Bytes in the ring. Any thread. */
+static inline unsigned char_port_used(const struct char_port *port)
+{
+	return atomic_load(&port->head) - atomic_load(&port->tail);
+}
+
+/* Looks for CHAR_PANIC_WORDS up to head: each byte once, before anything takes it out of the ring. Event thread. */
+void char_port_look_for_panic(struct char_port *port, unsigned head);
+
+/* Hands buffered input to the device that listens, if there is one, as much as it takes. Event thread. */
+void char_host_input_pump(struct char_host *host);
+
+/* char_host.in has something to read, or has ended. Event thread. */
+void char_host_in_ready(struct event_source *src, uint32_t epoll_events);
+
+#endif
