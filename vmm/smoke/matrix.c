@@ -5,21 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
+
+#include "smoke/matrix/internal.h"
 
 enum { NAME_BYTES_MAX = 512 };
-
-/* A file while it is read. */
-struct reader {
-	yaml_document_t *doc;
-	const char *path;
-	const struct config_smoke_words *cli;
-	char *const *kernel; /* of the command line */
-	unsigned nr_kernels;
-	struct smoke_plan *plan;
-	struct config_smoke_words common; /* of the file, for all boots */
-	struct diag *diag;
-};
 
 /* What a boot is multiplied by: nodes of the file, or the command line's kernels. */
 struct axis {
@@ -45,181 +34,33 @@ struct place {
 	struct config_smoke_words words;
 };
 
-static int complain(const struct reader *reader, const yaml_node_t *node, const char *what)
-{
-	return diag_set(reader->diag, -EINVAL, "%s:%zu: %s", reader->path,
-			node ? node->start_mark.line + 1 : 1, what);
-}
-
-static int complain_of(const struct reader *reader, const yaml_node_t *node, const char *word,
-		       const char *what)
-{
-	return diag_set(reader->diag, -EINVAL, "%s:%zu: '%s' %s", reader->path,
-			node->start_mark.line + 1, word, what);
-}
-
-static int no_memory(const struct reader *reader)
-{
-	return diag_set(reader->diag, -ENOMEM, "read '%s'", reader->path);
-}
-
-/* A node's text, borrowed from the document; NULL when it is none or holds a NUL. */
-static const char *scalar(const yaml_node_t *node)
-{
-	if (!node || node->type != YAML_SCALAR_NODE ||
-	    strlen((const char *)node->data.scalar.value) != node->data.scalar.length)
-		return NULL;
-	return (const char *)node->data.scalar.value;
-}
-
-static const yaml_node_t *node_at(const struct reader *reader, int index)
-{
-	return yaml_document_get_node(reader->doc, index);
-}
-
-static size_t nr_items(const yaml_node_t *node)
-{
-	return (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
-}
-
-static const yaml_node_t *item_at(const struct reader *reader, const yaml_node_t *node, size_t i)
-{
-	return node_at(reader, node->data.sequence.items.start[i]);
-}
-
-/* Calls take for each pair of a mapping until one fails. */
-static int each_pair(const struct reader *reader, const yaml_node_t *node,
-		     int (*take)(const struct reader *reader, const char *key,
-				 const yaml_node_t *value, void *arg),
-		     void *arg)
-{
-	int r = 0;
-
-	if (!node || node->type != YAML_MAPPING_NODE)
-		return complain(reader, node, "words with their values are wanted here");
-	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-	     r == 0 && pair < node->data.mapping.pairs.top; pair++) {
-		const char *key = scalar(node_at(reader, pair->key));
-
-		if (!key)
-			return complain(reader, node_at(reader, pair->key),
-					"a word is wanted here");
-		for (const yaml_node_pair_t *before = node->data.mapping.pairs.start; before < pair;
-		     before++)
-			if (strcmp(key, scalar(node_at(reader, before->key))) == 0)
-				return complain_of(reader, node_at(reader, pair->key), key,
-						   "is given twice");
-		r = take(reader, key, node_at(reader, pair->value), arg);
-	}
-	return r;
-}
-
-static bool is_one_of(const char *s, const char *const *words)
-{
-	while (*words && strcmp(*words, s) != 0)
-		words++;
-	return *words != NULL;
-}
-
-/* Whether a flag is on, as YAML 1.1 and 1.2 write it; -EINVAL for another value. */
-static int flag_of(const struct reader *reader, const yaml_node_t *node, const char *word)
-{
-	static const char *const on[] = {"true", "yes", "on", NULL};
-	static const char *const off[] = {"false", "no", "off", NULL};
-	const char *text = scalar(node);
-
-	if (text && is_one_of(text, on))
-		return 1;
-	if (text && is_one_of(text, off))
-		return 0;
-	return complain_of(reader, node, word, "is true or false");
-}
-
-static int add_word(const struct reader *reader, struct config_smoke_words *words, int opt,
-		    const char *arg)
-{
-	return config_smoke_words_add(words, opt, arg) < 0 ? no_memory(reader) : 0;
-}
-
-/* An option with one value. */
-static int take_value(const struct reader *reader, const struct option_row *option,
-		      const yaml_node_t *node, struct config_smoke_words *words)
-{
-	const char *text = scalar(node);
-	int on;
-
-	if (!text)
-		return complain_of(reader, node, option->name, "wants a text");
-	if (option_row_has_arg(option) == required_argument ||
-	    (option_row_has_arg(option) == optional_argument && strcmp(text, "true") != 0))
-		return add_word(reader, words, option->opt, text);
-	on = flag_of(reader, node, option->name);
-	return on > 0 ? add_word(reader, words, option->opt, NULL) : on;
-}
-
-/* An option; with a list it is given several times. */
-static int reader_take_option(const struct reader *reader, const char *key,
-			      const yaml_node_t *value, struct config_smoke_words *words)
-{
-	const struct option_row *option = config_smoke_option(key);
-	int r = 0;
-
-	if (!option) {
-		complain_of(reader, value, key, "is not an option");
-		config_smoke_suggest(key, reader->diag);
-		return -EINVAL;
-	}
-	if (value->type != YAML_SEQUENCE_NODE)
-		return take_value(reader, option, value, words);
-	for (size_t i = 0; r == 0 && i < nr_items(value); i++)
-		r = take_value(reader, option, item_at(reader, value, i), words);
-	return r;
-}
-
-/* Words of a boot may not be the run's. */
-static int take_boot_word(const struct reader *reader, const char *key, const yaml_node_t *value,
-			  struct config_smoke_words *words)
-{
-	const struct option_row *option = config_smoke_option(key);
-
-	if (option && config_smoke_is_of_run(option->opt))
-		return complain_of(reader, value, key, "is for the whole run");
-	return reader_take_option(reader, key, value, words);
-}
-
-static int take_axis(const struct reader *reader, const char *key, const yaml_node_t *value,
+static int take_axis(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
 		     void *arg)
 {
 	struct boot *boot = arg;
 
-	if (value->type != YAML_SEQUENCE_NODE || nr_items(value) == 0)
-		return complain_of(reader, value, key, "wants a list of what to multiply by");
+	if (value->type != YAML_SEQUENCE_NODE || matrix_nr_items(value) == 0)
+		return matrix_complain_of(reader, value, key,
+					  "wants a list of what to multiply by");
 	if (boot->nr_axes == CONFIG_SMOKE_AXES_MAX)
-		return complain(reader, value, "too many words in one matrix");
+		return matrix_complain(reader, value, "too many words in one matrix");
 	boot->axis[boot->nr_axes++] =
-		(struct axis){.word = key, .values = value, .nr = nr_items(value)};
+		(struct axis){.word = key, .values = value, .nr = matrix_nr_items(value)};
 	return 0;
 }
 
-static int take_text(const struct reader *reader, const char *key, const yaml_node_t *value,
-		     const char **ret)
-{
-	*ret = scalar(value);
-	return *ret && **ret ? 0 : complain_of(reader, value, key, "wants a text");
-}
-
-static int take_boot(const struct reader *reader, const char *key, const yaml_node_t *value,
+static int take_boot(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
 		     void *arg)
 {
 	struct boot *boot = arg;
 
 	if (strcmp(key, "name") == 0)
-		return take_text(reader, key, value, &boot->name);
+		return matrix_take_text(reader, key, value, &boot->name);
 	if (strcmp(key, "kernel") == 0)
-		return take_text(reader, key, value, &boot->kernel);
+		return matrix_take_text(reader, key, value, &boot->kernel);
 	if (strcmp(key, "matrix") == 0)
-		return each_pair(reader, value, take_axis, boot);
-	return take_boot_word(reader, key, value, &boot->words);
+		return matrix_each_pair(reader, value, take_axis, boot);
+	return matrix_take_boot_word(reader, key, value, &boot->words);
 }
 
 /* A value of an axis that is several words, with a name of their own. */
@@ -228,19 +69,19 @@ struct variant {
 	const char *name;
 };
 
-static int take_variant(const struct reader *reader, const char *key, const yaml_node_t *value,
-			void *arg)
+static int take_variant(const struct matrix_reader *reader, const char *key,
+			const yaml_node_t *value, void *arg)
 {
 	struct variant *variant = arg;
 
 	if (strcmp(key, "name") == 0)
-		return take_text(reader, key, value, &variant->name);
+		return matrix_take_text(reader, key, value, &variant->name);
 	if (strcmp(key, "kernel") == 0)
-		return take_text(reader, key, value, &variant->place->kernel);
-	return take_boot_word(reader, key, value, &variant->place->words);
+		return matrix_take_text(reader, key, value, &variant->place->kernel);
+	return matrix_take_boot_word(reader, key, value, &variant->place->words);
 }
 
-static int extend_name(const struct reader *reader, struct place *place, const char *prefix,
+static int extend_name(const struct matrix_reader *reader, struct place *place, const char *prefix,
 		       const char *part)
 {
 	const size_t len = strlen(place->name);
@@ -253,58 +94,60 @@ static int extend_name(const struct reader *reader, struct place *place, const c
 	return 0;
 }
 
-static int choose_variant(const struct reader *reader, const yaml_node_t *node, struct place *place)
+static int choose_variant(const struct matrix_reader *reader, const yaml_node_t *node,
+			  struct place *place)
 {
 	struct variant variant = {.place = place};
-	const int r = each_pair(reader, node, take_variant, &variant);
+	const int r = matrix_each_pair(reader, node, take_variant, &variant);
 
 	if (r < 0)
 		return r;
 	if (!variant.name)
-		return complain(reader, node,
-				"this wants a name, which becomes a part of the boot's");
+		return matrix_complain(reader, node,
+				       "this wants a name, which becomes a part of the boot's");
 	return extend_name(reader, place, "", variant.name);
 }
 
-static int choose_kernel(const struct reader *reader, const char *kernel, struct place *place)
+static int choose_kernel(const struct matrix_reader *reader, const char *kernel,
+			 struct place *place)
 {
 	place->kernel = kernel;
 	return extend_name(reader, place, "", config_smoke_base_name(kernel));
 }
 
 /* "cpus=2" */
-static int choose_word(const struct reader *reader, const char *word, const yaml_node_t *node,
-		       struct place *place)
+static int choose_word(const struct matrix_reader *reader, const char *word,
+		       const yaml_node_t *node, struct place *place)
 {
 	char prefix[64];
-	const char *text = scalar(node);
+	const char *text = matrix_scalar(node);
 	int r;
 
 	if (!text)
-		return complain_of(reader, node, word, "wants texts, or words with a name");
-	r = take_boot_word(reader, word, node, &place->words);
+		return matrix_complain_of(reader, node, word, "wants texts, or words with a name");
+	r = matrix_take_boot_word(reader, word, node, &place->words);
 	if (r < 0)
 		return r;
 	snprintf(prefix, sizeof(prefix), "%s=", word);
 	return extend_name(reader, place, prefix, text);
 }
 
-static int choose(const struct reader *reader, const struct axis *axis, size_t i,
+static int choose(const struct matrix_reader *reader, const struct axis *axis, size_t i,
 		  struct place *place)
 {
 	const yaml_node_t *node;
 
 	if (!axis->word)
 		return choose_kernel(reader, reader->kernel[i], place);
-	node = item_at(reader, axis->values, i);
+	node = matrix_item_at(reader, axis->values, i);
 	if (node->type == YAML_MAPPING_NODE)
 		return choose_variant(reader, node, place);
-	if (strcmp(axis->word, "kernel") == 0 && scalar(node))
-		return choose_kernel(reader, scalar(node), place);
+	if (strcmp(axis->word, "kernel") == 0 && matrix_scalar(node))
+		return choose_kernel(reader, matrix_scalar(node), place);
 	return choose_word(reader, axis->word, node, place);
 }
 
-static int check_name(const struct reader *reader, const struct smoke_spec *spec)
+static int check_name(const struct matrix_reader *reader, const struct smoke_spec *spec)
 {
 	for (unsigned i = 0; i < reader->plan->nr; i++) {
 		if (strcmp(reader->plan->spec[i].name, spec->name) != 0)
@@ -317,7 +160,7 @@ static int check_name(const struct reader *reader, const struct smoke_spec *spec
 	return 0;
 }
 
-static int add_spec(const struct reader *reader, const struct place *place)
+static int add_spec(const struct matrix_reader *reader, const struct place *place)
 {
 	struct smoke_spec *spec = &reader->plan->spec[reader->plan->nr];
 	struct diag why = {0};
@@ -339,7 +182,7 @@ static int add_spec(const struct reader *reader, const struct place *place)
 }
 
 /* The i-th boot of the product; the last axis moves fastest. */
-static int add_place(const struct reader *reader, const struct boot *boot, size_t i)
+static int add_place(const struct matrix_reader *reader, const struct boot *boot, size_t i)
 {
 	struct place place = {.kernel = boot->kernel};
 	size_t rest = boot->nr_boots;
@@ -349,15 +192,15 @@ static int add_place(const struct reader *reader, const struct boot *boot, size_
 		r = extend_name(reader, &place, "", boot->name);
 	if (r == 0 && (config_smoke_words_append(&place.words, &reader->common) < 0 ||
 		       config_smoke_words_append(&place.words, &boot->words) < 0))
-		r = no_memory(reader);
+		r = matrix_no_memory(reader);
 	for (unsigned a = 0; r == 0 && a < boot->nr_axes; a++) {
 		rest /= boot->axis[a].nr;
 		r = choose(reader, &boot->axis[a], i / rest % boot->axis[a].nr, &place);
 	}
 	if (r == 0 && config_smoke_words_append(&place.words, reader->cli) < 0)
-		r = no_memory(reader);
+		r = matrix_no_memory(reader);
 	if (r == 0 && !place.kernel) {
-		r = complain(reader, boot->node, "this boot has no kernel");
+		r = matrix_complain(reader, boot->node, "this boot has no kernel");
 		diag_remedy(reader->diag, "a kernel: word, or kernels on the command line");
 	}
 	if (r == 0 && !place.name[0])
@@ -376,45 +219,46 @@ static bool has_kernel(const struct boot *boot)
 	return boot->kernel != NULL;
 }
 
-static int read_boot(const struct reader *reader, const yaml_node_t *node, struct boot *ret)
+static int read_boot(const struct matrix_reader *reader, const yaml_node_t *node, struct boot *ret)
 {
 	int r;
 
 	*ret = (struct boot){.node = node, .nr_boots = 1};
-	r = each_pair(reader, node, take_boot, ret);
+	r = matrix_each_pair(reader, node, take_boot, ret);
 	if (r < 0)
 		return r;
 	if (!has_kernel(ret) && reader->nr_kernels) {
 		if (ret->nr_axes == CONFIG_SMOKE_AXES_MAX)
-			return complain(reader, node, "too many words in one matrix");
+			return matrix_complain(reader, node, "too many words in one matrix");
 		memmove(ret->axis + 1, ret->axis, ret->nr_axes++ * sizeof(*ret->axis));
 		ret->axis[0] = (struct axis){.nr = reader->nr_kernels};
 	}
 	for (unsigned a = 0; a < ret->nr_axes; a++)
 		if (__builtin_mul_overflow(ret->nr_boots, ret->axis[a].nr, &ret->nr_boots) ||
 		    ret->nr_boots > CONFIG_SMOKE_BOOTS_MAX)
-			return complain(reader, node, "this makes too many boots");
+			return matrix_complain(reader, node, "this makes too many boots");
 	return 0;
 }
 
-static int read_boots(const struct reader *reader, const yaml_node_t *list, struct boot *boots)
+static int read_boots(const struct matrix_reader *reader, const yaml_node_t *list,
+		      struct boot *boots)
 {
 	size_t total = 0;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < nr_items(list); i++) {
-		r = read_boot(reader, item_at(reader, list, i), &boots[i]);
+	for (size_t i = 0; r == 0 && i < matrix_nr_items(list); i++) {
+		r = read_boot(reader, matrix_item_at(reader, list, i), &boots[i]);
 		total += boots[i].nr_boots;
 		if (r == 0 && total > CONFIG_SMOKE_BOOTS_MAX)
-			r = complain(reader, list, "these are too many boots");
+			r = matrix_complain(reader, list, "these are too many boots");
 	}
 	if (r < 0)
 		return r;
 	assert(total > 0); /* no list and no axis is empty */
 	reader->plan->spec = calloc(total, sizeof(*reader->plan->spec));
 	if (!reader->plan->spec)
-		return no_memory(reader);
-	for (size_t i = 0; r == 0 && i < nr_items(list); i++)
+		return matrix_no_memory(reader);
+	for (size_t i = 0; r == 0 && i < matrix_nr_items(list); i++)
 		for (size_t k = 0; r == 0 && k < boots[i].nr_boots; k++)
 			r = add_place(reader, &boots[i], k);
 	return r;
@@ -422,19 +266,19 @@ static int read_boots(const struct reader *reader, const yaml_node_t *list, stru
 
 /* The file's own level: words for all boots and for the run, and the boots. */
 struct top {
-	struct reader *reader;
+	struct matrix_reader *reader;
 	const yaml_node_t *boots;
 };
 
-static int take_top_word(struct reader *reader, const struct config_smoke_word *word)
+static int take_top_word(struct matrix_reader *reader, const struct config_smoke_word *word)
 {
 	if (config_smoke_is_of_run(word->opt))
 		return config_smoke_run_option(&reader->plan->run, word->opt, word->arg,
 					       reader->diag);
-	return add_word(reader, &reader->common, word->opt, word->arg);
+	return matrix_add_word(reader, &reader->common, word->opt, word->arg);
 }
 
-static int take_top(const struct reader *reader, const char *key, const yaml_node_t *value,
+static int take_top(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
 		    void *arg)
 {
 	struct top *top = arg;
@@ -445,28 +289,28 @@ static int take_top(const struct reader *reader, const char *key, const yaml_nod
 		top->boots = value;
 		return 0;
 	}
-	r = reader_take_option(reader, key, value, &words);
+	r = matrix_take_option(reader, key, value, &words);
 	for (size_t i = 0; r == 0 && i < words.nr; i++)
 		r = take_top_word(top->reader, &words.word[i]);
 	config_smoke_words_fini(&words);
 	return r;
 }
 
-static int read_document(struct reader *reader)
+static int read_document(struct matrix_reader *reader)
 {
 	struct top top = {.reader = reader};
 	struct boot *boots = NULL;
-	int r = each_pair(reader, yaml_document_get_root_node(reader->doc), take_top, &top);
+	int r = matrix_each_pair(reader, yaml_document_get_root_node(reader->doc), take_top, &top);
 
 	if (r < 0)
 		return r;
-	if (!top.boots || top.boots->type != YAML_SEQUENCE_NODE || nr_items(top.boots) == 0)
-		return complain(reader, top.boots, "a list 'boots:' is wanted");
-	boots = calloc(nr_items(top.boots), sizeof(*boots));
+	if (!top.boots || top.boots->type != YAML_SEQUENCE_NODE || matrix_nr_items(top.boots) == 0)
+		return matrix_complain(reader, top.boots, "a list 'boots:' is wanted");
+	boots = calloc(matrix_nr_items(top.boots), sizeof(*boots));
 	if (!boots)
-		return no_memory(reader);
+		return matrix_no_memory(reader);
 	r = read_boots(reader, top.boots, boots);
-	for (size_t i = 0; i < nr_items(top.boots); i++)
+	for (size_t i = 0; i < matrix_nr_items(top.boots); i++)
 		config_smoke_words_fini(&boots[i].words);
 	free(boots);
 	return r;
@@ -501,7 +345,7 @@ int config_smoke_matrix(struct smoke_plan *plan, const char *path,
 			struct diag *diag)
 {
 	yaml_document_t *doc = calloc(1, sizeof(*doc));
-	struct reader reader = {
+	struct matrix_reader reader = {
 		.doc = doc,
 		.path = path,
 		.cli = words,
@@ -514,7 +358,7 @@ int config_smoke_matrix(struct smoke_plan *plan, const char *path,
 	int r;
 
 	if (!doc)
-		return no_memory(&reader);
+		return matrix_no_memory(&reader);
 	if (!f) {
 		r = diag_set(diag, -errno, "open '%s'", path);
 		free(doc);

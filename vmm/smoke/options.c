@@ -1,44 +1,19 @@
 #include "smoke/options.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/cleanup.h"
 #include "base/option.h"
-#include "base/parse.h"
 #include "base/suggest.h"
-#include "config/exits.h"
-#include "smoke/child.h"
-#include "smoke/judge/text.h"
 #include "smoke/matrix.h"
+#include "smoke/options/internal.h"
 
-#define DEFAULT_TIMEOUT_NS      (300 * NS_PER_S)
-#define DEFAULT_STALL_NS        (60 * NS_PER_S)
 #define DEFAULT_LOG_LIMIT_BYTES (UINT64_C(64) << 20)
 #define LOG_LIMIT_MIN_BYTES     UINT64_C(1024)
-#define DEFAULT_GRACE_NS        (2 * NS_PER_S)
 
-enum { JOBS_MAX = 1000, NAME_BYTES_MAX = 512 };
-
-enum {
-	OPT_NO_DEFAULT_REJECTS = CONFIG_OPT_OWN,
-	OPT_REJECT_WARNINGS,
-	OPT_TIMEOUT,
-	OPT_STALL,
-	OPT_PHASE_TIMEOUT,
-	OPT_GRACE,
-	OPT_JUNIT, /* from here to OPT_LOG_LIMIT the run's */
-	OPT_TAP,
-	OPT_JSON,
-	OPT_BOOT_CHART,
-	OPT_LOG_DIR,
-	OPT_LOG_LIMIT,
-	OPT_CONFIG, /* these two are the command line's alone */
-	OPT_LIST,
-};
+enum { JOBS_MAX = 1000 };
 
 static const struct option_row judge_rows[] = {
 	{"expect", 'e', "REGEX",
@@ -47,25 +22,25 @@ static const struct option_row judge_rows[] = {
 		 "one is seen; without any, when the guest ends well",
 	 .common = true},
 	{"reject", 'r', "REGEX", .help = "must not be seen", .common = true},
-	{"no-default-rejects", OPT_NO_DEFAULT_REJECTS, NULL,
+	{"no-default-rejects", SMOKE_OPT_NO_DEFAULT_REJECTS, NULL,
 	 .help = "allow panics, BUGs, oopses, lockups, RCU stalls, hung tasks"},
-	{"reject-warnings", OPT_REJECT_WARNINGS, NULL, .help = "refuse kernel WARNINGs too"},
-	{"timeout", OPT_TIMEOUT, "SECONDS", .help = "for the whole boot (default 300; 0: none)",
-	 .common = true},
-	{"stall", OPT_STALL, "SECONDS",
+	{"reject-warnings", SMOKE_OPT_REJECT_WARNINGS, NULL, .help = "refuse kernel WARNINGs too"},
+	{"timeout", SMOKE_OPT_TIMEOUT, "SECONDS",
+	 .help = "for the whole boot (default 300; 0: none)", .common = true},
+	{"stall", SMOKE_OPT_STALL, "SECONDS",
 	 .help = "of silence (default 60, with --run none; 0: none)"},
-	{"phase-timeout", OPT_PHASE_TIMEOUT, "NAME=REGEX:SECONDS",
+	{"phase-timeout", SMOKE_OPT_PHASE_TIMEOUT, "NAME=REGEX:SECONDS",
 	 .help = "REGEX must be seen so soon after the phase before"},
-	{"grace", OPT_GRACE, "SECONDS",
+	{"grace", SMOKE_OPT_GRACE, "SECONDS",
 	 .help = "at most so long for the rest of a panic (default 2)"},
 	{0},
 };
 static const struct option_group judge_group = {"How a boot is judged", judge_rows};
 
 static const struct option_row which_rows[] = {
-	{"config", OPT_CONFIG, "FILE",
+	{"config", SMOKE_OPT_CONFIG, "FILE",
 	 .help = "boots that a YAML file lists, as a matrix (docs/guide/smoke.md)", .common = true},
-	{"list", OPT_LIST, NULL, .help = "print the names of the boots, and boot none"},
+	{"list", SMOKE_OPT_LIST, NULL, .help = "print the names of the boots, and boot none"},
 	{"jobs", 'j', "N", .help = "boots side by side (default: as many as the CPUs hold)",
 	 .common = true},
 	{0},
@@ -73,14 +48,15 @@ static const struct option_row which_rows[] = {
 static const struct option_group which_group = {"Which boots", which_rows};
 
 static const struct option_row report_rows[] = {
-	{"junit", OPT_JUNIT, "FILE", .help = "write a report: JUnit XML; - for standard output",
+	{"junit", SMOKE_OPT_JUNIT, "FILE",
+	 .help = "write a report: JUnit XML; - for standard output", .common = true},
+	{"tap", SMOKE_OPT_TAP, "FILE", .help = "the same as TAP"},
+	{"json", SMOKE_OPT_JSON, "FILE", .help = "the same as JSON, with all there is",
 	 .common = true},
-	{"tap", OPT_TAP, "FILE", .help = "the same as TAP"},
-	{"json", OPT_JSON, "FILE", .help = "the same as JSON, with all there is", .common = true},
-	{"boot-chart", OPT_BOOT_CHART, "FILE", .help = "draw where the time went, as SVG"},
-	{"log-dir", OPT_LOG_DIR, "DIR", .help = "write each console there, with time stamps",
+	{"boot-chart", SMOKE_OPT_BOOT_CHART, "FILE", .help = "draw where the time went, as SVG"},
+	{"log-dir", SMOKE_OPT_LOG_DIR, "DIR", .help = "write each console there, with time stamps",
 	 .common = true},
-	{"log-limit", OPT_LOG_LIMIT, "SIZE", .help = "at most so much a boot (default 64M)"},
+	{"log-limit", SMOKE_OPT_LOG_LIMIT, "SIZE", .help = "at most so much a boot (default 64M)"},
 	{0},
 };
 static const struct option_group report_group = {"Reports", report_rows};
@@ -115,263 +91,12 @@ const struct option_table config_smoke_table = {
 	.operands = "KERNEL",
 };
 
-/* A spec while its words are taken. */
-struct builder {
-	struct smoke_spec *spec;
-	bool no_defaults, warnings;
-};
-
-static int add_rule(struct smoke_spec *spec, enum smoke_rule_kind kind, const char *option,
-		    const char *pattern, struct diag *diag)
-{
-	const struct smoke_rule_opts opts = {.kind = kind, .pattern = pattern, .option = option};
-
-	return smoke_rules_add(&spec->rules, &opts, diag);
-}
-
-/* NAME=REGEX:SECONDS, where the first '=' and the last ':' count. */
-static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag)
-{
-	AUTO_FREE char *name = strdup(arg);
-	char *pattern = name ? strchr(name, '=') : NULL;
-	char *seconds = pattern ? strrchr(pattern, ':') : NULL;
-	char clean[NAME_BYTES_MAX];
-	struct smoke_rule_opts opts = {.kind = SMOKE_RULE_PHASE, .option = "--phase-timeout"};
-
-	if (!name)
-		return diag_set(diag, -ENOMEM, "--phase-timeout");
-	if (!pattern || !seconds || pattern == name) {
-		diag_set(diag, -EINVAL, "--phase-timeout '%s' is not NAME=REGEX:SECONDS", arg);
-		diag_remedy(diag, "as in --phase-timeout 'init=Run /init:10'");
-		return -EINVAL;
-	}
-	*pattern++ = *seconds++ = '\0';
-	if (parse_seconds_ns(seconds, &opts.limit_ns) < 0 || opts.limit_ns == 0)
-		return diag_set(diag, -EINVAL,
-				"--phase-timeout '%s': '%s' is not a number of seconds above 0",
-				arg, seconds);
-	smoke_text_clean(name, clean, sizeof(clean));
-	opts.name = clean;
-	opts.pattern = pattern;
-	return smoke_rules_add(&spec->rules, &opts, diag);
-}
-
-/* A word that says what to boot, not how to judge it; 1 for another one. */
-static int take_vm_word(struct config *config, int opt, const char *arg, struct diag *diag)
-{
-	int r = config_kernel_option(config, opt, arg, diag);
-
-	if (r == 1)
-		r = config_initramfs_option(&config->initramfs, opt, arg, diag);
-	return r == 1 ? config_machine_option(config, opt, arg, diag) : r;
-}
-
-static int builder_take_option(struct builder *b, const struct config_smoke_word *word,
-			       struct diag *diag)
-{
-	struct smoke_spec *spec = b->spec;
-
-	switch (word->opt) {
-	case 'e': return add_rule(spec, SMOKE_RULE_EXPECT, "--expect", word->arg, diag);
-	case 'r': return add_rule(spec, SMOKE_RULE_REJECT, "--reject", word->arg, diag);
-	case OPT_NO_DEFAULT_REJECTS: b->no_defaults = true; return 0;
-	case OPT_REJECT_WARNINGS: b->warnings = true; return 0;
-	case OPT_TIMEOUT:
-		return option_seconds("--timeout", word->arg, true, &spec->timeout_ns, diag);
-	case OPT_STALL: return option_seconds("--stall", word->arg, true, &spec->stall_ns, diag);
-	case OPT_PHASE_TIMEOUT: return add_phase(spec, word->arg, diag);
-	case OPT_GRACE: return option_seconds("--grace", word->arg, true, &spec->grace_ns, diag);
-	default: return take_vm_word(&spec->config, word->opt, word->arg, diag);
-	}
-}
-
-static const struct option_row *row_of(int opt)
-{
-	for (const struct option_group *const *group = groups; *group; group++)
-		for (const struct option_row *row = (*group)->row; row->name; row++)
-			if (row->opt == opt)
-				return row;
-	return NULL;
-}
-
-static bool is_of_judge(int opt)
-{
-	return opt == 'e' || opt == 'r' || (opt >= OPT_NO_DEFAULT_REJECTS && opt <= OPT_GRACE);
-}
-
-/* As a command line has them: every word by its long name, then the kernel. */
-static int pack(const struct config_smoke_words *words, const char *kernel, struct smoke_spec *spec,
-		struct diag *diag)
-{
-	FILE *f = open_memstream(&spec->args, &spec->args_len);
-
-	for (size_t i = 0; f && i < words->nr; i++) {
-		const struct config_smoke_word *word = &words->word[i];
-		const struct option_row *row = row_of(word->opt);
-
-		if (row && !is_of_judge(word->opt))
-			fprintf(f, "--%s%s%s%c", row->name, word->arg ? "=" : "",
-				word->arg ? word->arg : "", '\0');
-	}
-	if (f && kernel)
-		fprintf(f, "--%c%s%c", '\0', kernel, '\0');
-	if (!f || fclose(f) != 0)
-		return diag_set(diag, -ENOMEM, "boot '%s'", spec->name);
-	return 0;
-}
-
-/* The strings of args as argv, behind a name; the caller frees it. NULL: no memory. */
-static char **split_args(char *args, size_t len, int *ret_argc)
-{
-	static char name[] = "boot";
-	char **argv;
-	int argc = 1;
-
-	for (size_t i = 0; i < len; i++)
-		argc += args[i] == '\0';
-	argv = calloc((size_t)argc + 1, sizeof(*argv));
-	if (!argv)
-		return NULL;
-	*ret_argc = argc;
-	argv[0] = name;
-	for (int i = 1; i < argc; i++, args += strlen(args) + 1)
-		argv[i] = args;
-	return argv;
-}
-
-int config_smoke_unpack(char *args, size_t len, struct config *config, struct diag *diag)
-{
-	struct option_reader reader;
-	const char *arg;
-	int opt, r, argc = 0;
-	AUTO_FREE char **argv = split_args(args, len, &argc);
-
-	if (!argv)
-		return diag_set(diag, -ENOMEM, "options of a boot");
-	config_init(config);
-	option_reader_init(&reader, &config_smoke_table, argc, argv, false);
-	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
-		r = take_vm_word(config, opt, arg, diag);
-		if (r != 0)
-			return r < 0 ? r : diag_set(diag, -EINVAL, "option %d is not of a VM", opt);
-	}
-	if (r == 0 && optind < argc)
-		config->kernel = argv[optind];
-	return r;
-}
-
-/* What every boot is held against beside its own words. */
-static int add_standing_rules(const struct builder *b, struct diag *diag)
-{
-	int r = add_rule(b->spec, SMOKE_RULE_INIT, "default pattern", "Run /\\S+ as init process",
-			 diag);
-
-	if (r == 0 && b->no_defaults && b->warnings) {
-		diag_set(diag, -EINVAL,
-			 "--reject-warnings adds to what --no-default-rejects takes");
-		diag_remedy(diag, "--reject 'WARNING: ' rejects warnings alone");
-		return -EINVAL;
-	}
-	if (r == 0 && !b->no_defaults)
-		r = smoke_rules_add_defaults(&b->spec->rules, b->warnings, diag);
-	return r;
-}
-
-/* Names go into reports, logs and terminals. */
-static char *clean_name(const char *name)
-{
-	char clean[NAME_BYTES_MAX];
-
-	smoke_text_clean(name, clean, sizeof(clean));
-	return strdup(clean);
-}
-
-/* What depends on more than one word. A command may be busy for long without a word. */
-static void spec_complete(struct smoke_spec *spec)
-{
-	spec->wants_status = spec->config.initramfs.run != NULL;
-	if (spec->stall_ns < 0)
-		spec->stall_ns = spec->wants_status ? 0 : DEFAULT_STALL_NS;
-}
-
-int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_words *words,
-		      struct smoke_spec *ret, struct diag *diag)
-{
-	struct builder b = {.spec = ret};
-	int r = 0;
-
-	*ret = (struct smoke_spec){
-		.name = clean_name(name),
-		.timeout_ns = DEFAULT_TIMEOUT_NS,
-		.stall_ns = -1,
-		.grace_ns = DEFAULT_GRACE_NS,
-	};
-	if (!ret->name)
-		return diag_set(diag, -ENOMEM, "boot '%s'", name);
-	config_init(&ret->config);
-	smoke_child_connect(&ret->config);
-	ret->config.kernel = kernel;
-	for (size_t i = 0; r == 0 && i < words->nr; i++)
-		r = builder_take_option(&b, &words->word[i], diag);
-	if (r == 0)
-		r = config_exits_check(&ret->config, diag);
-	if (r == 0)
-		r = config_check_kernel(&ret->config, diag);
-	if (r == 0)
-		r = pack(words, kernel, ret, diag);
-	if (r == 0)
-		r = add_standing_rules(&b, diag);
-	spec_complete(ret);
-	if (r < 0)
-		config_smoke_spec_fini(ret);
-	return r;
-}
-
-void config_smoke_spec_fini(struct smoke_spec *spec)
-{
-	config_fini(&spec->config);
-	smoke_rules_fini(&spec->rules);
-	free(spec->name);
-	free(spec->args);
-	spec->name = spec->args = NULL;
-}
-
-int config_smoke_words_add(struct config_smoke_words *words, int opt, const char *arg)
-{
-	if (words->nr == words->room) {
-		const size_t room = words->room ? 2 * words->room : 16;
-		void *more = reallocarray(words->word, room, sizeof(*words->word));
-
-		if (!more)
-			return -ENOMEM;
-		words->word = more;
-		words->room = room;
-	}
-	words->word[words->nr++] = (struct config_smoke_word){.opt = opt, .arg = arg};
-	return 0;
-}
-
-int config_smoke_words_append(struct config_smoke_words *words,
-			      const struct config_smoke_words *more)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < more->nr; i++)
-		r = config_smoke_words_add(words, more->word[i].opt, more->word[i].arg);
-	return r;
-}
-
-void config_smoke_words_fini(struct config_smoke_words *words)
-{
-	free(words->word);
-	*words = (struct config_smoke_words){0};
-}
-
 const struct option_row *config_smoke_option(const char *name)
 {
 	const struct option_row *row = option_table_find(&config_smoke_table, name);
 
-	if (row && (row->opt == OPTION_HELP || row->opt == OPT_CONFIG || row->opt == OPT_LIST))
+	if (row &&
+	    (row->opt == OPTION_HELP || row->opt == SMOKE_OPT_CONFIG || row->opt == SMOKE_OPT_LIST))
 		return NULL;
 	return row;
 }
@@ -424,19 +149,19 @@ static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct d
 
 bool config_smoke_is_of_run(int opt)
 {
-	return opt == 'j' || (opt >= OPT_JUNIT && opt <= OPT_LOG_LIMIT);
+	return opt == 'j' || (opt >= SMOKE_OPT_JUNIT && opt <= SMOKE_OPT_LOG_LIMIT);
 }
 
 int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
 	case 'j': return parse_jobs(run, arg, diag);
-	case OPT_JUNIT: run->report[SMOKE_REPORT_JUNIT] = arg; return 0;
-	case OPT_TAP: run->report[SMOKE_REPORT_TAP] = arg; return 0;
-	case OPT_JSON: run->report[SMOKE_REPORT_JSON] = arg; return 0;
-	case OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
-	case OPT_LOG_DIR: run->log_dir = arg; return 0;
-	case OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
+	case SMOKE_OPT_JUNIT: run->report[SMOKE_REPORT_JUNIT] = arg; return 0;
+	case SMOKE_OPT_TAP: run->report[SMOKE_REPORT_TAP] = arg; return 0;
+	case SMOKE_OPT_JSON: run->report[SMOKE_REPORT_JSON] = arg; return 0;
+	case SMOKE_OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
+	case SMOKE_OPT_LOG_DIR: run->log_dir = arg; return 0;
+	case SMOKE_OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
 	default: return 0;
 	}
 }
@@ -452,11 +177,11 @@ static int line_take_option(struct command_line *line, int opt, const char *arg,
 {
 	int r;
 
-	if (opt == OPT_CONFIG) {
+	if (opt == SMOKE_OPT_CONFIG) {
 		line->config = arg;
 		return 0;
 	}
-	if (opt == OPT_LIST) {
+	if (opt == SMOKE_OPT_LIST) {
 		line->list = true;
 		return 0;
 	}

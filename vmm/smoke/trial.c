@@ -1,6 +1,5 @@
 #include "smoke/trial.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,59 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/*
- * QUIET: a line that nothing follows for so long is taken for a prompt. SILENCE: after a panic's last
- * line. KILL: a VM that was told to end and has not is ended by force. ROOM: how soon a sink that had no room is asked
- * again.
- */
-#define QUIET_NS   (100 * NS_PER_MS)
-#define SILENCE_NS (300 * NS_PER_MS)
-#define KILL_NS    (5 * NS_PER_S)
-#define ROOM_NS    (10 * NS_PER_MS)
+#include "smoke/trial/internal.h"
 
 enum { READ_BYTES = 1 << 16, PIPE_BYTES_MAX = 1 << 20 };
-
-static bool is_running(const struct smoke_trial *trial)
-{
-	return trial->state == SMOKE_TRIAL_RUNNING;
-}
-
-static void trial_enter(struct smoke_trial *trial, enum smoke_trial_state state)
-{
-	trial->state = state;
-	trial->state_since_ns = clock_monotonic_ns();
-}
-
-/* Whether the VM is set up: silence and phases count from the guest's first instruction on. */
-static bool has_guest(const struct smoke_trial *trial)
-{
-	return trial->result->times.guest_ns != 0;
-}
-
-static void kill_vm(struct smoke_trial *trial)
-{
-	trial_enter(trial, SMOKE_TRIAL_KILLED);
-	kill(trial->child.pid, SIGKILL);
-}
-
-/* A process that is gone already is not an error. One that still sets up has nothing to tell. */
-static void stop_vm(struct smoke_trial *trial)
-{
-	if (!has_guest(trial)) {
-		kill_vm(trial);
-		return;
-	}
-	trial_enter(trial, SMOKE_TRIAL_STOPPING);
-	kill(trial->child.pid, SIGTERM);
-}
-
-static void stop_for(struct smoke_trial *trial, enum smoke_stop why)
-{
-	trial->result->facts.stop = why;
-	if (trial->result->times.decided_ns == 0)
-		trial->result->times.decided_ns = clock_monotonic_ns();
-	stop_vm(trial);
-}
 
 static struct smoke_trial *trial_of(struct smoke_judge_sink *sink)
 {
@@ -109,13 +58,9 @@ static void hear_met(struct smoke_judge_sink *sink, const struct smoke_rule *rul
 		trial->result->times.init_ns = at_ns;
 }
 
-/*
- * What the judge has found: enough to stop at once, or to wait for the rest of a panic. The last byte
- * decided, though a prompt is known for one only when nothing has followed for a while.
- */
-static void look_at_finding(struct smoke_trial *trial)
+void smoke_trial_look_at_finding(struct smoke_trial *trial)
 {
-	if (!is_running(trial))
+	if (!trial_is_running(trial))
 		return;
 	switch (trial->judge.finding) {
 	case SMOKE_FOUND_NOTHING: return;
@@ -123,124 +68,16 @@ static void look_at_finding(struct smoke_trial *trial)
 		if (!trial->judge.opts.expects_decide)
 			return;
 		trial->result->times.decided_ns = trial->last_byte_ns;
-		stop_vm(trial);
+		smoke_trial_stop_vm(trial);
 		return;
 	case SMOKE_FOUND_REJECT:
 	case SMOKE_FOUND_PANIC:
 		trial->result->times.decided_ns = trial->last_byte_ns;
-		trial_enter(trial, SMOKE_TRIAL_GRACE);
+		smoke_trial_enter(trial, SMOKE_TRIAL_GRACE);
 	}
 }
 
-/* The phase that is to come and has a limit; NULL when none is. */
-static const struct smoke_rule *phase_awaited(const struct smoke_trial *trial)
-{
-	return smoke_rules_get(&trial->spec->rules, SMOKE_RULE_PHASE,
-			       trial->judge.met[SMOKE_RULE_PHASE]);
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* When a limit is reached; the three that only hold while nothing is decided. */
-static int64_t timeout_at(const struct smoke_trial *trial)
-{
-	return trial->spec->timeout_ns ? trial->result->times.start_ns + trial->spec->timeout_ns
-				       : INT64_MAX;
-}
-
-static int64_t stall_at(const struct smoke_trial *trial)
-{
-	return trial->spec->stall_ns && has_guest(trial)
-		       ? trial->last_byte_ns + trial->spec->stall_ns
-		       : INT64_MAX;
-}
-
-static int64_t phase_at(const struct smoke_trial *trial)
-{
-	const struct smoke_rule *phase = phase_awaited(trial);
-
-	return phase && has_guest(trial) ? trial->phase_since_ns + phase->limit_ns : INT64_MAX;
-}
-
-static int64_t grace_at(const struct smoke_trial *trial)
-{
-	return earlier(trial->last_byte_ns + SILENCE_NS,
-		       trial->state_since_ns + trial->spec->grace_ns);
-}
-
-static int64_t quiet_at(const struct smoke_trial *trial)
-{
-	return smoke_judge_waits(&trial->judge) && !trial->was_quiet
-		       ? trial->last_byte_ns + QUIET_NS
-		       : INT64_MAX;
-}
-
-static int64_t room_at(const struct smoke_trial *trial)
-{
-	return trial->held_ns ? trial->held_ns + ROOM_NS : INT64_MAX;
-}
-
-static int64_t decision_at(const struct smoke_trial *trial)
-{
-	switch (trial->state) {
-	case SMOKE_TRIAL_RUNNING:
-		return earlier(earlier(timeout_at(trial), stall_at(trial)),
-			       earlier(phase_at(trial), quiet_at(trial)));
-	case SMOKE_TRIAL_GRACE: return grace_at(trial);
-	case SMOKE_TRIAL_STOPPING: return trial->state_since_ns + KILL_NS;
-	case SMOKE_TRIAL_KILLED: break;
-	}
-	return INT64_MAX;
-}
-
-static int64_t deadline(const struct smoke_trial *trial)
-{
-	return earlier(decision_at(trial), room_at(trial));
-}
-
-/* Only ever earlier: a timer that fires too early looks again. */
-static void arm(struct smoke_trial *trial)
-{
-	const int64_t at_ns = deadline(trial);
-	const struct itimerspec spec = {.it_value = clock_timespec(at_ns)};
-
-	if (at_ns >= trial->armed_ns)
-		return;
-	trial->armed_ns = at_ns;
-	timerfd_settime(trial->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
-}
-
-void smoke_trial_stop(struct smoke_trial *trial)
-{
-	if (trial->state < SMOKE_TRIAL_STOPPING)
-		stop_for(trial, SMOKE_STOP_SIGNAL);
-	else
-		kill_vm(trial);
-	arm(trial);
-}
-
-static void look_at_limits(struct smoke_trial *trial, int64_t now)
-{
-	if (now >= quiet_at(trial)) {
-		trial->was_quiet = true;
-		smoke_judge_quiet(&trial->judge, now);
-		look_at_finding(trial);
-		if (!is_running(trial))
-			return;
-	}
-	if (now >= timeout_at(trial))
-		stop_for(trial, SMOKE_STOP_TIMEOUT);
-	else if (now >= phase_at(trial))
-		stop_for(trial, SMOKE_STOP_PHASE);
-	else if (now >= stall_at(trial))
-		stop_for(trial, SMOKE_STOP_STALL);
-}
-
-/* While nobody has room for more of the guest's output, it waits in its pipes; limits of time are kept. */
-static void look_at_room(struct smoke_trial *trial)
+void smoke_trial_look_at_room(struct smoke_trial *trial)
 {
 	const bool has_room = !trial->sink || trial->sink->has_room(trial->sink);
 
@@ -249,50 +86,12 @@ static void look_at_room(struct smoke_trial *trial)
 		event_loop_want(trial->loop, &trial->stream[i], has_room ? EPOLLIN : 0);
 }
 
-static void trial_timer_ready(struct event_source *src, uint32_t epoll_events)
-{
-	struct smoke_trial *trial = container_of(src, struct smoke_trial, timer);
-	const int64_t now = clock_monotonic_ns();
-	uint64_t n;
-
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
-		return;
-	trial->armed_ns = INT64_MAX;
-	if (trial->held_ns)
-		look_at_room(trial);
-	switch (trial->state) {
-	case SMOKE_TRIAL_RUNNING: look_at_limits(trial, now); break;
-	case SMOKE_TRIAL_GRACE:
-		if (now >= grace_at(trial))
-			stop_vm(trial);
-		break;
-	case SMOKE_TRIAL_STOPPING:
-		if (now >= trial->state_since_ns + KILL_NS)
-			kill_vm(trial);
-		break;
-	case SMOKE_TRIAL_KILLED: break;
-	}
-	arm(trial);
-}
-
-/* Non-blocking; -1 with errno. */
-static ssize_t read_some(int fd, void *buf, size_t cap)
-{
-	ssize_t n;
-
-	do
-		n = read(fd, buf, cap);
-	while (n < 0 && errno == EINTR);
-	return n;
-}
-
 /* A piece of a stream: how many bytes; 0 when there are none now, or never more. */
 static size_t read_stream(struct smoke_trial *trial, enum smoke_stream i)
 {
 	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
 	struct event_source *src = &trial->stream[i];
-	const ssize_t n = read_some(src->fd, buf, sizeof(buf));
+	const ssize_t n = smoke_trial_read(src->fd, buf, sizeof(buf));
 	const int64_t now = clock_monotonic_ns();
 
 	if (n == 0)
@@ -305,9 +104,9 @@ static size_t read_stream(struct smoke_trial *trial, enum smoke_stream i)
 	trial->was_quiet = false;
 	trial->result->bytes[i] += (uint64_t)n;
 	smoke_judge_feed(&trial->judge, i, buf, (size_t)n, now);
-	look_at_finding(trial);
-	look_at_room(trial);
-	arm(trial);
+	smoke_trial_look_at_finding(trial);
+	smoke_trial_look_at_room(trial);
+	smoke_trial_arm(trial);
 	return (size_t)n;
 }
 
@@ -344,126 +143,6 @@ static void (*const stream_ready[SMOKE_STREAMS])(struct event_source *src, uint3
 	[SMOKE_COMMAND_ERR] = command_err_ready,
 	[SMOKE_INIT_LOG] = init_log_ready,
 };
-
-/* What is said of a time outside the boot's life would reach other boots' reports, and overflow. */
-static int64_t message_at_ns(const struct smoke_trial *trial)
-{
-	const int64_t first = trial->result->times.start_ns, last = clock_monotonic_ns();
-
-	if (trial->msg.at_ns < first)
-		return first;
-	return earlier(trial->msg.at_ns, last);
-}
-
-static void take_end(struct smoke_trial *trial)
-{
-	struct smoke_result *result = trial->result;
-	struct smoke_msg *msg = &trial->msg;
-
-	if (msg->ended.kind == VM_END_NONE || msg->ended.kind > VM_END_HALTED)
-		return;
-	result->facts.end = (enum vm_end_kind)msg->ended.kind;
-	result->facts.code = msg->ended.code;
-	result->times.end_ns = message_at_ns(trial);
-	result->cpu_ns = msg->ended.cpu_ns;
-	result->guest_cpu_ns = msg->ended.guest_ns;
-	result->has_exits = true;
-	memcpy(result->exits, msg->ended.exits, sizeof(result->exits));
-	msg->ended.by[sizeof(msg->ended.by) - 1] = '\0';
-	smoke_text_clean(msg->ended.by, result->end_by, sizeof(result->end_by));
-}
-
-static void take_failure(struct smoke_trial *trial)
-{
-	struct diag *diag = &trial->result->diag, *failed = &trial->msg.failed;
-
-	failed->what[sizeof(failed->what) - 1] = '\0';
-	failed->remedy[sizeof(failed->remedy) - 1] = '\0';
-	smoke_text_clean(failed->what, diag->what, sizeof(diag->what));
-	smoke_text_clean(failed->remedy, diag->remedy, sizeof(diag->remedy));
-	trial->result->facts.setup_failed = true;
-}
-
-static void take_start(struct smoke_trial *trial)
-{
-	if (has_guest(trial))
-		return; /* it began once */
-	trial->result->times.guest_ns = message_at_ns(trial);
-	trial->result->entered_by =
-		boot_protocol_name((enum boot_protocol)trial->msg.started.entered_by);
-	trial->last_byte_ns = trial->phase_since_ns = clock_monotonic_ns();
-	if (trial->sink)
-		trial->sink->guest(trial->sink, trial->msg.started.emulates_linux != 0);
-	arm(trial);
-}
-
-static void take_message(struct smoke_trial *trial)
-{
-	switch (trial->msg.type) {
-	case SMOKE_MSG_STARTED: take_start(trial); break;
-	case SMOKE_MSG_FAILED: take_failure(trial); break;
-	case SMOKE_MSG_ENDED: take_end(trial); break;
-	default: break;
-	}
-}
-
-/* Messages up to the one that says how it ended; the report behind it, as much as there is room for. */
-static void take_report(struct smoke_trial *trial, const char *buf, size_t n)
-{
-	while (n > 0 && !trial->result->has_exits) {
-		const size_t want = sizeof(trial->msg) - trial->msg_len;
-		const size_t part = n < want ? n : want;
-
-		memcpy((char *)&trial->msg + trial->msg_len, buf, part);
-		trial->msg_len += part;
-		buf += part;
-		n -= part;
-		if (trial->msg_len == sizeof(trial->msg)) {
-			trial->msg_len = 0;
-			take_message(trial);
-		}
-	}
-	if (n > SMOKE_WIRE_REPORT_MAX - trial->report_len)
-		n = SMOKE_WIRE_REPORT_MAX - trial->report_len;
-	memcpy(trial->report_text + trial->report_len, buf, n);
-	trial->report_len += n;
-}
-
-static size_t read_report(struct smoke_trial *trial)
-{
-	char buf[sizeof(struct smoke_msg)];
-	const ssize_t n = read_some(trial->report.fd, buf, sizeof(buf));
-
-	if (n == 0)
-		event_loop_remove(trial->loop, &trial->report);
-	if (n <= 0)
-		return 0;
-	take_report(trial, buf, (size_t)n);
-	return (size_t)n;
-}
-
-static void report_ready(struct event_source *src, uint32_t epoll_events)
-{
-	struct smoke_trial *trial = container_of(src, struct smoke_trial, report);
-
-	(void)epoll_events;
-	read_report(trial);
-}
-
-/* Only what is safe to print: the process may not be what it was (wire.h). */
-static char *clean_report(const struct smoke_trial *trial)
-{
-	struct smoke_text text = {0};
-	char *clean = trial->report_len ? malloc(trial->report_len * SMOKE_TEXT_OUT_MAX + 1) : NULL;
-	size_t n = 0;
-
-	if (!clean)
-		return NULL;
-	for (size_t i = 0; i < trial->report_len; i++)
-		n += smoke_text_feed(&text, (uint8_t)trial->report_text[i], clean + n);
-	clean[n] = '\0';
-	return clean;
-}
 
 /* A process that ended without a word: who or what ended it. */
 static void note_death(struct smoke_trial *trial, int wait_status)
@@ -508,9 +187,9 @@ static void conclude(struct smoke_trial *trial, int wait_status)
 	note_death(trial, wait_status);
 	conclude_times(trial);
 	result->facts.finding = trial->judge.finding;
-	result->facts.phase_missed = phase_awaited(trial) != NULL;
+	result->facts.phase_missed = smoke_trial_phase_awaited(trial) != NULL;
 	result->too_dear = trial->judge.too_dear;
-	result->report = clean_report(trial);
+	result->report = smoke_trial_clean_report(trial);
 	smoke_result_conclude(result, trial->judge.decided_by, trial->decided_text);
 }
 
@@ -558,7 +237,7 @@ static void drain_pipes(struct smoke_trial *trial)
 			n = read_stream(trial, i);
 	n = 1;
 	for (left = left_in_pipe(&trial->report); left > 0 && n > 0; left -= n < left ? n : left)
-		n = read_report(trial);
+		n = smoke_trial_read_report(trial);
 }
 
 /* The process is gone: what it left in the pipes is all there will be. */
@@ -586,7 +265,7 @@ static int add_source(struct smoke_trial *trial, struct event_source *src, int f
 
 static int add_sources(struct smoke_trial *trial)
 {
-	int r = add_source(trial, &trial->report, trial->child.report_fd, report_ready);
+	int r = add_source(trial, &trial->report, trial->child.report_fd, smoke_trial_report_ready);
 
 	for (unsigned i = 0; r == 0 && i < SMOKE_STREAMS; i++)
 		r = add_source(trial, &trial->stream[i], trial->child.stream_fd[i],
@@ -596,7 +275,7 @@ static int add_sources(struct smoke_trial *trial)
 	if (r == 0)
 		r = add_source(trial, &trial->timer,
 			       timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-			       trial_timer_ready);
+			       smoke_trial_timer_ready);
 	return r;
 }
 
@@ -651,7 +330,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 		smoke_trial_destroy(trial);
 		return r;
 	}
-	arm(trial);
+	smoke_trial_arm(trial);
 	*ret = trial;
 	return 0;
 }

@@ -1,0 +1,26 @@
+/*
+ * internal.h - the values of smoke's own options, for the table (options.c) and a boot's words (options/spec.c).
+ */
+#ifndef VMM_SMOKE_OPTIONS_INTERNAL_H
+#define VMM_SMOKE_OPTIONS_INTERNAL_H
+
+#include "smoke/options.h"
+
+enum {
+	SMOKE_OPT_NO_DEFAULT_REJECTS = CONFIG_OPT_OWN,
+	SMOKE_OPT_REJECT_WARNINGS,
+	SMOKE_OPT_TIMEOUT,
+	SMOKE_OPT_STALL,
+	SMOKE_OPT_PHASE_TIMEOUT,
+	SMOKE_OPT_GRACE,
+	SMOKE_OPT_JUNIT, /* from here to SMOKE_OPT_LOG_LIMIT the run's */
+	SMOKE_OPT_TAP,
+	SMOKE_OPT_JSON,
+	SMOKE_OPT_BOOT_CHART,
+	SMOKE_OPT_LOG_DIR,
+	SMOKE_OPT_LOG_LIMIT,
+	SMOKE_OPT_CONFIG, /* these two are the command line's alone */
+	SMOKE_OPT_LIST,
+};
+
+#endif
