@@ -8,7 +8,6 @@
 #include "base/parse.h"
 #include "config/exits.h"
 #include "config/files.h"
-#include "virtio/classes.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)
 
@@ -40,8 +39,6 @@ static const struct option_row machine_rows[] = {
 	{"hugepages", CONFIG_OPT_HUGEPAGES, NULL, .help = "back guest memory with huge pages"},
 	{"prealloc", CONFIG_OPT_PREALLOC, NULL,
 	 .help = "touch all guest memory before the guest runs"},
-	{"balloon", CONFIG_OPT_BALLOON, "SIZE[,stats=SECONDS]",
-	 .help = "the guest gives SIZE back (0: only what is free)"},
 	{"test-device", CONFIG_OPT_TEST_DEVICE, NULL,
 	 .help = "a device for testing MMIO and port I/O, for guest/ kernels"},
 	{"exits", CONFIG_OPT_EXITS, "LIST",
@@ -51,29 +48,6 @@ static const struct option_row machine_rows[] = {
 	{0},
 };
 const struct option_group config_machine_group = {"Machine", machine_rows};
-
-static const struct option_row device_rows[] = {
-	{"disk", CONFIG_OPT_DISK, "FILE[,HOW]",
-	 .help = "a block device (virtio) on an image or a device of the host\n"
-		 "HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n"
-		 "id=NAME, queues=N; repeatable; ,, is a comma of the name",
-	 .common = true},
-	{"net", CONFIG_OPT_NET, "HOW",
-	 .help = "a network (virtio): user (no privilege), or tap (an interface)\n"
-		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
-		 "DHCP, DNS, forwarded ports;\n"
-		 "tap[,ifname=NAME][,queues=N][,mac=MAC]",
-	 config_net_words, true},
-	{"rng", CONFIG_OPT_RNG, NULL,
-	 .help = "an entropy device (virtio), with the host's random numbers"},
-	{"console", CONFIG_OPT_CONSOLE, "WHICH",
-	 .help = "serial (default), virtio (hvc0) or both\n"
-		 "virtio: the serial port only for what is said early;\n"
-		 "both: serial, and hvc0 for programs",
-	 config_console_words, true},
-	{0},
-};
-const struct option_group config_device_group = {"Devices", device_rows};
 
 static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 {
@@ -152,6 +126,16 @@ static int add_words(struct config *config, const char *arg, struct diag *diag)
 	return 0;
 }
 
+static int device_option(struct config *config, int opt, const char *arg, struct diag *diag)
+{
+	static const struct option_group *const groups[] = {CONFIG_DEVICE_GROUPS};
+	int r = 1;
+
+	for (size_t i = 0; r == 1 && i < ARRAY_SIZE(groups); i++)
+		r = option_group_take(groups[i], opt, config, arg, diag);
+	return r;
+}
+
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
@@ -164,12 +148,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
 	case CONFIG_OPT_TEST_DEVICE: return add_test_device(config, diag);
 	case CONFIG_OPT_EXITS: return config_exits_option(config, arg, diag);
-	case CONFIG_OPT_DISK: return config_disk_add(config, arg, diag);
-	case CONFIG_OPT_NET: return config_net_option(config, arg, diag);
-	case CONFIG_OPT_BALLOON: return config_balloon_option(config, arg, diag);
-	case CONFIG_OPT_CONSOLE: return config_console_which(config, arg, diag);
-	case CONFIG_OPT_RNG: return config_virtio_add(config, "rng", &virtio_rng_class, NULL, diag);
-	default: return 1;
+	default: return device_option(config, opt, arg, diag);
 	}
 }
 
@@ -270,22 +249,11 @@ static const struct option_word exit_code_words[] = {
 static const struct option_word stats_words[] = {{"json:", 0}, {0}};
 
 enum {
-	OPT_SERIAL = CONFIG_OPT_OWN,
-	OPT_VIRTIO_CONSOLE,
-	OPT_TIMEOUT,
+	OPT_TIMEOUT = CONFIG_OPT_OWN,
 	OPT_CONTROL,
 	OPT_EXIT_CODE,
 	OPT_STATS,
 };
-static const struct option_row console_rows[] = {
-	{"serial", OPT_SERIAL, "PLACE", .help = "where the serial port is (default stdio)",
-	 config_place_words, true},
-	{"virtio-console", OPT_VIRTIO_CONSOLE, "PLACE",
-	 .help = "where hvc0 is (default stdio); adds it, as --console both", config_place_words},
-	{0},
-};
-static const struct option_group console_group = {"Consoles", console_rows};
-
 static const struct option_row end_rows[] = {
 	{"timeout", OPT_TIMEOUT, "SECONDS", .help = "end the VM after so long", .common = true},
 	{"control", OPT_CONTROL, "PATH",
@@ -308,7 +276,7 @@ static const struct option_group stats_group = {"Measuring", stats_rows};
 
 static const struct option_group *const run_groups[] = {
 	&config_kernel_group, &config_initramfs_group, &config_machine_group,
-	&config_device_group, &console_group,          &end_group,
+	CONFIG_DEVICE_GROUPS, &config_place_group,     &end_group,
 	&stats_group,         &option_help_group,      NULL,
 };
 const struct option_table config_run_table = {
@@ -358,8 +326,10 @@ static int parse_exit_code(struct config *config, const char *arg, struct diag *
 /* Of the tables that other subcommands have, too. */
 static int shared_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
-	int r = config_machine_option(config, opt, arg, diag);
+	int r = option_group_take(&config_place_group, opt, config, arg, diag);
 
+	if (r == 1)
+		r = config_machine_option(config, opt, arg, diag);
 	if (r == 1)
 		r = config_kernel_option(config, opt, arg, diag);
 	if (r == 1)
@@ -370,8 +340,6 @@ static int shared_option(struct config *config, int opt, const char *arg, struct
 static int run_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	switch (opt) {
-	case OPT_SERIAL: return config_console_serial(config, arg, diag);
-	case OPT_VIRTIO_CONSOLE: return config_console_virtio(config, arg, diag);
 	case OPT_TIMEOUT: return option_seconds("--timeout", arg, false, &config->timeout_ns, diag);
 	case OPT_CONTROL: config->control = arg; return 0;
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);

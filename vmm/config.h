@@ -17,6 +17,7 @@
 #include "config/disk.h"
 #include "config/initramfs.h"
 #include "config/net.h"
+#include "config/rng.h"
 #include "machine.h"
 #include "mem.h"
 #include "virtio/transport.h"
@@ -99,10 +100,14 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 		      const void *conf, struct diag *diag);
 
 /*
- * Options that describe the machine, shared by run, smoke, hammer and machine: their tables have both groups, and
+ * Options that describe the machine, shared by run, smoke, hammer and machine: their tables have all these groups, and
  * hand what is none of their own to config_machine_option().
  */
-extern const struct option_group config_machine_group, config_device_group;
+extern const struct option_group config_machine_group;
+/* A device's options are rows of its own file in config/. */
+#define CONFIG_DEVICE_GROUPS                                                                       \
+	&config_disk_group, &config_net_group, &config_rng_group, &config_console_group,           \
+		&config_balloon_group
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
 	CONFIG_OPT_PREALLOC,
@@ -114,6 +119,8 @@ enum {
 	CONFIG_OPT_NET,
 	CONFIG_OPT_CONSOLE,
 	CONFIG_OPT_BALLOON,
+	CONFIG_OPT_SERIAL,
+	CONFIG_OPT_VIRTIO_CONSOLE,
 	CONFIG_OPT_QUICK,
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,

@@ -34,6 +34,15 @@ int option_row_has_arg(const struct option_row *row)
 	return row->arg[0] == '[' ? optional_argument : required_argument;
 }
 
+int option_group_take(const struct option_group *group, int opt, void *target, const char *arg,
+		      struct diag *diag)
+{
+	for (const struct option_row *row = group->row; row->name; row++)
+		if (row->opt == opt && row->take)
+			return row->take(target, arg, diag);
+	return 1;
+}
+
 int option_table_each(const struct option_table *table,
 		      int (*visit)(const struct option_group *group, const struct option_row *row,
 				   void *arg),
@@ -94,20 +103,22 @@ static void print_row(const struct option_row *row, bool all, FILE *out)
 
 void option_table_print(const struct option_table *table, bool all, FILE *out)
 {
+	const char *title = NULL; /* of the group that was printed last */
 	bool some_left_out = false;
 
 	fputs(table->about, out);
 	for (const struct option_group *const *group = table->group; *group; group++) {
-		bool titled = false;
+		const char *own = (*group)->title;
+		bool titled = own && title && strcmp(own, title) == 0;
 
 		for (const struct option_row *row = (*group)->row; row->name; row++) {
 			some_left_out |= !row->common || strchr(row->help, '\n');
 			if (!all && !row->common)
 				continue;
 			if (!titled)
-				fprintf(out, "\n%s%s", (*group)->title ? (*group)->title : "",
-					(*group)->title ? ":\n" : "");
+				fprintf(out, "\n%s%s", own ? own : "", own ? ":\n" : "");
 			titled = true;
+			title = own;
 			print_row(row, all, out);
 		}
 	}

@@ -29,10 +29,12 @@ struct option_row {
 	const char *help; /* the first line is the short help; the lines after it tell more */
 	const struct option_word *words; /* the values there are, or NULL; ended by a NULL word */
 	bool common;                     /* in the short help */
+	/* Takes the value for option_group_take()'s target: 0, or -errno with diag. NULL: the command does. */
+	int (*take)(void *target, const char *arg, struct diag *diag);
 };
 
 struct option_group {
-	const char *title;
+	const char *title; /* that of the group before, to go on with that one in the help */
 	const struct option_row *row;
 };
 
@@ -54,6 +56,13 @@ extern const struct option_group option_help_group;
 
 /* The row of that name, or NULL. */
 const struct option_row *option_table_find(const struct option_table *table, const char *name);
+
+/*
+ * Calls take of the group's row with that value: what it returned; or 1, when there is none or the row leaves it to the
+ * command.
+ */
+int option_group_take(const struct option_group *group, int opt, void *target, const char *arg,
+		      struct diag *diag);
 
 /* Calls visit for every row, group by group, until it returns other than 0; returns that. */
 int option_table_each(const struct option_table *table,

@@ -67,7 +67,7 @@ static const struct option_row bus_rows[] = {
 static const struct option_group bus_group = {"What is measured", bus_rows};
 static const struct option_group *const groups[] = {
 	&access_group,        &bus_group,         &config_machine_group,
-	&config_device_group, &option_help_group, NULL,
+	CONFIG_DEVICE_GROUPS, &option_help_group, NULL,
 };
 const struct option_table cmd_hammer_table = {
 	.command = "hammer",

@@ -29,7 +29,7 @@ static const struct option_row output_rows[] = {
 };
 static const struct option_group output_group = {"Instead of the tables", output_rows};
 static const struct option_group *const groups[] = {
-	&output_group, &config_machine_group, &config_device_group, &option_help_group, NULL,
+	&output_group, &config_machine_group, CONFIG_DEVICE_GROUPS, &option_help_group, NULL,
 };
 const struct option_table cmd_machine_table = {
 	.command = "machine",

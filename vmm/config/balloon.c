@@ -69,3 +69,15 @@ int config_balloon_check(const struct config *config, struct diag *diag)
 	}
 	return 0;
 }
+
+static int balloon_take(void *config, const char *arg, struct diag *diag)
+{
+	return config_balloon_option(config, arg, diag);
+}
+
+static const struct option_row balloon_rows[] = {
+	{"balloon", CONFIG_OPT_BALLOON, "SIZE[,stats=SECONDS]",
+	 .help = "the guest gives SIZE back (0: only what is free)", .take = balloon_take},
+	{0},
+};
+const struct option_group config_balloon_group = {"Devices", balloon_rows};

@@ -5,9 +5,12 @@
 #include <stdbool.h>
 
 #include "base/diag.h"
+#include "base/option_table.h"
 #include "virtio/classes.h"
 
 struct config;
+
+extern const struct option_group config_balloon_group;
 
 struct config_balloon {
 	struct virtio_balloon_conf device;

@@ -10,7 +10,7 @@
 #include "config.h"
 #include "virtio/classes.h"
 
-const struct option_word config_console_words[] = {
+static const struct option_word console_words[] = {
 	{"serial", CONFIG_CONSOLE_SERIAL},
 	{"virtio", CONFIG_CONSOLE_VIRTIO},
 	{"both", CONFIG_CONSOLE_BOTH},
@@ -18,7 +18,7 @@ const struct option_word config_console_words[] = {
 };
 
 /* Those that end with ':' or '=' have a path behind them. */
-const struct option_word config_place_words[] = {
+static const struct option_word place_words[] = {
 	{"stdio", CHAR_STDIO},
 	{"null", CHAR_NULL},
 	{"file:", CHAR_FILE},
@@ -73,7 +73,7 @@ static int parse_limit(struct config *config, const char *option, struct char_sp
 static int parse_place(struct config *config, const char *option, const char *arg,
 		       struct char_spec *ret, struct diag *diag)
 {
-	for (const struct option_word *place = config_place_words; place->word; place++) {
+	for (const struct option_word *place = place_words; place->word; place++) {
 		const bool has_path = strpbrk(place->word, ":=");
 		const char *path = has_path ? behind(arg, place->word) : NULL;
 
@@ -101,10 +101,11 @@ static int add_virtio(struct config *config, struct diag *diag)
 	return r;
 }
 
-int config_console_which(struct config *config, const char *arg, struct diag *diag)
+static int console_take_which(void *target, const char *arg, struct diag *diag)
 {
+	struct config *config = target;
 	int which = 0;
-	int r = option_choice("--console", arg, config_console_words, &which, diag);
+	int r = option_choice("--console", arg, console_words, &which, diag);
 
 	if (r < 0)
 		return r;
@@ -115,22 +116,44 @@ int config_console_which(struct config *config, const char *arg, struct diag *di
 	return which == CONFIG_CONSOLE_SERIAL ? 0 : add_virtio(config, diag);
 }
 
-int config_console_serial(struct config *config, const char *arg, struct diag *diag)
+static int console_take_serial(void *target, const char *arg, struct diag *diag)
 {
+	struct config *config = target;
 	struct config_consoles *con = &config->consoles;
 
 	con->has_serial = true;
 	return parse_place(config, "--serial", arg, &con->serial, diag);
 }
 
-int config_console_virtio(struct config *config, const char *arg, struct diag *diag)
+static int console_take_virtio(void *target, const char *arg, struct diag *diag)
 {
+	struct config *config = target;
 	struct config_consoles *con = &config->consoles;
 	int r = parse_place(config, "--virtio-console", arg, &con->virtio, diag);
 
 	con->has_virtio = true;
 	return r < 0 ? r : add_virtio(config, diag);
 }
+
+static const struct option_row console_rows[] = {
+	{"console", CONFIG_OPT_CONSOLE, "WHICH",
+	 .help = "serial (default), virtio (hvc0) or both\n"
+		 "virtio: the serial port only for what is said early;\n"
+		 "both: serial, and hvc0 for programs",
+	 console_words, true, .take = console_take_which},
+	{0},
+};
+const struct option_group config_console_group = {"Devices", console_rows};
+
+static const struct option_row place_rows[] = {
+	{"serial", CONFIG_OPT_SERIAL, "PLACE", .help = "where the serial port is (default stdio)",
+	 place_words, true, .take = console_take_serial},
+	{"virtio-console", CONFIG_OPT_VIRTIO_CONSOLE, "PLACE",
+	 .help = "where hvc0 is (default stdio); adds it, as --console both", place_words,
+	 .take = console_take_virtio},
+	{0},
+};
+const struct option_group config_place_group = {"Consoles", place_rows};
 
 int config_console_check(const struct config *config, struct diag *diag)
 {

@@ -6,7 +6,7 @@
 
 #include "backend/char.h"
 #include "base/diag.h"
-#include "base/option.h"
+#include "base/option_table.h"
 #include "vm/consoles.h"
 
 struct config;
@@ -31,13 +31,8 @@ struct config_consoles {
 	"unix:PATH (a socket to connect to), pty or pty,link=PATH (a pseudo-terminal, whose\n"     \
 	"name is told on stderr).\n"
 
-/* The values of --console, and how those of the other two begin; ended by a NULL word. */
-extern const struct option_word config_console_words[], config_place_words[];
-
-/* --console, --serial and --virtio-console. config borrows arg. -EINVAL with diag. */
-int config_console_which(struct config *config, const char *arg, struct diag *diag);
-int config_console_serial(struct config *config, const char *arg, struct diag *diag);
-int config_console_virtio(struct config *config, const char *arg, struct diag *diag);
+/* --console; and, for `tollgate run`, --serial and --virtio-console. They borrow their values from the command line. */
+extern const struct option_group config_console_group, config_place_group;
 
 /* What the options say together: -EINVAL with diag, or 0. */
 int config_console_check(const struct config *config, struct diag *diag);

@@ -134,3 +134,18 @@ int config_disk_add(struct config *config, const char *arg, struct diag *diag)
 		config->disk[config->nr_disks++] = disk;
 	return r;
 }
+
+static int disk_take(void *config, const char *arg, struct diag *diag)
+{
+	return config_disk_add(config, arg, diag);
+}
+
+static const struct option_row disk_rows[] = {
+	{"disk", CONFIG_OPT_DISK, "FILE[,HOW]",
+	 .help = "a block device (virtio) on an image or a device of the host\n"
+		 "HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n"
+		 "id=NAME, queues=N; repeatable; ,, is a comma of the name",
+	 .common = true, .take = disk_take},
+	{0},
+};
+const struct option_group config_disk_group = {"Devices", disk_rows};

@@ -3,9 +3,12 @@
 #define VMM_CONFIG_DISK_H
 
 #include "base/diag.h"
+#include "base/option_table.h"
 #include "virtio/classes.h"
 
 struct config;
+
+extern const struct option_group config_disk_group;
 
 /* A disk that was asked for. conf points into it. */
 struct config_disk {

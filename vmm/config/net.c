@@ -218,7 +218,7 @@ static int parse_items(struct config_net *net, struct option_items *items, struc
 }
 
 enum { USER, TAP };
-const struct option_word config_net_words[] = {{"user", USER}, {"tap", TAP}, {0}};
+static const struct option_word net_words[] = {{"user", USER}, {"tap", TAP}, {0}};
 
 static int parse_kind(struct config_net *net, struct option_items *items, struct diag *diag)
 {
@@ -226,7 +226,7 @@ static int parse_kind(struct config_net *net, struct option_items *items, struct
 	int kind = USER, r = option_item_next(items, word, sizeof(word), diag);
 
 	if (r >= 0)
-		r = option_choice(items->option, word, config_net_words, &kind, diag);
+		r = option_choice(items->option, word, net_words, &kind, diag);
 	if (r < 0)
 		return r;
 	net->device.opts = &net->backend;
@@ -259,3 +259,19 @@ int config_net_option(struct config *config, const char *arg, struct diag *diag)
 		config->net[config->nr_nets++] = net;
 	return r;
 }
+
+static int net_take(void *config, const char *arg, struct diag *diag)
+{
+	return config_net_option(config, arg, diag);
+}
+
+static const struct option_row net_rows[] = {
+	{"net", CONFIG_OPT_NET, "HOW",
+	 .help = "a network (virtio): user (no privilege), or tap (an interface)\n"
+		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
+		 "DHCP, DNS, forwarded ports;\n"
+		 "tap[,ifname=NAME][,queues=N][,mac=MAC]",
+	 net_words, true, .take = net_take},
+	{0},
+};
+const struct option_group config_net_group = {"Devices", net_rows};

@@ -4,7 +4,7 @@
 
 #include "backend/net.h"
 #include "base/diag.h"
-#include "base/option.h"
+#include "base/option_table.h"
 #include "virtio/classes.h"
 
 enum { CONFIG_NETS_MAX = 16 };
@@ -19,8 +19,7 @@ struct config_net {
 	} backend; /* device.opts */
 };
 
-/* How the value begins; ended by a NULL word. */
-extern const struct option_word config_net_words[];
+extern const struct option_group config_net_group;
 
 /*
  * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC] or

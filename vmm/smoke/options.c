@@ -68,7 +68,7 @@ static const struct option_group *const groups[] = {
 	&config_kernel_group,
 	&config_initramfs_group,
 	&config_machine_group,
-	&config_device_group,
+	CONFIG_DEVICE_GROUPS,
 	&option_help_group,
 	NULL,
 };

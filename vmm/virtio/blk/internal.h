@@ -62,7 +62,7 @@ void blk_request_free(struct blk_request *rq);
 
 /*
  * Starts what the chain, which is in rq->iov, asks for; rq->queue is set. It ends with the chain pushed, at once or
- * from the disk's completions, and a bit in unpublished. A chain that is no request breaks the device
+ * from the disk's completions, and a bit in unpublished. A chain that is not a request breaks the device
  * (virtio_needs_reset()).
  */
 void blk_request_start(struct blk_request *rq, const struct virtq_chain *chain);
