@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/checked.h"
-
 static void remedy_open(int err, struct diag *diag)
 {
 	struct stat st;

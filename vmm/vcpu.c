@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "base/signals.h"
 #include "vcpu/gate.h"
 

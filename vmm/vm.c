@@ -9,7 +9,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "base/signals.h"
 #include "vm/failed_memory.h"
 
@@ -171,7 +171,7 @@ static int build_device_env(struct vm *vm, unsigned i, struct device_env *env, s
 		env->irq = &vm->irq[i].line;
 	}
 	if ((row->cls->expire && !vm->virtio[i]) || vm->register_page[i].page) {
-		int r = event_timer_init(&vm->timer[i], &vm->loop, NULL);
+		int r = event_timer_init(&vm->timer[i], &vm->loop, device_expire, NULL);
 
 		if (r < 0)
 			return diag_set(diag, r, "timer of device '%s'", row->name);
@@ -190,12 +190,16 @@ static void coalesce_writes(struct vm *vm, const struct machine_device *row)
 			      row->cls->coalesce_len);
 }
 
-/* As the back end sees it: a register page has ops of its own. */
-static const struct char_ops *bus_device_char_ops(struct vm *vm, unsigned i)
+/* As the back end sees it: a register page has char_ops of its own. */
+static void connect_char(struct vm *vm, unsigned i, struct char_port *port)
 {
-	const struct char_ops *ops = vm_bus_device(vm, i)->cls->chr;
+	struct device *dev = vm_bus_device(vm, i);
+	const struct char_ops *ops = dev->cls->chr;
 
-	return ops ? ops : vm_virtio_char_ops(&vm->machine.device[i]);
+	if (!ops)
+		ops = vm_virtio_char_ops(&vm->machine.device[i]);
+	device_char_init(&vm->chr[i], dev, ops);
+	char_port_connect(port, &vm->chr[i].client);
 }
 
 static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
@@ -221,9 +225,9 @@ static int build_device(struct vm *vm, unsigned i, const struct vm_opts *opts, s
 	if (page->page)
 		register_page_attach(page, vm->device[i], (uint8_t)memory_range(row),
 				     (uint8_t)row->range[0].len, vm->coalesced.capacity);
-	vm->timer[i].dev = vm_bus_device(vm, i);
+	vm->timer[i].arg = vm_bus_device(vm, i);
 	if (port)
-		char_port_connect(port, vm_bus_device(vm, i), bus_device_char_ops(vm, i));
+		connect_char(vm, i, port);
 	return vm_virtio_build_doorbells(vm, i, &opts->virtio, diag);
 }
 

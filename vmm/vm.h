@@ -63,6 +63,7 @@ struct vm {
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct event_timer timer[MACHINE_DEVICES_MAX];
+	struct device_char chr[MACHINE_DEVICES_MAX]; /* unused but for character devices */
 	struct register_page register_page
 		[MACHINE_DEVICES_MAX]; /* on the bus in the place of device[]; unused for most */
 	struct vm_virtio *virtio[MACHINE_DEVICES_MAX]; /* NULL: no I/O thread */

@@ -15,6 +15,7 @@
 #include "backend/disk.h"
 #include "base/checked.h"
 #include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
 #include "virtq_driver.h"

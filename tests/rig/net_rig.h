@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
 #include "virtq_driver.h"

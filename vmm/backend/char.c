@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/macros.h"
 
 /* A device's side: any thread, one caller at a time. */
 
@@ -102,10 +103,9 @@ struct char_port *char_port_add(struct char_host *host)
 	return port;
 }
 
-void char_port_connect(struct char_port *port, struct device *dev, const struct char_ops *ops)
+void char_port_connect(struct char_port *port, struct char_client *client)
 {
-	port->dev = dev;
-	port->ops = ops;
+	port->client = client;
 }
 
 /* Output: the event thread. */
@@ -198,12 +198,10 @@ static bool port_drain(struct char_port *port)
 
 static void port_tell_room(struct char_port *port)
 {
-	if (!port->dev || !atomic_load(&port->refused))
+	if (!port->client || !atomic_load(&port->refused))
 		return;
 	atomic_store(&port->refused, false);
-	device_lock(port->dev);
-	port->ops->tx_room(port->dev);
-	device_unlock(port->dev);
+	port->client->output_room(port->client);
 }
 
 /* False when the destination takes no more. A device that had held bytes back may have put more. */
@@ -276,15 +274,7 @@ static unsigned host_input_used(const struct char_host *host)
 
 static bool port_listens(const struct char_port *port)
 {
-	bool listens = true;
-
-	if (!port->dev)
-		return false;
-	device_lock(port->dev);
-	if (port->ops->listens)
-		listens = port->ops->listens(port->dev);
-	device_unlock(port->dev);
-	return listens;
+	return port->client && port->client->listens(port->client);
 }
 
 static struct char_port *input_port(struct char_host *host)
@@ -317,19 +307,13 @@ static size_t port_feed(struct char_port *port)
 {
 	struct char_host *host = port->host;
 	uint8_t buf[512];
-	size_t n = 0, room;
+	size_t n = 0;
 
-	device_lock(port->dev);
-	room = port->ops->rx_room(port->dev);
-	if (room > sizeof(buf))
-		room = sizeof(buf);
-	while (n < room && n < host_input_used(host)) {
+	while (n < sizeof(buf) && n < host_input_used(host)) {
 		buf[n] = host->input[(host->input_tail + n) % CHAR_INPUT_BYTES];
 		n++;
 	}
-	if (n)
-		port->ops->rx(port->dev, buf, n);
-	device_unlock(port->dev);
+	n = port->client->input(port->client, buf, n);
 	host->input_tail += (unsigned)n;
 	return n;
 }
@@ -385,11 +369,8 @@ void char_host_resized(struct char_host *host)
 	for (unsigned i = 0; i < host->nr_ports; i++) {
 		const struct char_port *port = &host->port[i];
 
-		if (!port->dev || !port->ops->resized)
-			continue;
-		device_lock(port->dev);
-		port->ops->resized(port->dev);
-		device_unlock(port->dev);
+		if (port->client)
+			port->client->resized(port->client);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 #include "base/parse.h"
 #include "boot/loader.h"
 #include "boot/unpack.h"

@@ -9,10 +9,10 @@
 
 #include "backend/file_writer.h"
 #include "base/file_uses.h"
+#include "base/macros.h"
 #include "base/out_file.h"
 #include "cmd/cmds.h"
 #include "config/files.h"
-#include "device.h"
 #include "smoke/child.h"
 #include "smoke/live.h"
 #include "smoke/log.h"

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/macros.h"
 
 static void doorbell_ready(struct event_source *src, uint32_t epoll_events)
 {

@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+
 static void irq_line_set(struct irq_line *line, bool level)
 {
 	const struct kvm_irq_line *irq = container_of(line, struct kvm_irq_line, line);

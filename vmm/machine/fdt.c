@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "devices/classes.h"
 #include "machine/cmdline.h"
 

@@ -15,8 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/macros.h"
 #include "base/parse.h"
 #include "config/make_vm.h"
 #include "smoke/options.h"

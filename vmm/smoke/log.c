@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/out_file.h"
-#include "device.h"
 
 /* What a name's byte is in a file's name; such a name is not hidden either. */
 static char file_char(const char *name, size_t i)

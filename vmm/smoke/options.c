@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/macros.h"
 #include "base/option.h"
 #include "base/parse.h"
 #include "base/suggest.h"

@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/macros.h"
+
 /*
  * QUIET: a line that nothing follows for so long is taken for a prompt. SILENCE: after a panic's last
  * line. KILL: a VM that was told to end and has not is ended by force. ROOM: how soon a sink that had no room is asked

@@ -24,6 +24,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "virtio/classes.h"
 
 enum {

@@ -13,6 +13,7 @@
 
 #include "base/checked.h"
 #include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/classes.h"
 
 enum {

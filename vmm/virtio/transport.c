@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/macros.h"
 #include "virtio/mmio.h"
 
 bool virtio_is_transport(const struct device_class *cls)

@@ -50,7 +50,7 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 		env->irq = &virtio->irq.by_ioctl.line;
 	}
 	if (r == 0) {
-		r = event_timer_init(&virtio->timer, &virtio->io.loop, NULL);
+		r = event_timer_init(&virtio->timer, &virtio->io.loop, device_expire, NULL);
 		if (r < 0)
 			diag_set(diag, r, "timer of device '%s'", row->name);
 	}
@@ -74,7 +74,7 @@ int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_
 
 	if (!virtio)
 		return 0;
-	virtio->timer.dev = vm->device[i];
+	virtio->timer.arg = vm->device[i];
 	r = io_thread_attach(&virtio->io, vm->device[i], diag);
 	if (r < 0 || opts->no_ioeventfd)
 		return r;

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "virtio_mmio_rig.h"
 
 static int setup(void **state)

@@ -7,8 +7,8 @@
 
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 
 /*
  * Linux's vmlinux wants its text at 16 MiB, and has it 2 MiB into the file: decompressed to here,

@@ -4,6 +4,7 @@
 
 #include "backend/char.h"
 #include "backend/char/writer.h"
+#include "base/macros.h"
 #include "base/out_file.h"
 
 struct file_host {

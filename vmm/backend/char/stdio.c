@@ -17,6 +17,8 @@
 
 #include "backend/char/terminal.h"
 #include "backend/char/writer.h"
+#include "base/clock.h"
+#include "base/macros.h"
 
 enum { CTRL_A = 0x01 };
 

@@ -8,6 +8,7 @@
 
 #include "backend/disk/raw.h"
 #include "base/iov.h"
+#include "base/macros.h"
 
 /* Of one buffer, and with it the memory that DISK_REQUESTS_MAX such requests take: 16 MiB. */
 enum { STAGING_BYTES = 128 * 1024 };

@@ -16,7 +16,8 @@
 #include "backend/net/slirp_frame.h"
 #include "backend/net/slirp_lib.h"
 #include "backend/net/slirp_tcp.h"
-#include "base/checked.h"
+#include "base/clock.h"
+#include "base/macros.h"
 
 enum {
 	/*

@@ -4,7 +4,7 @@
 #include <net/ethernet.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "virtio/net/hdr.h"
 
 static bool mergeable(const struct net *net)
