@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/signals.h"
+#include "base/thread.h"
 
 enum { PIECE_BYTES = 1 << 16 };
 
@@ -149,20 +148,6 @@ static int open_pipe(struct file_writer *fw)
 	return fcntl(fw->pipe_write, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static int start_thread(struct file_writer *fw)
-{
-	const sigset_t others = signals_from_outside();
-	sigset_t old;
-	int r;
-
-	pthread_sigmask(SIG_SETMASK, &others, &old);
-	r = -pthread_create(&fw->thread, NULL, writer_thread, fw);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0)
-		pthread_setname_np(fw->thread, "file-writer");
-	return r;
-}
-
 /* Takes over path, also when it fails. */
 static int writer_start(int fd, char *path, const struct out_file_opts *opts,
 			struct file_writer **ret, int *ret_pipe, int *ret_failed)
@@ -182,7 +167,7 @@ static int writer_start(int fd, char *path, const struct out_file_opts *opts,
 	pthread_cond_init(&fw->done_set, NULL);
 	r = open_pipe(fw);
 	if (r == 0)
-		r = start_thread(fw);
+		r = thread_start(&fw->thread, THREAD_FILE_WRITER, NULL, writer_thread, fw);
 	if (r < 0) {
 		writer_release(fw);
 		return r;
