@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io_full.h"
 #include "base/thread.h"
 
 enum { PIECE_BYTES = 1 << 16 };
@@ -35,35 +36,17 @@ struct file_writer {
 /* Those that a thread may use until this process has ended. Kept in view of leak checkers. */
 static struct file_writer *_Atomic abandoned;
 
-static int write_all(int fd, const char *buf, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		const ssize_t n = write(fd, buf + done, len - done);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			done += (size_t)n;
-	}
-	return 0;
-}
-
 static int write_what_comes(struct file_writer *fw)
 {
 	for (;;) {
-		const ssize_t n = read(fw->pipe_read, fw->piece, sizeof(fw->piece));
-		int r = 0;
+		const ssize_t n = io_read_some(fw->pipe_read, fw->piece, sizeof(fw->piece));
+		int r;
 
 		if (n == 0)
 			return atomic_load(&fw->has_rest)
-				       ? write_all(fw->fd, fw->rest, fw->rest_len)
+				       ? io_write_full(fw->fd, fw->rest, fw->rest_len, NULL)
 				       : 0;
-		if (n > 0)
-			r = write_all(fw->fd, fw->piece, (size_t)n);
-		else if (errno != EINTR)
-			r = -errno;
+		r = n < 0 ? -errno : io_write_full(fw->fd, fw->piece, (size_t)n, NULL);
 		if (r < 0)
 			return r;
 	}
@@ -88,11 +71,8 @@ static int close_file(struct file_writer *fw)
 /* Nobody who writes to the pipe is to be held up, or to die of SIGPIPE, because the file failed. */
 static void drop_what_comes(struct file_writer *fw)
 {
-	ssize_t n;
-
-	do
-		n = read(fw->pipe_read, fw->piece, sizeof(fw->piece));
-	while (n > 0 || (n < 0 && errno == EINTR));
+	while (io_read_some(fw->pipe_read, fw->piece, sizeof(fw->piece)) > 0)
+		;
 }
 
 static void *writer_thread(void *arg)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io_full.h"
 #include "base/macros.h"
 
 /*
@@ -279,23 +280,12 @@ static void trial_timer_ready(struct event_source *src, uint32_t epoll_events)
 	arm(trial);
 }
 
-/* Non-blocking; -1 with errno. */
-static ssize_t read_some(int fd, void *buf, size_t cap)
-{
-	ssize_t n;
-
-	do
-		n = read(fd, buf, cap);
-	while (n < 0 && errno == EINTR);
-	return n;
-}
-
 /* A piece of a stream: how many bytes; 0 when there are none now, or never more. */
 static size_t read_stream(struct smoke_trial *trial, enum smoke_stream i)
 {
 	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
 	struct event_source *src = &trial->stream[i];
-	const ssize_t n = read_some(src->fd, buf, sizeof(buf));
+	const ssize_t n = io_read_some(src->fd, buf, sizeof(buf));
 	const int64_t now = clock_monotonic_ns();
 
 	if (n == 0)
@@ -435,7 +425,7 @@ static void take_report(struct smoke_trial *trial, const char *buf, size_t n)
 static size_t read_report(struct smoke_trial *trial)
 {
 	char buf[sizeof(struct smoke_msg)];
-	const ssize_t n = read_some(trial->report.fd, buf, sizeof(buf));
+	const ssize_t n = io_read_some(trial->report.fd, buf, sizeof(buf));
 
 	if (n == 0)
 		event_loop_remove(trial->loop, &trial->report);
