@@ -1,5 +1,5 @@
 /*
- * vm.h - one VM: owns every object of it. Build and teardown are one function each.
+ * vm.h - one VM: owns every object of it. It is made in steps, and taken down in the reverse order.
  *
  * Threads: the thread that calls vm_run() is the event thread; each vCPU has its own. vm_end() may be
  * called from any of them.
@@ -48,6 +48,7 @@ struct vm_opts {
 };
 
 struct vm {
+	unsigned nr_made; /* of the steps that vm_init() takes; vm_fini() takes those back */
 	struct power power;
 	struct arch_boot *boot;    /* NULL once the kernel is in its place */
 	struct arch_kernel kernel; /* zeroed before it is known */

@@ -16,7 +16,7 @@ static bool has_io_thread(const struct machine_device *row)
 	return row->cls->io;
 }
 
-int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag)
+int vm_virtio_alloc(struct vm *vm, struct diag *diag)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		const struct machine_device *row = &vm->machine.device[i];
@@ -26,13 +26,21 @@ int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, stru
 		vm->virtio[i] = calloc(1, sizeof(*vm->virtio[i]));
 		if (!vm->virtio[i])
 			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
+	}
+	return 0;
+}
+
+void vm_virtio_show_pages(struct vm *vm, const struct vm_virtio_opts *opts)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct machine_device *row = &vm->machine.device[i];
+
 		/* The range is placed so that a page begins there. Without one: slower, and no error. */
-		if (row->cls->register_page_from && !opts->no_register_pages)
+		if (vm->virtio[i] && row->cls->register_page_from && !opts->no_register_pages)
 			kvm_page_create(&vm->kvm, kvm_mem_slot_new(&vm->kvm),
 					row->range[0].first + row->cls->register_page_from,
 					&vm->virtio[i]->register_page);
 	}
-	return 0;
 }
 
 int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
@@ -131,14 +139,20 @@ void vm_virtio_disconnect(struct vm *vm)
 void vm_virtio_fini(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		struct vm_virtio *virtio = vm->virtio[i];
-
-		if (!virtio)
+		if (!vm->virtio[i])
 			continue;
-		event_timer_fini(&virtio->timer);
-		io_thread_fini(&virtio->io, &vm->kvm);
-		kvm_page_destroy(virtio->register_page);
-		free(virtio);
+		event_timer_fini(&vm->virtio[i]->timer);
+		io_thread_fini(&vm->virtio[i]->io, &vm->kvm);
+	}
+}
+
+void vm_virtio_free(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		if (!vm->virtio[i])
+			continue;
+		kvm_page_destroy(vm->virtio[i]->register_page);
+		free(vm->virtio[i]);
 		vm->virtio[i] = NULL;
 	}
 }
