@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/clock.h"
+#include "base/macros.h"
 #include "device.h"
 #include "iobus.h"
 #include "iobus/internal.h"

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/checked.h"
 #include "base/clock.h"
+#include "base/macros.h"
 #include "virtio/queue.h"
 #include "virtq_driver.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "base/option.h"
 #include "base/parse.h"
 #include "config/exits.h"

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "base/unix_socket.h"
 
 struct control_client {

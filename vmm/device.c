@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/macros.h"
+
 int device_create(const struct device_class *cls, const struct device_env *env, struct device **ret)
 {
 	struct device *dev = calloc(1, cls->state_size);
@@ -38,6 +40,76 @@ struct device *device_destroy(struct device *dev)
 	pthread_mutex_destroy(&dev->lock);
 	free(dev);
 	return NULL;
+}
+
+void device_expire(void *arg)
+{
+	struct device *dev = arg;
+
+	device_lock(dev);
+	dev->cls->expire(dev);
+	device_unlock(dev);
+}
+
+static bool char_listens(struct char_client *client)
+{
+	const struct device_char *chr = container_of(client, struct device_char, client);
+	bool listens;
+
+	device_lock(chr->dev);
+	listens = !chr->ops->listens || chr->ops->listens(chr->dev);
+	device_unlock(chr->dev);
+	return listens;
+}
+
+static size_t char_input(struct char_client *client, const uint8_t *buf, size_t n)
+{
+	const struct device_char *chr = container_of(client, struct device_char, client);
+	size_t room;
+
+	device_lock(chr->dev);
+	room = chr->ops->rx_room(chr->dev);
+	if (n > room)
+		n = room;
+	if (n)
+		chr->ops->rx(chr->dev, buf, n);
+	device_unlock(chr->dev);
+	return n;
+}
+
+static void char_output_room(struct char_client *client)
+{
+	const struct device_char *chr = container_of(client, struct device_char, client);
+
+	device_lock(chr->dev);
+	chr->ops->tx_room(chr->dev);
+	device_unlock(chr->dev);
+}
+
+static void char_resized(struct char_client *client)
+{
+	const struct device_char *chr = container_of(client, struct device_char, client);
+
+	if (!chr->ops->resized)
+		return;
+	device_lock(chr->dev);
+	chr->ops->resized(chr->dev);
+	device_unlock(chr->dev);
+}
+
+void device_char_init(struct device_char *chr, struct device *dev, const struct char_ops *ops)
+{
+	*chr = (struct device_char){
+		.client =
+			{
+				.listens = char_listens,
+				.input = char_input,
+				.output_room = char_output_room,
+				.resized = char_resized,
+			},
+		.dev = dev,
+		.ops = ops,
+	};
 }
 
 static bool output_listens(struct device *dev)

@@ -19,22 +19,11 @@
 
 #include "base/clock.h"
 #include "base/diag.h"
-#include "vm_end.h"
+#include "device/lines.h"
 
 struct device;
 struct event_loop;
 struct guest_mem;
-
-struct clock_src {
-	int64_t (*realtime_ns)(const struct clock_src *clk);  /* since 1970-01-01T00:00:00Z */
-	int64_t (*monotonic_ns)(const struct clock_src *clk); /* never goes back */
-};
-
-/* One interrupt input of the interrupt controller. */
-struct irq_line {
-	void (*set)(struct irq_line *irq, bool level);
-	void (*pulse)(struct irq_line *irq); /* up and down: one edge */
-};
 
 /*
  * Work for a device's I/O thread. Both return at once, and an operation of device_io_ops runs there soon
@@ -56,30 +45,6 @@ struct write_counter {
 	void (*watch)(struct write_counter *counter, bool on);
 };
 
-/* A one-shot timer; when it expires the event thread calls device_class.expire. */
-struct timer_line {
-	/* Deadline in monotonic_ns of clock_src; replaces an earlier one. INT64_MAX disarms. */
-	void (*arm)(struct timer_line *timer, int64_t deadline_ns);
-};
-
-/* Where a character device's output goes and where its input comes from. Never blocks. */
-struct char_backend {
-	/* Takes the first so many of n bytes; tx_room is called when that was less and there is room. */
-	size_t (*write)(struct char_backend *be, const uint8_t *buf, size_t n);
-	/* Bytes that write takes for certain: only write makes it less. */
-	size_t (*room)(const struct char_backend *be);
-	/* The device's rx_room grew: input held back may be offered again. */
-	void (*input_wanted)(struct char_backend *be);
-	/* Characters a line and lines; false, and nothing is stored, when there is no terminal. */
-	bool (*size)(const struct char_backend *be, uint16_t *ret_cols, uint16_t *ret_rows);
-};
-
-/* One byte; false when there is no room. */
-static inline bool char_backend_put(struct char_backend *be, uint8_t byte)
-{
-	return be->write(be, &byte, 1) == 1;
-}
-
 /* What a character device offers to its back end, called by the event thread under the lock. */
 struct char_ops {
 	/* Whether input is for this device at all, now; NULL: always. */
@@ -92,11 +57,6 @@ struct char_ops {
 
 /* Of one that has no input, and does not send again what was refused. */
 extern const struct char_ops char_ops_output;
-
-/* How a device ends the VM. The first end counts; returns at once, the VM stops soon after. */
-struct power {
-	void (*end)(struct power *power, struct vm_end end);
-};
 
 /* Where in a device an access lands. */
 struct io_at {
@@ -193,8 +153,6 @@ struct device {
 	uint64_t guest_errors; /* accesses that hardware does not define; under the lock */
 };
 
-#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
-
 /* Allocates state_size zeroed bytes and runs init. The caller owns *ret. Returns 0 or -errno. */
 int device_create(const struct device_class *cls, const struct device_env *env,
 		  struct device **ret);
@@ -214,6 +172,17 @@ static inline void device_unlock(struct device *dev)
 	if (!dev->cls->self_locked)
 		pthread_mutex_unlock(&dev->lock);
 }
+
+/* Runs expire, under the lock. dev is a struct device: this is a timer's callback. */
+void device_expire(void *dev);
+
+/* A character device's char_ops as its back end calls them, under the lock. */
+struct device_char {
+	struct char_client client;
+	struct device *dev;         /* borrowed */
+	const struct char_ops *ops; /* not NULL */
+};
+void device_char_init(struct device_char *chr, struct device *dev, const struct char_ops *ops);
 
 /* Counts an access that the device does not define; returns 0, the value such a read gets. */
 uint64_t device_guest_error(struct device *dev, struct io_at at);

@@ -7,7 +7,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "base/checked.h"
+#include "base/clock.h"
+#include "base/macros.h"
 
 static void wake_ready(struct event_source *src, uint32_t epoll_events)
 {
@@ -175,12 +176,11 @@ static void event_timer_ready(struct event_source *src, uint32_t epoll_events)
 	(void)epoll_events;
 	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
 		return; /* armed anew since it expired */
-	device_lock(timer->dev);
-	timer->dev->cls->expire(timer->dev);
-	device_unlock(timer->dev);
+	timer->expired(timer->arg);
 }
 
-int event_timer_init(struct event_timer *timer, struct event_loop *loop, struct device *dev)
+int event_timer_init(struct event_timer *timer, struct event_loop *loop, void (*expired)(void *arg),
+		     void *arg)
 {
 	int r;
 
@@ -188,7 +188,8 @@ int event_timer_init(struct event_timer *timer, struct event_loop *loop, struct 
 		.line.arm = timer_arm,
 		.src = {.events = EPOLLIN, .ready = event_timer_ready},
 		.loop = loop,
-		.dev = dev,
+		.expired = expired,
+		.arg = arg,
 	};
 	timer->src.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (timer->src.fd < 0)

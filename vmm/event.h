@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "device.h"
+#include "device/lines.h"
 
 enum { EVENT_ALWAYS_READY_MAX = 8 };
 
@@ -53,16 +53,18 @@ void event_loop_run(struct event_loop *loop);
 void event_loop_wake(struct event_loop *loop);
 void event_loop_stop(struct event_loop *loop);
 
-/* A device's timer_line on a timerfd; when it expires the device's expire runs under its lock. */
+/* A timer_line on a timerfd; when it expires, expired(arg) runs on the loop's thread. */
 struct event_timer {
 	struct timer_line line;
 	struct event_source src;
 	struct event_loop *loop;
-	struct device *dev;
+	void (*expired)(void *arg);
+	void *arg; /* set before the loop runs */
 };
 
-/* dev may be set later, before the loop runs. Returns 0 or -errno. */
-int event_timer_init(struct event_timer *timer, struct event_loop *loop, struct device *dev);
+/* Returns 0 or -errno. */
+int event_timer_init(struct event_timer *timer, struct event_loop *loop, void (*expired)(void *arg),
+		     void *arg);
 void event_timer_fini(struct event_timer *timer); /* takes a zeroed timer too */
 
 #endif

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/checked.h"
-
 static void remedy_open(int err, struct diag *diag)
 {
 	struct stat st;
@@ -72,13 +70,19 @@ int kvm_open(struct kvm *kvm, struct diag *diag)
 	return 0;
 }
 
-void kvm_close(struct kvm *kvm)
+void kvm_vm_close(struct kvm *kvm)
 {
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
+	kvm->vm_fd = -1;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	kvm_vm_close(kvm);
 	if (kvm->fd >= 0)
 		close(kvm->fd);
-	kvm->fd = kvm->vm_fd = -1;
+	kvm->fd = -1;
 }
 
 int kvm_cap(const struct kvm *kvm, int cap)

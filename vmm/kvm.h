@@ -35,6 +35,7 @@ int kvm_cap(const struct kvm *kvm, int cap);
 
 /* KVM_CREATE_VM. */
 int kvm_vm_create(struct kvm *kvm, struct diag *diag);
+void kvm_vm_close(struct kvm *kvm); /* vCPUs are closed; takes one without a VM too */
 
 /*
  * The id of a memory slot that nobody else has: RAM, pages of registers and whatever else is in guest

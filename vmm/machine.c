@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 #include "base/parse.h"
 #include "base/words.h"
 

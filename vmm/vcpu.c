@@ -8,15 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/checked.h"
-#include "base/signals.h"
+#include "base/macros.h"
+#include "base/thread.h"
 #include "vcpu/gate.h"
-
-/* Real-time signals are nobody's default; SIGRTMIN itself is a favourite of libraries. */
-static int kick_signal(void)
-{
-	return SIGRTMIN + 1;
-}
 
 static _Thread_local struct vcpu *own_vcpu; /* of a vCPU's thread; for signal handlers */
 
@@ -29,7 +23,7 @@ int vcpu_signal_setup(void)
 {
 	struct sigaction sa = {.sa_handler = kick_handler}; /* no SA_RESTART */
 
-	return sigaction(kick_signal(), &sa, NULL) < 0 ? -errno : 0;
+	return sigaction(thread_kick_signal(), &sa, NULL) < 0 ? -errno : 0;
 }
 
 int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, unsigned index, struct iobus *pio,
@@ -83,12 +77,8 @@ static void complete_io(struct vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
-	sigset_t kick;
 
 	own_vcpu = vcpu;
-	sigemptyset(&kick);
-	sigaddset(&kick, kick_signal());
-	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	if (vcpu->loop)
 		vcpu->loop(vcpu, vcpu->loop_arg);
 	else
@@ -99,19 +89,14 @@ static void *vcpu_thread(void *arg)
 
 int vcpu_start(struct vcpu *vcpu, struct diag *diag)
 {
-	const sigset_t others = signals_from_outside();
-	sigset_t old;
 	char name[16];
 	int r;
 
-	pthread_sigmask(SIG_SETMASK, &others, &old);
-	r = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r != 0)
-		return diag_set(diag, -r, "thread of vCPU %u", vcpu->index);
-	vcpu->has_thread = true;
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
+	r = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
+	if (r < 0)
+		return diag_set(diag, r, "thread of vCPU %u", vcpu->index);
+	vcpu->has_thread = true;
 	return 0;
 }
 
@@ -120,7 +105,7 @@ static void interrupt_run(struct vcpu *vcpu)
 	/* Before the signal: a vCPU that is about to enter KVM_RUN sees it there. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->has_thread)
-		pthread_kill(vcpu->thread, kick_signal());
+		pthread_kill(vcpu->thread, thread_kick_signal());
 }
 
 void vcpu_stop(struct vcpu *vcpu)
@@ -156,7 +141,7 @@ void vcpu_note_failed_elsewhere(struct vcpu *vcpu)
 {
 	atomic_store(&vcpu->failed_elsewhere, true);
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_kill(vcpu->thread, kick_signal());
+	pthread_kill(vcpu->thread, thread_kick_signal());
 }
 
 int vcpu_run_once(struct vcpu *vcpu)

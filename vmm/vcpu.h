@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #include "base/diag.h"
-#include "device.h"
+#include "device/lines.h"
 #include "iobus.h"
 #include "kvm.h"
 #include "kvm/coalesced.h"

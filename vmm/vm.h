@@ -1,5 +1,5 @@
 /*
- * vm.h - one VM: owns every object of it. Build and teardown are one function each.
+ * vm.h - one VM: owns every object of it. It is made in steps, and taken down in the reverse order.
  *
  * Threads: the thread that calls vm_run() is the event thread; each vCPU has its own. vm_end() may be
  * called from any of them.
@@ -48,6 +48,7 @@ struct vm_opts {
 };
 
 struct vm {
+	unsigned nr_made; /* of the steps that vm_init() takes; vm_fini() takes those back */
 	struct power power;
 	struct arch_boot *boot;    /* NULL once the kernel is in its place */
 	struct arch_kernel kernel; /* zeroed before it is known */
@@ -63,6 +64,7 @@ struct vm {
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct event_timer timer[MACHINE_DEVICES_MAX];
+	struct device_char chr[MACHINE_DEVICES_MAX]; /* unused but for character devices */
 	struct register_page register_page
 		[MACHINE_DEVICES_MAX]; /* on the bus in the place of device[]; unused for most */
 	struct vm_virtio *virtio[MACHINE_DEVICES_MAX]; /* NULL: no I/O thread */

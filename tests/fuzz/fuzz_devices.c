@@ -12,9 +12,9 @@
  */
 #include <assert.h>
 
+#include "base/macros.h"
 #include "fuzz.h"
 
-#include "base/checked.h"
 #include "devices/classes.h"
 #include "fake_env.h"
 

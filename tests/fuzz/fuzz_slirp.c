@@ -8,11 +8,11 @@
  */
 #include <assert.h>
 
+#include "base/macros.h"
 #include "fuzz.h"
 
 #include "backend/net.h"
 #include "backend/net/slirp_frame.h"
-#include "base/checked.h"
 #include "net_frames.h"
 
 enum { FIFO_FRAMES_MAX = 512, TIME_STEP_NS = 1000000 };

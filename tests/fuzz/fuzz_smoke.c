@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "fuzz.h"
 
-#include "base/checked.h"
 #include "smoke/judge.h"
 
 enum { PIECE_MAX = 256 };

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "fuzz.h"
 #include "fuzz_virtq.h"
 

@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 
+#include "base/macros.h"
 #include "blk_rig.h"
 #include "fuzz.h"
 #include "fuzz_virtq.h"

@@ -12,6 +12,7 @@
  */
 #include <assert.h>
 
+#include "base/macros.h"
 #include "fuzz.h"
 #include "fuzz_virtq.h"
 

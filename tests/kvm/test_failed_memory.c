@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 
 #include "arch/x86_64/internal.h"
-#include "base/checked.h"
 #include "vm_rig.h"
 
 enum {

@@ -15,6 +15,7 @@
 #include "backend/disk.h"
 #include "base/checked.h"
 #include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
 #include "virtq_driver.h"
@@ -100,9 +101,9 @@ static inline void blk_rig_disk_run(struct blk_rig_disk *d, struct disk_request 
 {
 	assert(rq->op == DISK_FLUSH || u64_range_within(rq->off, rq->len, sizeof(d->bytes)));
 	if (d->err == 0 && rq->op == DISK_READ)
-		iov_scatter(rq->iov, rq->nr_iov, &d->bytes[rq->off], rq->len);
+		iov_write(rq->iov, rq->nr_iov, 0, &d->bytes[rq->off], rq->len);
 	if (d->err == 0 && rq->op == DISK_WRITE)
-		iov_gather(rq->iov, rq->nr_iov, &d->bytes[rq->off], rq->len);
+		iov_read(rq->iov, rq->nr_iov, 0, &d->bytes[rq->off], rq->len);
 	if (d->err == 0 && rq->op == DISK_ZERO)
 		memset(&d->bytes[rq->off], 0, rq->len);
 	rq->raw.io.done = blk_rig_io_done;

@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
 #include "boot/boot.h"
 #include "boot_images.h"
 

@@ -18,6 +18,9 @@
 #include <unistd.h>
 
 #include "backend/char.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "device.h"
 
 enum {
 	RIG_DEVICES = 2,
@@ -27,6 +30,7 @@ enum {
 
 struct rig_device {
 	struct device dev;
+	struct device_char chr;
 	struct char_port *port;
 	uint8_t in[RIG_IN_MAX]; /* under the lock, with what follows */
 	size_t in_len, room;
@@ -140,7 +144,8 @@ static inline struct rig_device *rig_connect(struct rig *rig, unsigned i, size_t
 	assert_non_null(rd->port);
 	rd->room = room;
 	rd->listens = true;
-	char_port_connect(rd->port, &rd->dev, rd->dev.cls->chr);
+	device_char_init(&rd->chr, &rd->dev, rd->dev.cls->chr);
+	char_port_connect(rd->port, &rd->chr.client);
 	return rd;
 }
 

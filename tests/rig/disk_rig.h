@@ -20,7 +20,7 @@
 
 #include "backend/disk.h"
 #include "backend/disk/raw.h"
-#include "base/checked.h"
+#include "base/macros.h"
 
 /* How a disk is made. */
 struct disk_way {

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/macros.h"
 #include "device.h"
 
 enum { FAKE_OUT_MAX = 64 };

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
 #include "virtq_driver.h"
@@ -111,8 +112,8 @@ static inline ssize_t net_rig_receive(struct net_backend *be, unsigned pair,
 	if (rig->first_arrived == rig->nr_arrived)
 		return -EAGAIN;
 	rig->first_arrived++;
-	done = virtio_iov_write(iov, nr, 0, &f->hdr, sizeof(f->hdr));
-	done += virtio_iov_write(iov, nr, sizeof(f->hdr), f->bytes, f->len);
+	done = iov_write(iov, nr, 0, &f->hdr, sizeof(f->hdr));
+	done += iov_write(iov, nr, sizeof(f->hdr), f->bytes, f->len);
 	return (ssize_t)done;
 }
 

@@ -20,7 +20,8 @@
 #include <cmocka.h>
 
 #include "backend/net.h"
-#include "base/checked.h"
+#include "base/clock.h"
+#include "base/macros.h"
 #include "net_frames.h"
 
 #define IP(a, b, c, d)                                                                             \

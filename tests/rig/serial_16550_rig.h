@@ -9,7 +9,6 @@
 
 #include <string.h>
 
-#include "base/checked.h"
 #include "devices/classes.h"
 #include "fake_env.h"
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "virtio_rig.h"
 
 enum {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/macros.h"
 #include "event.h"
 #include "fake_env.h"
 #include "virtio/mmio.h"

@@ -9,6 +9,7 @@
 
 #include "backend/char/internal.h"
 #include "base/clock.h"
+#include "base/macros.h"
 
 /* Output: the event thread. */
 
@@ -72,12 +73,10 @@ static bool port_drain(struct char_port *port)
 
 static void port_tell_room(struct char_port *port)
 {
-	if (!port->dev || !atomic_load(&port->refused))
+	if (!port->client || !atomic_load(&port->refused))
 		return;
 	atomic_store(&port->refused, false);
-	device_lock(port->dev);
-	port->ops->tx_room(port->dev);
-	device_unlock(port->dev);
+	port->client->output_room(port->client);
 }
 
 /* False when the destination takes no more. A device that had held bytes back may have put more. */

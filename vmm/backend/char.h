@@ -30,7 +30,7 @@
 #include <sys/types.h>
 
 #include "base/diag.h"
-#include "device.h"
+#include "device/lines.h"
 #include "event.h"
 
 enum {
@@ -62,11 +62,10 @@ struct char_host;
 struct char_port {
 	struct char_backend be;
 	struct char_host *host;
-	struct device *dev;
-	const struct char_ops *ops;
-	uint8_t *ring;          /* CHAR_RING_BYTES */
-	atomic_uint head, tail; /* free-running; head: next byte put, tail: next byte written */
-	atomic_bool refused;    /* write took less since tx_room was last called */
+	struct char_client *client; /* borrowed; NULL before it is connected */
+	uint8_t *ring;              /* CHAR_RING_BYTES */
+	atomic_uint head, tail;     /* free-running; head: next byte put, tail: next byte written */
+	atomic_bool refused;        /* write took less since tx_room was last called */
 	/* Event thread: what has been looked at for CHAR_PANIC_WORDS, and how much of them was there last. */
 	unsigned looked_at, panic_len;
 	bool saw_panic;
@@ -137,7 +136,7 @@ int char_host_open(const struct char_spec *spec, struct event_loop *loop, struct
  * memory; at most CHAR_PORTS_MAX of one host.
  */
 struct char_port *char_port_add(struct char_host *host);
-void char_port_connect(struct char_port *port, struct device *dev, const struct char_ops *ops);
+void char_port_connect(struct char_port *port, struct char_client *client);
 
 /* To be called by the loop's woken function. */
 void char_host_woken(struct char_host *host);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/signals.h"
+#include "base/io_full.h"
+#include "base/thread.h"
 
 enum { PIECE_BYTES = 1 << 16 };
 
@@ -36,35 +36,17 @@ struct file_writer {
 /* Those that a thread may use until this process has ended. Kept in view of leak checkers. */
 static struct file_writer *_Atomic abandoned;
 
-static int write_all(int fd, const char *buf, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		const ssize_t n = write(fd, buf + done, len - done);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			done += (size_t)n;
-	}
-	return 0;
-}
-
 static int write_what_comes(struct file_writer *fw)
 {
 	for (;;) {
-		const ssize_t n = read(fw->pipe_read, fw->piece, sizeof(fw->piece));
-		int r = 0;
+		const ssize_t n = io_read_some(fw->pipe_read, fw->piece, sizeof(fw->piece));
+		int r;
 
 		if (n == 0)
 			return atomic_load(&fw->has_rest)
-				       ? write_all(fw->fd, fw->rest, fw->rest_len)
+				       ? io_write_full(fw->fd, fw->rest, fw->rest_len, NULL)
 				       : 0;
-		if (n > 0)
-			r = write_all(fw->fd, fw->piece, (size_t)n);
-		else if (errno != EINTR)
-			r = -errno;
+		r = n < 0 ? -errno : io_write_full(fw->fd, fw->piece, (size_t)n, NULL);
 		if (r < 0)
 			return r;
 	}
@@ -89,11 +71,8 @@ static int close_file(struct file_writer *fw)
 /* Nobody who writes to the pipe is to be held up, or to die of SIGPIPE, because the file failed. */
 static void drop_what_comes(struct file_writer *fw)
 {
-	ssize_t n;
-
-	do
-		n = read(fw->pipe_read, fw->piece, sizeof(fw->piece));
-	while (n > 0 || (n < 0 && errno == EINTR));
+	while (io_read_some(fw->pipe_read, fw->piece, sizeof(fw->piece)) > 0)
+		;
 }
 
 static void *writer_thread(void *arg)
@@ -149,20 +128,6 @@ static int open_pipe(struct file_writer *fw)
 	return fcntl(fw->pipe_write, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-static int start_thread(struct file_writer *fw)
-{
-	const sigset_t others = signals_from_outside();
-	sigset_t old;
-	int r;
-
-	pthread_sigmask(SIG_SETMASK, &others, &old);
-	r = -pthread_create(&fw->thread, NULL, writer_thread, fw);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r == 0)
-		pthread_setname_np(fw->thread, "file-writer");
-	return r;
-}
-
 /* Takes over path, also when it fails. */
 static int writer_start(int fd, char *path, const struct out_file_opts *opts,
 			struct file_writer **ret, int *ret_pipe, int *ret_failed)
@@ -182,7 +147,7 @@ static int writer_start(int fd, char *path, const struct out_file_opts *opts,
 	pthread_cond_init(&fw->done_set, NULL);
 	r = open_pipe(fw);
 	if (r == 0)
-		r = start_thread(fw);
+		r = thread_start(&fw->thread, THREAD_FILE_WRITER, NULL, writer_thread, fw);
 	if (r < 0) {
 		writer_release(fw);
 		return r;

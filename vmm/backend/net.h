@@ -21,7 +21,7 @@
 #include <sys/uio.h>
 
 #include "base/diag.h"
-#include "device.h"
+#include "device/lines.h"
 #include "event.h"
 
 enum {

@@ -32,6 +32,4 @@ static inline bool u64_align_up(uint64_t v, uint64_t align, uint64_t *ret)
 	return true;
 }
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
 #endif

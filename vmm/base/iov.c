@@ -1,12 +1,8 @@
 #include "base/iov.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
-
-static size_t smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
 
 void iov_advance(struct iovec **iov, unsigned *nr, size_t len)
 {
@@ -48,32 +44,56 @@ unsigned iov_slice(const struct iovec *src, unsigned nr, uint64_t off, uint64_t 
 	return used;
 }
 
-void iov_gather(const struct iovec *src, unsigned nr, void *buf, size_t len)
+/* The next stretch of scattered bytes, off from here and at most max long; false at their end. */
+static bool iov_stretch(const struct iovec **iov, unsigned *nr, size_t *off, size_t max,
+			struct iovec *ret)
 {
-	uint8_t *to = buf;
-
-	for (unsigned i = 0; i < nr && len > 0; i++) {
-		const size_t n = smaller(src[i].iov_len, len);
-
-		memcpy(to, src[i].iov_base, n);
-		to += n;
-		len -= n;
+	while (*nr > 0 && *off >= (*iov)->iov_len) {
+		*off -= (*iov)->iov_len;
+		(*iov)++;
+		(*nr)--;
 	}
-	assert(len == 0);
+	if (*nr == 0)
+		return false;
+	ret->iov_base = (uint8_t *)(*iov)->iov_base + *off;
+	ret->iov_len = (*iov)->iov_len - *off;
+	if (ret->iov_len > max)
+		ret->iov_len = max;
+	*off += ret->iov_len;
+	return true;
 }
 
-void iov_scatter(const struct iovec *dst, unsigned nr, const void *buf, size_t len)
+size_t iov_read(const struct iovec *iov, unsigned nr, size_t off, void *buf, size_t len)
 {
-	const uint8_t *from = buf;
+	struct iovec at;
+	size_t done = 0;
 
-	for (unsigned i = 0; i < nr && len > 0; i++) {
-		const size_t n = smaller(dst[i].iov_len, len);
-
-		memcpy(dst[i].iov_base, from, n);
-		from += n;
-		len -= n;
+	while (done < len && iov_stretch(&iov, &nr, &off, len - done, &at)) {
+		memcpy((uint8_t *)buf + done, at.iov_base, at.iov_len);
+		done += at.iov_len;
 	}
-	assert(len == 0);
+	return done;
+}
+
+size_t iov_write(const struct iovec *iov, unsigned nr, size_t off, const void *buf, size_t len)
+{
+	struct iovec at;
+	size_t done = 0;
+
+	while (done < len && iov_stretch(&iov, &nr, &off, len - done, &at)) {
+		memcpy(at.iov_base, (const uint8_t *)buf + done, at.iov_len);
+		done += at.iov_len;
+	}
+	return done;
+}
+
+size_t iov_bytes(const struct iovec *iov, unsigned nr)
+{
+	size_t sum = 0;
+
+	for (unsigned i = 0; i < nr; i++)
+		sum += iov[i].iov_len;
+	return sum;
 }
 
 void iov_zero(const struct iovec *dst, unsigned nr)

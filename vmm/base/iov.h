@@ -16,9 +16,15 @@ void iov_advance(struct iovec **iov, unsigned *nr, size_t len);
 unsigned iov_slice(const struct iovec *src, unsigned nr, uint64_t off, uint64_t len,
 		   struct iovec *dst);
 
-/* Copy the first len bytes; the pieces hold at least so many. */
-void iov_gather(const struct iovec *src, unsigned nr, void *buf, size_t len);
-void iov_scatter(const struct iovec *dst, unsigned nr, const void *buf, size_t len);
+/*
+ * Copy up to len bytes, from off on, out of the pieces or into them. Return how many there were: fewer than
+ * len where the pieces end before.
+ */
+size_t iov_read(const struct iovec *iov, unsigned nr, size_t off, void *buf, size_t len);
+size_t iov_write(const struct iovec *iov, unsigned nr, size_t off, const void *buf, size_t len);
+
+/* Bytes in all pieces; the caller knows that they do not wrap. */
+size_t iov_bytes(const struct iovec *iov, unsigned nr);
 
 /* Zeroes all of it. */
 void iov_zero(const struct iovec *dst, unsigned nr);

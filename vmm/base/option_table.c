@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "base/suggest.h"
 
 /* Names that other programs have for it: their users are told ours. */

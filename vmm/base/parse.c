@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/macros.h"
 
 /* strtoull() takes signs, blanks and octal, none of which a user here means. */
 static int parse_digits(const char *s, const char **end, uint64_t *ret)

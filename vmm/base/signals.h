@@ -1,4 +1,4 @@
-/* signals.h - which signals a thread of the VMM takes, and questions about their dispositions. */
+/* signals.h - questions about the dispositions of signals. */
 #ifndef VMM_BASE_SIGNALS_H
 #define VMM_BASE_SIGNALS_H
 
@@ -18,22 +18,6 @@ static inline bool signal_is_handled(int sig)
 
 	return sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_IGN &&
 	       sa.sa_handler != SIG_DFL;
-}
-
-/*
- * All but those that a thread raises itself. Signals from outside belong to the event thread, so other threads are
- * made with these blocked. Blocked, the ones it raises itself would kill without their handlers, which give the
- * terminal back and name memory that failed.
- */
-static inline sigset_t signals_from_outside(void)
-{
-	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
-	sigset_t set;
-
-	sigfillset(&set);
-	for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		sigdelset(&set, own[i]);
-	return set;
 }
 
 #endif

@@ -49,18 +49,11 @@ struct bzimage {
 	struct boot_image payload; /* len 0: none */
 };
 
-static uint32_t le32_at(const struct boot_image *img, size_t off)
-{
-	uint32_t v;
-
-	memcpy(&v, img->bytes + off, sizeof(v)); /* little-endian, as the host */
-	return v;
-}
-
 bool bzimage_matches(const struct boot_image *img)
 {
-	return img->len >= HEADER_MIN && (le32_at(img, BOOT_FLAG_AT) & 0xffff) == BOOT_FLAG &&
-	       le32_at(img, HEADER_MAGIC_AT) == HEADER_MAGIC;
+	return img->len >= HEADER_MIN &&
+	       (boot_image_le32(img, BOOT_FLAG_AT) & 0xffff) == BOOT_FLAG &&
+	       boot_image_le32(img, HEADER_MAGIC_AT) == HEADER_MAGIC;
 }
 
 static int refuse_truncated(const struct bzimage *bz, uint64_t want, struct diag *diag)
@@ -201,7 +194,7 @@ static int unpack_payload(struct boot_plan *plan, const struct bzimage *bz,
 			  struct boot_image *ret, uint8_t **ret_owned, struct diag *diag)
 {
 	const struct boot_image *in = &bz->payload;
-	const size_t hint = in->len >= 4 ? le32_at(in, in->len - 4) : 0;
+	const size_t hint = boot_image_le32(in, in->len - 4);
 
 	*ret = (struct boot_image){.name = in->name, .part = "unpacked payload of "};
 	return boot_unpack(plan, in, codec, hint, opts, ret, ret_owned, diag);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 #include "boot/loader.h"
 
 enum {
@@ -64,20 +65,11 @@ static bool has_at(const struct boot_image *img, uint64_t offset, const void *by
 	       memcmp(img->bytes + offset, bytes, len) == 0;
 }
 
-static uint32_t le32_at(const struct boot_image *img, uint64_t offset)
-{
-	uint32_t v = 0;
-
-	if (u64_range_within(offset, sizeof(v), img->len))
-		memcpy(&v, img->bytes + offset, sizeof(v)); /* little-endian, as the host */
-	return v;
-}
-
 /* Whether a PE file has a section of that name (PE format, "Section Table"). */
 static bool pe_has_section(const struct boot_image *img, uint64_t pe, const char *name)
 {
-	const uint32_t nr = le32_at(img, pe + 4) >> 16;
-	const uint64_t first = pe + 24 + (le32_at(img, pe + 20) & 0xffff);
+	const uint32_t nr = boot_image_le32(img, pe + 4) >> 16;
+	const uint64_t first = pe + 24 + (boot_image_le32(img, pe + 20) & 0xffff);
 
 	for (uint32_t i = 0; i < nr && i < PE_SECTIONS_MAX; i++)
 		if (has_at(img, first + 40 * (uint64_t)i, name, strlen(name) + 1))
@@ -87,7 +79,7 @@ static bool pe_has_section(const struct boot_image *img, uint64_t pe, const char
 
 static int refuse_pe(const struct boot_image *img, struct diag *diag)
 {
-	const uint64_t pe = le32_at(img, 0x3c);
+	const uint64_t pe = boot_image_le32(img, 0x3c);
 
 	if (!has_at(img, pe, "PE\0", 4))
 		return boot_refuse(img, diag, NULL, "is a DOS program, not a kernel");

@@ -14,6 +14,9 @@ struct boot_image {
 	size_t len;
 };
 
+/* The 32 bits at that offset, little-endian; 0 where the image ends before. */
+uint32_t boot_image_le32(const struct boot_image *img, uint64_t offset);
+
 /* Records "PARTkernel 'NAME' FMT…" and the remedy (may be NULL) as -ENOEXEC; returns that. */
 int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,
 		const char *fmt, ...) __attribute__((format(printf, 4, 5)));

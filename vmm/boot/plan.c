@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 #include "base/parse.h"
 #include "boot/loader.h"
 #include "boot/unpack.h"
@@ -37,6 +38,15 @@ static const char *const protocol_names[] = {
 const char *boot_protocol_name(enum boot_protocol protocol)
 {
 	return (unsigned)protocol < ARRAY_SIZE(protocol_names) ? protocol_names[protocol] : NULL;
+}
+
+uint32_t boot_image_le32(const struct boot_image *img, uint64_t offset)
+{
+	uint32_t v = 0;
+
+	if (u64_range_within(offset, sizeof(v), img->len))
+		memcpy(&v, img->bytes + offset, sizeof(v)); /* little-endian, as the host */
+	return v;
 }
 
 int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,

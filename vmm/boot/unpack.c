@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 
 #ifdef TOLLGATE_HAVE_ZLIB
 #define RUN_GZIP unpack_gzip

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io_full.h"
 #include "base/out_file.h"
 
 void cmd_fail(const struct diag *diag)
@@ -47,33 +48,18 @@ int cmd_stdout_close(struct diag *diag)
 	return diag_set(diag, errno ? -errno : -EIO, "write to standard output");
 }
 
-static int write_all(int fd, const char *buf, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, buf, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		buf += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
 {
 	int fd, r;
 
 	if (strcmp(path, "-") == 0) {
-		r = write_all(STDOUT_FILENO, buf, len);
+		r = io_write_full(STDOUT_FILENO, buf, len, NULL);
 		return r < 0 ? diag_set(diag, r, "write to standard output") : 0;
 	}
 	fd = out_file_open(path, &(struct out_file_opts){0});
 	if (fd < 0)
 		return diag_set(diag, fd, "create '%s'", path);
-	r = write_all(fd, buf, len);
+	r = io_write_full(fd, buf, len, NULL);
 	if (close(fd) < 0 && r == 0)
 		r = -errno; /* a network file system may say "no space" only now */
 	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;

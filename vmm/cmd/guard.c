@@ -7,8 +7,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/clock.h"
+#include "base/macros.h"
 #include "base/signals.h"
 #include "vm_end.h"
 

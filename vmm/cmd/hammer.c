@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/json.h"
+#include "base/macros.h"
 #include "base/option.h"
 #include "base/parse.h"
 #include "cmd/cmds.h"

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "base/out_file.h"
 #include "base/parse.h"
 #include "cmd/cmds.h"

@@ -9,10 +9,11 @@
 
 #include "backend/file_writer.h"
 #include "base/file_uses.h"
+#include "base/io_full.h"
+#include "base/macros.h"
 #include "base/out_file.h"
 #include "cmd/cmds.h"
 #include "config/files.h"
-#include "device.h"
 #include "smoke/child.h"
 #include "smoke/live.h"
 #include "smoke/log.h"
@@ -227,22 +228,6 @@ static int make_report(struct smoke *smoke, enum smoke_report i, char **ret, siz
 	return fclose(f) != 0 || failed ? -ENOMEM : 0;
 }
 
-/* To a pipe or a terminal, whose reader may take as long as it likes. */
-static int report_write_text(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		const ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 static int hand_over(struct smoke *smoke, enum smoke_report i, char *text, size_t len)
 {
 	int unused, r = file_writer_start(smoke->report_fd[i], &smoke->report_writer[i], &unused,
@@ -272,7 +257,7 @@ static int start_report(struct smoke *smoke, enum smoke_report i, struct diag *d
 		if (r == 0)
 			return 0;
 	} else if (r == 0) {
-		r = report_write_text(fd, text, len);
+		r = io_write_full(fd, text, len, NULL);
 	}
 	free(text);
 	return r < 0 ? diag_set(diag, r, "write '%s'", smoke->plan.run.report[i]) : 0;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "base/checked.h"
+#include "base/macros.h"
 #include "cmd/cmds.h"
 #include "commit.h"
 #include "initramfs/module_index.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "base/option.h"
 #include "base/suggest.h"
 #include "config.h"

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "config.h"
 
 static int add_inputs(const struct config *config, struct file_uses *uses)

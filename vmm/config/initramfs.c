@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "boot/kernel_version.h"
 #include "config/builtin.h"
 

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/file.h"
+#include "base/macros.h"
 #include "boot/kernel_version.h"
 #include "config/builtin.h"
 #include "config/exits.h"

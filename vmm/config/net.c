@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/option.h"
 #include "base/parse.h"
 #include "config.h"

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/clock.h"
+#include "base/macros.h"
 #include "base/option.h"
 #include "base/parse.h"
 #include "base/suggest.h"

@@ -10,6 +10,7 @@
  * SLP_EN with another type is a guest error.
  * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
  */
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 

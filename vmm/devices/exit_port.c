@@ -5,6 +5,7 @@
  * 0xf4 or 2 bytes at 0x501, whichever the machine has. Nothing else exists.
  * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
  */
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 

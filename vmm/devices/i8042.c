@@ -26,6 +26,7 @@
  * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
  */
 
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 

@@ -9,6 +9,7 @@
  * Environment: chr. Threads: any vCPU, under the device's lock.
  */
 
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 

@@ -5,6 +5,7 @@
  * Not modelled: the DMA page register that shares the address on an AT.
  * Environment: nothing. Threads: any vCPU; iobus holds the device's lock around each op.
  */
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 

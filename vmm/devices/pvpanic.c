@@ -7,6 +7,7 @@
  * Not modelled: the PCI variant.
  * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
  */
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 

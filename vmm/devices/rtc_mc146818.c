@@ -34,6 +34,7 @@
  * Environment: clock, irq, timer. Threads: any vCPU, and the event thread for expire; under the
  * device's lock.
  */
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 #include "devices/rtc_mc146818_alarm.h"

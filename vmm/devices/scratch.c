@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 

@@ -29,6 +29,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
 #include "devices/serial_16550_state.h"

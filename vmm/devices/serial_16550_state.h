@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/macros.h"
 #include "device.h"
 #include "devices/serial_16550_fifo.h"
 #include "devices/serial_16550_regs.h"

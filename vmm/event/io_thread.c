@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/thread.h"
 
 static void doorbell_ready(struct event_source *src, uint32_t epoll_events)
 {
@@ -192,12 +195,11 @@ static void *thread_main(void *arg)
 
 int io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
 {
-	int r = -pthread_create(&io->thread, NULL, thread_main, io);
+	int r = thread_start(&io->thread, THREAD_IO, name, thread_main, io);
 
 	if (r < 0)
 		return diag_set(diag, r, "start the I/O thread of '%s'", name);
 	io->started = true;
-	pthread_setname_np(io->thread, name);
 	return 0;
 }
 

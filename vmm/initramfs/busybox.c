@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 
 const char *busybox_find(void)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io_full.h"
 
 /* One host_files_add(). */
 struct tree {
@@ -20,24 +21,6 @@ struct tree {
 	const char *path;
 	uint64_t *budget_bytes;
 };
-
-static int read_all(int fd, uint8_t *buf, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		const ssize_t n = read(fd, buf + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -EIO; /* shorter than it was a moment ago */
-		done += (size_t)n;
-	}
-	return 0;
-}
 
 /* What open() let us have may be anything; only a regular file has a size to go by. */
 static int check_file(const char *what, const char *file, int fd, uint64_t budget_bytes,
@@ -75,7 +58,7 @@ int host_file_read(const char *what, const char *file, uint64_t *budget_bytes, v
 		return r;
 	if (len) {
 		buf = malloc(len);
-		r = buf ? read_all(fd, buf, len) : -ENOMEM;
+		r = buf ? io_read_full(fd, buf, len) : -ENOMEM;
 	}
 	if (r < 0)
 		return diag_set(diag, r, "read %s '%s'", what, file);

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "initramfs/busybox.h"
 #include "initramfs/cpio.h"
 #include "initramfs/host_files.h"

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 
 /* What we call, by name. */
 struct kmod_calls {

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "boot/unpack.h"
 #include "initramfs/host_files.h"
 #include "initramfs/module_index.h"

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "device.h"
 #include "iobus.h"
 

@@ -9,17 +9,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io_full.h"
 
 enum { DESCS_MAX = 1024, NAME_MAX_BYTES = 256 };
-
-static int read_exact(int fd, void *buf, size_t len, off_t at)
-{
-	ssize_t n = pread(fd, buf, len, at);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == len ? 0 : -EPROTO;
-}
 
 static int read_values(int fd, const struct kvm_stats_header *header,
 		       const struct kvm_stats_desc *desc, uint64_t *ret_sum)
@@ -29,8 +21,8 @@ static int read_values(int fd, const struct kvm_stats_header *header,
 
 	if (desc->size == 0 || desc->size > sizeof(value) / sizeof(value[0]))
 		return -EPROTO;
-	r = read_exact(fd, value, desc->size * sizeof(value[0]),
-		       (off_t)header->data_offset + desc->offset);
+	r = io_pread_full(fd, value, desc->size * sizeof(value[0]),
+			  (off_t)header->data_offset + desc->offset);
 	for (unsigned i = 0; r == 0 && i < desc->size; i++)
 		sum += value[i];
 	if (r == 0)
@@ -55,7 +47,7 @@ int kvm_stats_read(int stats_fd, struct kvm_stat **ret)
 
 	if (stats_fd < 0)
 		return stats_fd;
-	r = read_exact(stats_fd, &header, sizeof(header), 0);
+	r = io_pread_full(stats_fd, &header, sizeof(header), 0);
 	if (r < 0)
 		return r;
 	if (header.name_size == 0 || header.name_size > NAME_MAX_BYTES ||
@@ -66,7 +58,7 @@ int kvm_stats_read(int stats_fd, struct kvm_stat **ret)
 	stat = calloc(header.num_desc ? header.num_desc : 1, sizeof(*stat));
 	if (!descs || !stat)
 		return -ENOMEM;
-	r = read_exact(stats_fd, descs, header.num_desc * desc_bytes, header.desc_offset);
+	r = io_pread_full(stats_fd, descs, header.num_desc * desc_bytes, header.desc_offset);
 	for (uint32_t i = 0; r == 0 && i < header.num_desc; i++) {
 		struct kvm_stats_desc desc;
 		const char *name = descs + i * desc_bytes + sizeof(desc);

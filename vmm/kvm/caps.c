@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 
 static const struct kvm_cap_row rows[] = {
 	{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", true, "guest memory from ours", NULL},

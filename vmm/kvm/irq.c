@@ -6,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+
 static void irq_line_drive(const struct kvm_irq_line *irq, bool level)
 {
 	struct kvm_irq_level arg = {.irq = irq->gsi, .level = level};

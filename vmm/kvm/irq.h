@@ -7,7 +7,7 @@
 #define VMM_KVM_IRQ_H
 
 #include "base/diag.h"
-#include "device.h"
+#include "device/lines.h"
 #include "kvm.h"
 
 /* KVM_IRQ_LINE: a system call a change of level. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "kvm/rom_page.h"
 
 enum {

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "machine/cmdline.h"
 #include "machine/fdt_writer.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 
 enum {
 	PROP_BYTES_MAX = 16 << 20,

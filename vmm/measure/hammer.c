@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 
 #include "arch/arch.h"
-#include "base/checked.h"
 #include "base/cleanup.h"
 #include "config/builtin.h"
 

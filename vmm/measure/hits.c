@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "base/thread.h"
 #include "measure/internal.h"
 
 #define SLICE_NS INT64_C(10000000)
@@ -105,7 +106,7 @@ int hammer_control_start(struct hammer *h, struct diag *diag)
 
 	if (h->opts->hit == HAMMER_HIT_NONE || h->opts->count)
 		return 0;
-	r = -pthread_create(&h->control, NULL, control_thread, h);
+	r = thread_start(&h->control, THREAD_MEASURE, NULL, control_thread, h);
 	if (r < 0)
 		return diag_set(diag, r, "thread of the hammer");
 	h->has_control = true;

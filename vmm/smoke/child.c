@@ -15,8 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io_full.h"
+#include "base/macros.h"
 #include "base/parse.h"
 #include "config/make_vm.h"
 #include "smoke/options.h"
@@ -56,18 +58,7 @@ void smoke_child_connect(struct config *config)
 /* What is lost when the supervisor is gone is of no use to anybody. */
 static void send_bytes(const void *bytes, size_t len)
 {
-	const char *p = bytes;
-
-	while (len > 0) {
-		const ssize_t n = write(CHILD_REPORT_FD, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return;
-		p += n;
-		len -= (size_t)n;
-	}
+	io_write_full(CHILD_REPORT_FD, bytes, len, NULL);
 }
 
 static void send_failure(const struct diag *diag)
@@ -214,24 +205,19 @@ static int read_args(char **ret, size_t *ret_len, struct diag *diag)
 {
 	AUTO_FREE char *args = NULL;
 	struct stat st;
-	size_t n = 0;
+	int r;
 
 	if (fstat(CHILD_ARGS_FD, &st) < 0)
 		return diag_set(diag, -errno, "options of a boot");
 	args = calloc(1, (size_t)st.st_size + 1);
 	if (!args)
 		return diag_set(diag, -ENOMEM, "options of a boot");
-	while (n < (size_t)st.st_size) {
-		const ssize_t part =
-			pread(CHILD_ARGS_FD, args + n, (size_t)st.st_size - n, (off_t)n);
-
-		if (part <= 0)
-			return diag_set(diag, part < 0 ? -errno : -EIO, "options of a boot");
-		n += (size_t)part;
-	}
+	r = io_pread_full(CHILD_ARGS_FD, args, (size_t)st.st_size, 0);
+	if (r < 0)
+		return diag_set(diag, r, "options of a boot");
 	close(CHILD_ARGS_FD);
 	*ret = STEAL_PTR(args);
-	*ret_len = n;
+	*ret_len = (size_t)st.st_size;
 	return 0;
 }
 
@@ -295,22 +281,15 @@ static int make_args(const struct smoke_spec *spec)
 {
 	const int made = memfd_create("boot", MFD_CLOEXEC);
 	const int fd = made < 0 ? -1 : fcntl(made, F_DUPFD_CLOEXEC, CHILD_FDS);
-	size_t n = 0;
+	int r = fd < 0 ? -errno : 0;
 
 	if (made >= 0)
 		close(made);
-	while (fd >= 0 && n < spec->args_len) {
-		const ssize_t part = write(fd, spec->args + n, spec->args_len - n);
-
-		if (part < 0) {
-			const int r = -errno;
-
-			close(fd);
-			return r;
-		}
-		n += (size_t)part;
-	}
-	return fd < 0 ? -errno : fd;
+	if (r == 0)
+		r = io_write_full(fd, spec->args, spec->args_len, NULL);
+	if (r < 0 && fd >= 0)
+		close(fd);
+	return r < 0 ? r : fd;
 }
 
 /*

@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "base/clock.h"
 
 enum {
 	COLUMNS_DEFAULT = 80,

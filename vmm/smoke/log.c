@@ -11,8 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/io_full.h"
 #include "base/out_file.h"
-#include "device.h"
 
 /* What a name's byte is in a file's name; such a name is not hidden either. */
 static char file_char(const char *name, size_t i)
@@ -100,16 +101,9 @@ int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uin
 /* As much as the pipe takes, at once: for those who watch the log grow. */
 static void write_pending(struct smoke_log *log)
 {
-	size_t done = 0;
+	size_t done;
 
-	while (done < log->pending_len) {
-		const ssize_t n = write(log->pipe, log->pending + done, log->pending_len - done);
-
-		if (n > 0)
-			done += (size_t)n;
-		else if (n < 0 && errno != EINTR)
-			break; /* EAGAIN: it is full */
-	}
+	io_write_full(log->pipe, log->pending, log->pending_len, &done);
 	log->pending_len -= done;
 	memmove(log->pending, log->pending + done, log->pending_len);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 #include "base/option.h"
 #include "base/suggest.h"
 #include "smoke/matrix.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "device.h"
+#include "base/clock.h"
 #include "smoke/judge/text.h"
 
 void smoke_result_fini(struct smoke_result *result)

@@ -9,7 +9,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "base/checked.h"
+#include "base/clock.h"
+#include "base/macros.h"
 #include "base/signals.h"
 #include "event.h"
 #include "smoke/limits.h"

@@ -11,6 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/io_full.h"
+#include "base/macros.h"
 #include "smoke/trial/internal.h"
 
 enum { READ_BYTES = 1 << 16, PIPE_BYTES_MAX = 1 << 20 };
@@ -91,7 +94,7 @@ static size_t read_stream(struct smoke_trial *trial, enum smoke_stream i)
 {
 	static uint8_t buf[READ_BYTES]; /* one thread; too large for a boot to have its own */
 	struct event_source *src = &trial->stream[i];
-	const ssize_t n = smoke_trial_read(src->fd, buf, sizeof(buf));
+	const ssize_t n = io_read_some(src->fd, buf, sizeof(buf));
 	const int64_t now = clock_monotonic_ns();
 
 	if (n == 0)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "base/checked.h"
+#include "base/macros.h"
 #include "vcpu.h"
 
 const char *vcpu_exit_name(uint32_t reason, char buf[16])

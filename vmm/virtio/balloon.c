@@ -24,6 +24,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/classes.h"
 
 enum {
@@ -148,7 +150,7 @@ static void take_pages(struct balloon *bal, const struct virtq_chain *chain, boo
 	size_t n;
 
 	for (size_t off = 0; off < chain->out_bytes; off += n) {
-		n = virtio_iov_read(chain->out, chain->nr_out, off, pfn, sizeof(pfn));
+		n = iov_read(chain->out, chain->nr_out, off, pfn, sizeof(pfn));
 		for (size_t i = 0; i < n / sizeof(pfn[0]); i++) {
 			const uint64_t at = le32toh(pfn[i]);
 
@@ -249,7 +251,7 @@ static void queue_run(struct balloon *bal, unsigned queue, unsigned budget,
 static void stats_read(struct balloon *bal, const struct virtq_chain *chain)
 {
 	struct virtio_balloon_stat stat[VIRTIO_BALLOON_S_NR];
-	const size_t n = virtio_iov_read(chain->out, chain->nr_out, 0, stat, sizeof(stat));
+	const size_t n = iov_read(chain->out, chain->nr_out, 0, stat, sizeof(stat));
 
 	for (size_t i = 0; i < n / sizeof(stat[0]); i++) {
 		const unsigned tag = le16toh(stat[i].tag);

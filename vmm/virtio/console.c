@@ -24,6 +24,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
 
@@ -91,10 +93,9 @@ static bool rx_chain(struct console *con)
 		virtio_needs_reset(vd, "device-readable buffer in the receiveq");
 		return false;
 	}
-	n = virtio_iov_write(chain.in, chain.nr_in, 0, con->input + at,
-			     used < till_end ? used : till_end);
+	n = iov_write(chain.in, chain.nr_in, 0, con->input + at, used < till_end ? used : till_end);
 	if (n == till_end)
-		n += virtio_iov_write(chain.in, chain.nr_in, n, con->input, used - n);
+		n += iov_write(chain.in, chain.nr_in, n, con->input, used - n);
 	atomic_store(&con->input_tail, tail + (unsigned)n);
 	virtq_push(&vd->queue[QUEUE_RX], chain.head, (uint32_t)n);
 	return true;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 #include "virtio/mmio/internal.h"
 
 enum {

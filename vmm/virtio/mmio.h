@@ -26,18 +26,16 @@ enum {
 #define VIRTIO_MMIO_RESET_WAIT_NS (2 * NS_PER_S)
 
 /*
- * A transport (virtio/transport.h). env: mem, irq, loop, doorbell, conf, and what the virtio class asks for. register_page, or none. writes, or
+ * A transport (virtio/transport.h). env: mem, irq, loop, doorbell, conf, and what the virtio class asks for.
+ * register_page, or none. writes, or
  * none: of VIRTIO_MMIO_INT_VRING to InterruptACK; then also clock and timer, on the I/O thread.
  */
 extern const struct device_class virtio_mmio_class;
 
-/*
- * Resets the device as a driver does that writes 0 to its status, and waits for VIRTIO_MMIO_RESET_WAIT_NS at most.
- * True once it is reset: it touches no guest memory then. For a device that is off the bus; not on its I/O thread.
- */
+/* virtio_reset() of this transport; waits for VIRTIO_MMIO_RESET_WAIT_NS at most. */
 bool virtio_mmio_reset(struct device *dev);
 
-/* Whether a reset of virtio_mmio_reset() is over. Does not wait. */
+/* virtio_is_reset() of this transport. */
 bool virtio_mmio_is_reset(struct device *dev);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "virtio/net/internal.h"
 
 /* MAC, status, pairs, MTU; speed and duplex are not ours to know. */

@@ -6,8 +6,6 @@
 #include <linux/virtio_config.h>
 #include <string.h>
 
-#include "base/checked.h"
-
 /*
  * Memory order (2.7.13, 2.7.7, 2.7.10). The driver's index is read with acquire before what it
  * announces, and ours is written with release after. Where each side first writes its own word and

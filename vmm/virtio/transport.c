@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/macros.h"
 #include "virtio/mmio.h"
 
 bool virtio_is_transport(const struct device_class *cls)
@@ -13,6 +14,18 @@ struct virtio_device *virtio_device_of(struct device *dev)
 {
 	assert(virtio_is_transport(dev->cls));
 	return container_of(dev, struct virtio_front, dev)->vd;
+}
+
+bool virtio_reset(struct device *dev)
+{
+	assert(virtio_is_transport(dev->cls));
+	return virtio_mmio_reset(dev);
+}
+
+bool virtio_is_reset(struct device *dev)
+{
+	assert(virtio_is_transport(dev->cls));
+	return virtio_mmio_is_reset(dev);
 }
 
 const struct char_ops *virtio_char_ops(const struct device_class *cls, const void *conf)

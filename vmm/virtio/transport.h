@@ -45,4 +45,13 @@ struct virtio_device *virtio_device_of(struct device *dev);
  */
 const struct char_ops *virtio_char_ops(const struct device_class *cls, const void *conf);
 
+/*
+ * Resets a device of a transport's class as a driver does that writes 0 to its status, and waits for a bounded time.
+ * True once it is reset: it touches no guest memory then. For a device that is off the bus; not on its I/O thread.
+ */
+bool virtio_reset(struct device *dev);
+
+/* Whether a reset of virtio_reset() is over. Does not wait. */
+bool virtio_is_reset(struct device *dev);
+
 #endif

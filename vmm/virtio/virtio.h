@@ -138,9 +138,4 @@ void virtio_needs_reset(struct virtio_device *vd, const char *why);
 bool virtio_pop(struct virtio_device *vd, unsigned queue, struct iovec *iov, unsigned iov_max,
 		struct virtq_chain *ret);
 
-/* Bytes between a chain's pieces and one buffer; both return how many were copied, from offset off. */
-size_t virtio_iov_read(const struct iovec *iov, unsigned nr, size_t off, void *buf, size_t len);
-size_t virtio_iov_write(const struct iovec *iov, unsigned nr, size_t off, const void *buf,
-			size_t len);
-
 #endif

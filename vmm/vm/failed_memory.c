@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "backend/char/terminal.h"
-#include "base/checked.h"
 #include "vm.h"
 
 /* A signal handler has nothing else to find these by. Written while no thread of the VM runs. */

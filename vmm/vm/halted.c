@@ -5,6 +5,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "vm.h"
 
 #define TICK_NS (250 * NS_PER_MS)

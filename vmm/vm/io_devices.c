@@ -21,7 +21,7 @@ static uint64_t register_page_gpa(const struct machine_device *row)
 	return row->range[0].first + row->cls->register_page_from;
 }
 
-int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag)
+int vm_virtio_alloc(struct vm *vm, struct diag *diag)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		const struct machine_device *row = &vm->machine.device[i];
@@ -31,16 +31,23 @@ int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, stru
 		vm->virtio[i] = calloc(1, sizeof(*vm->virtio[i]));
 		if (!vm->virtio[i])
 			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
-		/* The range is placed so that a page begins there. Without one: slower, and no error. */
-		if (row->cls->register_page_from && !opts->no_register_pages) {
-			vm->virtio[i]->slot = kvm_mem_slot_new(&vm->kvm);
-			vm->virtio[i]->in_memory =
-				kvm_page_create(&vm->kvm, vm->virtio[i]->slot,
-						register_page_gpa(row),
-						&vm->virtio[i]->register_page) == 0;
-		}
 	}
 	return 0;
+}
+
+void vm_virtio_show_pages(struct vm *vm, const struct vm_virtio_opts *opts)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		const struct machine_device *row = &vm->machine.device[i];
+
+		/* The range is placed so that a page begins there. Without one: slower, and no error. */
+		if (!vm->virtio[i] || !row->cls->register_page_from || opts->no_register_pages)
+			continue;
+		vm->virtio[i]->slot = kvm_mem_slot_new(&vm->kvm);
+		vm->virtio[i]->in_memory =
+			kvm_page_create(&vm->kvm, vm->virtio[i]->slot, register_page_gpa(row),
+					&vm->virtio[i]->register_page) == 0;
+	}
 }
 
 int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
@@ -58,7 +65,7 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 		env->irq = &virtio->irq.by_ioctl.line;
 	}
 	if (r == 0) {
-		r = event_timer_init(&virtio->timer, &virtio->io.loop, NULL);
+		r = event_timer_init(&virtio->timer, &virtio->io.loop, device_expire, NULL);
 		if (r < 0)
 			diag_set(diag, r, "timer of device '%s'", row->name);
 	}
@@ -82,7 +89,7 @@ int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_
 
 	if (!virtio)
 		return 0;
-	virtio->timer.dev = vm->device[i];
+	virtio->timer.arg = vm->device[i];
 	r = io_thread_attach(&virtio->io, vm->device[i], diag);
 	if (r < 0 || opts->no_ioeventfd)
 		return r;
@@ -168,14 +175,20 @@ void vm_virtio_disconnect(struct vm *vm)
 void vm_virtio_fini(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		struct vm_virtio *virtio = vm->virtio[i];
-
-		if (!virtio)
+		if (!vm->virtio[i])
 			continue;
-		event_timer_fini(&virtio->timer);
-		io_thread_fini(&virtio->io, &vm->kvm);
-		kvm_page_destroy(virtio->register_page);
-		free(virtio);
+		event_timer_fini(&vm->virtio[i]->timer);
+		io_thread_fini(&vm->virtio[i]->io, &vm->kvm);
+	}
+}
+
+void vm_virtio_free(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		if (!vm->virtio[i])
+			continue;
+		kvm_page_destroy(vm->virtio[i]->register_page);
+		free(vm->virtio[i]);
 		vm->virtio[i] = NULL;
 	}
 }

@@ -32,8 +32,11 @@ struct vm_virtio_opts {
 	bool no_register_pages;      /* every read an exit */
 };
 
+/* One struct vm_virtio per device with an I/O thread. -ENOMEM with diag; vm_virtio_free() takes what is there. */
+int vm_virtio_alloc(struct vm *vm, struct diag *diag);
+
 /* Registers as memory, where the host can; while memory slots are cheap. */
-int vm_virtio_build_pages(struct vm *vm, const struct vm_virtio_opts *opts, struct diag *diag);
+void vm_virtio_show_pages(struct vm *vm, const struct vm_virtio_opts *opts);
 
 /* Adds to what device[i] is handed; nothing for a device without an I/O thread. */
 int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
@@ -60,6 +63,7 @@ int vm_virtio_show(struct vm *vm, unsigned i, struct diag *diag);
 
 /* Teardown: KVM rings no bell and takes no interrupt any more; then, without devices, the rest. */
 void vm_virtio_disconnect(struct vm *vm);
-void vm_virtio_fini(struct vm *vm); /* after the VM is closed, which shows the pages */
+void vm_virtio_fini(struct vm *vm);
+void vm_virtio_free(struct vm *vm); /* after KVM's VM is closed, which shows the pages */
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "virtio/mmio.h"
+#include "virtio/transport.h"
 #include "vm.h"
 
 static unsigned row_ranges(const struct machine_device *row)
@@ -112,7 +112,7 @@ int vm_unplug(struct vm *vm, unsigned i, struct diag *diag)
 	bus_remove(vm, i, IOBUS_MMIO);
 	device_cut_irq(vm, i, true);
 	vm->unplugged[i] = true;
-	if (!vm->virtio[i] || virtio_mmio_reset(vm->device[i]))
+	if (!vm->virtio[i] || virtio_reset(vm->device[i]))
 		return 0;
 	diag_set(diag, -EINVAL,
 		 "'%s' is off the bus, but the host does not answer what it asked for: it may "
@@ -132,7 +132,7 @@ int vm_plug(struct vm *vm, unsigned i, struct diag *diag)
 		diag_remedy(diag, "unplug %s takes it off the bus", name);
 		return -EALREADY;
 	}
-	if (vm->virtio[i] && !virtio_mmio_is_reset(vm->device[i])) {
+	if (vm->virtio[i] && !virtio_is_reset(vm->device[i])) {
 		diag_set(diag, -EINVAL, "the host has not answered yet what '%s' asked for", name);
 		diag_remedy(diag, "try again later");
 		return -EBUSY;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/macros.h"
 #include "disk_rig.h"
 #include "random.h"
 

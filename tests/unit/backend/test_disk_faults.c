@@ -4,6 +4,7 @@
  */
 #include <sys/uio.h>
 
+#include "base/macros.h"
 #include "disk_rig.h"
 
 /* The host's behaviour. Written while no request is under way. */

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/macros.h"
 #include "disk_rig.h"
 
 /* err for calls of that number whose argument has any of these bits, or is equal to them. */

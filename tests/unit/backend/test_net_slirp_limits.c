@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "backend/net/slirp_tcp.h"
+#include "base/clock.h"
 
 /* A guest that takes none of the answers; each of the questions has one. */
 static void frames_that_find_no_room_are_counted(void **state)

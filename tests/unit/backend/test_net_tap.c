@@ -18,7 +18,7 @@
 #include <cmocka.h>
 
 #include "backend/net.h"
-#include "base/checked.h"
+#include "base/macros.h"
 
 enum { IFINDEX = 7, ROUNDS = 50 };
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 
 static const struct option_word how[] = {{"host", 1}, {"baseline", 2}, {"none", 7}, {0}};
 

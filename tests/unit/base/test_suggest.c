@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "random.h"
 
 static size_t distance(const char *a, const char *b)

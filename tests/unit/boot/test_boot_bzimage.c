@@ -1,4 +1,5 @@
 /* Unit tests of vmm/boot/bzimage.c: the kernel inside, the bzImage as a whole, and broken ones. */
+#include "base/macros.h"
 #include "boot_pack.h"
 #include "boot_rig.h"
 

@@ -1,4 +1,5 @@
 /* Unit tests of vmm/boot/elf.c: placement, entry by note and by header, and every refusal. */
+#include "base/macros.h"
 #include "boot_rig.h"
 
 static struct image img;

@@ -1,4 +1,5 @@
 /* Unit tests of vmm/boot/multiboot.c: headers, load addresses, ELF, and what is refused. */
+#include "base/macros.h"
 #include "boot_rig.h"
 
 enum {

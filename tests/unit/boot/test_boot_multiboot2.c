@@ -1,4 +1,5 @@
 /* Unit tests of vmm/boot/multiboot2.c and multiboot2_info.c: headers, tags, and what is told. */
+#include "base/macros.h"
 #include "boot/multiboot.h"
 #include "boot_rig.h"
 

@@ -2,6 +2,7 @@
  * Unit tests of vmm/boot/place.c: whatever memory a kernel was decompressed into, the same is in its
  * place in the end.
  */
+#include "base/macros.h"
 #include "boot_pack.h"
 #include "boot_rig.h"
 

@@ -1,4 +1,5 @@
 /* Unit tests of vmm/boot/plan.c, flat.c, identify.c and plan_check.c. */
+#include "base/macros.h"
 #include "boot_pack.h"
 #include "boot_rig.h"
 

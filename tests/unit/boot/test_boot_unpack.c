@@ -3,6 +3,7 @@
 
 #include <endian.h>
 
+#include "base/macros.h"
 #include "boot_pack.h"
 #include "boot_rig.h"
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/checked.h"
+#include "base/macros.h"
 #include "cmd/cmds.h"
 #include "control/commands.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "config.h"
 
 static struct config config;

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "base/unix_socket.h"
 #include "control.h"
 #include "temp_dir.h"

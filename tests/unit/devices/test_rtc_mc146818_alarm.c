@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "devices/rtc_mc146818_alarm.h"
 
 enum { DAY = 86400 };

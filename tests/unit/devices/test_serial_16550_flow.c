@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "random.h"
 #include "serial_16550_rig.h"
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "serial_16550_rig.h"
 
 static void looped_bytes_come_back_and_leave_the_host_alone(void **state)

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "serial_16550_rig.h"
 
 enum { LOOKS = 8 }; /* on end make a polling receiver */

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "event/io_thread.h"
 
 enum { QUEUES = 2 };

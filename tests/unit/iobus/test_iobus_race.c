@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "device.h"
 #include "iobus.h"
 #include "iobus/internal.h"

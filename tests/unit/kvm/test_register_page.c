@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "devices/classes.h"
 #include "fake_env.h"
 #include "kvm/register_page.h"

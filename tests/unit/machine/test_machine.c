@@ -11,7 +11,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
-#include "base/checked.h"
+#include "base/macros.h"
 #include "machine.h"
 
 #define MIB (UINT64_C(1) << 20)

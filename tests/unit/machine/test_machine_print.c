@@ -10,7 +10,7 @@
 #include <json.h>
 
 #include "arch/arch.h"
-#include "base/checked.h"
+#include "base/macros.h"
 #include "machine.h"
 #include "machine/print.h"
 

@@ -16,7 +16,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
 #include "arch/x86_64/layout.h"
-#include "base/checked.h"
+#include "base/macros.h"
 #include "machine.h"
 #include "machine/cmdline.h"
 #include "machine/fdt.h"

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/clock.h"
+#include "base/macros.h"
 #include "device.h"
 #include "smoke/options.h"
 #include "temp_dir.h"

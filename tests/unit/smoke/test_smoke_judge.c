@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "smoke/judge.h"
 
 /* What a sink heard, as text that can be compared. */

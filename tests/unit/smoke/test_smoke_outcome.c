@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "smoke/judge/outcome.h"
 
 static const struct {

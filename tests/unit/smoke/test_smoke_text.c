@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "smoke/judge/text.h"
 
 #define REPLACED "\xef\xbf\xbd"

@@ -20,7 +20,8 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/clock.h"
+#include "base/macros.h"
 #include "smoke/trial.h"
 
 enum { MESSAGES_MAX = 4, SIGNALS_MAX = 4, READS_MAX = 1000 };

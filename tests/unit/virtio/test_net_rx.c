@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "net_rig.h"
 #include "virtio_counter.h"
 

@@ -4,7 +4,7 @@
 #include <linux/virtio_balloon.h>
 #include <sys/mman.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "virtio_device_rig.h"
 
 enum {

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "blk_rig.h"
 #include "virtio_counter.h"
 

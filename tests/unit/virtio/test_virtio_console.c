@@ -4,6 +4,7 @@
 
 #include <linux/virtio_console.h>
 
+#include "base/macros.h"
 #include "virtio_device_rig.h"
 
 enum {

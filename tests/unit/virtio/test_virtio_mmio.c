@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "virtio_mmio_rig.h"
 
 static int setup(void **state)
@@ -445,28 +445,6 @@ static void a_device_that_runs_is_stopped_at_its_end(void **state)
 	assert_int_equal(finis_running, 0);
 }
 
-static void bytes_go_through_scatter_lists(void **state)
-{
-	char a[] = {'a', 'b', 'c'}, b[] = {'d'}, c[] = {'e', 'f', 'g', 'h'}, buf[9] = "";
-	const struct iovec iov[] = {{a, 3}, {b, 1}, {NULL, 0}, {c, 4}};
-
-	(void)state;
-	assert_int_equal(virtio_iov_read(iov, 4, 0, buf, sizeof(buf)), 8);
-	assert_string_equal(buf, "abcdefgh");
-	memset(buf, 0, sizeof(buf));
-	assert_int_equal(virtio_iov_read(iov, 4, 2, buf, 3), 3);
-	assert_string_equal(buf, "cde");
-	assert_int_equal(virtio_iov_read(iov, 4, 8, buf, 1), 0);
-	assert_int_equal(virtio_iov_read(iov, 4, SIZE_MAX, buf, 1), 0);
-	assert_int_equal(virtio_iov_read(iov, 0, 0, buf, 1), 0);
-	assert_int_equal(virtio_iov_write(iov, 4, 3, "XYZ", 3), 3);
-	assert_memory_equal(a, "abc", 3);
-	assert_memory_equal(b, "X", 1);
-	assert_memory_equal(c, "YZgh", 4);
-	assert_int_equal(virtio_iov_write(iov, 4, 6, "12345", 5), 2);
-	assert_memory_equal(c, "YZ12", 4);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -495,7 +473,6 @@ int main(void)
 		TEST(a_change_of_the_configuration_is_told),
 		cmocka_unit_test(a_device_that_cannot_be_made_leaves_nothing),
 		cmocka_unit_test(a_device_that_runs_is_stopped_at_its_end),
-		cmocka_unit_test(bytes_go_through_scatter_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static int setup(void **state)
 	rig.f.env.loop = &io.loop;
 	r = virtio_rig_create(&rig);
 	if (r == 0)
-		r = io_thread_attach(&io, rig.dev, 1, NULL);
+		r = io_thread_attach(&io, rig.dev, NULL);
 	if (r == 0)
 		r = io_thread_start(&io, "io-test", NULL);
 	if (r == 0)

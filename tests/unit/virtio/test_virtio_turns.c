@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <linux/virtio_balloon.h>
 
+#include "base/macros.h"
 #include "blk_rig.h"
 #include "net_rig.h"
 #include "virtio_rig.h"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 #include "virtio/queue.h"
 #include "virtq_driver.h"
 

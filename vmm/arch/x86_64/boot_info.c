@@ -10,6 +10,7 @@
 #include "arch/x86_64/mptable.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 #include "boot/multiboot.h"
 #include "boot/pvh.h"
 #include "boot/zero_page.h"

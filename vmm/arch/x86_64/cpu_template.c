@@ -2,7 +2,7 @@
 
 #include <linux/kvm.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 
 #define BIT(n) (1U << (n))
 

@@ -11,8 +11,8 @@
 
 #include "arch/x86_64/cpu_template.h"
 #include "arch/x86_64/internal.h"
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 
 #define CPUID_1_ECX_TSC_DEADLINE (1U << 24)
 #define CPUID_1_ECX_HYPERVISOR   (1U << 31)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "base/checked.h"
+#include "base/macros.h"
 
 const struct kvm_cap_row arch_cap_rows[] = {
 	{KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP", true, "PIC, IOAPIC and APICs in the kernel", NULL},

@@ -7,8 +7,8 @@
 
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 
 /*
  * Linux's vmlinux wants its text at 16 MiB, and has it 2 MiB into the file: decompressed to here,
@@ -230,7 +230,8 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		.name = opts->kernel->name,
 		.protocol = b->plan.protocol,
 		.entry_gpa = b->plan.entry_gpa,
-		.finds_register_pages = arch_boot_is_told(b) && boot_plan_finds_memory_uart(&b->plan),
+		.finds_register_pages =
+			arch_boot_is_told(b) && boot_plan_finds_memory_uart(&b->plan),
 	};
 	boot_plan_describe(&b->plan, ret_kernel->kind, sizeof(ret_kernel->kind));
 	*ret = b;

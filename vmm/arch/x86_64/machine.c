@@ -1,9 +1,9 @@
 /* The PC as machine.c needs to know it: devices and chips with their addresses, and where RAM is. */
 #include "machine.h"
+#include "base/macros.h"
 
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
-#include "base/checked.h"
 #include "devices/classes.h"
 
 enum {

@@ -6,7 +6,6 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/disasm.h"
-#include "base/checked.h"
 
 enum { INSN_BYTES = 16, PAGE_BYTES = 4096 };
 

@@ -4,6 +4,8 @@
 
 #include "backend/char.h"
 #include "backend/char/writer.h"
+#include "base/clock.h"
+#include "base/macros.h"
 #include "base/out_file.h"
 
 struct file_host {
@@ -75,7 +77,8 @@ int char_file_open(const struct char_spec *spec, struct event_loop *loop, struct
 		diag_set(diag, r, "console's file '%s'", spec->path);
 		if (r == -ENXIO)
 			diag_remedy(diag, "start the pipe's reader first");
-		char_host_destroy(host, 0);
+		/* A file's thread that is under way needs time to end, or it is left behind. */
+		char_host_destroy(host, clock_monotonic_ns() + NS_PER_S);
 		return r;
 	}
 	*ret = host;

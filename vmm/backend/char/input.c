@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "backend/char/internal.h"
+#include "base/macros.h"
 
 static unsigned host_input_used(const struct char_host *host)
 {
@@ -14,15 +15,7 @@ static unsigned host_input_used(const struct char_host *host)
 
 static bool port_listens(const struct char_port *port)
 {
-	bool listens = true;
-
-	if (!port->dev)
-		return false;
-	device_lock(port->dev);
-	if (port->ops->listens)
-		listens = port->ops->listens(port->dev);
-	device_unlock(port->dev);
-	return listens;
+	return port->client && port->client->listens(port->client);
 }
 
 static struct char_port *input_port(struct char_host *host)
@@ -55,19 +48,13 @@ static size_t port_feed(struct char_port *port)
 {
 	struct char_host *host = port->host;
 	uint8_t buf[512];
-	size_t n = 0, room;
+	size_t n = 0;
 
-	device_lock(port->dev);
-	room = port->ops->rx_room(port->dev);
-	if (room > sizeof(buf))
-		room = sizeof(buf);
-	while (n < room && n < host_input_used(host)) {
+	while (n < sizeof(buf) && n < host_input_used(host)) {
 		buf[n] = host->input[(host->input_tail + n) % CHAR_INPUT_BYTES];
 		n++;
 	}
-	if (n)
-		port->ops->rx(port->dev, buf, n);
-	device_unlock(port->dev);
+	n = port->client->input(port->client, buf, n);
 	host->input_tail += (unsigned)n;
 	return n;
 }
@@ -115,10 +102,7 @@ void char_host_resized(struct char_host *host)
 	for (unsigned i = 0; i < host->nr_ports; i++) {
 		const struct char_port *port = &host->port[i];
 
-		if (!port->dev || !port->ops->resized)
-			continue;
-		device_lock(port->dev);
-		port->ops->resized(port->dev);
-		device_unlock(port->dev);
+		if (port->client)
+			port->client->resized(port->client);
 	}
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend/char/internal.h"
+#include "base/macros.h"
 
 static const struct char_port *port_of_const(const struct char_backend *be)
 {
@@ -93,10 +94,9 @@ struct char_port *char_port_add(struct char_host *host)
 	return port;
 }
 
-void char_port_connect(struct char_port *port, struct device *dev, const struct char_ops *ops)
+void char_port_connect(struct char_port *port, struct char_client *client)
 {
-	port->dev = dev;
-	port->ops = ops;
+	port->client = client;
 }
 
 /* The words begin with a letter that is nowhere else in them, so that a mismatch starts anew. */

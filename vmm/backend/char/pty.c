@@ -19,6 +19,8 @@
 
 #include "backend/char.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/macros.h"
 
 enum { LINGER_LOOK_MS = 10 };
 

@@ -17,6 +17,8 @@
 
 #include "backend/char/terminal.h"
 #include "backend/char/writer.h"
+#include "base/clock.h"
+#include "base/macros.h"
 
 enum { CTRL_A = 0x01 };
 
@@ -281,7 +283,8 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 		r = char_host_attach(host);
 	if (r < 0) {
 		diag_set(diag, r, "console events");
-		char_host_destroy(host, 0);
+		/* A file's thread that is under way needs time to end, or it is left behind. */
+		char_host_destroy(host, clock_monotonic_ns() + NS_PER_S);
 		return r;
 	}
 	console_resume(host);

@@ -8,8 +8,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/file.h"
+#include "base/macros.h"
 
 /*
  * Global, because a crash handler has nothing else to find the old mode by. It is written once, before

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "backend/char.h"
+#include "base/macros.h"
 #include "base/unix_socket.h"
 
 struct unix_host {

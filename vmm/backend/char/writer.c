@@ -4,6 +4,8 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
+#include "base/macros.h"
+
 static void writer_failed(struct event_source *src, uint32_t epoll_events)
 {
 	struct char_writer *cw = container_of(src, struct char_writer, failed);

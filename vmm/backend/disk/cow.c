@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 
 #include "backend/disk/raw.h"
-#include "base/checked.h"
 #include "base/iov.h"
+#include "base/macros.h"
 
 enum {
 	CLUSTER_BYTES = 4096,

@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "base/macros.h"
 
 struct disk_engine {
 	struct event_loop *loop;

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "backend/disk/raw.h"
-#include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/macros.h"
 
 enum {
 	PAGE_BYTES = 4096,

@@ -8,13 +8,12 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "backend/disk/engine.h"
-#include "base/signals.h"
+#include "base/thread.h"
 
 enum { POOL_THREADS_MAX = 4 };
 
@@ -110,13 +109,9 @@ struct disk_pool *disk_pool_destroy(struct disk_pool *pool)
 
 static void add_thread(struct disk_pool *pool)
 {
-	const sigset_t others = signals_from_outside();
-	sigset_t old;
-
-	pthread_sigmask(SIG_SETMASK, &others, &old);
-	if (pthread_create(&pool->thread[pool->nr_threads], NULL, pool_thread, pool) == 0)
-		pthread_setname_np(pool->thread[pool->nr_threads++], "disk-worker");
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (thread_start(&pool->thread[pool->nr_threads], THREAD_DISK_WORKER, NULL, pool_thread,
+			 pool) == 0)
+		pool->nr_threads++;
 }
 
 void disk_pool_start(struct disk_pool *pool, struct disk_io *io)

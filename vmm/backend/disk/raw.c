@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "backend/disk/raw.h"
-#include "base/checked.h"
 #include "base/iov.h"
+#include "base/macros.h"
 
 struct disk_raw {
 	struct disk disk;

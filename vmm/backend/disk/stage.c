@@ -8,6 +8,7 @@
 
 #include "backend/disk/raw.h"
 #include "base/iov.h"
+#include "base/macros.h"
 
 /* Of one buffer, and with it the memory that DISK_REQUESTS_MAX such requests take: 16 MiB. */
 enum { STAGING_BYTES = 128 * 1024 };
@@ -82,7 +83,7 @@ static void stage_read_done(struct disk_io *io, ssize_t res)
 	const ssize_t n = part_of(rq, res);
 
 	if (n > 0)
-		iov_scatter(rq->iov, rq->nr_iov, rq->raw.staging + part_skip(rq), (size_t)n);
+		iov_write(rq->iov, rq->nr_iov, 0, rq->raw.staging + part_skip(rq), (size_t)n);
 	rq->raw.part_done(rq, n);
 }
 
@@ -100,7 +101,7 @@ static void stage_write_part(struct disk_request *rq)
 	if (rq->op == DISK_ZERO)
 		memset(to, 0, part_bytes(rq));
 	else
-		iov_gather(rq->iov, rq->nr_iov, to, part_bytes(rq));
+		iov_read(rq->iov, rq->nr_iov, 0, to, part_bytes(rq));
 	staged_io(rq, DISK_IO_WRITE, stage_write_done);
 }
 

@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "backend/net/slirp.h"
+#include "base/clock.h"
+#include "base/iov.h"
+#include "base/macros.h"
 
 static struct net_slirp *to_slirp(struct net_backend *be)
 {
@@ -21,15 +24,9 @@ static struct net_slirp *to_slirp(struct net_backend *be)
 /* The frame behind the header in one piece, in ns->frame; 0 if it is too long. */
 static size_t gather(struct net_slirp *ns, const struct iovec *iov, unsigned nr)
 {
-	size_t len = 0;
-
-	for (unsigned i = 1; i < nr; i++) {
-		if (iov[i].iov_len > sizeof(ns->frame) - len)
-			return 0;
-		memcpy(ns->frame + len, iov[i].iov_base, iov[i].iov_len);
-		len += iov[i].iov_len;
-	}
-	return len;
+	if (iov_bytes(iov + 1, nr - 1) > sizeof(ns->frame))
+		return 0;
+	return iov_read(iov + 1, nr - 1, 0, ns->frame, sizeof(ns->frame));
 }
 
 /*
@@ -104,20 +101,14 @@ static ssize_t backend_receive(struct net_backend *be, unsigned pair, const stru
 	struct net_slirp *ns = to_slirp(be);
 	const struct slirp_fifo_frame *frame = &ns->fifo[ns->fifo_first];
 	static const uint8_t header[NET_HDR_BYTES];
-	size_t done = 0;
+	size_t done;
 	bool had_room;
 
 	(void)pair;
 	if (ns->fifo_len == 0)
 		return -EAGAIN;
 	memcpy(iov[0].iov_base, header, NET_HDR_BYTES);
-	for (unsigned i = 1; i < nr && done < frame->len; i++) {
-		const size_t left = frame->len - done;
-		const size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
-
-		memcpy(iov[i].iov_base, frame->bytes + done, n);
-		done += n;
-	}
+	done = iov_write(iov + 1, nr - 1, 0, frame->bytes, frame->len);
 	had_room = slirp_has_room(ns);
 	ns->fifo_first = (ns->fifo_first + 1) % SLIRP_FIFO_FRAMES;
 	ns->fifo_len--;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 
 /* GLib's g_log_set_handler(), of which we have no header. */
 typedef void glib_log_fn(const char *domain, int level, const char *message, void *arg);

@@ -9,6 +9,8 @@
 
 #include "backend/net/slirp.h"
 #include "base/checked.h"
+#include "base/clock.h"
+#include "base/macros.h"
 
 /*
  * What libslirp calls, under the lock.

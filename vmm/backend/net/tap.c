@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 
 /* Since Linux 6.2, and not in every header that we are built with. */
 #ifndef TUN_F_USO4

@@ -7,7 +7,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "base/checked.h"
+#include "base/macros.h"
 
 /* KiB that the interpreter may use for one match; JIT-compiled code stays on its own 32 KiB. */
 enum { MATCH_HEAP_KIB_MAX = 1024 };

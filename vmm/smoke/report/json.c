@@ -1,5 +1,4 @@
 #include "base/json.h"
-#include "device.h"
 #include "smoke/report/files.h"
 
 static void add_string(struct json_object *obj, const char *key, const char *value)

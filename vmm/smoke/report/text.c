@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "device.h"
+#include "base/clock.h"
 
 void smoke_text_seconds(FILE *out, int64_t ns)
 {

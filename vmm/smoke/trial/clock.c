@@ -5,6 +5,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/macros.h"
 #include "smoke/trial/internal.h"
 
 /*

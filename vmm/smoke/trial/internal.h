@@ -45,7 +45,7 @@ void smoke_trial_look_at_room(struct smoke_trial *trial);
 /* From now on the boot is in that state. */
 void smoke_trial_enter(struct smoke_trial *trial, enum smoke_trial_state state);
 
-/* A process that is gone already is no error. One that still sets up has nothing to tell. */
+/* A process that is gone already is not an error. One that still sets up has nothing to tell. */
 void smoke_trial_stop_vm(struct smoke_trial *trial);
 
 /* The phase that is to come and has a limit; NULL when none is. */
@@ -60,9 +60,6 @@ void smoke_trial_timer_ready(struct event_source *src, uint32_t epoll_events);
 /*
  * trial/messages.c
  */
-
-/* As read(2), of a descriptor that does not block: -1 with errno, which is never EINTR. */
-ssize_t smoke_trial_read(int fd, void *buf, size_t cap);
 
 /* A piece of what the process tells: how many bytes; 0 when there are none now, or never more. */
 size_t smoke_trial_read_report(struct smoke_trial *trial);

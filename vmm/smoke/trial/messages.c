@@ -7,17 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/io_full.h"
+#include "base/macros.h"
 #include "smoke/trial/internal.h"
-
-ssize_t smoke_trial_read(int fd, void *buf, size_t cap)
-{
-	ssize_t n;
-
-	do
-		n = read(fd, buf, cap);
-	while (n < 0 && errno == EINTR);
-	return n;
-}
 
 /* What is said of a time outside the boot's life would reach other boots' reports, and overflow. */
 static int64_t message_at_ns(const struct smoke_trial *trial)
@@ -106,7 +99,7 @@ static void take_report(struct smoke_trial *trial, const char *buf, size_t n)
 size_t smoke_trial_read_report(struct smoke_trial *trial)
 {
 	char buf[sizeof(struct smoke_msg)];
-	const ssize_t n = smoke_trial_read(trial->report.fd, buf, sizeof(buf));
+	const ssize_t n = io_read_some(trial->report.fd, buf, sizeof(buf));
 
 	if (n == 0)
 		event_loop_remove(trial->loop, &trial->report);

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/blk/internal.h"
 
 struct blk_request *blk_request_take(struct blk *blk)
@@ -131,7 +132,7 @@ static void start_flush(struct blk_request *rq)
 /* 5.2.6: 20 bytes, padded with zeros. */
 static void get_id(struct blk_request *rq, const struct iovec *in, unsigned nr_in)
 {
-	const size_t n = virtio_iov_write(in, nr_in, 0, rq->blk->id, sizeof(rq->blk->id));
+	const size_t n = iov_write(in, nr_in, 0, rq->blk->id, sizeof(rq->blk->id));
 
 	request_end_with(rq, VIRTIO_BLK_S_OK, (uint32_t)n);
 }
@@ -193,7 +194,7 @@ static void start_ranges(struct blk_request *rq, enum disk_op op, uint64_t bytes
 		request_end(rq, VIRTIO_BLK_S_IOERR);
 		return;
 	}
-	virtio_iov_read(out, nr_out, 0, rq->range, (size_t)bytes);
+	iov_read(out, nr_out, 0, rq->range, (size_t)bytes);
 	rq->nr_ranges = (unsigned)(bytes / sizeof(rq->range[0]));
 	rq->next_range = 0;
 	for (unsigned i = 0; i < rq->nr_ranges && status == VIRTIO_BLK_S_OK; i++)
@@ -253,7 +254,7 @@ void blk_request_start(struct blk_request *rq, const struct virtq_chain *chain)
 	unsigned nr_out = chain->nr_out, nr_in = chain->nr_in;
 	struct virtio_blk_outhdr hdr;
 
-	if (virtio_iov_read(out, nr_out, 0, &hdr, sizeof(hdr)) != sizeof(hdr)) {
+	if (iov_read(out, nr_out, 0, &hdr, sizeof(hdr)) != sizeof(hdr)) {
 		blk_request_free(rq);
 		virtio_needs_reset(vd, "block request without a whole header");
 		return;

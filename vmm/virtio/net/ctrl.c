@@ -3,13 +3,15 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/iov.h"
+
 /* A command's data, in whole: 5.1.6.5 gives each a fixed length. */
 static bool read_data(const struct virtq_chain *chain, void *buf, size_t len)
 {
 	const size_t off = sizeof(struct virtio_net_ctrl_hdr);
 
 	return chain->out_bytes == off + len &&
-	       virtio_iov_read(chain->out, chain->nr_out, off, buf, len) == len;
+	       iov_read(chain->out, chain->nr_out, off, buf, len) == len;
 }
 
 static bool guest_offloads(struct net *net, const struct virtq_chain *chain)
@@ -76,7 +78,7 @@ static bool ctrl_run_command(struct net *net, const struct virtq_chain *chain)
 {
 	struct virtio_net_ctrl_hdr hdr;
 
-	if (virtio_iov_read(chain->out, chain->nr_out, 0, &hdr, sizeof(hdr)) != sizeof(hdr))
+	if (iov_read(chain->out, chain->nr_out, 0, &hdr, sizeof(hdr)) != sizeof(hdr))
 		return false;
 	if (hdr.class == VIRTIO_NET_CTRL_GUEST_OFFLOADS &&
 	    hdr.cmd == VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET)
@@ -107,7 +109,7 @@ void net_ctrl_run(struct net *net)
 		if (ctrl_run_command(net, &chain))
 			ack = VIRTIO_NET_OK;
 		virtq_push(&net->vd.queue[queue], chain.head,
-			   (uint32_t)virtio_iov_write(chain.in, chain.nr_in, 0, &ack, sizeof(ack)));
+			   (uint32_t)iov_write(chain.in, chain.nr_in, 0, &ack, sizeof(ack)));
 		virtio_publish(&net->vd, queue);
 	}
 	bell->ring(bell, queue);

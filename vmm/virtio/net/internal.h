@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/macros.h"
 #include "virtio/classes.h"
 
 enum {

@@ -4,7 +4,8 @@
 #include <net/ethernet.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/iov.h"
+#include "base/macros.h"
 #include "virtio/net/hdr.h"
 
 static bool mergeable(const struct net *net)
@@ -105,27 +106,19 @@ static void rx_finish(struct net *net, unsigned pair, struct virtio_net_hdr_v1 *
 		return;
 	}
 	hdr->num_buffers = htole16((uint16_t)n);
-	virtio_iov_write(rx->piece, rx->nr_pieces, 0, hdr, sizeof(*hdr));
+	iov_write(rx->piece, rx->nr_pieces, 0, hdr, sizeof(*hdr));
 	use_buffers(net, pair, n, bytes);
 }
 
 /* The buffers behind the header's place, then the rest of spill, to iov; returns how many. */
 static unsigned receive_iov(struct net_rx *rx, struct virtio_net_hdr_v1 *hdr, struct iovec *iov)
 {
-	unsigned n = 0;
-	size_t skip = sizeof(*hdr);
+	unsigned n = 1;
 
-	iov[n++] = (struct iovec){.iov_base = hdr, .iov_len = sizeof(*hdr)};
-	for (unsigned i = 0; i < rx->nr_pieces; i++) {
-		const struct iovec *piece = &rx->piece[i];
-		const size_t cut = skip < piece->iov_len ? skip : piece->iov_len;
-
-		skip -= cut;
-		if (cut == piece->iov_len)
-			continue;
-		iov[n].iov_base = (char *)piece->iov_base + cut;
-		iov[n++].iov_len = piece->iov_len - cut;
-	}
+	iov[0] = (struct iovec){.iov_base = hdr, .iov_len = sizeof(*hdr)};
+	if (rx->bytes > sizeof(*hdr)) /* a buffer has room for the header, if there is one */
+		n += iov_slice(rx->piece, rx->nr_pieces, sizeof(*hdr), rx->bytes - sizeof(*hdr),
+			       iov + 1);
 	if (rx->bytes < sizeof(rx->spill))
 		iov[n++] = (struct iovec){.iov_base = rx->spill + rx->bytes,
 					  .iov_len = sizeof(rx->spill) - rx->bytes};
@@ -145,7 +138,7 @@ static void hold(struct net *net, unsigned pair, const struct virtio_net_hdr_v1 
 		virtio_count(&net->vd, NET_COUNT_RX_TOO_LONG, 1);
 		return;
 	}
-	virtio_iov_read(rx->piece, rx->nr_pieces, 0, rx->spill, rx->bytes);
+	iov_read(rx->piece, rx->nr_pieces, 0, rx->spill, rx->bytes);
 	memcpy(rx->spill, hdr, sizeof(*hdr));
 	rx->held_bytes = bytes;
 }
@@ -167,7 +160,7 @@ static bool rx_release(struct net *net, unsigned pair)
 		return true;
 	}
 	memcpy(&hdr, rx->spill, sizeof(hdr));
-	virtio_iov_write(rx->piece, rx->nr_pieces, 0, rx->spill, bytes);
+	iov_write(rx->piece, rx->nr_pieces, 0, rx->spill, bytes);
 	rx_finish(net, pair, &hdr, bytes);
 	return true;
 }

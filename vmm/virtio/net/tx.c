@@ -3,27 +3,8 @@
 #include <errno.h>
 #include <net/ethernet.h>
 
+#include "base/iov.h"
 #include "virtio/net/hdr.h"
-
-/* The chain's pieces but for its first skip bytes, to iov; returns how many. */
-static unsigned pieces_after(const struct virtq_chain *chain, size_t skip, struct iovec *iov)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < chain->nr_out; i++) {
-		const struct iovec *piece = &chain->out[i];
-
-		if (skip >= piece->iov_len) {
-			skip -= piece->iov_len;
-			continue;
-		}
-		iov[n].iov_base = (char *)piece->iov_base + skip;
-		iov[n].iov_len = piece->iov_len - skip;
-		skip = 0;
-		n++;
-	}
-	return n;
-}
 
 /*
  * Sends the frame of a chain whose pieces lie from tx_piece[1] on. -EAGAIN: it stays the guest's; -EINVAL: no
@@ -37,7 +18,7 @@ static int send_chain(struct net *net, unsigned pair, const struct virtq_chain *
 	size_t bytes;
 	unsigned n;
 
-	if (virtio_iov_read(chain->out, chain->nr_out, 0, &guest_hdr, sizeof(guest_hdr)) !=
+	if (iov_read(chain->out, chain->nr_out, 0, &guest_hdr, sizeof(guest_hdr)) !=
 	    sizeof(guest_hdr))
 		return -EINVAL;
 	bytes = chain->out_bytes - sizeof(guest_hdr);
@@ -45,7 +26,7 @@ static int send_chain(struct net *net, unsigned pair, const struct virtq_chain *
 	    !net_hdr_tx(&guest_hdr, bytes, net->tx_offloads, &hdr))
 		return -EINVAL;
 	iov[0] = (struct iovec){.iov_base = &hdr, .iov_len = sizeof(hdr)};
-	n = 1 + pieces_after(chain, sizeof(guest_hdr), iov + 1);
+	n = 1 + iov_slice(chain->out, chain->nr_out, sizeof(guest_hdr), bytes, iov + 1);
 	return net->be->ops->send(net->be, pair, iov, n);
 }
 

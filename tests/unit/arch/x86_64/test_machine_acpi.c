@@ -13,7 +13,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
 #include "arch/x86_64/layout.h"
-#include "base/checked.h"
+#include "base/macros.h"
 #include "devices/classes.h"
 #include "machine.h"
 #include "table_rig.h"

@@ -12,7 +12,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/mptable.h"
-#include "base/checked.h"
+#include "base/macros.h"
 #include "machine.h"
 #include "table_rig.h"
 

@@ -1,0 +1,157 @@
+/* Threads by role: what a new thread's signals and name are, and that its maker's stay. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/macros.h"
+#include "base/thread.h"
+
+/* The host makes no thread while this is set. */
+static int create_fails_with;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			  void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			  void *arg);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			  void *arg)
+{
+	return create_fails_with ? create_fails_with
+				 : __real_pthread_create(thread, attr, run, arg);
+}
+
+struct seen {
+	pthread_barrier_t named; /* the maker has named the thread */
+	sigset_t at_start;       /* the signals that are blocked */
+	char name[16];
+};
+
+static void *look(void *arg)
+{
+	struct seen *seen = arg;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &seen->at_start);
+	pthread_barrier_wait(&seen->named);
+	pthread_getname_np(pthread_self(), seen->name, sizeof(seen->name));
+	return NULL;
+}
+
+static void start_and_look(enum thread_role role, const char *name, struct seen *seen)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(&seen->named, NULL, 2);
+	assert_int_equal(thread_start(&thread, role, name, look, seen), 0);
+	pthread_barrier_wait(&seen->named);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&seen->named);
+}
+
+static bool same_set(const sigset_t *a, const sigset_t *b)
+{
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		if (sigismember(a, sig) != sigismember(b, sig))
+			return false;
+	return true;
+}
+
+static void each_role_blocks_what_comes_from_outside(void **state)
+{
+	static const int outside[] = {SIGINT,  SIGTERM, SIGHUP,  SIGALRM,  SIGCHLD,
+				      SIGUSR1, SIGCONT, SIGPIPE, SIGWINCH, SIGQUIT};
+
+	(void)state;
+	for (unsigned role = 0; role < THREAD_ROLES; role++) {
+		struct seen seen;
+
+		start_and_look((enum thread_role)role, NULL, &seen);
+		for (unsigned i = 0; i < ARRAY_SIZE(outside); i++)
+			assert_true(sigismember(&seen.at_start, outside[i]));
+	}
+}
+
+static void no_role_blocks_what_a_thread_raises_itself(void **state)
+{
+	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+
+	(void)state;
+	for (unsigned role = 0; role < THREAD_ROLES; role++) {
+		struct seen seen;
+
+		start_and_look((enum thread_role)role, NULL, &seen);
+		for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+			assert_false(sigismember(&seen.at_start, own[i]));
+	}
+}
+
+static void vcpus_alone_take_the_kick_signal(void **state)
+{
+	(void)state;
+	for (unsigned role = 0; role < THREAD_ROLES; role++) {
+		struct seen seen;
+
+		start_and_look((enum thread_role)role, NULL, &seen);
+		assert_int_equal(sigismember(&seen.at_start, thread_kick_signal()),
+				 role != THREAD_VCPU);
+	}
+}
+
+static void a_thread_has_the_name_it_is_given_or_its_roles(void **state)
+{
+	struct seen seen;
+
+	(void)state;
+	start_and_look(THREAD_VCPU, "vcpu17", &seen);
+	assert_string_equal(seen.name, "vcpu17");
+	start_and_look(THREAD_DISK_WORKER, NULL, &seen);
+	assert_string_equal(seen.name, "disk-worker");
+	start_and_look(THREAD_IO, "a-name-longer-than-linux-keeps", &seen);
+	assert_string_equal(seen.name, "a-name-longer-t");
+	for (unsigned role = 0; role < THREAD_ROLES; role++) {
+		start_and_look((enum thread_role)role, NULL, &seen);
+		assert_true(seen.name[0] != '\0');
+	}
+}
+
+static void the_makers_mask_stays_also_when_there_is_no_thread(void **state)
+{
+	struct seen seen;
+	sigset_t before, after;
+	pthread_t thread;
+
+	(void)state;
+	sigemptyset(&before);
+	sigaddset(&before, SIGUSR2);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	start_and_look(THREAD_IO, NULL, &seen);
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	assert_true(same_set(&before, &after));
+
+	create_fails_with = EAGAIN;
+	assert_int_equal(thread_start(&thread, THREAD_IO, NULL, look, &seen), -EAGAIN);
+	create_fails_with = 0;
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	assert_true(same_set(&before, &after));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_role_blocks_what_comes_from_outside),
+		cmocka_unit_test(no_role_blocks_what_a_thread_raises_itself),
+		cmocka_unit_test(vcpus_alone_take_the_kick_signal),
+		cmocka_unit_test(a_thread_has_the_name_it_is_given_or_its_roles),
+		cmocka_unit_test(the_makers_mask_stays_also_when_there_is_no_thread),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

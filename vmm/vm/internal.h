@@ -1,0 +1,39 @@
+/*
+ * vm/internal.h - the steps in which ../vm.c makes a VM.
+ *
+ * A make that fails sets diag, returns -errno and leaves nothing of its own. An unmake undoes all that its
+ * make did, and runs when every later step has been unmade and no thread but the caller's runs.
+ */
+#ifndef VMM_VM_INTERNAL_H
+#define VMM_VM_INTERNAL_H
+
+#include "base/diag.h"
+
+struct vm;
+struct vm_opts;
+
+typedef int vm_make_fn(struct vm *vm, const struct vm_opts *opts, struct diag *diag);
+typedef void vm_unmake_fn(struct vm *vm);
+
+struct vm_step {
+	const char *name;
+	vm_make_fn *make;
+	vm_unmake_fn *unmake; /* NULL: what it did goes with an earlier step */
+};
+
+/* In the order in which they are made; struct vm's nr_made counts them. For tests, too. */
+extern const struct vm_step vm_steps[];
+extern const unsigned vm_nr_steps;
+
+/* devices.c: pages of registers, which outlive the VM that shows them; slots; devices; their ranges. */
+vm_make_fn vm_pages_make, vm_slots_make, vm_devices_make, vm_ports_make, vm_mmio_make;
+vm_unmake_fn vm_pages_unmake, vm_devices_unmake, vm_ports_unmake, vm_mmio_unmake;
+
+/* sources.c: what the event thread waits for besides the devices. */
+vm_make_fn vm_signals_make, vm_timeout_make, vm_coalesced_make;
+vm_unmake_fn vm_signals_unmake, vm_timeout_unmake, vm_coalesced_unmake;
+
+/* The event thread drains coalesced writes from now on, where there are any. */
+void vm_coalesced_start(struct vm *vm);
+
+#endif

@@ -1,0 +1,186 @@
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/signals.h"
+#include "vm.h"
+#include "vm/internal.h"
+
+/* Takes one that was not made. */
+static void source_close(struct vm *vm, struct event_source *src)
+{
+	if (src->fd <= 0)
+		return;
+	event_loop_remove(&vm->loop, src);
+	close(src->fd);
+	src->fd = -1;
+}
+
+static void vm_signals_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct vm *vm = container_of(src, struct vm, signals);
+	struct signalfd_siginfo si;
+
+	(void)epoll_events;
+	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	switch (si.ssi_signo) {
+	case SIGALRM: return;
+	case SIGCONT: vm_chars_resume(&vm->chars); return;
+	case SIGWINCH: vm_chars_resized(&vm->chars); return;
+	case SIGINT: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGINT"}); return;
+	case SIGHUP: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGHUP"}); return;
+	default: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGTERM"}); return;
+	}
+}
+
+/*
+ * The event thread takes signals as events; vCPU threads inherit the mask. One that was ignored when we
+ * were started (nohup, a shell's `&`) stays so: once blocked, a signalfd would deliver it all the same.
+ */
+int vm_signals_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	sigset_t set;
+	int r;
+
+	(void)opts;
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (!signal_is_ignored(ends[i]))
+			sigaddset(&set, ends[i]);
+	if (signal_is_handled(SIGALRM)) /* the caller's deadline of the set-up, which ends here */
+		sigaddset(&set, SIGALRM);
+	sigaddset(&set, SIGCONT);
+	sigaddset(&set, SIGWINCH);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN); /* a write to a closed pipe says EPIPE */
+	r = vcpu_signal_setup();
+	vm->signals = (struct event_source){
+		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = vm_signals_ready,
+	};
+	if (r == 0)
+		r = vm->signals.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->signals);
+	if (r == 0)
+		return 0;
+	vm_signals_unmake(vm);
+	return diag_set(diag, r, "take signals");
+}
+
+void vm_signals_unmake(struct vm *vm)
+{
+	source_close(vm, &vm->signals);
+}
+
+static void timeout_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct vm *vm = container_of(src, struct vm, timeout);
+
+	(void)epoll_events;
+	vm_end(vm, (struct vm_end){.kind = VM_END_TIMEOUT, .by = "--timeout"});
+}
+
+int vm_timeout_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	const struct itimerspec spec = {.it_value = clock_timespec(opts->deadline_ns)};
+	int r;
+
+	if (opts->deadline_ns == 0)
+		return 0;
+	vm->timeout = (struct event_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = timeout_ready,
+	};
+	r = vm->timeout.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->timeout);
+	if (r == 0 && timerfd_settime(vm->timeout.fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
+		r = -errno;
+	if (r == 0)
+		return 0;
+	vm_timeout_unmake(vm);
+	return diag_set(diag, r, "arm the --timeout timer");
+}
+
+void vm_timeout_unmake(struct vm *vm)
+{
+	source_close(vm, &vm->timeout);
+}
+
+/*
+ * A guest that sends a byte and halts until the UART interrupts waits for the drain, all the longer
+ * while it was idle. Drivers that probe for the interrupt give it 100 ms and more.
+ */
+enum { DRAIN_MIN_MS = 10, DRAIN_MAX_MS = 40 };
+
+static void drain_arm(const struct vm *vm)
+{
+	const struct itimerspec spec = {.it_value = clock_timespec(vm->drain_ns)};
+
+	timerfd_settime(vm->drain.fd, 0, &spec, NULL);
+}
+
+/* Less and less often while nothing is found, so that an idle guest costs next to nothing. */
+static void drain_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct vm *vm = container_of(src, struct vm, drain);
+	uint64_t n;
+
+	(void)epoll_events;
+	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
+		return;
+	if (coalesced_pending(&vm->coalesced)) {
+		coalesced_drain(&vm->coalesced);
+		vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
+	} else if (vm->drain_ns < DRAIN_MAX_MS * NS_PER_MS) {
+		vm->drain_ns *= 2;
+	}
+	drain_arm(vm);
+}
+
+void vm_coalesced_start(struct vm *vm)
+{
+	if (vm->coalesced.ring)
+		drain_arm(vm);
+}
+
+/* Before the devices, which register their zones. */
+int vm_coalesced_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	int r;
+
+	if (opts->no_coalesce)
+		return 0;
+	r = coalesced_init(&vm->coalesced, &vm->kvm, vm->vcpu[0].run, vm->pio, vm->mmio);
+	if (r < 0) {
+		vm_coalesced_unmake(vm);
+		return diag_set(diag, r, "bus readers for collected writes");
+	}
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vm->vcpu[i].coalesced = &vm->coalesced;
+	vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
+	vm->drain = (struct event_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+		.events = EPOLLIN,
+		.ready = drain_ready,
+	};
+	r = vm->drain.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->drain);
+	if (r == 0)
+		return 0;
+	vm_coalesced_unmake(vm);
+	return diag_set(diag, r, "timer of coalesced writes");
+}
+
+void vm_coalesced_unmake(struct vm *vm)
+{
+	source_close(vm, &vm->drain);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vm->vcpu[i].coalesced = NULL;
+	coalesced_fini(&vm->coalesced);
+}
