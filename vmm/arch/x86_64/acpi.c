@@ -10,6 +10,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/aml.h"
+#include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
 #include "base/byte_writer.h"
 #include "base/checked.h"
@@ -101,8 +102,7 @@ static const struct machine_device *find_class(const struct machine *m,
 	return &m->device[i];
 }
 
-/* Where a chip that every machine has is; below 4 GiB, where 32-bit kernels see it. */
-static uint32_t chip_gpa(const struct machine *m, const char *name)
+uint32_t chip_gpa(const struct machine *m, const char *name)
 {
 	const struct machine_device *chip = machine_find(m, name);
 

@@ -27,6 +27,9 @@ int mce_setup(int vcpu_fd, const struct arch_cpu_model *model); /* 0 or -errno *
 /* What two readings of a vCPU's MSR_IA32_TSC say, one after the other (guest_tsc.c). */
 enum arch_guest_clock guest_tsc_judge(uint64_t first, uint64_t second);
 
+/* Where a chip that every machine has is (acpi.c); below 4 GiB, where 32-bit kernels see it. */
+uint32_t chip_gpa(const struct machine *m, const char *name);
+
 /* Where the boot structures of the chosen protocol lie. */
 struct arch_entry {
 	enum boot_protocol protocol;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
 #include "base/byte_writer.h"
 #include "base/cleanup.h"
@@ -43,14 +44,6 @@ enum {
 	CONFORMS = 0, /* edge-triggered and active high, on an ISA bus */
 	ALL_LOCAL_APICS = 0xff,
 };
-
-static uint32_t chip_gpa(const struct machine *m, const char *name)
-{
-	const struct machine_device *chip = machine_find(m, name);
-
-	assert(chip && chip->range[0].first <= UINT32_MAX);
-	return (uint32_t)chip->range[0].first;
-}
 
 /* 4.1 */
 static void render_floating(struct byte_writer *w, uint64_t gpa)
