@@ -27,8 +27,8 @@ enum {
 
 /*
  * A transport (virtio/transport.h). env: mem, irq, loop, doorbell, conf, and what the virtio class asks for.
- * register_page, or none. writes, or
- * none: of VIRTIO_MMIO_INT_VRING to InterruptACK; then also clock and timer, on the I/O thread.
+ * register_page, or none. writes, or none: of VIRTIO_MMIO_INT_VRING to InterruptACK; then also clock and timer, on
+ * the I/O thread.
  */
 extern const struct device_class virtio_mmio_class;
 
