@@ -80,7 +80,7 @@ case_what_only_a_device_knows_is_told() {
 	END
 	tollgate run --flat 0x7c00,real --stats --stats=json:stats code
 	ended 0 'exit code 0 (exit port)'
-	holds stats '.devices[] | select(.device == "port80") == {device: "port80", guest_errors: 0, last_post_code: 90}'
+	holds stats '.devices[] | select(.device == "port80") == {device: "port80", plugged: true, guest_errors: 0, last_post_code: 90}'
 	holds stats '.devices[] | select(.device == "pvpanic0").crash_kernels == 1'
 	complained '^port80: last_post_code 90$' '^pvpanic0: crash_kernels 1$'
 	! grep -q '^debugcon0: ' "$case_dir/err" || fail 'a number that is nought is in the table'
