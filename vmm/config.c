@@ -43,7 +43,7 @@ static const struct option_row machine_rows[] = {
 	 .help = "a device for testing MMIO and port I/O, for guest/ kernels"},
 	{"exits", CONFIG_OPT_EXITS, "LIST",
 	 .help = "make exits that KVM could save: reads, writes, doorbells,\n"
-		 "interrupts or all; time: with --stats, the time in each device",
+		 "interrupts or all; time: for run --stats, the time in each device",
 	 config_exits_words},
 	{0},
 };

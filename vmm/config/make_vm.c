@@ -103,15 +103,17 @@ static void connect_command(struct vm_opts *opts)
 	opts->machine.quiet = true;
 }
 
-static int add_initramfs(const struct config *config, struct vm_opts *opts,
-			 struct initramfs *initramfs, struct diag *diag)
+/* Options that make no machine are refused before KVM is opened, or memory is taken. */
+static int check_machine(const struct vm_opts *opts, struct machine *ret, struct diag *diag)
 {
-	struct machine machine;
-	int r = machine_resolve(&arch_platform, &opts->machine, &machine, diag);
+	return machine_resolve(&arch_platform, &opts->machine, ret, diag);
+}
 
-	if (r == 0)
-		r = config_initramfs_make(&config->initramfs, &machine, &opts->kernel, initramfs,
-					  diag);
+static int add_initramfs(const struct config *config, const struct machine *machine,
+			 struct vm_opts *opts, struct initramfs *initramfs, struct diag *diag)
+{
+	int r = config_initramfs_make(&config->initramfs, machine, &opts->kernel, initramfs, diag);
+
 	if (r < 0)
 		return r;
 	/* The last one: of two files with one name, the kernel keeps the later. */
@@ -145,6 +147,7 @@ int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
 	struct vm_files files = {0};
 	struct initramfs initramfs = {0};
 	struct vm_opts *opts = &config->vm;
+	struct machine machine;
 	int r = open_files(&files, config, opts, diag), changed;
 
 	opts->machine.command_ports = has_command;
@@ -153,8 +156,10 @@ int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
 	else if (opts->nr_outputs == 0 && has_command)
 		connect_nothing(opts);
 	config_console_connect(config, opts->output, &opts->nr_outputs);
+	if (r == 0)
+		r = check_machine(opts, &machine, diag);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
-		r = add_initramfs(config, opts, &initramfs, diag);
+		r = add_initramfs(config, &machine, opts, &initramfs, diag);
 	if (r == 0)
 		r = vm_init(vm, opts, diag);
 	if (r == 0)

@@ -217,7 +217,7 @@ static struct json_object *json_machine(struct json *j, const struct machine *m,
 {
 	struct json_object *root = json_object_new_object();
 
-	json_put(j, root, "schema", json_object_new_int(1));
+	json_put(j, root, "schema", json_object_new_int(2));
 	json_put(j, root, "architecture", json_object_new_string(m->platform->name));
 	json_put(j, root, "memory_bytes", json_object_new_uint64(m->mem_bytes));
 	json_put(j, root, "cpus", json_object_new_int64(m->cpus));

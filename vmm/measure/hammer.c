@@ -249,7 +249,7 @@ static int check_place(const struct hammer *h, struct diag *diag)
 static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
-	struct vm_opts vm_opts = o->config.vm;
+	struct vm_opts *vm_opts = &h->vm_opts;
 	int r;
 
 	snprintf(cmdline, cmdline_len,
@@ -257,12 +257,13 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 		 " ctl=%#" PRIx64,
 		 o->space == IOBUS_PIO ? "port" : "mmio", o->addr, o->in ? "in" : "out", o->width,
 		 guest_value(o), o->count, CTL_GPA);
-	vm_opts.kernel = builtin_hammer();
-	vm_opts.machine.cmdline = cmdline;
-	vm_opts.input = vm_opts.to_stdout = false; /* the guest says nothing */
+	*vm_opts = o->config.vm;
+	vm_opts->kernel = builtin_hammer();
+	vm_opts->machine.cmdline = cmdline;
+	vm_opts->input = vm_opts->to_stdout = false; /* the guest says nothing */
 	r = raise_open_files(o->ioeventfds, diag);
 	if (r == 0)
-		r = vm_init(&h->vm, &vm_opts, diag);
+		r = vm_init(&h->vm, vm_opts, diag);
 	if (r < 0)
 		return r;
 	r = check_place(h, diag);

@@ -15,6 +15,7 @@ struct hammer_vcpu {
 
 struct hammer {
 	const struct hammer_opts *opts;
+	struct vm_opts vm_opts; /* what vm was made of */
 	struct vm vm;
 	struct hammer_ctl *ctl; /* guest memory: trusted, the kernel is ours */
 	struct device *target;

@@ -1,6 +1,6 @@
 /*
  * io_devices.h - what a VM has for each device with an I/O thread: the thread, its doorbells, its
- * interrupt and the page of its registers. Part of vm.c, which calls these in the order they are here.
+ * interrupt and the page of its registers. For vm/devices.c, which calls these in the order they are here.
  */
 #ifndef VMM_VM_IO_DEVICES_H
 #define VMM_VM_IO_DEVICES_H

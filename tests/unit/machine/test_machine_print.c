@@ -90,7 +90,7 @@ static void json_says_all_of_the_machine(void **state)
 	assert_int_equal(text[strlen(text) - 1], '\n');
 	root = json_tokener_parse(text);
 	assert_non_null(root);
-	assert_int_equal(get_u64(root, "schema"), 1);
+	assert_int_equal(get_u64(root, "schema"), 2);
 	assert_true(get_u64(root, "memory_bytes") == UINT64_C(5) << 30);
 	assert_int_equal(get_u64(root, "cpus"), 3);
 	assert_int_equal(json_object_array_length(get(root, "ram")), 2);

@@ -1,4 +1,4 @@
-/* internal.h - the network device's state, shared by net.c, net_rx.c, net_tx.c and net_ctrl.c. */
+/* internal.h - the network device's state, shared by net.c and the files of this folder. */
 #ifndef VMM_VIRTIO_NET_INTERNAL_H
 #define VMM_VIRTIO_NET_INTERNAL_H
 
