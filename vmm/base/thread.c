@@ -24,7 +24,7 @@ int thread_kick_signal(void)
  */
 static sigset_t role_blocks(enum thread_role role)
 {
-	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+	static const int own[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 	sigset_t set;
 
 	sigfillset(&set);

@@ -2,7 +2,8 @@
  * vm/internal.h - the steps in which ../vm.c makes a VM.
  *
  * A make that fails sets diag, returns -errno and leaves nothing of its own. An unmake undoes all that its
- * make did, and runs when every later step has been unmade and no thread but the caller's runs.
+ * make did, but for the caller's signal mask, and runs when every later step has been unmade and no thread but
+ * the caller's runs.
  */
 #ifndef VMM_VM_INTERNAL_H
 #define VMM_VM_INTERNAL_H

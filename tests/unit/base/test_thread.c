@@ -81,7 +81,7 @@ static void each_role_blocks_what_comes_from_outside(void **state)
 
 static void no_role_blocks_what_a_thread_raises_itself(void **state)
 {
-	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+	static const int own[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 
 	(void)state;
 	for (unsigned role = 0; role < THREAD_ROLES; role++) {

@@ -2,6 +2,7 @@
  * stage.c - transfers through an aligned buffer: O_DIRECT wants buffers, offsets and lengths
  * aligned, and a guest need not align any of them; and zeros where they have to be written.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,13 +78,28 @@ static ssize_t part_of(const struct disk_request *rq, ssize_t res)
 	return (ssize_t)((size_t)res - skip < bytes ? (size_t)res - skip : bytes);
 }
 
+/* The pieces hold all of a request: fewer bytes would leave another request's in the buffer. */
+static void stage_fill(const struct disk_request *rq, uint8_t *to)
+{
+	const size_t n = iov_read(rq->iov, rq->nr_iov, 0, to, part_bytes(rq));
+
+	assert(n == part_bytes(rq));
+}
+
+static void stage_empty(const struct disk_request *rq, size_t bytes)
+{
+	const size_t n = iov_write(rq->iov, rq->nr_iov, 0, rq->raw.staging + part_skip(rq), bytes);
+
+	assert(n == bytes);
+}
+
 static void stage_read_done(struct disk_io *io, ssize_t res)
 {
 	struct disk_request *rq = stage_request_of(io);
 	const ssize_t n = part_of(rq, res);
 
 	if (n > 0)
-		iov_write(rq->iov, rq->nr_iov, 0, rq->raw.staging + part_skip(rq), (size_t)n);
+		stage_empty(rq, (size_t)n);
 	rq->raw.part_done(rq, n);
 }
 
@@ -101,7 +117,7 @@ static void stage_write_part(struct disk_request *rq)
 	if (rq->op == DISK_ZERO)
 		memset(to, 0, part_bytes(rq));
 	else
-		iov_read(rq->iov, rq->nr_iov, 0, to, part_bytes(rq));
+		stage_fill(rq, to);
 	staged_io(rq, DISK_IO_WRITE, stage_write_done);
 }
 
