@@ -57,10 +57,13 @@ uint64_t virtio_features(const struct virtio_device *dev)
 bool virtio_reset(const struct virtio_device *dev)
 {
 	virtio_write(dev, VIRTIO_STATUS, 0);
-	for (unsigned i = 0; i < RESET_LOOKS; i++)
-		if (virtio_read(dev, VIRTIO_STATUS) == 0)
-			return true;
-	return false;
+	for (unsigned i = 0; i < RESET_LOOKS; i++) {
+		const uint32_t status = virtio_read(dev, VIRTIO_STATUS);
+
+		if (status == 0 || status == UINT32_MAX)
+			return status == 0;
+	}
+	guest_panic("virtio: no end of the reset");
 }
 
 /* 3.1.1 */
@@ -69,7 +72,7 @@ bool virtio_negotiate(const struct virtio_device *dev, uint64_t features)
 	uint32_t status = VIRTIO_S_ACKNOWLEDGE;
 
 	if (!virtio_reset(dev))
-		guest_panic("virtio: no end of the reset");
+		return false;
 	virtio_write(dev, VIRTIO_STATUS, status);
 	status |= VIRTIO_S_DRIVER;
 	virtio_write(dev, VIRTIO_STATUS, status);

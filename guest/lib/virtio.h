@@ -99,10 +99,10 @@ uint32_t virtio_read(const struct virtio_device *dev, enum virtio_reg reg);
 void virtio_write(const struct virtio_device *dev, enum virtio_reg reg, uint32_t val);
 uint64_t virtio_features(const struct virtio_device *dev);
 
-/* Status 0, and waits until the device agrees; false when it never does. */
+/* Status 0, and waits until the device agrees, or panics; false when no device is there any more. */
 bool virtio_reset(const struct virtio_device *dev);
 
-/* From reset to FEATURES_OK with these features; false when the device refuses them. */
+/* From reset to FEATURES_OK with these features; false when the device refuses them, or is not there any more. */
 bool virtio_negotiate(const struct virtio_device *dev, uint64_t features);
 
 /* Empties the queue and makes it ready; false when the device does not take it. */

@@ -4,7 +4,9 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
-cycles=200
+cycles_in_use=25 # of a device that the guest accesses all the while: each is one chance for a race
+cycles_idle=200  # of a device with an I/O thread, doorbells and a page, that are to leave nothing behind
+cycles_each=10   # of every other device, for the same
 
 # refuses WHAT REMEDY WORD...: a command that must fail, with that.
 refuses() {
@@ -16,49 +18,74 @@ refuses() {
 	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
 }
 
-# cycle NAME: unplugs and plugs it, over and over, by one client that takes each answer.
+# cycle TIMES NAME...: unplugs and plugs them that often, by one client that takes each answer.
 cycle() {
-	local i
-	for ((i = 0; i < cycles; i++)); do
-		printf 'unplug %s\nplug %s\n' "$1" "$1"
+	local times=$1 i name
+	shift
+	for ((i = 0; i < times; i++)); do
+		for name; do
+			printf 'unplug %s\nplug %s\n' "$name" "$name"
+		done
 	done >commands
-	"$TALK" unix:ctl $((cycles * 2 * 3)) <commands >replies
+	"$TALK" unix:ctl $((times * $# * 2 * 3)) <commands >replies
 	same 'replies' "$(sort -u replies)" ok
-	same 'number of replies' "$(wc -l <replies)" $((cycles * 2))
+	same 'number of replies' "$(wc -l <replies)" $((times * $# * 2))
 }
 
-# hammer DEVICE WORDS ARGUMENT...: a guest that reads it on each of its CPUs, while it comes and goes. Then what the
-# guest counted is in $there, $gone and $written, what we did in the file "stats".
-hammer() {
-	local device=$1 words=$2
-	shift 2
-	start_controlled -c 3 "$@" -p "$words" "$(kernel plug)"
+# now FILTER: its result for the statistics just now.
+now() {
+	control stats
+	jq "$1" reply
+}
+
+unclaimed='.pio.unclaimed_reads + .mmio.unclaimed_reads'
+
+# finds_nobody SINCE: whether the guest's reads were answered by nobody, since there were that many of those.
+finds_nobody() {
+	[ "$(now "$unclaimed")" -gt "$1" ]
+}
+
+# is_met_while_out DEVICE: takes it out, until one of the guest's CPUs has read its register and found nobody.
+is_met_while_out() {
+	local since
+	control unplug "$1"
+	since=$(now "$unclaimed")
+	wait_for finds_nobody "$since"
+}
+
+# hammers WORDS ARGUMENT...: starts a guest that reads a device's register on each of its CPUs.
+hammers() {
+	local words=$1
+	shift
+	start_controlled -c 3 --stats=json:stats "$@" -p "$words" "$(kernel plug)"
 	wait_for_output 'plug: begins'
-	until [ "${gone:-0}" -gt 0 ]; do # until a CPU has met it
-		cycle "$device"
-		control stats
-		gone=$(jq '.pio.unclaimed_reads + .mmio.unclaimed_reads' reply)
-	done
+}
+
+# races DEVICE: it comes and goes, and is there when the guest ends. Then what the guest counted is in $there, $gone and
+# $written, what Tollgate counted in the file "stats". The guest has said that its CPUs have stopped, so none of its accesses is
+# on its way; only an I/O thread may still be about to count a doorbell, which it will.
+races() {
+	local device=$1
+	is_met_while_out "$device"
+	control plug "$device"
+	cycle "$cycles_in_use" "$device"
 	control unplug debugcon0
 	wait_for_output ' looks'
-	wait_for is_settled
-	mv reply stats
-	stop
 	printed ' 0 wrong, '
 	read -r there gone written < <(sed -n \
 		's/^plug: \([0-9]*\) there, \([0-9]*\) gone, 0 wrong, \([0-9]*\) written, .*/\1 \2 \3/p' "$case_dir/out")
 	[ "$there" -gt 0 ] || fail 'the device never answered'
+	[ "$gone" -gt 0 ] || fail 'the device never left'
+	wait_for doorbells_are_counted
+	stop
 }
 
-# Whether no counter moves any more: an I/O thread has seen each doorbell.
-is_settled() {
-	local before
+# Each write to a doorbell, if that is what the guest writes, went to KVM, the device or nobody.
+doorbells_are_counted() {
 	control stats
-	before=$(jq -c '[.pio, .mmio, .virtio, .exits.MMIO]' reply)
-	sleep 0.05
-	control stats
-	[ "$(jq -c '[.pio, .mmio, .virtio, .exits.MMIO]' reply)" = "$before" ]
+	jq -e "(.virtio | length) == 0 or $written == 0 or $doorbells == $written" reply >/dev/null
 }
+doorbells='(.mmio.writes + ([.virtio[].queues[].doorbells] | add))'
 
 # address DEVICE OPTION...: the first address of its first range.
 address() {
@@ -70,10 +97,11 @@ address() {
 case_a_virtio_device_under_load() {
 	local at
 	at=$(address rng0 --rng)
-	hammer rng0 "mmio=$at width=4 expect=0x74726976 write=$((at + 0x50))" --rng
-	# Each read is an exit, and counted once; so is each doorbell, by KVM, the device or nobody.
+	hammers "mmio=$at width=4 expect=0x74726976 write=$((at + 0x50))" --rng
+	races rng0
+	# Each read is an exit, and counted once; so is each doorbell.
 	holds stats ".mmio.unclaimed_reads == $gone and .mmio.reads == $((there + gone))"
-	holds stats ".mmio.writes + ([.virtio[].queues[].doorbells] | add) == $written"
+	holds stats "$doorbells == $written"
 	holds stats '.exits.MMIO == .mmio.reads + .mmio.writes'
 }
 
@@ -81,35 +109,76 @@ case_a_virtio_device_under_load() {
 case_registers_that_are_memory() {
 	local at
 	at=$(address rng0 --rng)
-	hammer rng0 "mmio=$((at + 0x60)) width=4 expect=0" --rng
+	hammers "mmio=$((at + 0x60)) width=4 expect=0" --rng
+	races rng0
 	holds stats ".mmio.unclaimed_reads == $gone and .exits.MMIO == .mmio.reads + .mmio.writes"
-	holds stats ".virtio[0].register_page == false or .mmio.reads < $there"
+	holds stats ".virtio[0].register_page and .mmio.reads < $there"
 }
 
 case_a_driver_finds_a_device_that_was_reset() {
 	local at
 	at=$(address rng0 --rng)
-	hammer rng0 "driver mmio=$at width=4 expect=0x74726976" --rng
+	hammers "driver mmio=$at width=4 expect=0x74726976" --rng
+	races rng0
 	printed '^plug: [1-9][0-9]* answered, then works'
 	holds stats ".mmio.unclaimed_reads >= $gone"
 }
 
 # Writes that KVM collects are its own or dropped, and none is lost.
 case_a_chip_whose_writes_are_collected() {
-	hammer port80 'port=0x80 expect=0x5a write=0x80 value=0x5a'
+	hammers 'port=0x80 expect=0x5a write=0x80 value=0x5a'
+	races port80
 	# Each CPU's last look finds the debug console gone.
 	holds stats ".pio.unclaimed_reads == $((gone + 3))"
 	holds stats ".pio.writes - ([.pio.ranges[] | select(.device != \"port80\").writes] | add) == $((written + 1))"
 	holds stats '(.devices[] | select(.device == "port80").last_post_code) == 90'
 }
 
-# The line status register, which polling makes a page of memory.
+# Whether polling has made the serial port's line status register a page of memory.
+serial_is_memory() {
+	control stats
+	jq -e '.register_pages[] | select(.device == "serial0") | .unmapped == .mapped_again' reply >/dev/null
+}
+
+# While the page is there no poll is an exit, so the guest can find nobody only if the page leaves with the port.
 case_a_chip_whose_registers_are_memory() {
-	local at
+	local at page='.register_pages[] | select(.device == "serial0")' unmapped mapped
 	at=$(address serial0)
-	hammer serial0 "uart=$at mmio=$((at + 5)) expect=0x60"
-	holds stats ".mmio.unclaimed_reads == $gone"
-	holds stats ".register_pages == [] or .register_pages[0].unmapped > 0"
+	hammers "uart=$at mmio=$((at + 5)) expect=0x60"
+	wait_for serial_is_memory
+	unmapped=$(jq "$page.unmapped" reply)
+	mapped=$(jq "$page.mapped_again" reply)
+	control unplug serial0
+	control stats
+	holds reply "($page.unmapped) == $((unmapped + 1))"
+	wait_for finds_nobody "$(jq "$unclaimed" reply)"
+	holds reply "($page.unmapped) == $((unmapped + 1)) and ($page.mapped_again) == $mapped"
+	control plug serial0
+	wait_for serial_is_memory # polling makes it one again
+	races serial0
+	holds stats ".mmio.unclaimed_reads == $gone and .mmio.reads < $((there + gone))"
+	holds stats "($page.unmapped) > $((unmapped + 1))"
+}
+
+# Descriptors and mappings of the VM's process; the kernel makes one of two mappings that touch, so their size too.
+resources() {
+	printf '%d descriptors, %d mappings, %d kB\n' "$(find "/proc/$pid/fd" -type l | wc -l)" \
+		"$(wc -l <"/proc/$pid/maps")" "$(sed -n 's/^VmSize:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status")"
+}
+
+case_nothing_is_left_behind() {
+	local before names
+	start_controlled --rng --balloon 0 --net user --test-device --console both "$(kernel hang)"
+	control stats
+	names=$(jq -r '.devices[].device' reply)
+	# shellcheck disable=SC2086
+	cycle 1 $names # what is made once, and kept
+	before=$(resources)
+	cycle "$cycles_idle" rng0
+	# shellcheck disable=SC2086
+	cycle "$cycles_each" $names
+	same 'after the cycles' "$(resources)" "$before"
+	stop
 }
 
 case_each_device_goes_and_comes() {

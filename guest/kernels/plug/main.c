@@ -9,8 +9,9 @@
  *   value=N           what is written there (default 0)
  *   driver            CPU 0 drives the entropy device instead: it negotiates and asks for bytes, over and over
  *
- * The CPUs go on until the debug console is off the bus: so the host says that it is done. Then a working entropy
- * device is asked for, with driver, and this kernel waits, so that the host can look at its counters.
+ * The CPUs go on until the debug console is off the bus: so the host says that the device stays. Then each makes a last
+ * round, in which the device answers. With driver, a working entropy device is asked for after that. The line with the
+ * counts says that the CPUs have stopped; from then on nothing but the console is accessed, and the host may count.
  */
 #include <string.h>
 
@@ -27,7 +28,11 @@
 #include "smp.h"
 #include "virtio.h"
 
-enum { ROUNDS = 64, LOOKS = 100000, MAGIC = 0x74726976, CPUS = 64 };
+enum { ROUNDS = 64, MAGIC = 0x74726976, CPUS = 64 };
+enum {
+	READY = VIRTIO_S_ACKNOWLEDGE | VIRTIO_S_DRIVER | VIRTIO_S_FEATURES_OK,
+	RUNNING = READY | VIRTIO_S_DRIVER_OK,
+};
 
 static struct {
 	bool is_port, driver;
@@ -69,43 +74,59 @@ static void hit(struct result *r)
 		mmio_write(plug.write, plug.width, plug.value);
 }
 
-/* Without interrupts. A device that goes meanwhile does not answer. */
+static void hit_often(struct result *r)
+{
+	for (unsigned i = 0; i < ROUNDS; i++)
+		hit(r);
+}
+
+static bool start_driver(void)
+{
+	if (virtio_read(&plug.rng, VIRTIO_MAGIC) != MAGIC ||
+	    !virtio_negotiate(&plug.rng, VIRTIO_F_VERSION_1) ||
+	    !virtio_queue_start(&plug.rng, 0, &plug.queue) ||
+	    virtio_read(&plug.rng, VIRTIO_STATUS) != READY)
+		return false;
+	virtio_write(&plug.rng, VIRTIO_STATUS, RUNNING);
+	return virtio_read(&plug.rng, VIRTIO_STATUS) == RUNNING;
+}
+
+/*
+ * Without interrupts. A device that leaves meanwhile does not answer, and its status shows that: all ones, or 0 once
+ * it is back. One that runs on is waited for, however long it takes.
+ */
 static bool ask_for_bytes(void)
 {
 	uint32_t len = 0;
 
-	if (virtio_read(&plug.rng, VIRTIO_MAGIC) != MAGIC ||
-	    !virtio_negotiate(&plug.rng, VIRTIO_F_VERSION_1) ||
-	    !virtio_queue_start(&plug.rng, 0, &plug.queue))
+	if (!start_driver())
 		return false;
-	virtio_write(&plug.rng, VIRTIO_STATUS,
-		     virtio_read(&plug.rng, VIRTIO_STATUS) | VIRTIO_S_DRIVER_OK);
 	plug.queue.desc[0] = (struct virtio_desc){.addr = (uintptr_t)plug.random,
 						  .len = sizeof(plug.random),
 						  .flags = VIRTIO_DESC_WRITE};
 	virtio_offer(&plug.queue, 0);
 	virtio_kick(&plug.rng, 0);
-	for (unsigned i = 0; i < LOOKS; i++) {
-		if (virtio_used(&plug.queue, &len))
-			return len == sizeof(plug.random);
+	while (!virtio_used(&plug.queue, &len)) {
+		if (virtio_read(&plug.rng, VIRTIO_STATUS) != RUNNING)
+			return false;
 		cpu_relax();
 	}
-	return false;
+	return len == sizeof(plug.random);
 }
 
 static void run_cpu(unsigned cpu)
 {
 	struct result *r = &plug.result[cpu];
+	bool is_last;
 
 	smp_barrier_wait(&plug.started, plug.cpus);
 	do {
-		if (cpu == 0 && plug.driver) {
+		is_last = host_is_done(r);
+		if (cpu == 0 && plug.driver)
 			plug.answered += ask_for_bytes();
-			continue;
-		}
-		for (unsigned i = 0; i < ROUNDS; i++)
-			hit(r);
-	} while (!host_is_done(r));
+		else
+			hit_often(r);
+	} while (!is_last);
 }
 
 static void read_words(void)
