@@ -4,7 +4,7 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
-cycles_in_use=25 # of a device that the guest accesses all the while: each is one chance for a race
+cycles_in_use=15 # of a device that the guest accesses all the while: each is one chance for a race
 cycles_idle=200  # of a device with an I/O thread, doorbells and a page, that are to leave nothing behind
 cycles_each=10   # of every other device, for the same
 
