@@ -112,7 +112,8 @@ case_registers_that_are_memory() {
 	hammers "mmio=$((at + 0x60)) width=4 expect=0" --rng
 	races rng0
 	holds stats ".mmio.unclaimed_reads == $gone and .exits.MMIO == .mmio.reads + .mmio.writes"
-	holds stats ".virtio[0].register_page and .mmio.reads < $there"
+	# At least the last round of each CPU, 64 reads, found the page, and was no exit.
+	holds stats ".virtio[0].register_page and .mmio.reads <= $((there + gone - 3 * 64))"
 }
 
 case_a_driver_finds_a_device_that_was_reset() {
@@ -156,7 +157,7 @@ case_a_chip_whose_registers_are_memory() {
 	control plug serial0
 	wait_for serial_is_memory # polling makes it one again
 	races serial0
-	holds stats ".mmio.unclaimed_reads == $gone and .mmio.reads < $((there + gone))"
+	holds stats ".mmio.unclaimed_reads == $gone"
 	holds stats "($page.unmapped) > $((unmapped + 1))"
 }
 
