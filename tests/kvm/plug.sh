@@ -62,8 +62,8 @@ hammers() {
 }
 
 # races DEVICE: it comes and goes, and is there when the guest ends. Then what the guest counted is in $there, $gone and
-# $written, what Tollgate counted in the file "stats". The guest has said that its CPUs have stopped, so none of its accesses is
-# on its way; only an I/O thread may still be about to count a doorbell, which it will.
+# $written, what Tollgate counted in the file "stats". The guest has said that its CPUs have stopped, so none of its
+# accesses is on its way; only an I/O thread may still be about to count a doorbell, which it will.
 races() {
 	local device=$1
 	is_met_while_out "$device"
@@ -201,7 +201,8 @@ case_each_device_goes_and_comes() {
 	control status
 	same 'what is out' "$(sed -n 's/^unplugged //p' reply)" ''
 	control stats
-	same 'devices on the bus' "$(jq -r '.pio.ranges + .mmio.ranges | map(.device) | unique | sort[]' reply)" "$(sort <<<"$names")"
+	same 'devices on the bus' "$(jq -r '.pio.ranges + .mmio.ranges | map(.device) | unique | sort[]' reply)" \
+		"$(sort <<<"$names")"
 	holds reply 'all(.devices[]; .plugged)'
 	stop # whatever has ended the VM
 }

@@ -104,7 +104,7 @@ static void connect_command(struct vm_opts *opts)
 }
 
 /* Options that make no machine are refused before KVM is opened, or memory is taken. */
-static int check_machine(const struct vm_opts *opts, struct machine *ret, struct diag *diag)
+static int vm_check_machine(const struct vm_opts *opts, struct machine *ret, struct diag *diag)
 {
 	return machine_resolve(&arch_platform, &opts->machine, ret, diag);
 }
@@ -157,7 +157,7 @@ int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
 		connect_nothing(opts);
 	config_console_connect(config, opts->output, &opts->nr_outputs);
 	if (r == 0)
-		r = check_machine(opts, &machine, diag);
+		r = vm_check_machine(opts, &machine, diag);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
 		r = add_initramfs(config, &machine, opts, &initramfs, diag);
 	if (r == 0)
