@@ -133,6 +133,28 @@ case_no_report_after_an_orderly_end() {
 }
 
 shopt -s extglob
+# For readers what --json has for programs. Values are the host's, so the two are compared.
+case_the_doctor_tells_readers_and_programs_the_same() {
+	local lines
+	tollgate doctor --json
+	same 'exit status' "$status" 0
+	mv "$case_dir/out" json
+	tollgate doctor
+	same 'exit status' "$status" 0
+	same 'what it complains of' "$(cat "$case_dir/err")" ''
+	holds json '.can_run and .reason == null'
+	same 'kernel' "$(sed -n 's/^host            Linux \(.*\), x86_64$/\1/p' "$case_dir/out")" "$(jq -r .kernel json)"
+	printed '^/dev/kvm        mode 0[0-7]{3}, group [0-9]+, opens, API version 12$' \
+		'^verdict         guests can run here(, but their timers are late)?$'
+	lines=$(sed -n '/^capabilities$/,/^limits/ s/^  \([A-Z0-9_]*\) *\(yes\|NO\) .*/KVM_CAP_\1 \2/p' "$case_dir/out")
+	same 'capabilities' "$lines" "$(jq -r '.capabilities | to_entries[] | "\(.key) \(if .value == 0 then "NO" else "yes" end)"' json)"
+	printed "$(jq -r '"^limits          \(.vcpus_recommended) vCPUs recommended, \(.vcpus_max) at most; \(.memory_slots) memory slots$"' json)" \
+		"$(jq -r '"^open files      \(.open_files), can be raised to \(.open_files_max): "' json)" \
+		"$(jq -r 'if .backing == "none" then "^virtualization  neither " else "^virtualization  \(.backing)" end' json)"
+	same 'timers are late' "$(grep -c 'timers are late' "$case_dir/out" || true)" \
+		"$(jq 'if .guest_tsc_stands_still then 1 else 0 end' json)"
+}
+
 # Before the boot: a user who did not ask the doctor would wait for minutes.
 case_linux_on_a_kvm_that_emulates_is_warned_of() {
 	local want=0

@@ -405,6 +405,12 @@ case_a_matrix_file_lists_boots() {
 		    append: poweroff
 		    expect: ["exits: ", power off]
 	END
+	tollgate smoke --list --config matrix.yaml
+	same 'exit status' "$status" 0
+	same 'what --list prints' "$(cat "$case_dir/out")" "$(
+		printf '%s\n' {one,two}/cpus={1,2}/{off,three} stops
+	)"
+	same 'what --list complains of' "$(cat "$case_dir/err")" ''
 	tollgate smoke --config matrix.yaml -j 8
 	same 'exit status' "$status" 3
 	same 'boots' "$(grep -oE '^(PASS|FAIL) [^:]*' "$case_dir/out" | sort | tr '\n' ' ')" "$(

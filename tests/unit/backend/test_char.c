@@ -4,9 +4,11 @@
  * served.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -56,6 +58,30 @@ static void a_file_that_takes_no_more_ends_the_vm(void **state)
 	assert_int_equal(rig->end.kind, VM_END_KILLED);
 	assert_string_equal(rig->end.by, "console's file takes no more");
 	rig_put(rd, 0, MUCH); /* and holds nobody up */
+}
+
+/* A regular file has a thread that writes it, and hears of the error after the guest has put the bytes. */
+static void a_regular_file_that_takes_no_more_ends_the_vm(void **state)
+{
+	enum { LIMIT_BYTES = 4096 };
+	struct rig *rig = *state;
+	struct rig_device *rd = rig_open(rig, CHAR_FILE, 0);
+	struct rlimit before, small;
+	struct stat st;
+
+	signal(SIGXFSZ, SIG_IGN); /* as main() does */
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = (struct rlimit){.rlim_cur = LIMIT_BYTES, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	rig_put(rd, 0, LIMIT_BYTES + 1);
+	RIG_WAIT(atomic_load(&rig->ends));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(rig->end.kind, VM_END_KILLED);
+	assert_string_equal(rig->end.by, "console's file takes no more");
+	rig_put(rd, 0, MUCH); /* and holds nobody up */
+	assert_int_equal(atomic_load(&rig->ends), 1);
+	assert_int_equal(stat(rig->path, &st), 0);
+	assert_int_equal(st.st_size, LIMIT_BYTES);
 }
 
 static void a_file_that_cannot_be_made_is_named(void **state)
@@ -522,6 +548,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG_TEST(a_file_gets_every_byte),
 		RIG_TEST(a_file_that_takes_no_more_ends_the_vm),
+		RIG_TEST(a_regular_file_that_takes_no_more_ends_the_vm),
 		RIG_TEST(a_file_that_cannot_be_made_is_named),
 		RIG_TEST(a_socket_passes_bytes_both_ways),
 		RIG_TEST(a_slow_client_gets_every_byte_and_costs_no_memory),
