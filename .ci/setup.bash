@@ -33,6 +33,9 @@ test_packages='git clang clang-tidy clang-format cppcheck shellcheck libcmocka-d
 # Packages that build ours; only ./test --long does.
 debian_packages='dpkg-dev debhelper lintian'
 
+# Reports of covered lines; only ./test --coverage needs them.
+coverage_packages='gcovr'
+
 # Installs those of the named packages that are missing.
 need_packages() {
 	local missing=() p

@@ -268,6 +268,7 @@ case_a_frozen_file_holds_up_no_end() {
 # One line says it, not two.
 case_a_file_that_takes_no_more_ends_the_vm() {
 	prints_x code
+	export GCOV_PREFIX=$case_dir/counts # for ./test --coverage: the limit would cut the files of all tests' counts short
 	status=0
 	(ulimit -f 4 && timeout -k 10 "$limit_s" "$TOLLGATE" run --flat 0x7c00,real code >big 2>err) || status=$?
 	same 'exit status' "$status" 116

@@ -34,6 +34,8 @@ skip() {
 share_with() {
 	local f
 	chmod 755 . "$work" "$case_dir"
+	mkdir -m 777 "$case_dir/counts"
+	export GCOV_PREFIX=$case_dir/counts # for ./test --coverage: that user cannot write where all counts are
 	"$@" test -x "$TOLLGATE" && return
 	mkdir shared
 	cp "$TOLLGATE" shared/tollgate

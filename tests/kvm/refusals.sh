@@ -273,7 +273,8 @@ case_networks() {
 	refused "--net queues= '0' is not a number from 1 to 16" '' run --net tap,queues=0 "$k"
 	refused "--net hostfwd='tcp::80' is no forward" 'tcp or udp:[HOSTADDR]:PORT-' run --net user,hostfwd=tcp::80 "$k"
 	refused "--net dns='x' is no IPv4 address" '' run --net user,dns=x "$k"
-	as_kvm_user "$TOLLGATE" run --net tap "$k"
+	share_with "${unprivileged[@]}"
+	as_kvm_user "$TOLLGATE" run --net tap "$(kernel exits)"
 	says 'open /dev/net/tun: Permission denied' 'give this user access to it, or take --net user'
 }
 

@@ -145,6 +145,7 @@ case_signals_that_were_ignored_stay_so_on_a_terminal() {
 }
 
 case_a_file_size_limit_is_an_error() {
+	export GCOV_PREFIX=$case_dir/counts # for ./test --coverage: the limit would cut the files of all tests' counts short
 	ulimit -f 1 # of 1 KiB: more than the test itself writes, less than the statistics have
 	dialogue -- run --stats=json:stats -p exit=3 "$(kernel exits)"
 	same 'exit status' "$status" 123

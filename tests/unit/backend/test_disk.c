@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/macros.h"
+#include "child_exit.h"
 #include "disk_rig.h"
 #include "random.h"
 
@@ -443,7 +444,7 @@ static void threads_do_it_where_io_uring_is_forbidden(void **state)
 
 		assert_true(pid >= 0);
 		if (pid == 0)
-			_exit(use_without_io_uring(rig.path, errs[i]));
+			child_exit(use_without_io_uring(rig.path, errs[i]));
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFEXITED(status));
 		assert_int_equal(WEXITSTATUS(status), 0);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "base/macros.h"
+#include "child_exit.h"
 #include "disk_rig.h"
 
 /* err for calls of that number whose argument has any of these bits, or is equal to them. */
@@ -96,7 +97,7 @@ static void check(const struct lack *const lacks[], const struct want *want)
 	if (pid == 0) {
 		for (; *lacks; lacks++)
 			forbid(*lacks);
-		_exit(try_disk(rig.path, want));
+		child_exit(try_disk(rig.path, want));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));

@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "base/macros.h"
+#include "child_exit.h"
 #include "device.h"
 #include "iobus.h"
 #include "iobus/internal.h"
@@ -278,7 +279,7 @@ static void devices_may_go_once_removed_in_a_sandbox_closed_later(void **state)
 	(void)state;
 	assert_true(child >= 0);
 	if (child == 0)
-		_exit(race_in_a_sandbox());
+		child_exit(race_in_a_sandbox());
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
