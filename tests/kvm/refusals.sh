@@ -145,7 +145,8 @@ case_options_that_go_nowhere() {
 	refused '--boot and --flat without a kernel' 'name one' run --boot pvh
 	refused '--boot and --flat without a kernel' 'name one' run --flat 0x7c00
 	for command in run smoke machine hammer; do
-		refused '--exits time measures what nothing prints' '`tollgate run` has --stats, and --control to ask for them' $command --exits time
+		refused '--exits time measures what nothing prints' "\`tollgate run\` has --stats, and --control to ask for them" \
+			$command --exits time
 		refused "--exits 'rites' is not reads," 'did you mean writes?' $command --exits reads,rites
 	done
 	refused "--append: the hammer kernel's words are ours" '' hammer --append quiet
