@@ -36,7 +36,7 @@ extern const unsigned arch_nr_cap_rows;
 enum arch_guest_clock {
 	ARCH_GUEST_CLOCK_COUNTS,
 	ARCH_GUEST_CLOCK_STANDS,  /* timers of guests are late by the host's uptime */
-	ARCH_GUEST_CLOCK_UNKNOWN, /* KVM did not give two readings that can be compared */
+	ARCH_GUEST_CLOCK_UNKNOWN, /* KVM gave no two readings */
 };
 
 /* Reads the clock of a vCPU that never runs, in a VM of its own. kvm is open; takes 12 to 24 ms. */

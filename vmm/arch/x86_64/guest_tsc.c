@@ -5,7 +5,10 @@
  * the hardware cannot, KVM gives up and leaves a factor of 0. From then on it takes the guest's TSC to stand still,
  * and sets each timer of the guest too late by the host's uptime.
  *
- * Source: kvm_timer_init(), kvm_set_tsc_khz() and kvm_scale_tsc() of Linux's arch/x86/kvm/x86.c.
+ * All readings are of one ioctl. On a host whose TSC Linux found unstable, each ioctl first sets the TSC of an idle
+ * vCPU back. KVM makes up for that once the vCPU runs, so nothing is late. But two ioctls can read the same value.
+ *
+ * Source: kvm_timer_init(), kvm_set_tsc_khz(), kvm_scale_tsc() and kvm_arch_vcpu_load() of Linux's arch/x86/kvm/x86.c.
  */
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
@@ -14,37 +17,35 @@
 #include "arch/x86_64/internal.h"
 #include "base/cleanup.h"
 
-enum { MSR_TSC = 0x10 };
+enum {
+	MSR_TSC = 0x10,
+	NR_READINGS = 16, /* a TSC that counts in large steps gives a value twice, never 16 times */
+};
 
-enum arch_guest_clock guest_tsc_judge(uint64_t first, uint64_t second)
+enum arch_guest_clock guest_tsc_judge(const struct kvm_msr_entry *readings, unsigned nr)
 {
-	if (second == first)
-		return ARCH_GUEST_CLOCK_STANDS;
-	/* Backwards: this thread has moved to a CPU whose TSC is behind. */
-	return second > first ? ARCH_GUEST_CLOCK_COUNTS : ARCH_GUEST_CLOCK_UNKNOWN;
-}
-
-static bool tsc_read(int vcpu_fd, uint64_t *ret)
-{
-	/* A struct kvm_msrs with one entry: standard C lets no struct with a flexible array be a member. */
-	struct {
-		uint32_t nmsrs, pad;
-		struct kvm_msr_entry tsc;
-	} msrs = {.nmsrs = 1, .tsc = {.index = MSR_TSC}};
-
-	if (ioctl(vcpu_fd, KVM_GET_MSRS, &msrs) != 1)
-		return false;
-	*ret = msrs.tsc.data;
-	return true;
+	/* Backwards also counts: this thread has moved to a CPU whose TSC is behind. */
+	for (unsigned i = 1; i < nr; i++)
+		if (readings[i].data != readings[0].data)
+			return ARCH_GUEST_CLOCK_COUNTS;
+	return nr < 2 ? ARCH_GUEST_CLOCK_UNKNOWN : ARCH_GUEST_CLOCK_STANDS;
 }
 
 enum arch_guest_clock arch_guest_clock_examine(const struct kvm *kvm)
 {
 	AUTO_CLOSE int vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0UL);
 	AUTO_CLOSE int vcpu_fd = vm_fd < 0 ? -1 : ioctl(vm_fd, KVM_CREATE_VCPU, 0UL);
-	uint64_t first, second;
+	/* A struct kvm_msrs: standard C lets no struct with a flexible array be a member. */
+	struct {
+		uint32_t nmsrs, pad;
+		struct kvm_msr_entry tsc[NR_READINGS];
+	} msrs = {.nmsrs = NR_READINGS};
+	int nr;
 
-	if (vcpu_fd < 0 || !tsc_read(vcpu_fd, &first) || !tsc_read(vcpu_fd, &second))
+	if (vcpu_fd < 0)
 		return ARCH_GUEST_CLOCK_UNKNOWN;
-	return guest_tsc_judge(first, second);
+	for (unsigned i = 0; i < NR_READINGS; i++)
+		msrs.tsc[i].index = MSR_TSC;
+	nr = ioctl(vcpu_fd, KVM_GET_MSRS, &msrs);
+	return guest_tsc_judge(msrs.tsc, nr < 0 ? 0 : (unsigned)nr);
 }

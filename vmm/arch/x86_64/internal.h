@@ -11,6 +11,7 @@ extern const struct machine_fdt_platform x86_fdt;
 
 struct kvm_cpuid2;
 struct kvm_msrs;
+struct kvm_msr_entry;
 
 struct arch_cpu_model {
 	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID with our topology; APIC ids still 0 */
@@ -24,8 +25,8 @@ struct arch_cpu_model {
 void mce_choose(struct arch_cpu_model *model, const struct kvm *kvm);
 int mce_setup(int vcpu_fd, const struct arch_cpu_model *model); /* 0 or -errno */
 
-/* What two readings of a vCPU's MSR_IA32_TSC say, one after the other (guest_tsc.c). */
-enum arch_guest_clock guest_tsc_judge(uint64_t first, uint64_t second);
+/* What readings of a vCPU's MSR_IA32_TSC by one ioctl say, one after the other (guest_tsc.c). */
+enum arch_guest_clock guest_tsc_judge(const struct kvm_msr_entry *readings, unsigned nr);
 
 /* Where a chip that every machine has is (acpi.c); below 4 GiB, where 32-bit kernels see it. */
 uint32_t chip_gpa(const struct machine *m, const char *name);
