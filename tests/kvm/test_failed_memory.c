@@ -129,6 +129,32 @@ struct failure {
 	int err;          /* why it does not */
 };
 
+/*
+ * Makes the page at p fail, in a process of its own that shares it. Since Linux 6.11 MADV_HWPOISON tells the thread
+ * that asks for it, by BUS_MCEERR_AR, as if that thread had used the page. A thread of the VMM would be a device. The
+ * other processes that map the page are told when they use it. 0, or the error.
+ */
+static int make_page_fail(volatile uint8_t *p)
+{
+	pid_t child;
+	int status;
+
+	*p = 0; /* a page of its own, and not Linux's page of zeros */
+	child = fork();
+	if (child == 0) {
+		struct rlimit none = {0};
+
+		setrlimit(RLIMIT_CORE, &none);
+		signal(SIGBUS, SIG_DFL); /* not the VMM's */
+		_exit(madvise((void *)(uintptr_t)p, 4096, MADV_HWPOISON) < 0 ? errno : 0);
+	}
+	if (waitpid(child, &status, 0) < 0)
+		return errno;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
+		return 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+}
+
 /* Once the guest is ready: memory that nobody needs now, then memory that the vCPU needs. */
 static void *fail_memory(void *arg)
 {
@@ -141,10 +167,9 @@ static void *fail_memory(void *arg)
 	while (!*ready)
 		poll(NULL, 0, 1);
 	if (failure->really) {
-		if (madvise(guest_mem_ptr(&failure->vm->mem, FAILED_GPA, 1), 4096, MADV_HWPOISON) ==
-		    0)
+		failure->err = make_page_fail(guest_mem_ptr(&failure->vm->mem, FAILED_GPA, 1));
+		if (failure->err == 0)
 			return NULL;
-		failure->err = errno;
 		vm_end(failure->vm, (struct vm_end){.kind = VM_END_KILLED});
 		return NULL;
 	}
