@@ -173,8 +173,8 @@ static inline void device_unlock(struct device *dev)
 		pthread_mutex_unlock(&dev->lock);
 }
 
-/* Runs expire, under the lock. dev is a struct device: this is a timer's callback. */
-void device_expire(void *dev);
+/* Runs expire, under the lock. arg is a struct device: this is a timer's callback. */
+void device_expire(void *arg);
 
 /* A character device's char_ops as its back end calls them, under the lock. */
 struct device_char {

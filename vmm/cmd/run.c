@@ -145,7 +145,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 	int status = EXIT_SETUP, r;
 
 	if (!vm) {
-		r = diag_set(diag, -ENOMEM, "start");
+		diag_set(diag, -ENOMEM, "start");
 		cmd_fail(diag);
 		return EXIT_SETUP;
 	}

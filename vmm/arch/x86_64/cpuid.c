@@ -216,7 +216,7 @@ int arch_cpu_model_create(const struct kvm *kvm, unsigned cpus, enum arch_cpu_te
 	r = cpuid_read(&model->cpuid, kvm, diag);
 	if (r == 0)
 		r = msrs_choose(&model->msrs, kvm, diag);
-	if (r < 0) {
+	if (r != 0) {
 		arch_cpu_model_destroy(model);
 		return r;
 	}
@@ -255,21 +255,21 @@ static int lint_set(int vcpu_fd, struct diag *diag)
 }
 
 /* CPUID, then MSRs, then the local APIC's LINT pins; the APIC ID is the index. */
-int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned apic_id, struct diag *diag)
+int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag)
 {
 	int n, r;
 
-	cpuid_set_apic_id(model->cpuid, apic_id);
+	cpuid_set_apic_id(model->cpuid, index);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, model->cpuid) < 0)
-		return diag_set(diag, -errno, "KVM_SET_CPUID2 of vCPU %u", apic_id);
+		return diag_set(diag, -errno, "KVM_SET_CPUID2 of vCPU %u", index);
 	r = mce_setup(vcpu_fd, model);
 	if (r < 0)
-		return diag_set(diag, r, "KVM_X86_SETUP_MCE of vCPU %u", apic_id);
+		return diag_set(diag, r, "KVM_X86_SETUP_MCE of vCPU %u", index);
 	n = ioctl(vcpu_fd, KVM_SET_MSRS, model->msrs);
 	if (n < 0)
-		return diag_set(diag, -errno, "KVM_SET_MSRS of vCPU %u", apic_id);
+		return diag_set(diag, -errno, "KVM_SET_MSRS of vCPU %u", index);
 	if ((uint32_t)n < model->msrs->nmsrs && model->msrs->entries[n].index != MSR_MTRR_DEF_TYPE)
-		return diag_set(diag, -EIO, "KVM_SET_MSRS of vCPU %u: MSR %#x", apic_id,
+		return diag_set(diag, -EIO, "KVM_SET_MSRS of vCPU %u: MSR %#x", index,
 				model->msrs->entries[n].index);
 	return lint_set(vcpu_fd, diag);
 }
