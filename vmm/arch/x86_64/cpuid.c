@@ -2,6 +2,7 @@
  * The CPUID and MSRs that guests see. Sources: Intel SDM volume 2A, CPUID; AMD APM volume 3,
  * appendix E; the kernel's Documentation/virt/kvm/x86/cpuid.rst.
  */
+#include <assert.h>
 #include <asm/kvm_para.h>
 #include <errno.h>
 #include <linux/kvm.h>
@@ -220,6 +221,7 @@ int arch_cpu_model_create(const struct kvm *kvm, unsigned cpus, enum arch_cpu_te
 		arch_cpu_model_destroy(model);
 		return r;
 	}
+	assert(model->cpuid && model->msrs);
 	cpu_template_apply(tpl, model->cpuid);
 	cpuid_set_features(model->cpuid, kvm);
 	cpuid_set_topology(model->cpuid, cpus);
