@@ -2,8 +2,8 @@
  * The CPUID and MSRs that guests see. Sources: Intel SDM volume 2A, CPUID; AMD APM volume 3,
  * appendix E; the kernel's Documentation/virt/kvm/x86/cpuid.rst.
  */
-#include <assert.h>
 #include <asm/kvm_para.h>
+#include <assert.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
