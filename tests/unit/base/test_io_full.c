@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -86,7 +87,7 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len)
 static void file_reset(const char *bytes, int fails_with)
 {
 	memset(&file, 0, sizeof(file));
-	strcpy(file.bytes, bytes);
+	snprintf(file.bytes, sizeof(file.bytes), "%s", bytes);
 	file.fails_with = fails_with;
 }
 
