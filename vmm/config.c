@@ -172,7 +172,7 @@ static const struct option_row kernel_rows[] = {
 	 .help = "a disk, as --disk makes it, that is the root directory", .common = true},
 	{0},
 };
-const struct option_group config_kernel_group = {"What is booted", kernel_rows};
+const struct option_group config_kernel_group = {"Kernel", kernel_rows};
 
 static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 {

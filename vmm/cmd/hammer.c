@@ -64,7 +64,7 @@ static const struct option_row bus_rows[] = {
 	{"json", OPT_JSON, NULL, .help = "the result as JSON", .common = true},
 	{0},
 };
-static const struct option_group bus_group = {"What is measured", bus_rows};
+static const struct option_group bus_group = {"Accesses", bus_rows};
 static const struct option_group *const groups[] = {
 	&access_group,        &bus_group,         &config_machine_group,
 	CONFIG_DEVICE_GROUPS, &option_help_group, NULL,

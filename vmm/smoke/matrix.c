@@ -325,7 +325,7 @@ static int document_load(FILE *f, const char *path, yaml_document_t *doc, struct
 		return diag_set(diag, -ENOMEM, "read '%s'", path);
 	yaml_parser_set_input_file(&parser, f);
 	if (!yaml_parser_load(&parser, doc))
-		r = diag_set(diag, -EINVAL, "%s:%zu: this is no YAML: %s", path,
+		r = diag_set(diag, -EINVAL, "%s:%zu: not YAML: %s", path,
 			     parser.problem_mark.line + 1,
 			     parser.problem ? parser.problem : "it cannot be read");
 	yaml_parser_delete(&parser);

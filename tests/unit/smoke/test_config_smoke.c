@@ -238,7 +238,7 @@ static void test_bad_files_are_refused_by_line(void **state)
 	arg(rig, "--config");
 	arg(rig, rig->path);
 	assert_refused(rig, "", ":1: words with their values are wanted here");
-	assert_refused(rig, "a: [", ":2: this is no YAML: did not find expected node content");
+	assert_refused(rig, "a: [", ":2: not YAML: did not find expected node content");
 	assert_refused(rig, "- a\n", ":1: words with their values are wanted here");
 	assert_refused(rig, "cpus: 1\n", ":1: a list 'boots:' is wanted");
 	assert_refused(rig, "boots: []\n", ":1: a list 'boots:' is wanted");
