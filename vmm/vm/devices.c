@@ -185,14 +185,8 @@ static int ranges_make(struct vm *vm, enum iobus_space space, struct diag *diag)
 
 static void ranges_unmake(struct vm *vm, enum iobus_space space)
 {
-	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		const struct machine_device *row = &vm->machine.device[i];
-
-		for (unsigned k = 0; k < row->nr_ranges + row->nr_unadvertised; k++)
-			if (row->range[k].space == space)
-				iobus_remove(space == IOBUS_PIO ? vm->pio : vm->mmio,
-					     row->range[k].first, NULL);
-	}
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		vm_device_ranges_remove(vm, i, space);
 }
 
 int vm_ports_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)

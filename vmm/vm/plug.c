@@ -66,7 +66,7 @@ static void device_cut_irq(struct vm *vm, unsigned i, bool cut)
 	device_unlock(front);
 }
 
-static void bus_remove(struct vm *vm, unsigned i, enum iobus_space space)
+void vm_device_ranges_remove(struct vm *vm, unsigned i, enum iobus_space space)
 {
 	struct iobus_range range[MACHINE_RANGES_MAX];
 	const unsigned n = vm_device_ranges(vm, i, space, range);
@@ -86,7 +86,7 @@ static int bus_add(struct vm *vm, unsigned i, struct diag *diag)
 		return r;
 	r = iobus_add_many(vm->mmio, mmio, nr_mmio, diag);
 	if (r < 0)
-		bus_remove(vm, i, IOBUS_PIO);
+		vm_device_ranges_remove(vm, i, IOBUS_PIO);
 	return r;
 }
 
@@ -108,8 +108,8 @@ int vm_unplug(struct vm *vm, unsigned i, struct diag *diag)
 	if (vm->register_page[i].inner)
 		register_page_withhold(&vm->register_page[i], true);
 	device_stop_collecting(vm, i);
-	bus_remove(vm, i, IOBUS_PIO);
-	bus_remove(vm, i, IOBUS_MMIO);
+	vm_device_ranges_remove(vm, i, IOBUS_PIO);
+	vm_device_ranges_remove(vm, i, IOBUS_MMIO);
 	device_cut_irq(vm, i, true);
 	vm->unplugged[i] = true;
 	if (!vm->virtio[i] || virtio_reset(vm->device[i]))
@@ -143,7 +143,7 @@ int vm_plug(struct vm *vm, unsigned i, struct diag *diag)
 	if (vm->virtio[i]) {
 		r = vm_virtio_show(vm, i, diag);
 		if (r < 0) {
-			bus_remove(vm, i, IOBUS_MMIO);
+			vm_device_ranges_remove(vm, i, IOBUS_MMIO);
 			return r;
 		}
 	}

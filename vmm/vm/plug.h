@@ -22,6 +22,9 @@ struct vm;
 unsigned vm_device_ranges(struct vm *vm, unsigned i, enum iobus_space space,
 			  struct iobus_range ret[MACHINE_RANGES_MAX]);
 
+/* Takes those ranges off the bus; ranges that are not on it stay so. */
+void vm_device_ranges_remove(struct vm *vm, unsigned i, enum iobus_space space);
+
 /* Lets KVM collect writes to device[i] where its class allows that. A host that lacks it makes exits of them. */
 void vm_device_collect(struct vm *vm, unsigned i);
 
