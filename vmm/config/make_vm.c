@@ -103,12 +103,6 @@ static void connect_command(struct vm_opts *opts)
 	opts->machine.quiet = true;
 }
 
-/* Options that make no machine are refused before KVM is opened, or memory is taken. */
-static int vm_check_machine(const struct vm_opts *opts, struct machine *ret, struct diag *diag)
-{
-	return machine_resolve(&arch_platform, &opts->machine, ret, diag);
-}
-
 static int add_initramfs(const struct config *config, const struct machine *machine,
 			 struct vm_opts *opts, struct initramfs *initramfs, struct diag *diag)
 {
@@ -156,8 +150,9 @@ int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
 	else if (opts->nr_outputs == 0 && has_command)
 		connect_nothing(opts);
 	config_console_connect(config, opts->output, &opts->nr_outputs);
+	/* Options that make no machine are refused before KVM is opened, or memory is taken. */
 	if (r == 0)
-		r = vm_check_machine(opts, &machine, diag);
+		r = machine_resolve(&arch_platform, &opts->machine, &machine, diag);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
 		r = add_initramfs(config, &machine, opts, &initramfs, diag);
 	if (r == 0)
