@@ -300,6 +300,8 @@ static void edge_driven_drivers_never_stall(void **state)
 		void *rig = NULL;
 
 		assert_int_equal(rig_setup(&rig), 0);
+		if (!rig) /* clang-tidy: cmocka's asserts do return, as far as it sees */
+			return;
 		run_driver(rig, &drivers[i]);
 		assert_int_equal(rig_teardown(&rig), 0);
 	}
