@@ -89,7 +89,7 @@ static int claim_fixed(struct claims *c, const struct machine_device *dev, struc
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < dev->nr_ranges + dev->nr_unadvertised; i++)
+	for (unsigned i = 0; r == 0 && i < machine_device_nr_ranges(dev); i++)
 		if (dev->range[i].first != MACHINE_FIRST_AUTO)
 			r = claim_range(c, dev->name, &dev->range[i], diag);
 	if (r == 0 && dev->gsi != MACHINE_GSI_AUTO)

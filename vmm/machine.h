@@ -94,6 +94,12 @@ struct machine_device {
 	int gsi;                  /* MACHINE_GSI_NONE: no interrupt */
 };
 
+/* All ranges of a device that are on the bus. */
+static inline unsigned machine_device_nr_ranges(const struct machine_device *dev)
+{
+	return dev->nr_ranges + dev->nr_unadvertised;
+}
+
 struct machine_fdt_platform;
 
 /* A kernel parameter that the platform adds to every command line. */

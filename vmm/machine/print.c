@@ -180,7 +180,7 @@ static struct json_object *json_ranges(struct json *j, const struct machine_devi
 {
 	struct json_object *array = json_object_new_array();
 
-	for (unsigned i = 0; i < dev->nr_ranges + dev->nr_unadvertised; i++) {
+	for (unsigned i = 0; i < machine_device_nr_ranges(dev); i++) {
 		const struct machine_range *r = &dev->range[i];
 		struct json_object *range = json_span(j, r->first, r->len);
 

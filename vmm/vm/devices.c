@@ -23,8 +23,7 @@ static const struct clock_src host_clock = {
 /* The index of the range that a register page serves; -1: none. */
 static int memory_range(const struct machine_device *row)
 {
-	for (unsigned k = 0; row->cls->register_page && k < row->nr_ranges + row->nr_unadvertised;
-	     k++)
+	for (unsigned k = 0; row->cls->register_page && k < machine_device_nr_ranges(row); k++)
 		if (row->range[k].space == IOBUS_MMIO)
 			return (int)k;
 	return -1;

@@ -5,18 +5,13 @@
 #include "virtio/transport.h"
 #include "vm.h"
 
-static unsigned row_ranges(const struct machine_device *row)
-{
-	return row->nr_ranges + row->nr_unadvertised;
-}
-
 unsigned vm_device_ranges(struct vm *vm, unsigned i, enum iobus_space space,
 			  struct iobus_range ret[MACHINE_RANGES_MAX])
 {
 	const struct machine_device *row = &vm->machine.device[i];
 	unsigned n = 0;
 
-	for (unsigned k = 0; k < row_ranges(row); k++) {
+	for (unsigned k = 0; k < machine_device_nr_ranges(row); k++) {
 		if (row->range[k].space != space)
 			continue;
 		ret[n++] = (struct iobus_range){
@@ -36,7 +31,7 @@ void vm_device_collect(struct vm *vm, unsigned i)
 
 	if (row->cls->coalesce_len == 0)
 		return;
-	for (unsigned k = 0; k < row_ranges(row); k++)
+	for (unsigned k = 0; k < machine_device_nr_ranges(row); k++)
 		coalesced_add(&vm->coalesced, row->range[k].space, row->range[k].first,
 			      row->cls->coalesce_len);
 }
@@ -48,7 +43,7 @@ static void device_stop_collecting(struct vm *vm, unsigned i)
 
 	if (row->cls->coalesce_len == 0)
 		return;
-	for (unsigned k = 0; k < row_ranges(row); k++)
+	for (unsigned k = 0; k < machine_device_nr_ranges(row); k++)
 		coalesced_remove(&vm->coalesced, row->range[k].space, row->range[k].first,
 				 row->cls->coalesce_len);
 	coalesced_drain(&vm->coalesced);
