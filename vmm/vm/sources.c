@@ -11,6 +11,16 @@
 #include "vm.h"
 #include "vm/internal.h"
 
+/* fd < 0: it could not be made, and errno says why. */
+static int source_open(struct vm *vm, struct event_source *src, int fd,
+		       void (*ready)(struct event_source *src, uint32_t epoll_events))
+{
+	const int r = fd < 0 ? -errno : 0;
+
+	*src = (struct event_source){.fd = fd, .events = EPOLLIN, .ready = ready};
+	return r < 0 ? r : event_loop_add(&vm->loop, src);
+}
+
 /* Takes one that was not made. */
 static void source_close(struct vm *vm, struct event_source *src)
 {
@@ -61,13 +71,9 @@ int vm_signals_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a write to a closed pipe says EPIPE */
 	r = vcpu_signal_setup();
-	vm->signals = (struct event_source){
-		.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = vm_signals_ready,
-	};
 	if (r == 0)
-		r = vm->signals.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->signals);
+		r = source_open(vm, &vm->signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
+				vm_signals_ready);
 	if (r == 0)
 		return 0;
 	vm_signals_unmake(vm);
@@ -94,12 +100,8 @@ int vm_timeout_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 
 	if (opts->deadline_ns == 0)
 		return 0;
-	vm->timeout = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = timeout_ready,
-	};
-	r = vm->timeout.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->timeout);
+	r = source_open(vm, &vm->timeout,
+			timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), timeout_ready);
 	if (r == 0 && timerfd_settime(vm->timeout.fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
 		r = -errno;
 	if (r == 0)
@@ -165,12 +167,8 @@ int vm_coalesced_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vm->vcpu[i].coalesced = &vm->coalesced;
 	vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
-	vm->drain = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = drain_ready,
-	};
-	r = vm->drain.fd < 0 ? -errno : event_loop_add(&vm->loop, &vm->drain);
+	r = source_open(vm, &vm->drain, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
+			drain_ready);
 	if (r == 0)
 		return 0;
 	vm_coalesced_unmake(vm);
