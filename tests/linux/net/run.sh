@@ -18,10 +18,12 @@ die() {
 }
 
 # The guest's next line, as $line; false when it has ended. What it does, $1, since $since_s may take $limit_s.
+# A subshell reads it: busybox's read drops what it has of a line when a child of its shell ends, and the
+# servers here end while the guest still writes.
 next_line() {
 	left_s=$((since_s + limit_s - $(date +%s)))
 	# shellcheck disable=SC3045 # busybox sh has read -t
-	if [ "$left_s" -gt 0 ] && read -r -t "$left_s" line <&4; then
+	if [ "$left_s" -gt 0 ] && line=$(read -r -t "$left_s" line <&4 && printf '%s\n' "$line"); then
 		line=${line%"$(printf '\r')"}
 		echo "$line" >>/results/console
 		return
