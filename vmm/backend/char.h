@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "device/lines.h"
 #include "event.h"
@@ -158,6 +159,12 @@ bool char_host_flush(struct char_host *host);
  * be written to.
  */
 bool char_port_saw_panic(struct char_port *port);
+
+/*
+ * How long the destinations may take to close. A file that is slow, as beside much else that its file system
+ * writes, is not a file that does not answer.
+ */
+#define CHAR_CLOSE_NS (5 * NS_PER_S)
 
 /*
  * Closes and frees. The ports' devices must still be there. until_ns, of CLOCK_MONOTONIC: how long a

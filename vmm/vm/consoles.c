@@ -219,8 +219,8 @@ void vm_chars_fini(struct vm_chars *chars)
 	if (chars->nr_hosts)
 		chars->line_open = find_line_open(chars);
 	chars->nr_kernel_consoles = 0;
-	/* A second of their own: one whose reader is stuck took all of the first from files that answer. */
-	until_ns = clock_monotonic_ns() + NS_PER_S;
+	/* A time of their own: one whose reader is stuck took all of the first from files that answer. */
+	until_ns = clock_monotonic_ns() + CHAR_CLOSE_NS;
 	while (chars->nr_hosts)
 		close_host(chars, &chars->host[--chars->nr_hosts], until_ns);
 	chars->terminal = NULL;

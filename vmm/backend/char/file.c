@@ -78,7 +78,7 @@ int char_file_open(const struct char_spec *spec, struct event_loop *loop, struct
 		if (r == -ENXIO)
 			diag_remedy(diag, "start the pipe's reader first");
 		/* A file's thread that is under way needs time to end, or it is left behind. */
-		char_host_destroy(host, clock_monotonic_ns() + NS_PER_S);
+		char_host_destroy(host, clock_monotonic_ns() + CHAR_CLOSE_NS);
 		return r;
 	}
 	*ret = host;

@@ -284,7 +284,7 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 	if (r < 0) {
 		diag_set(diag, r, "console events");
 		/* A file's thread that is under way needs time to end, or it is left behind. */
-		char_host_destroy(host, clock_monotonic_ns() + NS_PER_S);
+		char_host_destroy(host, clock_monotonic_ns() + CHAR_CLOSE_NS);
 		return r;
 	}
 	console_resume(host);
