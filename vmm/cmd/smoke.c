@@ -30,8 +30,8 @@
 /* A run, and all who hear of it. */
 struct smoke {
 	struct smoke_run_sink sink;
-	struct smoke_plan plan;
-	struct smoke_result *results; /* plan.nr of each */
+	struct smoke_suite suite;
+	struct smoke_result *results; /* suite.nr of each */
 	struct smoke_log *logs;
 	FILE *out; /* for people */
 	bool has_live, has_warned;
@@ -41,7 +41,7 @@ struct smoke {
 	struct file_writer *report_writer[SMOKE_REPORTS]; /* NULL: none is at work */
 };
 
-static void (*const reports[SMOKE_REPORTS])(FILE *out, const struct smoke_plan *plan,
+static void (*const reports[SMOKE_REPORTS])(FILE *out, const struct smoke_suite *suite,
 					    const struct smoke_result *results) = {
 	[SMOKE_REPORT_JUNIT] = smoke_report_junit,
 	[SMOKE_REPORT_TAP] = smoke_report_tap,
@@ -57,21 +57,21 @@ static struct smoke *smoke_of(struct smoke_run_sink *sink)
 /* Those that are closed and written cost nothing any more. At until_ns, 0 but for the end, all are given up. */
 static void wait_for_logs(struct smoke *smoke, int64_t until_ns)
 {
-	for (unsigned i = 0; i < smoke->plan.nr; i++)
+	for (unsigned i = 0; i < smoke->suite.nr; i++)
 		if (until_ns || smoke_log_is_done(&smoke->logs[i]))
-			smoke_log_wait(&smoke->logs[i], smoke->plan.spec[i].name, until_ns,
+			smoke_log_wait(&smoke->logs[i], smoke->suite.spec[i].name, until_ns,
 				       &smoke->log_diag);
 }
 
 static void hear_started(struct smoke_run_sink *sink, unsigned i)
 {
 	struct smoke *smoke = smoke_of(sink);
-	const struct smoke_plan *plan = &smoke->plan;
+	const struct smoke_suite *suite = &smoke->suite;
 
 	wait_for_logs(smoke, 0);
-	if (plan->run.log_dir)
-		smoke_log_open(&smoke->logs[i], plan->run.log_dir, plan->spec[i].name,
-			       plan->run.log_limit_bytes, &smoke->log_diag);
+	if (suite->run.log_dir)
+		smoke_log_open(&smoke->logs[i], suite->run.log_dir, suite->spec[i].name,
+			       suite->run.log_limit_bytes, &smoke->log_diag);
 	if (smoke->has_live)
 		smoke_live_start(&smoke->live, i, clock_monotonic_ns());
 }
@@ -137,7 +137,7 @@ static int open_report(const char *path, int *ret_fd, struct diag *diag)
 	return 0;
 }
 
-static int plan_add_files(const struct smoke_plan *plan, struct file_uses *uses)
+static int suite_add_files(const struct smoke_suite *suite, struct file_uses *uses)
 {
 	static const char *const option[SMOKE_REPORTS] = {
 		[SMOKE_REPORT_JUNIT] = "--junit",
@@ -145,25 +145,25 @@ static int plan_add_files(const struct smoke_plan *plan, struct file_uses *uses)
 		[SMOKE_REPORT_JSON] = "--json",
 		[SMOKE_REPORT_CHART] = "--boot-chart",
 	};
-	int r = file_uses_add(uses, "--config", plan->run.config, false, 0);
+	int r = file_uses_add(uses, "--config", suite->run.config, false, 0);
 
 	for (unsigned i = 0; r == 0 && i < SMOKE_REPORTS; i++)
-		r = file_uses_add(uses, option[i], plan->run.report[i], true, 0);
-	for (unsigned i = 0; r == 0 && i < plan->nr; i++) {
+		r = file_uses_add(uses, option[i], suite->run.report[i], true, 0);
+	for (unsigned i = 0; r == 0 && i < suite->nr; i++) {
 		char log[PATH_MAX];
 
-		r = config_files_add(&plan->spec[i].config, uses);
-		if (r == 0 && plan->run.log_dir &&
-		    smoke_log_path(plan->run.log_dir, plan->spec[i].name, log, sizeof(log)) == 0)
+		r = config_files_add(&suite->spec[i].config, uses);
+		if (r == 0 && suite->run.log_dir &&
+		    smoke_log_path(suite->run.log_dir, suite->spec[i].name, log, sizeof(log)) == 0)
 			r = file_uses_add(uses, "--log-dir's", log, true, 0);
 	}
 	return r;
 }
 
-static int plan_check_files(const struct smoke_plan *plan, struct diag *diag)
+static int suite_check_files(const struct smoke_suite *suite, struct diag *diag)
 {
 	struct file_uses uses = {0};
-	int r = plan_add_files(plan, &uses);
+	int r = suite_add_files(suite, &uses);
 
 	r = r < 0 ? diag_set(diag, r, "compare files") : file_uses_check(&uses, diag);
 	file_uses_fini(&uses);
@@ -171,14 +171,14 @@ static int plan_check_files(const struct smoke_plan *plan, struct diag *diag)
 }
 
 /* Two boots of a name each, and one file for both: the second would empty the first one's. */
-static int check_log_names(const struct smoke_plan *plan, struct diag *diag)
+static int check_log_names(const struct smoke_suite *suite, struct diag *diag)
 {
-	for (unsigned i = 0; i < plan->nr; i++) {
+	for (unsigned i = 0; i < suite->nr; i++) {
 		for (unsigned k = 0; k < i; k++) {
-			if (!smoke_log_same(plan->spec[i].name, plan->spec[k].name))
+			if (!smoke_log_same(suite->spec[i].name, suite->spec[k].name))
 				continue;
 			diag_set(diag, -EINVAL, "boots '%s' and '%s' would have one log",
-				 plan->spec[k].name, plan->spec[i].name);
+				 suite->spec[k].name, suite->spec[i].name);
 			diag_remedy(diag, "letters, digits and +,-.=_ of a name are the file's: "
 					  "give one of them another name");
 			return -EINVAL;
@@ -188,25 +188,25 @@ static int check_log_names(const struct smoke_plan *plan, struct diag *diag)
 }
 
 /* Before anything is booted: the directory is there, and each log can be made in it. */
-static int check_logs(const struct smoke_plan *plan, struct diag *diag)
+static int check_logs(const struct smoke_suite *suite, struct diag *diag)
 {
-	const char *dir = plan->run.log_dir;
-	int r = check_log_names(plan, diag);
+	const char *dir = suite->run.log_dir;
+	int r = check_log_names(suite, diag);
 
 	if (r == 0 && mkdir(dir, 0777) < 0 && errno != EEXIST)
 		r = diag_set(diag, -errno, "create directory '%s'", dir);
-	for (unsigned i = 0; r == 0 && i < plan->nr; i++)
-		r = smoke_log_check(dir, plan->spec[i].name, diag);
+	for (unsigned i = 0; r == 0 && i < suite->nr; i++)
+		r = smoke_log_check(dir, suite->spec[i].name, diag);
 	return r;
 }
 
 static int open_outputs(struct smoke *smoke, struct diag *diag)
 {
-	const struct smoke_run_opts *run = &smoke->plan.run;
-	int r = run->log_dir ? check_logs(&smoke->plan, diag) : 0;
+	const struct smoke_run_opts *run = &smoke->suite.run;
+	int r = run->log_dir ? check_logs(&smoke->suite, diag) : 0;
 
 	if (r == 0)
-		r = plan_check_files(&smoke->plan, diag);
+		r = suite_check_files(&smoke->suite, diag);
 	smoke->out = stdout;
 	for (unsigned i = 0; r == 0 && i < SMOKE_REPORTS; i++) {
 		r = open_report(run->report[i], &smoke->report_fd[i], diag);
@@ -223,7 +223,7 @@ static int make_report(struct smoke *smoke, enum smoke_report i, char **ret, siz
 
 	if (!f)
 		return -ENOMEM;
-	reports[i](f, &smoke->plan, smoke->results);
+	reports[i](f, &smoke->suite, smoke->results);
 	failed = ferror(f);
 	return fclose(f) != 0 || failed ? -ENOMEM : 0;
 }
@@ -260,13 +260,13 @@ static int start_report(struct smoke *smoke, enum smoke_report i, struct diag *d
 		r = io_write_full(fd, text, len, NULL);
 	}
 	free(text);
-	return r < 0 ? diag_set(diag, r, "write '%s'", smoke->plan.run.report[i]) : 0;
+	return r < 0 ? diag_set(diag, r, "write '%s'", smoke->suite.run.report[i]) : 0;
 }
 
 static int wait_for_report(struct smoke *smoke, enum smoke_report i, int64_t until_ns,
 			   struct diag *diag)
 {
-	const char *path = smoke->plan.run.report[i];
+	const char *path = smoke->suite.run.report[i];
 	int r;
 
 	if (!smoke->report_writer[i])
@@ -285,10 +285,10 @@ static int wait_for_report(struct smoke *smoke, enum smoke_report i, int64_t unt
 static int smoke_finish(struct smoke *smoke)
 {
 	const int64_t until_ns = clock_monotonic_ns() + FILES_NS;
-	int status = smoke_run_status(&smoke->plan, smoke->results);
+	int status = smoke_run_status(&smoke->suite, smoke->results);
 	struct diag diag[SMOKE_REPORTS] = {0};
 
-	smoke_text_summary(smoke->out, &smoke->plan, smoke->results);
+	smoke_text_summary(smoke->out, &smoke->suite, smoke->results);
 	fflush(smoke->out);
 	for (enum smoke_report i = 0; i < SMOKE_REPORTS; i++)
 		start_report(smoke, i, &diag[i]);
@@ -307,18 +307,18 @@ static int smoke_finish(struct smoke *smoke)
 	return status;
 }
 
-static int run_plan(struct smoke *smoke, struct diag *diag)
+static int run_suite(struct smoke *smoke, struct diag *diag)
 {
 	int r = open_outputs(smoke, diag);
 
 	if (r < 0)
 		return r;
-	smoke->results = calloc(smoke->plan.nr, sizeof(*smoke->results));
-	smoke->logs = calloc(smoke->plan.nr, sizeof(*smoke->logs));
+	smoke->results = calloc(smoke->suite.nr, sizeof(*smoke->results));
+	smoke->logs = calloc(smoke->suite.nr, sizeof(*smoke->logs));
 	if (!smoke->results || !smoke->logs)
-		return diag_set(diag, -ENOMEM, "results of %u boots", smoke->plan.nr);
+		return diag_set(diag, -ENOMEM, "results of %u boots", smoke->suite.nr);
 	smoke->has_live = smoke_live_can(smoke->out);
-	smoke_live_init(&smoke->live, smoke->out, &smoke->plan, smoke->results);
+	smoke_live_init(&smoke->live, smoke->out, &smoke->suite, smoke->results);
 	smoke->sink = (struct smoke_run_sink){
 		.started = hear_started,
 		.line = smoke_hear_line,
@@ -327,41 +327,41 @@ static int run_plan(struct smoke *smoke, struct diag *diag)
 		.finished = hear_finished,
 		.tick = smoke->has_live ? hear_tick : NULL,
 	};
-	r = smoke_run(&smoke->plan, &smoke->sink, smoke->results, diag);
+	r = smoke_run(&smoke->suite, &smoke->sink, smoke->results, diag);
 	return r < 0 ? r : smoke_finish(smoke);
 }
 
-static int list_plan(const struct smoke_plan *plan)
+static int list_suite(const struct smoke_suite *suite)
 {
-	for (unsigned i = 0; i < plan->nr; i++)
-		puts(plan->spec[i].name);
+	for (unsigned i = 0; i < suite->nr; i++)
+		puts(suite->spec[i].name);
 	return EXIT_OK;
 }
 
 static void smoke_fini(struct smoke *smoke)
 {
-	for (unsigned i = 0; smoke->results && i < smoke->plan.nr; i++)
+	for (unsigned i = 0; smoke->results && i < smoke->suite.nr; i++)
 		smoke_result_fini(&smoke->results[i]);
 	for (unsigned i = 0; i < SMOKE_REPORTS; i++)
 		if (smoke->report_fd[i] >= 0)
 			close(smoke->report_fd[i]);
 	free(smoke->results);
 	free(smoke->logs);
-	config_smoke_fini(&smoke->plan);
+	config_smoke_fini(&smoke->suite);
 }
 
 int cmd_smoke(int argc, char **argv)
 {
 	struct smoke smoke = {.report_fd = {-1, -1, -1, -1}};
 	struct diag diag = {0};
-	int r = config_parse_smoke(&smoke.plan, argc, argv, &diag);
+	int r = config_parse_smoke(&smoke.suite, argc, argv, &diag);
 
 	if (r > 0) {
 		option_table_print(&config_smoke_table, r == OPTION_HELP_ALL, stdout);
 		return EXIT_OK;
 	}
 	if (r == 0)
-		r = smoke.plan.run.list ? list_plan(&smoke.plan) : run_plan(&smoke, &diag);
+		r = smoke.suite.run.list ? list_suite(&smoke.suite) : run_suite(&smoke, &diag);
 	smoke_fini(&smoke);
 	if (r < 0) {
 		cmd_fail(&diag);

@@ -5,7 +5,7 @@
 #include <sys/types.h>
 
 #include "smoke/judge.h"
-#include "smoke/plan.h"
+#include "smoke/suite.h"
 
 /* The supervisor's ends of the pipes; the caller's to close. */
 struct smoke_child {

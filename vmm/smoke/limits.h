@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "smoke/plan.h"
+#include "smoke/suite.h"
 
 struct smoke_limits {
 	uint64_t mem_bytes; /* for guests and what each costs beside its memory */

@@ -22,10 +22,10 @@ bool smoke_live_can(FILE *out)
 	return isatty(fileno(out)) == 1 && term && strcmp(term, "dumb") != 0;
 }
 
-void smoke_live_init(struct smoke_live *live, FILE *out, const struct smoke_plan *plan,
+void smoke_live_init(struct smoke_live *live, FILE *out, const struct smoke_suite *suite,
 		     const struct smoke_result *results)
 {
-	*live = (struct smoke_live){.out = out, .plan = plan, .results = results};
+	*live = (struct smoke_live){.out = out, .suite = suite, .results = results};
 }
 
 void smoke_live_start(struct smoke_live *live, unsigned i, int64_t now_ns)
@@ -102,7 +102,7 @@ static void draw_row(struct smoke_live *live, const struct smoke_live_row *row, 
 
 	if (!f)
 		return;
-	fprintf(f, "%-20.40s %4lld s  %-8.20s %s", live->plan->spec[row->i].name,
+	fprintf(f, "%-20.40s %4lld s  %-8.20s %s", live->suite->spec[row->i].name,
 		(long long)((now_ns - row->start_ns) / NS_PER_S),
 		smoke_result_stage(&live->results[row->i]), row->text);
 	fclose(f);

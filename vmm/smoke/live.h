@@ -10,8 +10,8 @@
 #include <stdio.h>
 
 #include "smoke/judge.h"
-#include "smoke/plan.h"
 #include "smoke/result.h"
+#include "smoke/suite.h"
 
 enum { SMOKE_LIVE_ROWS_MAX = 32, SMOKE_LIVE_TEXT_MAX = 256 };
 
@@ -24,8 +24,8 @@ struct smoke_live_row {
 
 struct smoke_live {
 	FILE *out; /* a terminal */
-	const struct smoke_plan *plan;
-	const struct smoke_result *results; /* of the plan, while they become */
+	const struct smoke_suite *suite;
+	const struct smoke_result *results; /* of the suite, while they become */
 	struct smoke_live_row row[SMOKE_LIVE_ROWS_MAX];
 	unsigned nr, nr_more; /* more: that run and have no row */
 	unsigned shown;       /* rows that are on the terminal */
@@ -35,7 +35,7 @@ struct smoke_live {
 bool smoke_live_can(FILE *out);
 
 /* All is borrowed. */
-void smoke_live_init(struct smoke_live *live, FILE *out, const struct smoke_plan *plan,
+void smoke_live_init(struct smoke_live *live, FILE *out, const struct smoke_suite *suite,
 		     const struct smoke_result *results);
 void smoke_live_start(struct smoke_live *live, unsigned i, int64_t now_ns);
 void smoke_live_line(struct smoke_live *live, unsigned i, const struct smoke_line *line);

@@ -149,8 +149,8 @@ static int choose(const struct matrix_reader *reader, const struct axis *axis, s
 
 static int check_name(const struct matrix_reader *reader, const struct smoke_spec *spec)
 {
-	for (unsigned i = 0; i < reader->plan->nr; i++) {
-		if (strcmp(reader->plan->spec[i].name, spec->name) != 0)
+	for (unsigned i = 0; i < reader->suite->nr; i++) {
+		if (strcmp(reader->suite->spec[i].name, spec->name) != 0)
 			continue;
 		diag_set(reader->diag, -EINVAL, "%s: two boots are called '%s'", reader->path,
 			 spec->name);
@@ -162,7 +162,7 @@ static int check_name(const struct matrix_reader *reader, const struct smoke_spe
 
 static int add_spec(const struct matrix_reader *reader, const struct place *place)
 {
-	struct smoke_spec *spec = &reader->plan->spec[reader->plan->nr];
+	struct smoke_spec *spec = &reader->suite->spec[reader->suite->nr];
 	struct diag why = {0};
 	int r = config_smoke_spec(place->name, place->kernel, &place->words, spec, &why);
 
@@ -177,7 +177,7 @@ static int add_spec(const struct matrix_reader *reader, const struct place *plac
 	if (r < 0)
 		config_smoke_spec_fini(spec);
 	else
-		reader->plan->nr++;
+		reader->suite->nr++;
 	return r;
 }
 
@@ -255,8 +255,8 @@ static int read_boots(const struct matrix_reader *reader, const yaml_node_t *lis
 	if (r < 0)
 		return r;
 	assert(total > 0); /* no list and no axis is empty */
-	reader->plan->spec = calloc(total, sizeof(*reader->plan->spec));
-	if (!reader->plan->spec)
+	reader->suite->spec = calloc(total, sizeof(*reader->suite->spec));
+	if (!reader->suite->spec)
 		return matrix_no_memory(reader);
 	for (size_t i = 0; r == 0 && i < matrix_nr_items(list); i++)
 		for (size_t k = 0; r == 0 && k < boots[i].nr_boots; k++)
@@ -273,7 +273,7 @@ struct top {
 static int take_top_word(struct matrix_reader *reader, const struct config_smoke_word *word)
 {
 	if (config_smoke_is_of_run(word->opt))
-		return config_smoke_run_option(&reader->plan->run, word->opt, word->arg,
+		return config_smoke_run_option(&reader->suite->run, word->opt, word->arg,
 					       reader->diag);
 	return matrix_add_word(reader, &reader->common, word->opt, word->arg);
 }
@@ -340,7 +340,7 @@ void config_smoke_matrix_fini(void *matrix)
 	free(matrix);
 }
 
-int config_smoke_matrix(struct smoke_plan *plan, const char *path,
+int config_smoke_matrix(struct smoke_suite *suite, const char *path,
 			const struct config_smoke_words *words, char *const *kernel, unsigned nr,
 			struct diag *diag)
 {
@@ -351,7 +351,7 @@ int config_smoke_matrix(struct smoke_plan *plan, const char *path,
 		.cli = words,
 		.kernel = kernel,
 		.nr_kernels = nr,
-		.plan = plan,
+		.suite = suite,
 		.diag = diag,
 	};
 	FILE *f = doc ? fopen(path, "re") : NULL;
@@ -370,7 +370,7 @@ int config_smoke_matrix(struct smoke_plan *plan, const char *path,
 		free(doc);
 		return r;
 	}
-	plan->matrix = doc;
+	suite->matrix = doc;
 	r = read_document(&reader);
 	config_smoke_words_fini(&reader.common);
 	return r;

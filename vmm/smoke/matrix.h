@@ -13,11 +13,11 @@
 enum { CONFIG_SMOKE_BOOTS_MAX = 1000, CONFIG_SMOKE_AXES_MAX = 8 };
 
 /*
- * Adds the file's boots to a plan without any. words are the command line's, which come last. The nr
- * kernels are for the boots that name none. plan then borrows from plan->matrix, which
- * config_smoke_matrix_fini() frees, after the plan's boots and also after a failure. -errno with diag.
+ * Adds the file's boots to a suite without any. words are the command line's, which come last. The nr
+ * kernels are for the boots that name none. suite then borrows from suite->matrix, which
+ * config_smoke_matrix_fini() frees, after the suite's boots and also after a failure. -errno with diag.
  */
-int config_smoke_matrix(struct smoke_plan *plan, const char *path,
+int config_smoke_matrix(struct smoke_suite *suite, const char *path,
 			const struct config_smoke_words *words, char *const *kernel, unsigned nr,
 			struct diag *diag);
 void config_smoke_matrix_fini(void *matrix); /* takes NULL */

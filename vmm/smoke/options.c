@@ -238,7 +238,7 @@ static int check_different(char *const *kernel, unsigned nr, struct diag *diag)
 	return 0;
 }
 
-static int add_specs(struct smoke_plan *plan, const struct config_smoke_words *words,
+static int add_specs(struct smoke_suite *suite, const struct config_smoke_words *words,
 		     char *const *kernel, unsigned nr, struct diag *diag)
 {
 	const unsigned boots = nr ? nr : 1;
@@ -246,14 +246,14 @@ static int add_specs(struct smoke_plan *plan, const struct config_smoke_words *w
 
 	if (r < 0)
 		return r;
-	plan->spec = calloc(boots, sizeof(*plan->spec));
-	if (!plan->spec)
+	suite->spec = calloc(boots, sizeof(*suite->spec));
+	if (!suite->spec)
 		return diag_set(diag, -ENOMEM, "%u boots", boots);
 	for (unsigned i = 0; r == 0 && i < boots; i++) {
 		r = config_smoke_spec(nr ? kernel_name(kernel, nr, i) : "self-test",
-				      nr ? kernel[i] : NULL, words, &plan->spec[i], diag);
+				      nr ? kernel[i] : NULL, words, &suite->spec[i], diag);
 		if (r == 0)
-			plan->nr++;
+			suite->nr++;
 	}
 	return r;
 }
@@ -280,42 +280,42 @@ static int run_opts_check(const struct smoke_run_opts *run, struct diag *diag)
 }
 
 /* The run's own options of the command line come last, so that they win over the file's. */
-static int make_plan(struct smoke_plan *plan, const struct command_line *line, char *const *kernel,
-		     unsigned nr, struct diag *diag)
+static int make_suite(struct smoke_suite *suite, const struct command_line *line,
+		      char *const *kernel, unsigned nr, struct diag *diag)
 {
 	int r = line->config
-			? config_smoke_matrix(plan, line->config, &line->boot, kernel, nr, diag)
-			: add_specs(plan, &line->boot, kernel, nr, diag);
+			? config_smoke_matrix(suite, line->config, &line->boot, kernel, nr, diag)
+			: add_specs(suite, &line->boot, kernel, nr, diag);
 
-	plan->run.list = line->list;
-	plan->run.config = line->config;
+	suite->run.list = line->list;
+	suite->run.config = line->config;
 	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
-		r = config_smoke_run_option(&plan->run, line->run.word[i].opt,
+		r = config_smoke_run_option(&suite->run, line->run.word[i].opt,
 					    line->run.word[i].arg, diag);
-	return r < 0 ? r : run_opts_check(&plan->run, diag);
+	return r < 0 ? r : run_opts_check(&suite->run, diag);
 }
 
-int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag)
+int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct diag *diag)
 {
 	struct command_line line = {0};
 	int r;
 
-	*plan = (struct smoke_plan){.run.log_limit_bytes = DEFAULT_LOG_LIMIT_BYTES};
+	*suite = (struct smoke_suite){.run.log_limit_bytes = DEFAULT_LOG_LIMIT_BYTES};
 	r = parse_options(&line, argc, argv, diag);
 	if (r == 0)
-		r = make_plan(plan, &line, argv + optind, (unsigned)(argc - optind), diag);
+		r = make_suite(suite, &line, argv + optind, (unsigned)(argc - optind), diag);
 	config_smoke_words_fini(&line.boot);
 	config_smoke_words_fini(&line.run);
 	if (r != 0)
-		config_smoke_fini(plan);
+		config_smoke_fini(suite);
 	return r;
 }
 
-void config_smoke_fini(struct smoke_plan *plan)
+void config_smoke_fini(struct smoke_suite *suite)
 {
-	for (unsigned i = 0; i < plan->nr; i++)
-		config_smoke_spec_fini(&plan->spec[i]);
-	free(plan->spec);
-	config_smoke_matrix_fini(plan->matrix);
-	*plan = (struct smoke_plan){0};
+	for (unsigned i = 0; i < suite->nr; i++)
+		config_smoke_spec_fini(&suite->spec[i]);
+	free(suite->spec);
+	config_smoke_matrix_fini(suite->matrix);
+	*suite = (struct smoke_suite){0};
 }

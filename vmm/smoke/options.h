@@ -1,5 +1,5 @@
 /*
- * options.h - the command line of `tollgate smoke` -> struct smoke_plan.
+ * options.h - the command line of `tollgate smoke` -> struct smoke_suite.
  *
  * A boot is made from a list of words, each an option with its value. The command line has one list for
  * all its kernels.
@@ -12,7 +12,7 @@
 
 #include "base/diag.h"
 #include "base/option_table.h"
-#include "smoke/plan.h"
+#include "smoke/suite.h"
 
 /* An option as option_reader_next() returns it, with its value; borrowed. */
 struct config_smoke_word {
@@ -64,11 +64,11 @@ int config_smoke_unpack(char *args, size_t len, struct config *config, struct di
 void config_smoke_spec_fini(struct smoke_spec *spec); /* takes a zeroed one too */
 
 /*
- * argv[0] is "smoke". Returns 0 with a plan that config_smoke_fini() frees, -errno with diag, or
+ * argv[0] is "smoke". Returns 0 with a suite that config_smoke_fini() frees, -errno with diag, or
  * OPTION_HELP or OPTION_HELP_ALL when that was asked for and nothing else is to be done. Values are borrowed from argv.
  */
-int config_parse_smoke(struct smoke_plan *plan, int argc, char *argv[], struct diag *diag);
-void config_smoke_fini(struct smoke_plan *plan); /* takes a zeroed one too */
+int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct diag *diag);
+void config_smoke_fini(struct smoke_suite *suite); /* takes a zeroed one too */
 
 /* The options of `tollgate smoke`. */
 extern const struct option_table config_smoke_table;

@@ -7,7 +7,7 @@
 
 #include "base/diag.h"
 #include "smoke/judge/outcome.h"
-#include "smoke/plan.h"
+#include "smoke/suite.h"
 #include "smoke/tail.h"
 #include "vcpu.h"
 

@@ -30,7 +30,7 @@ struct slot {
 };
 
 struct run {
-	const struct smoke_plan *plan;
+	const struct smoke_suite *suite;
 	struct smoke_run_sink *sink;
 	struct smoke_result *results;
 	struct slot *slot;
@@ -75,7 +75,7 @@ static void finish_without(struct run *run, unsigned i)
 {
 	struct smoke_result *result = &run->results[i];
 
-	result->spec = &run->plan->spec[i];
+	result->spec = &run->suite->spec[i];
 	smoke_result_conclude(result, NULL, "");
 	finish_slot(run, i);
 }
@@ -89,7 +89,7 @@ static void trial_done(struct smoke_trial *trial, void *arg)
 
 	(void)trial;
 	run->running--;
-	smoke_load_remove(&run->load, &run->plan->spec[slot->i]);
+	smoke_load_remove(&run->load, &run->suite->spec[slot->i]);
 	finish_slot(run, slot->i);
 	start_more(run);
 }
@@ -99,7 +99,7 @@ static void start_one(struct run *run, unsigned i)
 	struct slot *slot = &run->slot[i];
 	struct smoke_result *result = &run->results[i];
 	const struct smoke_trial_opts opts = {
-		.spec = &run->plan->spec[i],
+		.spec = &run->suite->spec[i],
 		.result = result,
 		.loop = &run->loop,
 		.sink = &slot->sink,
@@ -119,10 +119,10 @@ static void start_one(struct run *run, unsigned i)
 
 static void start_more(struct run *run)
 {
-	while (run->next < run->plan->nr && !run->stopping &&
-	       smoke_limits_admit(&run->limits, &run->load, &run->plan->spec[run->next]))
+	while (run->next < run->suite->nr && !run->stopping &&
+	       smoke_limits_admit(&run->limits, &run->load, &run->suite->spec[run->next]))
 		start_one(run, run->next++);
-	while (run->next < run->plan->nr && run->stopping) {
+	while (run->next < run->suite->nr && run->stopping) {
 		run->results[run->next].facts.stop = SMOKE_STOP_SIGNAL;
 		finish_without(run, run->next++);
 	}
@@ -139,7 +139,7 @@ static void run_signals_ready(struct event_source *src, uint32_t epoll_events)
 	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	run->stopping = true;
-	for (unsigned i = 0; i < run->plan->nr; i++)
+	for (unsigned i = 0; i < run->suite->nr; i++)
 		if (run->slot[i].trial && !run->slot[i].is_done)
 			smoke_trial_stop(run->slot[i].trial);
 	start_more(run);
@@ -206,10 +206,10 @@ static int run_init(struct run *run)
 	int r;
 
 	raise_file_limit();
-	run->slot = calloc(run->plan->nr, sizeof(*run->slot));
+	run->slot = calloc(run->suite->nr, sizeof(*run->slot));
 	if (!run->slot)
 		return -ENOMEM;
-	for (unsigned i = 0; i < run->plan->nr; i++)
+	for (unsigned i = 0; i < run->suite->nr; i++)
 		run->slot[i] = (struct slot){
 			.sink = {.line = run_hear_line,
 				 .guest = run_hear_guest,
@@ -217,7 +217,7 @@ static int run_init(struct run *run)
 			.run = run,
 			.i = i,
 		};
-	smoke_limits_read("", run->plan->run.jobs, &run->limits);
+	smoke_limits_read("", run->suite->run.jobs, &run->limits);
 	r = event_loop_init(&run->loop, NULL, NULL);
 	if (r == 0)
 		r = take_signals(run);
@@ -226,7 +226,7 @@ static int run_init(struct run *run)
 
 static void run_fini(struct run *run)
 {
-	for (unsigned i = 0; run->slot && i < run->plan->nr; i++)
+	for (unsigned i = 0; run->slot && i < run->suite->nr; i++)
 		smoke_trial_destroy(run->slot[i].trial);
 	free(run->slot);
 	if (run->signals.fd > 0)
@@ -237,10 +237,10 @@ static void run_fini(struct run *run)
 	sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
 }
 
-int smoke_run(const struct smoke_plan *plan, struct smoke_run_sink *sink,
+int smoke_run(const struct smoke_suite *suite, struct smoke_run_sink *sink,
 	      struct smoke_result *results, struct diag *diag)
 {
-	struct run run = {.plan = plan, .sink = sink, .results = results};
+	struct run run = {.suite = suite, .sink = sink, .results = results};
 	int r;
 
 	sigprocmask(SIG_BLOCK, NULL, &run.old_mask);
@@ -255,9 +255,9 @@ int smoke_run(const struct smoke_plan *plan, struct smoke_run_sink *sink,
 	return r;
 }
 
-int smoke_run_status(const struct smoke_plan *plan, const struct smoke_result *results)
+int smoke_run_status(const struct smoke_suite *suite, const struct smoke_result *results)
 {
-	for (unsigned i = 0; i < plan->nr; i++)
+	for (unsigned i = 0; i < suite->nr; i++)
 		if (results[i].status != EXIT_OK)
 			return results[i].status;
 	return EXIT_OK;

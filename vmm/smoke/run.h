@@ -1,13 +1,13 @@
-/* run.h - all boots of a plan, side by side as the host allows. */
+/* run.h - all boots of a suite, side by side as the host allows. */
 #ifndef VMM_SMOKE_RUN_H
 #define VMM_SMOKE_RUN_H
 
 #include "base/diag.h"
 #include "smoke/judge.h"
-#include "smoke/plan.h"
 #include "smoke/result.h"
+#include "smoke/suite.h"
 
-/* Hears how it goes; i is a boot's place in the plan. The functions must not call back. */
+/* Hears how it goes; i is a boot's place in the suite. The functions must not call back. */
 struct smoke_run_sink {
 	void (*started)(struct smoke_run_sink *sink, unsigned i);
 	void (*line)(struct smoke_run_sink *sink, unsigned i, const struct smoke_line *line);
@@ -20,14 +20,14 @@ struct smoke_run_sink {
 };
 
 /*
- * Runs them in their order and fills in plan->nr results, which are zeroed; smoke_result_fini() frees
+ * Runs them in their order and fills in suite->nr results, which are zeroed; smoke_result_fini() frees
  * each. SIGINT, SIGTERM and SIGHUP end all; a second one at once. -errno with diag when there could be
  * no boot at all; what goes wrong with one is its result.
  */
-int smoke_run(const struct smoke_plan *plan, struct smoke_run_sink *sink,
+int smoke_run(const struct smoke_suite *suite, struct smoke_run_sink *sink,
 	      struct smoke_result *results, struct diag *diag);
 
-/* The exit status of the run: that of the first boot in the plan that did not pass. */
-int smoke_run_status(const struct smoke_plan *plan, const struct smoke_result *results);
+/* The exit status of the run: that of the first boot in the suite that did not pass. */
+int smoke_run_status(const struct smoke_suite *suite, const struct smoke_result *results);
 
 #endif

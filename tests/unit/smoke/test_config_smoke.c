@@ -13,7 +13,7 @@
 enum { ARGS_MAX = 24 };
 
 struct rig {
-	struct smoke_plan plan;
+	struct smoke_suite suite;
 	struct diag diag;
 	char path[64]; /* of the matrix file */
 	char *argv[ARGS_MAX];
@@ -37,7 +37,7 @@ static int teardown(void **state)
 {
 	struct rig *rig = *state;
 
-	config_smoke_fini(&rig->plan);
+	config_smoke_fini(&rig->suite);
 	for (int i = 0; i < rig->argc; i++)
 		free(rig->argv[i]);
 	temp_dir_remove();
@@ -57,18 +57,18 @@ static void file(const char *text)
 
 static int parse(struct rig *rig)
 {
-	config_smoke_fini(&rig->plan);
+	config_smoke_fini(&rig->suite);
 	rig->diag = (struct diag){0};
-	return config_parse_smoke(&rig->plan, rig->argc, rig->argv, &rig->diag);
+	return config_parse_smoke(&rig->suite, rig->argc, rig->argv, &rig->diag);
 }
 
 static void assert_names(struct rig *rig, const char *const *names, unsigned nr)
 {
 	if (parse(rig) < 0)
 		fail_msg("%s", rig->diag.what);
-	assert_int_equal(rig->plan.nr, nr);
+	assert_int_equal(rig->suite.nr, nr);
 	for (unsigned i = 0; i < nr; i++)
-		assert_string_equal(rig->plan.spec[i].name, names[i]);
+		assert_string_equal(rig->suite.spec[i].name, names[i]);
 }
 
 /* The file, and behind ": " what is wrong. */
@@ -76,7 +76,7 @@ static void assert_refused(struct rig *rig, const char *text, const char *what)
 {
 	file(text);
 	assert_int_equal(parse(rig), -EINVAL);
-	assert_int_equal(rig->plan.nr, 0);
+	assert_int_equal(rig->suite.nr, 0);
 	if (strncmp(rig->diag.what, rig->path, strlen(rig->path)) != 0 ||
 	    strcmp(rig->diag.what + strlen(rig->path), what) != 0)
 		fail_msg("'%s', not '%s'", rig->diag.what + strlen(rig->path), what);
@@ -113,7 +113,7 @@ static void test_words_make_the_boot(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		arg(rig, words[i]);
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->plan.spec[0];
+	spec = &rig->suite.spec[0];
 	assert_int_equal(spec->timeout_ns, 3 * NS_PER_S / 2);
 	assert_int_equal(spec->stall_ns, 0); /* a command may be silent */
 	assert_true(spec->wants_status);
@@ -183,8 +183,8 @@ static void test_a_matrix_is_multiplied(void **state)
 	arg(rig, rig->path);
 	arg(rig, "--timeout=20");
 	assert_names(rig, names, ARRAY_SIZE(names));
-	assert_int_equal(rig->plan.run.jobs, 3);
-	spec = &rig->plan.spec[7];
+	assert_int_equal(rig->suite.run.jobs, 3);
+	spec = &rig->suite.spec[7];
 	assert_string_equal(spec->config.kernel, "b");
 	assert_int_equal(spec->config.vm.machine.cpus, 2);
 	assert_int_equal(spec->config.vm.machine.mem_bytes, 1 << 30);
@@ -193,10 +193,10 @@ static void test_a_matrix_is_multiplied(void **state)
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_EXPECT], 4);
 	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 3)->pattern, "fourth");
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_REJECT],
-			 rig->plan.spec[8].rules.nr_of[SMOKE_RULE_REJECT] + 1);
+			 rig->suite.spec[8].rules.nr_of[SMOKE_RULE_REJECT] + 1);
 	arg(rig, "--jobs=5");
 	assert_int_equal(parse(rig), 0);
-	assert_int_equal(rig->plan.run.jobs, 5);
+	assert_int_equal(rig->suite.run.jobs, 5);
 }
 
 static void test_kernels_of_the_command_line_are_for_boots_without(void **state)
@@ -213,7 +213,7 @@ static void test_kernels_of_the_command_line_are_for_boots_without(void **state)
 	arg(rig, "d/k1");
 	arg(rig, "d/k2");
 	assert_names(rig, names, ARRAY_SIZE(names));
-	assert_string_equal(rig->plan.spec[2].config.kernel, "d/k1");
+	assert_string_equal(rig->suite.spec[2].config.kernel, "d/k1");
 }
 
 static void test_a_boot_is_quick_only_when_asked(void **state)
@@ -227,8 +227,8 @@ static void test_a_boot_is_quick_only_when_asked(void **state)
 	arg(rig, "--config");
 	arg(rig, rig->path);
 	assert_names(rig, names, ARRAY_SIZE(names));
-	assert_true(rig->plan.spec[0].config.vm.machine.quick);
-	assert_false(rig->plan.spec[1].config.vm.machine.quick);
+	assert_true(rig->suite.spec[0].config.vm.machine.quick);
+	assert_false(rig->suite.spec[1].config.vm.machine.quick);
 }
 
 static void test_bad_files_are_refused_by_line(void **state)
@@ -325,7 +325,7 @@ static void test_a_run_has_a_thousand_boots_at_most(void **state)
 	put_boot(text + head, sizeof(text) - head, "k", 1000);
 	file(text);
 	assert_int_equal(parse(rig), 0);
-	assert_int_equal(rig->plan.nr, 1000);
+	assert_int_equal(rig->suite.nr, 1000);
 	put_boot(text + head, sizeof(text) - head, "k", 1001);
 	assert_refused(rig, text, ":2: this makes too many boots");
 	len = head + put_boot(text + head, sizeof(text) - head, "k", 501);
@@ -379,13 +379,13 @@ static void test_defaults_may_be_left_out(void **state)
 
 	arg(rig, "k");
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->plan.spec[0];
+	spec = &rig->suite.spec[0];
 	assert_int_equal(spec->timeout_ns, 300 * NS_PER_S);
 	assert_int_equal(spec->grace_ns, 2 * NS_PER_S);
 	assert_true(spec->rules.nr_of[SMOKE_RULE_REJECT] > 0);
 	arg(rig, "--no-default-rejects");
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->plan.spec[0];
+	spec = &rig->suite.spec[0];
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_REJECT], 0);
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_PANIC], 0);
 	arg(rig, "--reject-warnings");
@@ -404,8 +404,8 @@ static void test_a_value_may_be_left_out(void **state)
 	file("boots:\n  - {name: a, kernel: k, run: x, busybox: true}\n"
 	     "  - {name: b, kernel: k, run: x, busybox: /b}\n");
 	assert_int_equal(parse(rig), 0);
-	assert_null(rig->plan.spec[0].config.initramfs.busybox_file);
-	assert_string_equal(rig->plan.spec[1].config.initramfs.busybox_file, "/b");
+	assert_null(rig->suite.spec[0].config.initramfs.busybox_file);
+	assert_string_equal(rig->suite.spec[1].config.initramfs.busybox_file, "/b");
 }
 
 static void test_a_file_that_is_not_there(void **state)
@@ -435,7 +435,7 @@ static void test_words_reach_the_boots_process(void **state)
 	arg(rig, "--");
 	arg(rig, words[i]);
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->plan.spec[0];
+	spec = &rig->suite.spec[0];
 	assert_int_equal(config_smoke_unpack(spec->args, spec->args_len, config, &rig->diag), 0);
 	assert_string_equal(config->kernel, "-k");
 	assert_int_equal(config->vm.machine.mem_bytes, 1 << 30);

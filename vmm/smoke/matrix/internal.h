@@ -17,7 +17,7 @@ struct matrix_reader {
 	const struct config_smoke_words *cli;
 	char *const *kernel; /* of the command line */
 	unsigned nr_kernels;
-	struct smoke_plan *plan;
+	struct smoke_suite *suite;
 	struct config_smoke_words common; /* of the file, for all boots */
 	struct diag *diag;
 };

@@ -45,11 +45,11 @@ static void stage_ends(const struct smoke_result *result, int64_t ret_ns[STAGES]
 	}
 }
 
-static int64_t longest_ns(const struct smoke_plan *plan, const struct smoke_result *results)
+static int64_t longest_ns(const struct smoke_suite *suite, const struct smoke_result *results)
 {
 	int64_t longest = 1;
 
-	for (unsigned i = 0; i < plan->nr; i++) {
+	for (unsigned i = 0; i < suite->nr; i++) {
 		const int64_t ns = results[i].times.end_ns - results[i].times.start_ns;
 
 		if (ns > longest)
@@ -115,11 +115,11 @@ static void put_axis(FILE *out, unsigned y, int64_t longest)
 	}
 }
 
-void smoke_report_chart(FILE *out, const struct smoke_plan *plan,
+void smoke_report_chart(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results)
 {
-	const int64_t longest = longest_ns(plan, results);
-	const unsigned bottom = LEGEND_HEIGHT + plan->nr * ROW_HEIGHT;
+	const int64_t longest = longest_ns(suite, results);
+	const unsigned bottom = LEGEND_HEIGHT + suite->nr * ROW_HEIGHT;
 
 	fprintf(out,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%u\" "
@@ -128,7 +128,7 @@ void smoke_report_chart(FILE *out, const struct smoke_plan *plan,
 		NAME_WIDTH + BAR_WIDTH + OUTCOME_WIDTH, bottom + AXIS_HEIGHT);
 	put_legend(out);
 	put_axis(out, bottom, longest);
-	for (unsigned i = 0; i < plan->nr; i++)
+	for (unsigned i = 0; i < suite->nr; i++)
 		put_bar(out, &results[i], LEGEND_HEIGHT + 4 + i * ROW_HEIGHT, longest);
 	fputs("</svg>\n", out);
 }

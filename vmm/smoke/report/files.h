@@ -9,22 +9,23 @@
 
 #include <stdio.h>
 
-#include "smoke/plan.h"
 #include "smoke/result.h"
+#include "smoke/suite.h"
 
 /* One suite with a test case a boot, as Ant's JUnit task writes it; tests/kvm/junit.xsd is its schema. */
-void smoke_report_junit(FILE *out, const struct smoke_plan *plan,
+void smoke_report_junit(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results);
 
 /* TAP version 13 with a YAML block for each test. */
-void smoke_report_tap(FILE *out, const struct smoke_plan *plan, const struct smoke_result *results);
+void smoke_report_tap(FILE *out, const struct smoke_suite *suite,
+		      const struct smoke_result *results);
 
 /* All there is; docs/guide/smoke.md describes it. */
-void smoke_report_json(FILE *out, const struct smoke_plan *plan,
+void smoke_report_json(FILE *out, const struct smoke_suite *suite,
 		       const struct smoke_result *results);
 
 /* An SVG image: a bar a boot, in its stages. */
-void smoke_report_chart(FILE *out, const struct smoke_plan *plan,
+void smoke_report_chart(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results);
 
 #endif

@@ -23,17 +23,18 @@ static int64_t duration_ns(const struct smoke_result *result)
 	return result->was_started ? result->times.end_ns - result->times.start_ns : 0;
 }
 
-static void put_counts(FILE *out, const struct smoke_plan *plan, const struct smoke_result *results)
+static void put_counts(FILE *out, const struct smoke_suite *suite,
+		       const struct smoke_result *results)
 {
 	unsigned n[VERDICTS] = {0};
 	int64_t ns = 0;
 
-	for (unsigned i = 0; i < plan->nr; i++) {
+	for (unsigned i = 0; i < suite->nr; i++) {
 		n[verdict_of(&results[i])]++;
 		ns += duration_ns(&results[i]);
 	}
-	fprintf(out, " tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\" time=\"", plan->nr,
-		n[VERDICT_FAILURE], n[VERDICT_ERROR], n[VERDICT_SKIPPED]);
+	fprintf(out, " tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\" time=\"",
+		suite->nr, n[VERDICT_FAILURE], n[VERDICT_ERROR], n[VERDICT_SKIPPED]);
 	smoke_text_seconds(out, ns);
 	fputs("\">\n", out);
 }
@@ -79,15 +80,15 @@ static void put_case(FILE *out, const struct smoke_result *result)
 	fputs("    </testcase>\n", out);
 }
 
-void smoke_report_junit(FILE *out, const struct smoke_plan *plan,
+void smoke_report_junit(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results)
 {
 	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tollgate smoke\"",
 	      out);
-	put_counts(out, plan, results);
+	put_counts(out, suite, results);
 	fputs("  <testsuite name=\"tollgate smoke\"", out);
-	put_counts(out, plan, results);
-	for (unsigned i = 0; i < plan->nr; i++)
+	put_counts(out, suite, results);
+	for (unsigned i = 0; i < suite->nr; i++)
 		put_case(out, &results[i]);
 	fputs("  </testsuite>\n</testsuites>\n", out);
 }

@@ -54,9 +54,10 @@ static void put_test(FILE *out, unsigned i, const struct smoke_result *result)
 	fputs("  ...\n", out);
 }
 
-void smoke_report_tap(FILE *out, const struct smoke_plan *plan, const struct smoke_result *results)
+void smoke_report_tap(FILE *out, const struct smoke_suite *suite,
+		      const struct smoke_result *results)
 {
-	fprintf(out, "TAP version 13\n1..%u\n", plan->nr);
-	for (unsigned i = 0; i < plan->nr; i++)
+	fprintf(out, "TAP version 13\n1..%u\n", suite->nr);
+	for (unsigned i = 0; i < suite->nr; i++)
 		put_test(out, i, &results[i]);
 }

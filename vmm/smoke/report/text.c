@@ -129,12 +129,12 @@ void smoke_text_result(FILE *out, const struct smoke_result *result)
 	put_given_up(out, result);
 }
 
-void smoke_text_summary(FILE *out, const struct smoke_plan *plan,
+void smoke_text_summary(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results)
 {
 	unsigned passed = 0;
 
-	for (unsigned i = 0; i < plan->nr; i++)
+	for (unsigned i = 0; i < suite->nr; i++)
 		passed += results[i].outcome == SMOKE_PASS;
-	fprintf(out, "%u passed, %u failed\n", passed, plan->nr - passed);
+	fprintf(out, "%u passed, %u failed\n", passed, suite->nr - passed);
 }

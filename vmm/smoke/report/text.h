@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include "smoke/plan.h"
 #include "smoke/result.h"
+#include "smoke/suite.h"
 
 /*
  * One line of how a boot ended and one of where its time went; for one that did not pass also the lines
@@ -14,7 +14,7 @@
 void smoke_text_result(FILE *out, const struct smoke_result *result);
 
 /* The last line: how many passed and failed. */
-void smoke_text_summary(FILE *out, const struct smoke_plan *plan,
+void smoke_text_summary(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results);
 
 /* "12.345" */

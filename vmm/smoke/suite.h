@@ -1,6 +1,6 @@
-/* plan.h - what a run of `tollgate smoke` is to do: which boots, how they are judged, what is written. */
-#ifndef VMM_SMOKE_PLAN_H
-#define VMM_SMOKE_PLAN_H
+/* suite.h - the suite of one `tollgate smoke`: its boots, how each is judged, which reports to write. */
+#ifndef VMM_SMOKE_SUITE_H
+#define VMM_SMOKE_SUITE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ struct smoke_run_opts {
 	bool list;                /* print the boots' names, and boot none */
 };
 
-struct smoke_plan {
+struct smoke_suite {
 	struct smoke_run_opts run;
 	struct smoke_spec *spec; /* nr of them */
 	unsigned nr;
