@@ -12,60 +12,60 @@ enum { NAME_BYTES_MAX = 512 };
 
 /* What a boot is multiplied by: nodes of the file, or the command line's kernels. */
 struct axis {
-	const char *word; /* NULL: the command line's kernels */
+	const char *key; /* NULL: the command line's kernels */
 	const yaml_node_t *values;
 	size_t nr;
 };
 
 /* One of the file's boots. */
-struct boot {
+struct entry {
 	const yaml_node_t *node;
 	const char *name, *kernel; /* NULL: none */
-	struct config_smoke_words words;
+	struct config_smoke_settings settings;
 	struct axis axis[CONFIG_SMOKE_AXES_MAX];
 	unsigned nr_axes;
 	size_t nr_boots; /* the product */
 };
 
-/* One place in the matrix. */
-struct place {
+/* One combination of values in the matrix: one boot. */
+struct cell {
 	char name[NAME_BYTES_MAX];
 	const char *kernel;
-	struct config_smoke_words words;
+	struct config_smoke_settings settings;
 };
 
 static int take_axis(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
 		     void *arg)
 {
-	struct boot *boot = arg;
+	struct entry *entry = arg;
 
 	if (value->type != YAML_SEQUENCE_NODE || matrix_nr_items(value) == 0)
 		return matrix_complain_of(reader, value, key,
 					  "wants a list of what to multiply by");
-	if (boot->nr_axes == CONFIG_SMOKE_AXES_MAX)
-		return matrix_complain(reader, value, "too many words in one matrix");
-	boot->axis[boot->nr_axes++] =
-		(struct axis){.word = key, .values = value, .nr = matrix_nr_items(value)};
+	if (entry->nr_axes == CONFIG_SMOKE_AXES_MAX)
+		return matrix_complain(reader, value, "too many keys in one matrix");
+	entry->axis[entry->nr_axes++] =
+		(struct axis){.key = key, .values = value, .nr = matrix_nr_items(value)};
 	return 0;
 }
 
-static int take_boot(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
-		     void *arg)
+static int take_entry(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
+		      void *arg)
 {
-	struct boot *boot = arg;
+	struct entry *entry = arg;
 
 	if (strcmp(key, "name") == 0)
-		return matrix_take_text(reader, key, value, &boot->name);
+		return matrix_take_text(reader, key, value, &entry->name);
 	if (strcmp(key, "kernel") == 0)
-		return matrix_take_text(reader, key, value, &boot->kernel);
+		return matrix_take_text(reader, key, value, &entry->kernel);
 	if (strcmp(key, "matrix") == 0)
-		return matrix_each_pair(reader, value, take_axis, boot);
-	return matrix_take_boot_word(reader, key, value, &boot->words);
+		return matrix_each_pair(reader, value, take_axis, entry);
+	return matrix_take_boot_setting(reader, key, value, &entry->settings);
 }
 
-/* A value of an axis that is several words, with a name of their own. */
+/* A value of an axis that is several settings, with a name of its own. */
 struct variant {
-	struct place *place;
+	struct cell *cell;
 	const char *name;
 };
 
@@ -77,27 +77,27 @@ static int take_variant(const struct matrix_reader *reader, const char *key,
 	if (strcmp(key, "name") == 0)
 		return matrix_take_text(reader, key, value, &variant->name);
 	if (strcmp(key, "kernel") == 0)
-		return matrix_take_text(reader, key, value, &variant->place->kernel);
-	return matrix_take_boot_word(reader, key, value, &variant->place->words);
+		return matrix_take_text(reader, key, value, &variant->cell->kernel);
+	return matrix_take_boot_setting(reader, key, value, &variant->cell->settings);
 }
 
-static int extend_name(const struct matrix_reader *reader, struct place *place, const char *prefix,
+static int extend_name(const struct matrix_reader *reader, struct cell *cell, const char *prefix,
 		       const char *part)
 {
-	const size_t len = strlen(place->name);
-	const int n = snprintf(place->name + len, sizeof(place->name) - len, "%s%s%s",
-			       len ? "/" : "", prefix, part);
+	const size_t len = strlen(cell->name);
+	const int n = snprintf(cell->name + len, sizeof(cell->name) - len, "%s%s%s", len ? "/" : "",
+			       prefix, part);
 
-	if (n < 0 || (size_t)n >= sizeof(place->name) - len)
+	if (n < 0 || (size_t)n >= sizeof(cell->name) - len)
 		return diag_set(reader->diag, -EINVAL, "%s: the name of boot '%s' is too long",
-				reader->path, place->name);
+				reader->path, cell->name);
 	return 0;
 }
 
 static int choose_variant(const struct matrix_reader *reader, const yaml_node_t *node,
-			  struct place *place)
+			  struct cell *cell)
 {
-	struct variant variant = {.place = place};
+	struct variant variant = {.cell = cell};
 	const int r = matrix_each_pair(reader, node, take_variant, &variant);
 
 	if (r < 0)
@@ -105,46 +105,45 @@ static int choose_variant(const struct matrix_reader *reader, const yaml_node_t 
 	if (!variant.name)
 		return matrix_complain(reader, node,
 				       "this wants a name, which becomes a part of the boot's");
-	return extend_name(reader, place, "", variant.name);
+	return extend_name(reader, cell, "", variant.name);
 }
 
-static int choose_kernel(const struct matrix_reader *reader, const char *kernel,
-			 struct place *place)
+static int choose_kernel(const struct matrix_reader *reader, const char *kernel, struct cell *cell)
 {
-	place->kernel = kernel;
-	return extend_name(reader, place, "", config_smoke_base_name(kernel));
+	cell->kernel = kernel;
+	return extend_name(reader, cell, "", config_smoke_base_name(kernel));
 }
 
 /* "cpus=2" */
-static int choose_word(const struct matrix_reader *reader, const char *word,
-		       const yaml_node_t *node, struct place *place)
+static int choose_value(const struct matrix_reader *reader, const char *key,
+			const yaml_node_t *node, struct cell *cell)
 {
 	char prefix[64];
 	const char *text = matrix_scalar(node);
 	int r;
 
 	if (!text)
-		return matrix_complain_of(reader, node, word, "wants texts, or words with a name");
-	r = matrix_take_boot_word(reader, word, node, &place->words);
+		return matrix_complain_of(reader, node, key, "takes texts, or keys with a name");
+	r = matrix_take_boot_setting(reader, key, node, &cell->settings);
 	if (r < 0)
 		return r;
-	snprintf(prefix, sizeof(prefix), "%s=", word);
-	return extend_name(reader, place, prefix, text);
+	snprintf(prefix, sizeof(prefix), "%s=", key);
+	return extend_name(reader, cell, prefix, text);
 }
 
 static int choose(const struct matrix_reader *reader, const struct axis *axis, size_t i,
-		  struct place *place)
+		  struct cell *cell)
 {
 	const yaml_node_t *node;
 
-	if (!axis->word)
-		return choose_kernel(reader, reader->kernel[i], place);
+	if (!axis->key)
+		return choose_kernel(reader, reader->kernel[i], cell);
 	node = matrix_item_at(reader, axis->values, i);
 	if (node->type == YAML_MAPPING_NODE)
-		return choose_variant(reader, node, place);
-	if (strcmp(axis->word, "kernel") == 0 && matrix_scalar(node))
-		return choose_kernel(reader, matrix_scalar(node), place);
-	return choose_word(reader, axis->word, node, place);
+		return choose_variant(reader, node, cell);
+	if (strcmp(axis->key, "kernel") == 0 && matrix_scalar(node))
+		return choose_kernel(reader, matrix_scalar(node), cell);
+	return choose_value(reader, axis->key, node, cell);
 }
 
 static int check_name(const struct matrix_reader *reader, const struct smoke_spec *spec)
@@ -160,14 +159,14 @@ static int check_name(const struct matrix_reader *reader, const struct smoke_spe
 	return 0;
 }
 
-static int add_spec(const struct matrix_reader *reader, const struct place *place)
+static int add_spec(const struct matrix_reader *reader, const struct cell *cell)
 {
 	struct smoke_spec *spec = &reader->suite->spec[reader->suite->nr];
 	struct diag why = {0};
-	int r = config_smoke_spec(place->name, place->kernel, &place->words, spec, &why);
+	int r = config_smoke_spec(cell->name, cell->kernel, &cell->settings, spec, &why);
 
 	if (r < 0) {
-		diag_set(reader->diag, -EINVAL, "%s: boot '%s': %s", reader->path, place->name,
+		diag_set(reader->diag, -EINVAL, "%s: boot '%s': %s", reader->path, cell->name,
 			 why.what);
 		if (why.remedy[0])
 			diag_remedy(reader->diag, "%s", why.remedy);
@@ -182,54 +181,55 @@ static int add_spec(const struct matrix_reader *reader, const struct place *plac
 }
 
 /* The i-th boot of the product; the last axis moves fastest. */
-static int add_place(const struct matrix_reader *reader, const struct boot *boot, size_t i)
+static int add_cell(const struct matrix_reader *reader, const struct entry *entry, size_t i)
 {
-	struct place place = {.kernel = boot->kernel};
-	size_t rest = boot->nr_boots;
+	struct cell cell = {.kernel = entry->kernel};
+	size_t rest = entry->nr_boots;
 	int r = 0;
 
-	if (boot->name)
-		r = extend_name(reader, &place, "", boot->name);
-	if (r == 0 && (config_smoke_words_append(&place.words, &reader->common) < 0 ||
-		       config_smoke_words_append(&place.words, &boot->words) < 0))
+	if (entry->name)
+		r = extend_name(reader, &cell, "", entry->name);
+	if (r == 0 && (config_smoke_settings_append(&cell.settings, &reader->common) < 0 ||
+		       config_smoke_settings_append(&cell.settings, &entry->settings) < 0))
 		r = matrix_no_memory(reader);
-	for (unsigned a = 0; r == 0 && a < boot->nr_axes; a++) {
-		rest /= boot->axis[a].nr;
-		r = choose(reader, &boot->axis[a], i / rest % boot->axis[a].nr, &place);
+	for (unsigned a = 0; r == 0 && a < entry->nr_axes; a++) {
+		rest /= entry->axis[a].nr;
+		r = choose(reader, &entry->axis[a], i / rest % entry->axis[a].nr, &cell);
 	}
-	if (r == 0 && config_smoke_words_append(&place.words, reader->cli) < 0)
+	if (r == 0 && config_smoke_settings_append(&cell.settings, reader->cli) < 0)
 		r = matrix_no_memory(reader);
-	if (r == 0 && !place.kernel) {
-		r = matrix_complain(reader, boot->node, "this boot has no kernel");
-		diag_remedy(reader->diag, "a kernel: word, or kernels on the command line");
+	if (r == 0 && !cell.kernel) {
+		r = matrix_complain(reader, entry->node, "this boot has no kernel");
+		diag_remedy(reader->diag, "a key 'kernel:', or kernels on the command line");
 	}
-	if (r == 0 && !place.name[0])
-		r = extend_name(reader, &place, "", config_smoke_base_name(place.kernel));
+	if (r == 0 && !cell.name[0])
+		r = extend_name(reader, &cell, "", config_smoke_base_name(cell.kernel));
 	if (r == 0)
-		r = add_spec(reader, &place);
-	config_smoke_words_fini(&place.words);
+		r = add_spec(reader, &cell);
+	config_smoke_settings_fini(&cell.settings);
 	return r;
 }
 
-static bool has_kernel(const struct boot *boot)
+static bool has_kernel(const struct entry *entry)
 {
-	for (unsigned a = 0; a < boot->nr_axes; a++)
-		if (strcmp(boot->axis[a].word, "kernel") == 0)
+	for (unsigned a = 0; a < entry->nr_axes; a++)
+		if (strcmp(entry->axis[a].key, "kernel") == 0)
 			return true;
-	return boot->kernel != NULL;
+	return entry->kernel != NULL;
 }
 
-static int read_boot(const struct matrix_reader *reader, const yaml_node_t *node, struct boot *ret)
+static int read_entry(const struct matrix_reader *reader, const yaml_node_t *node,
+		      struct entry *ret)
 {
 	int r;
 
-	*ret = (struct boot){.node = node, .nr_boots = 1};
-	r = matrix_each_pair(reader, node, take_boot, ret);
+	*ret = (struct entry){.node = node, .nr_boots = 1};
+	r = matrix_each_pair(reader, node, take_entry, ret);
 	if (r < 0)
 		return r;
 	if (!has_kernel(ret) && reader->nr_kernels) {
 		if (ret->nr_axes == CONFIG_SMOKE_AXES_MAX)
-			return matrix_complain(reader, node, "too many words in one matrix");
+			return matrix_complain(reader, node, "too many keys in one matrix");
 		memmove(ret->axis + 1, ret->axis, ret->nr_axes++ * sizeof(*ret->axis));
 		ret->axis[0] = (struct axis){.nr = reader->nr_kernels};
 	}
@@ -240,15 +240,15 @@ static int read_boot(const struct matrix_reader *reader, const yaml_node_t *node
 	return 0;
 }
 
-static int read_boots(const struct matrix_reader *reader, const yaml_node_t *list,
-		      struct boot *boots)
+static int read_entries(const struct matrix_reader *reader, const yaml_node_t *list,
+			struct entry *entries)
 {
 	size_t total = 0;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < matrix_nr_items(list); i++) {
-		r = read_boot(reader, matrix_item_at(reader, list, i), &boots[i]);
-		total += boots[i].nr_boots;
+		r = read_entry(reader, matrix_item_at(reader, list, i), &entries[i]);
+		total += entries[i].nr_boots;
 		if (r == 0 && total > CONFIG_SMOKE_BOOTS_MAX)
 			r = matrix_complain(reader, list, "these are too many boots");
 	}
@@ -259,60 +259,61 @@ static int read_boots(const struct matrix_reader *reader, const yaml_node_t *lis
 	if (!reader->suite->spec)
 		return matrix_no_memory(reader);
 	for (size_t i = 0; r == 0 && i < matrix_nr_items(list); i++)
-		for (size_t k = 0; r == 0 && k < boots[i].nr_boots; k++)
-			r = add_place(reader, &boots[i], k);
+		for (size_t k = 0; r == 0 && k < entries[i].nr_boots; k++)
+			r = add_cell(reader, &entries[i], k);
 	return r;
 }
 
-/* The file's own level: words for all boots and for the run, and the boots. */
+/* The file's own level: settings for all boots and for the run, and the boots. */
 struct top {
 	struct matrix_reader *reader;
 	const yaml_node_t *boots;
 };
 
-static int take_top_word(struct matrix_reader *reader, const struct config_smoke_word *word)
+static int take_top_setting(struct matrix_reader *reader,
+			    const struct config_smoke_setting *setting)
 {
-	if (config_smoke_is_of_run(word->opt))
-		return config_smoke_run_option(&reader->suite->run, word->opt, word->arg,
+	if (config_smoke_is_of_run(setting->opt))
+		return config_smoke_run_option(&reader->suite->run, setting->opt, setting->arg,
 					       reader->diag);
-	return matrix_add_word(reader, &reader->common, word->opt, word->arg);
+	return matrix_add_setting(reader, &reader->common, setting->opt, setting->arg);
 }
 
 static int take_top(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
 		    void *arg)
 {
 	struct top *top = arg;
-	struct config_smoke_words words = {0};
+	struct config_smoke_settings settings = {0};
 	int r;
 
 	if (strcmp(key, "boots") == 0) {
 		top->boots = value;
 		return 0;
 	}
-	r = matrix_take_option(reader, key, value, &words);
-	for (size_t i = 0; r == 0 && i < words.nr; i++)
-		r = take_top_word(top->reader, &words.word[i]);
-	config_smoke_words_fini(&words);
+	r = matrix_take_option(reader, key, value, &settings);
+	for (size_t i = 0; r == 0 && i < settings.nr; i++)
+		r = take_top_setting(top->reader, &settings.setting[i]);
+	config_smoke_settings_fini(&settings);
 	return r;
 }
 
 static int read_document(struct matrix_reader *reader)
 {
 	struct top top = {.reader = reader};
-	struct boot *boots = NULL;
+	struct entry *entries = NULL;
 	int r = matrix_each_pair(reader, yaml_document_get_root_node(reader->doc), take_top, &top);
 
 	if (r < 0)
 		return r;
 	if (!top.boots || top.boots->type != YAML_SEQUENCE_NODE || matrix_nr_items(top.boots) == 0)
 		return matrix_complain(reader, top.boots, "a list 'boots:' is wanted");
-	boots = calloc(matrix_nr_items(top.boots), sizeof(*boots));
-	if (!boots)
+	entries = calloc(matrix_nr_items(top.boots), sizeof(*entries));
+	if (!entries)
 		return matrix_no_memory(reader);
-	r = read_boots(reader, top.boots, boots);
+	r = read_entries(reader, top.boots, entries);
 	for (size_t i = 0; i < matrix_nr_items(top.boots); i++)
-		config_smoke_words_fini(&boots[i].words);
-	free(boots);
+		config_smoke_settings_fini(&entries[i].settings);
+	free(entries);
 	return r;
 }
 
@@ -341,14 +342,14 @@ void config_smoke_matrix_fini(void *matrix)
 }
 
 int config_smoke_matrix(struct smoke_suite *suite, const char *path,
-			const struct config_smoke_words *words, char *const *kernel, unsigned nr,
-			struct diag *diag)
+			const struct config_smoke_settings *settings, char *const *kernel,
+			unsigned nr, struct diag *diag)
 {
 	yaml_document_t *doc = calloc(1, sizeof(*doc));
 	struct matrix_reader reader = {
 		.doc = doc,
 		.path = path,
-		.cli = words,
+		.cli = settings,
 		.kernel = kernel,
 		.nr_kernels = nr,
 		.suite = suite,
@@ -372,6 +373,6 @@ int config_smoke_matrix(struct smoke_suite *suite, const char *path,
 	}
 	suite->matrix = doc;
 	r = read_document(&reader);
-	config_smoke_words_fini(&reader.common);
+	config_smoke_settings_fini(&reader.common);
 	return r;
 }

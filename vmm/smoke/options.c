@@ -169,7 +169,7 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 
 /* What the command line says. */
 struct command_line {
-	struct config_smoke_words boot, run; /* options of each boot, and of the run */
+	struct config_smoke_settings boot, run; /* options of each boot, and of the run */
 	const char *config;
 	bool list;
 };
@@ -186,8 +186,8 @@ static int line_take_option(struct command_line *line, int opt, const char *arg,
 		line->list = true;
 		return 0;
 	}
-	r = config_smoke_words_add(config_smoke_is_of_run(opt) ? &line->run : &line->boot, opt,
-				   arg);
+	r = config_smoke_settings_add(config_smoke_is_of_run(opt) ? &line->run : &line->boot, opt,
+				      arg);
 	return r < 0 ? diag_set(diag, r, "options") : 0;
 }
 
@@ -238,7 +238,7 @@ static int check_different(char *const *kernel, unsigned nr, struct diag *diag)
 	return 0;
 }
 
-static int add_specs(struct smoke_suite *suite, const struct config_smoke_words *words,
+static int add_specs(struct smoke_suite *suite, const struct config_smoke_settings *settings,
 		     char *const *kernel, unsigned nr, struct diag *diag)
 {
 	const unsigned boots = nr ? nr : 1;
@@ -251,7 +251,7 @@ static int add_specs(struct smoke_suite *suite, const struct config_smoke_words 
 		return diag_set(diag, -ENOMEM, "%u boots", boots);
 	for (unsigned i = 0; r == 0 && i < boots; i++) {
 		r = config_smoke_spec(nr ? kernel_name(kernel, nr, i) : "self-test",
-				      nr ? kernel[i] : NULL, words, &suite->spec[i], diag);
+				      nr ? kernel[i] : NULL, settings, &suite->spec[i], diag);
 		if (r == 0)
 			suite->nr++;
 	}
@@ -290,8 +290,8 @@ static int make_suite(struct smoke_suite *suite, const struct command_line *line
 	suite->run.list = line->list;
 	suite->run.config = line->config;
 	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
-		r = config_smoke_run_option(&suite->run, line->run.word[i].opt,
-					    line->run.word[i].arg, diag);
+		r = config_smoke_run_option(&suite->run, line->run.setting[i].opt,
+					    line->run.setting[i].arg, diag);
 	return r < 0 ? r : run_opts_check(&suite->run, diag);
 }
 
@@ -304,8 +304,8 @@ int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct
 	r = parse_options(&line, argc, argv, diag);
 	if (r == 0)
 		r = make_suite(suite, &line, argv + optind, (unsigned)(argc - optind), diag);
-	config_smoke_words_fini(&line.boot);
-	config_smoke_words_fini(&line.run);
+	config_smoke_settings_fini(&line.boot);
+	config_smoke_settings_fini(&line.run);
 	if (r != 0)
 		config_smoke_fini(suite);
 	return r;

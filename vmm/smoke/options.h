@@ -1,7 +1,7 @@
 /*
  * options.h - the command line of `tollgate smoke` -> struct smoke_suite.
  *
- * A boot is made from a list of words, each an option with its value. The command line has one list for
+ * A boot is made from a list of settings, each an option with its value. The command line has one list for
  * all its kernels.
  */
 #ifndef VMM_SMOKE_OPTIONS_H
@@ -15,22 +15,22 @@
 #include "smoke/suite.h"
 
 /* An option as option_reader_next() returns it, with its value; borrowed. */
-struct config_smoke_word {
+struct config_smoke_setting {
 	int opt;
 	const char *arg;
 };
 
 /* Zeroed is empty. */
-struct config_smoke_words {
-	struct config_smoke_word *word;
-	size_t nr, room;
+struct config_smoke_settings {
+	struct config_smoke_setting *setting;
+	size_t nr, cap;
 };
 
 /* 0 or -ENOMEM. */
-int config_smoke_words_add(struct config_smoke_words *words, int opt, const char *arg);
-int config_smoke_words_append(struct config_smoke_words *words,
-			      const struct config_smoke_words *more);
-void config_smoke_words_fini(struct config_smoke_words *words);
+int config_smoke_settings_add(struct config_smoke_settings *settings, int opt, const char *arg);
+int config_smoke_settings_append(struct config_smoke_settings *settings,
+				 const struct config_smoke_settings *more);
+void config_smoke_settings_fini(struct config_smoke_settings *settings);
 
 /* The option of that name, without dashes, that a file may have too; NULL when there is none. */
 const struct option_row *config_smoke_option(const char *name);
@@ -49,14 +49,15 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 const char *config_smoke_base_name(const char *path);
 
 /*
- * The boot of kernel (NULL: the built-in test kernel) with these words. *ret must stay where it is.
+ * The boot of kernel (NULL: the built-in test kernel) with these settings. *ret must stay where it is.
  * -errno with diag.
  */
-int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_words *words,
-		      struct smoke_spec *ret, struct diag *diag);
+int config_smoke_spec(const char *name, const char *kernel,
+		      const struct config_smoke_settings *settings, struct smoke_spec *ret,
+		      struct diag *diag);
 
 /*
- * What a boot's process needs of a spec: its kernel and the words that describe the VM, as the arguments
+ * What a boot's process needs of a spec: its kernel and the settings that describe the VM, as the arguments
  * of a command line, each NUL-terminated. args is borrowed for config's life. -EINVAL with diag.
  */
 int config_smoke_unpack(char *args, size_t len, struct config *config, struct diag *diag);

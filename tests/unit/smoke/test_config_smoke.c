@@ -237,12 +237,12 @@ static void test_bad_files_are_refused_by_line(void **state)
 
 	arg(rig, "--config");
 	arg(rig, rig->path);
-	assert_refused(rig, "", ":1: words with their values are wanted here");
+	assert_refused(rig, "", ":1: keys with their values are wanted here");
 	assert_refused(rig, "a: [", ":2: not YAML: did not find expected node content");
-	assert_refused(rig, "- a\n", ":1: words with their values are wanted here");
+	assert_refused(rig, "- a\n", ":1: keys with their values are wanted here");
 	assert_refused(rig, "cpus: 1\n", ":1: a list 'boots:' is wanted");
 	assert_refused(rig, "boots: []\n", ":1: a list 'boots:' is wanted");
-	assert_refused(rig, "boots:\n  - x\n", ":2: words with their values are wanted here");
+	assert_refused(rig, "boots:\n  - x\n", ":2: keys with their values are wanted here");
 	assert_refused(rig, "boots:\n  - kernel: k\n    cpuss: 1\n",
 		       ":3: 'cpuss' is not an option");
 	assert_refused(rig, "boots:\n  - kernel: k\n    help: 1\n", ":3: 'help' is not an option");
@@ -348,9 +348,9 @@ static void test_a_matrix_has_eight_words_at_most(void **state)
 	file(text);
 	assert_names(rig, names, 1);
 	snprintf(text, sizeof(text), "%.*s, i: [{name: i}]}\n", (int)sizeof(eight) - 3, eight);
-	assert_refused(rig, text, ":3: too many words in one matrix");
+	assert_refused(rig, text, ":3: too many keys in one matrix");
 	arg(rig, "k"); /* kernels of the command line are one more */
-	assert_refused(rig, eight, ":2: too many words in one matrix");
+	assert_refused(rig, eight, ":2: too many keys in one matrix");
 }
 
 static void test_a_name_has_an_end(void **state)

@@ -14,18 +14,18 @@
 struct matrix_reader {
 	yaml_document_t *doc;
 	const char *path;
-	const struct config_smoke_words *cli;
+	const struct config_smoke_settings *cli;
 	char *const *kernel; /* of the command line */
 	unsigned nr_kernels;
 	struct smoke_suite *suite;
-	struct config_smoke_words common; /* of the file, for all boots */
+	struct config_smoke_settings common; /* of the file, for all boots */
 	struct diag *diag;
 };
 
-/* -EINVAL: what is wrong at a node; or, with its word, with a value. */
+/* -EINVAL: what is wrong at a node; or, with its key, with a value. */
 int matrix_complain(const struct matrix_reader *reader, const yaml_node_t *node, const char *what);
-int matrix_complain_of(const struct matrix_reader *reader, const yaml_node_t *node,
-		       const char *word, const char *what);
+int matrix_complain_of(const struct matrix_reader *reader, const yaml_node_t *node, const char *key,
+		       const char *what);
 /* -ENOMEM. */
 int matrix_no_memory(const struct matrix_reader *reader);
 
@@ -47,16 +47,16 @@ int matrix_each_pair(const struct matrix_reader *reader, const yaml_node_t *node
 int matrix_take_text(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,
 		     const char **ret);
 
-/* Adds an option to words. */
-int matrix_add_word(const struct matrix_reader *reader, struct config_smoke_words *words, int opt,
-		    const char *arg);
+/* Adds an option to settings. */
+int matrix_add_setting(const struct matrix_reader *reader, struct config_smoke_settings *settings,
+		       int opt, const char *arg);
 
-/* Adds a key and its value to words. With a list the option is given several times. */
+/* Adds a key and its value to settings. With a list the option is given several times. */
 int matrix_take_option(const struct matrix_reader *reader, const char *key,
-		       const yaml_node_t *value, struct config_smoke_words *words);
+		       const yaml_node_t *value, struct config_smoke_settings *settings);
 
-/* The same for a boot, whose words may not be the run's. */
-int matrix_take_boot_word(const struct matrix_reader *reader, const char *key,
-			  const yaml_node_t *value, struct config_smoke_words *words);
+/* The same for a boot, whose settings may not be the run's. */
+int matrix_take_boot_setting(const struct matrix_reader *reader, const char *key,
+			     const yaml_node_t *value, struct config_smoke_settings *settings);
 
 #endif

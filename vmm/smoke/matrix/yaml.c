@@ -12,11 +12,11 @@ int matrix_complain(const struct matrix_reader *reader, const yaml_node_t *node,
 			node ? node->start_mark.line + 1 : 1, what);
 }
 
-int matrix_complain_of(const struct matrix_reader *reader, const yaml_node_t *node,
-		       const char *word, const char *what)
+int matrix_complain_of(const struct matrix_reader *reader, const yaml_node_t *node, const char *key,
+		       const char *what)
 {
 	return diag_set(reader->diag, -EINVAL, "%s:%zu: '%s' %s", reader->path,
-			node->start_mark.line + 1, word, what);
+			node->start_mark.line + 1, key, what);
 }
 
 int matrix_no_memory(const struct matrix_reader *reader)
@@ -56,14 +56,14 @@ int matrix_each_pair(const struct matrix_reader *reader, const yaml_node_t *node
 	int r = 0;
 
 	if (!node || node->type != YAML_MAPPING_NODE)
-		return matrix_complain(reader, node, "words with their values are wanted here");
+		return matrix_complain(reader, node, "keys with their values are wanted here");
 	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 	     r == 0 && pair < node->data.mapping.pairs.top; pair++) {
 		const char *key = matrix_scalar(node_at(reader, pair->key));
 
 		if (!key)
 			return matrix_complain(reader, node_at(reader, pair->key),
-					       "a word is wanted here");
+					       "a key is wanted here");
 		for (const yaml_node_pair_t *before = node->data.mapping.pairs.start; before < pair;
 		     before++)
 			if (strcmp(key, matrix_scalar(node_at(reader, before->key))) == 0)
@@ -74,15 +74,15 @@ int matrix_each_pair(const struct matrix_reader *reader, const yaml_node_t *node
 	return r;
 }
 
-static bool is_one_of(const char *s, const char *const *words)
+static bool is_one_of(const char *s, const char *const *list)
 {
-	while (*words && strcmp(*words, s) != 0)
-		words++;
-	return *words != NULL;
+	while (*list && strcmp(*list, s) != 0)
+		list++;
+	return *list != NULL;
 }
 
 /* Whether a flag is on, as YAML 1.1 and 1.2 write it; -EINVAL for another value. */
-static int flag_of(const struct matrix_reader *reader, const yaml_node_t *node, const char *word)
+static int flag_of(const struct matrix_reader *reader, const yaml_node_t *node, const char *key)
 {
 	static const char *const on[] = {"true", "yes", "on", NULL};
 	static const char *const off[] = {"false", "no", "off", NULL};
@@ -92,18 +92,18 @@ static int flag_of(const struct matrix_reader *reader, const yaml_node_t *node, 
 		return 1;
 	if (text && is_one_of(text, off))
 		return 0;
-	return matrix_complain_of(reader, node, word, "is true or false");
+	return matrix_complain_of(reader, node, key, "is true or false");
 }
 
-int matrix_add_word(const struct matrix_reader *reader, struct config_smoke_words *words, int opt,
-		    const char *arg)
+int matrix_add_setting(const struct matrix_reader *reader, struct config_smoke_settings *settings,
+		       int opt, const char *arg)
 {
-	return config_smoke_words_add(words, opt, arg) < 0 ? matrix_no_memory(reader) : 0;
+	return config_smoke_settings_add(settings, opt, arg) < 0 ? matrix_no_memory(reader) : 0;
 }
 
 /* An option with one value. */
 static int take_value(const struct matrix_reader *reader, const struct option_row *option,
-		      const yaml_node_t *node, struct config_smoke_words *words)
+		      const yaml_node_t *node, struct config_smoke_settings *settings)
 {
 	const char *text = matrix_scalar(node);
 	int on;
@@ -112,13 +112,13 @@ static int take_value(const struct matrix_reader *reader, const struct option_ro
 		return matrix_complain_of(reader, node, option->name, "wants a text");
 	if (option_row_has_arg(option) == required_argument ||
 	    (option_row_has_arg(option) == optional_argument && strcmp(text, "true") != 0))
-		return matrix_add_word(reader, words, option->opt, text);
+		return matrix_add_setting(reader, settings, option->opt, text);
 	on = flag_of(reader, node, option->name);
-	return on > 0 ? matrix_add_word(reader, words, option->opt, NULL) : on;
+	return on > 0 ? matrix_add_setting(reader, settings, option->opt, NULL) : on;
 }
 
 int matrix_take_option(const struct matrix_reader *reader, const char *key,
-		       const yaml_node_t *value, struct config_smoke_words *words)
+		       const yaml_node_t *value, struct config_smoke_settings *settings)
 {
 	const struct option_row *option = config_smoke_option(key);
 	int r = 0;
@@ -129,20 +129,20 @@ int matrix_take_option(const struct matrix_reader *reader, const char *key,
 		return -EINVAL;
 	}
 	if (value->type != YAML_SEQUENCE_NODE)
-		return take_value(reader, option, value, words);
+		return take_value(reader, option, value, settings);
 	for (size_t i = 0; r == 0 && i < matrix_nr_items(value); i++)
-		r = take_value(reader, option, matrix_item_at(reader, value, i), words);
+		r = take_value(reader, option, matrix_item_at(reader, value, i), settings);
 	return r;
 }
 
-int matrix_take_boot_word(const struct matrix_reader *reader, const char *key,
-			  const yaml_node_t *value, struct config_smoke_words *words)
+int matrix_take_boot_setting(const struct matrix_reader *reader, const char *key,
+			     const yaml_node_t *value, struct config_smoke_settings *settings)
 {
 	const struct option_row *option = config_smoke_option(key);
 
 	if (option && config_smoke_is_of_run(option->opt))
 		return matrix_complain_of(reader, value, key, "is for the whole run");
-	return matrix_take_option(reader, key, value, words);
+	return matrix_take_option(reader, key, value, settings);
 }
 
 int matrix_take_text(const struct matrix_reader *reader, const char *key, const yaml_node_t *value,

@@ -1,5 +1,5 @@
 /*
- * internal.h - the values of smoke's own options, for the table (options.c) and a boot's words (options/spec.c).
+ * internal.h - the values of smoke's own options, for the table (options.c) and a boot's settings (options/spec.c).
  */
 #ifndef VMM_SMOKE_OPTIONS_INTERNAL_H
 #define VMM_SMOKE_OPTIONS_INTERNAL_H

@@ -1,5 +1,5 @@
 /*
- * spec.c - one boot from its words: what is booted, and how it is judged; and what its process is handed of them.
+ * spec.c - one boot from its settings: what is booted, and how it is judged; and what its process is handed of them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 
 enum { NAME_BYTES_MAX = 512 };
 
-/* A spec while its words are taken. */
+/* A spec while its settings are taken. */
 struct builder {
 	struct smoke_spec *spec;
 	bool no_defaults, warnings;
@@ -61,8 +61,8 @@ static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag
 	return smoke_rules_add(&spec->rules, &opts, diag);
 }
 
-/* A word that says what to boot, not how to judge it; 1 for another one. */
-static int take_vm_word(struct config *config, int opt, const char *arg, struct diag *diag)
+/* A setting that says what to boot, not how to judge it; 1 for another one. */
+static int take_vm_setting(struct config *config, int opt, const char *arg, struct diag *diag)
 {
 	int r = config_kernel_option(config, opt, arg, diag);
 
@@ -71,24 +71,24 @@ static int take_vm_word(struct config *config, int opt, const char *arg, struct 
 	return r == 1 ? config_machine_option(config, opt, arg, diag) : r;
 }
 
-static int builder_take_option(struct builder *b, const struct config_smoke_word *word,
+static int builder_take_option(struct builder *b, const struct config_smoke_setting *setting,
 			       struct diag *diag)
 {
 	struct smoke_spec *spec = b->spec;
 
-	switch (word->opt) {
-	case 'e': return add_rule(spec, SMOKE_RULE_EXPECT, "--expect", word->arg, diag);
-	case 'r': return add_rule(spec, SMOKE_RULE_REJECT, "--reject", word->arg, diag);
+	switch (setting->opt) {
+	case 'e': return add_rule(spec, SMOKE_RULE_EXPECT, "--expect", setting->arg, diag);
+	case 'r': return add_rule(spec, SMOKE_RULE_REJECT, "--reject", setting->arg, diag);
 	case SMOKE_OPT_NO_DEFAULT_REJECTS: b->no_defaults = true; return 0;
 	case SMOKE_OPT_REJECT_WARNINGS: b->warnings = true; return 0;
 	case SMOKE_OPT_TIMEOUT:
-		return option_seconds("--timeout", word->arg, true, &spec->timeout_ns, diag);
+		return option_seconds("--timeout", setting->arg, true, &spec->timeout_ns, diag);
 	case SMOKE_OPT_STALL:
-		return option_seconds("--stall", word->arg, true, &spec->stall_ns, diag);
-	case SMOKE_OPT_PHASE_TIMEOUT: return add_phase(spec, word->arg, diag);
+		return option_seconds("--stall", setting->arg, true, &spec->stall_ns, diag);
+	case SMOKE_OPT_PHASE_TIMEOUT: return add_phase(spec, setting->arg, diag);
 	case SMOKE_OPT_GRACE:
-		return option_seconds("--grace", word->arg, true, &spec->grace_ns, diag);
-	default: return take_vm_word(&spec->config, word->opt, word->arg, diag);
+		return option_seconds("--grace", setting->arg, true, &spec->grace_ns, diag);
+	default: return take_vm_setting(&spec->config, setting->opt, setting->arg, diag);
 	}
 }
 
@@ -107,19 +107,19 @@ static bool is_of_judge(int opt)
 	       (opt >= SMOKE_OPT_NO_DEFAULT_REJECTS && opt <= SMOKE_OPT_GRACE);
 }
 
-/* As a command line has them: every word by its long name, then the kernel. */
-static int pack(const struct config_smoke_words *words, const char *kernel, struct smoke_spec *spec,
-		struct diag *diag)
+/* As a command line has them: every setting by its long name, then the kernel. */
+static int pack(const struct config_smoke_settings *settings, const char *kernel,
+		struct smoke_spec *spec, struct diag *diag)
 {
 	FILE *f = open_memstream(&spec->args, &spec->args_len);
 
-	for (size_t i = 0; f && i < words->nr; i++) {
-		const struct config_smoke_word *word = &words->word[i];
-		const struct option_row *row = row_of(word->opt);
+	for (size_t i = 0; f && i < settings->nr; i++) {
+		const struct config_smoke_setting *setting = &settings->setting[i];
+		const struct option_row *row = row_of(setting->opt);
 
-		if (row && !is_of_judge(word->opt))
-			fprintf(f, "--%s%s%s%c", row->name, word->arg ? "=" : "",
-				word->arg ? word->arg : "", '\0');
+		if (row && !is_of_judge(setting->opt))
+			fprintf(f, "--%s%s%s%c", row->name, setting->arg ? "=" : "",
+				setting->arg ? setting->arg : "", '\0');
 	}
 	if (f && kernel)
 		fprintf(f, "--%c%s%c", '\0', kernel, '\0');
@@ -159,7 +159,7 @@ int config_smoke_unpack(char *args, size_t len, struct config *config, struct di
 	config_init(config);
 	option_reader_init(&reader, &config_smoke_table, argc, argv, false);
 	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
-		r = take_vm_word(config, opt, arg, diag);
+		r = take_vm_setting(config, opt, arg, diag);
 		if (r != 0)
 			return r < 0 ? r : diag_set(diag, -EINVAL, "option %d is not of a VM", opt);
 	}
@@ -168,7 +168,7 @@ int config_smoke_unpack(char *args, size_t len, struct config *config, struct di
 	return r;
 }
 
-/* What every boot is held against beside its own words. */
+/* What every boot is held against besides its own settings. */
 static int add_standing_rules(const struct builder *b, struct diag *diag)
 {
 	int r = add_rule(b->spec, SMOKE_RULE_INIT, "default pattern", "Run /\\S+ as init process",
@@ -194,7 +194,7 @@ static char *clean_name(const char *name)
 	return strdup(clean);
 }
 
-/* What depends on more than one word. A command may be busy for long without a word. */
+/* What depends on more than one setting. A command may be busy for long without any output. */
 static void spec_complete(struct smoke_spec *spec)
 {
 	spec->wants_status = spec->config.initramfs.run != NULL;
@@ -202,8 +202,9 @@ static void spec_complete(struct smoke_spec *spec)
 		spec->stall_ns = spec->wants_status ? 0 : DEFAULT_STALL_NS;
 }
 
-int config_smoke_spec(const char *name, const char *kernel, const struct config_smoke_words *words,
-		      struct smoke_spec *ret, struct diag *diag)
+int config_smoke_spec(const char *name, const char *kernel,
+		      const struct config_smoke_settings *settings, struct smoke_spec *ret,
+		      struct diag *diag)
 {
 	struct builder b = {.spec = ret};
 	int r = 0;
@@ -219,14 +220,14 @@ int config_smoke_spec(const char *name, const char *kernel, const struct config_
 	config_init(&ret->config);
 	smoke_child_connect(&ret->config);
 	ret->config.kernel = kernel;
-	for (size_t i = 0; r == 0 && i < words->nr; i++)
-		r = builder_take_option(&b, &words->word[i], diag);
+	for (size_t i = 0; r == 0 && i < settings->nr; i++)
+		r = builder_take_option(&b, &settings->setting[i], diag);
 	if (r == 0)
 		r = config_exits_check(&ret->config, diag);
 	if (r == 0)
 		r = config_check_kernel(&ret->config, diag);
 	if (r == 0)
-		r = pack(words, kernel, ret, diag);
+		r = pack(settings, kernel, ret, diag);
 	if (r == 0)
 		r = add_standing_rules(&b, diag);
 	spec_complete(ret);
@@ -244,33 +245,33 @@ void config_smoke_spec_fini(struct smoke_spec *spec)
 	spec->name = spec->args = NULL;
 }
 
-int config_smoke_words_add(struct config_smoke_words *words, int opt, const char *arg)
+int config_smoke_settings_add(struct config_smoke_settings *settings, int opt, const char *arg)
 {
-	if (words->nr == words->room) {
-		const size_t room = words->room ? 2 * words->room : 16;
-		void *more = reallocarray(words->word, room, sizeof(*words->word));
+	if (settings->nr == settings->cap) {
+		const size_t cap = settings->cap ? 2 * settings->cap : 16;
+		void *more = reallocarray(settings->setting, cap, sizeof(*settings->setting));
 
 		if (!more)
 			return -ENOMEM;
-		words->word = more;
-		words->room = room;
+		settings->setting = more;
+		settings->cap = cap;
 	}
-	words->word[words->nr++] = (struct config_smoke_word){.opt = opt, .arg = arg};
+	settings->setting[settings->nr++] = (struct config_smoke_setting){.opt = opt, .arg = arg};
 	return 0;
 }
 
-int config_smoke_words_append(struct config_smoke_words *words,
-			      const struct config_smoke_words *more)
+int config_smoke_settings_append(struct config_smoke_settings *settings,
+				 const struct config_smoke_settings *more)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < more->nr; i++)
-		r = config_smoke_words_add(words, more->word[i].opt, more->word[i].arg);
+		r = config_smoke_settings_add(settings, more->setting[i].opt, more->setting[i].arg);
 	return r;
 }
 
-void config_smoke_words_fini(struct config_smoke_words *words)
+void config_smoke_settings_fini(struct config_smoke_settings *settings)
 {
-	free(words->word);
-	*words = (struct config_smoke_words){0};
+	free(settings->setting);
+	*settings = (struct config_smoke_settings){0};
 }
