@@ -242,9 +242,9 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 	 * One access, whatever the ranges counted. Release, and the last: who sums up loads this
 	 * first and then sees the ranges' counts too, so that no sum falls short of 0.
 	 */
-	atomic_store_explicit(&c->beside[a->dir],
-			      atomic_load_explicit(&c->beside[a->dir], memory_order_relaxed) + 1 -
-				      ranges,
+	atomic_store_explicit(&c->correction[a->dir],
+			      atomic_load_explicit(&c->correction[a->dir], memory_order_relaxed) +
+				      1 - ranges,
 			      memory_order_release);
 }
 

@@ -116,7 +116,7 @@ struct iobus_totals {
 
 /*
  * Copies the counters of every range, in address order, into buf (cap entries); returns how many
- * there are, which may be more than cap. May run beside readers; each number is then a recent one.
+ * there are, which may be more than cap. May run while readers do; each number is then a recent one.
  * ret_totals may be NULL.
  */
 size_t iobus_counts(struct iobus *bus, struct iobus_count *buf, size_t cap,

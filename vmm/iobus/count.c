@@ -77,7 +77,7 @@ void iobus_counters_fold(struct iobus *bus, const struct iobus_counters *c)
 			counter_fold(&to->chunk[k][i], &c->chunk[k][i]);
 	counter_fold(&to->gap, &c->gap);
 	for (int dir = IOBUS_READ; dir <= IOBUS_WRITE; dir++) {
-		iobus_count_add(&to->beside[dir], count_get(&c->beside[dir]));
+		iobus_count_add(&to->correction[dir], count_get(&c->correction[dir]));
 		iobus_count_add(&to->unclaimed[dir], count_get(&c->unclaimed[dir]));
 	}
 	iobus_count_add(&to->split, count_get(&c->split));
@@ -94,7 +94,7 @@ static void counter_take(struct iobus_counter *sum, const struct iobus_counters 
 	atomic_store_explicit(&counter->ns, 0, memory_order_relaxed);
 }
 
-void iobus_counters_settle(struct iobus *bus, uint32_t slot)
+void iobus_counters_retire(struct iobus *bus, uint32_t slot)
 {
 	struct iobus_counter sum = {0};
 
@@ -102,7 +102,7 @@ void iobus_counters_settle(struct iobus *bus, uint32_t slot)
 	for (const struct iobus_reader *r = bus->readers; r; r = r->next)
 		counter_take(&sum, &r->counters, slot);
 	for (int dir = IOBUS_READ; dir <= IOBUS_WRITE; dir++)
-		iobus_count_add(&bus->folded.beside[dir], count_get(&sum.accesses[dir]));
+		iobus_count_add(&bus->folded.correction[dir], count_get(&sum.accesses[dir]));
 }
 
 /*
@@ -115,9 +115,9 @@ static void totals_add(struct iobus_totals *totals, const struct iobus_counters 
 	const uint64_t gap_writes = count_get(&c->gap.accesses[IOBUS_WRITE]);
 
 	totals->reads += gap_reads;
-	totals->reads += atomic_load_explicit(&c->beside[IOBUS_READ], memory_order_acquire);
+	totals->reads += atomic_load_explicit(&c->correction[IOBUS_READ], memory_order_acquire);
 	totals->writes += gap_writes;
-	totals->writes += atomic_load_explicit(&c->beside[IOBUS_WRITE], memory_order_acquire);
+	totals->writes += atomic_load_explicit(&c->correction[IOBUS_WRITE], memory_order_acquire);
 	totals->split += count_get(&c->split);
 	totals->unclaimed_reads += gap_reads + count_get(&c->unclaimed[IOBUS_READ]);
 	totals->unclaimed_writes += gap_writes + count_get(&c->unclaimed[IOBUS_WRITE]);

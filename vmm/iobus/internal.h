@@ -65,7 +65,7 @@ struct iobus_counters {
 	/* Accesses that no range claims a byte of, and that lie in one gap. In no other count. */
 	struct iobus_counter gap;
 	/* The correction that turns all other counts into accesses, modulo 2^64; by enum iobus_dir. */
-	_Atomic uint64_t beside[2];
+	_Atomic uint64_t correction[2];
 	_Atomic uint64_t unclaimed[2]; /* of those, accesses with an unclaimed byte */
 	_Atomic uint64_t split;
 };
@@ -128,7 +128,7 @@ struct iobus {
 	/* Where the next snapshot is built. Its cap is no less than the nr of the current one. */
 	struct iobus_snapshot *spare;
 	struct iobus_reader *readers;
-	/* Counts of destroyed readers; beside[] also those of removed ranges. */
+	/* Counts of destroyed readers; correction[] also those of removed ranges. */
 	struct iobus_counters folded;
 	enum iobus_space space;
 };
@@ -199,7 +199,7 @@ void iobus_counters_fini(struct iobus_counters *c);
 /* Adds the counts of a reader that is going to be destroyed to those of the bus. */
 void iobus_counters_fold(struct iobus *bus, const struct iobus_counters *c);
 
-/* Moves the slot's counts into the bus's totals and zeroes it everywhere; no reader uses it. */
-void iobus_counters_settle(struct iobus *bus, uint32_t slot);
+/* Retires a slot: moves its counts into the bus's totals and zeroes it everywhere; no reader uses it. */
+void iobus_counters_retire(struct iobus *bus, uint32_t slot);
 
 #endif

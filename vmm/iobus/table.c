@@ -459,7 +459,7 @@ int iobus_remove(struct iobus *bus, uint64_t first, struct diag *diag)
 
 		bus_copy(bus, cur, (size_t)(e - cur->entry));
 		bus_publish(bus, NULL);
-		iobus_counters_settle(bus, slot);
+		iobus_counters_retire(bus, slot);
 	} else {
 		r = diag_set(diag, -ENOENT, "no %s range starts at %#" PRIx64, space_name(bus),
 			     first);

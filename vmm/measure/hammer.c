@@ -14,8 +14,8 @@
 #define CTL_GPA UINT64_C(0x2000000) /* far above the kernel, far below the least memory's end */
 
 enum {
-	FILES_BESIDE_IOEVENTFDS = 600, /* 255 vCPUs, devices, and room */
-	RANGE_STEP = 8,                /* bytes from one extra range to the next; each has 4 */
+	FILES_BUT_IOEVENTFDS = 600, /* 255 vCPUs, devices, and room */
+	RANGE_STEP = 8,             /* bytes from one extra range to the next; each has 4 */
 };
 #define PIO_RANGES_FIRST UINT64_C(0x1000)
 
@@ -47,7 +47,7 @@ static struct iobus *hammered_bus(const struct hammer *h)
 	return h->opts->space == IOBUS_PIO ? h->vm.pio : h->vm.mmio;
 }
 
-static void remedy_place(const struct hammer_opts *o, struct diag *diag)
+static void remedy_address(const struct hammer_opts *o, struct diag *diag)
 {
 	if (o->space == IOBUS_PIO)
 		diag_remedy(diag, "--port 0xa00 is free");
@@ -75,7 +75,7 @@ static int add_ranges(struct hammer *h, struct diag *diag)
 	}
 	r = iobus_add_many(hammered_bus(h), range, o->ranges + 1, diag);
 	if (r == -EEXIST)
-		remedy_place(o, diag);
+		remedy_address(o, diag);
 	else if (r < 0 && o->ranges)
 		diag_remedy(diag, "give fewer --ranges; there is more room for them with --mmio");
 	return r;
@@ -84,7 +84,7 @@ static int add_ranges(struct hammer *h, struct diag *diag)
 /* Each ioeventfd is an open file; the soft limit is ours to raise. */
 static int raise_open_files(unsigned ioeventfds, struct diag *diag)
 {
-	const rlim_t need = (rlim_t)ioeventfds + FILES_BESIDE_IOEVENTFDS;
+	const rlim_t need = (rlim_t)ioeventfds + FILES_BUT_IOEVENTFDS;
 	struct rlimit lim;
 
 	if (ioeventfds == 0 || getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur >= need)
@@ -224,7 +224,7 @@ static const char *chip_at(const struct hammer *h)
 }
 
 /* Devices of ours are refused by the bus, which names them. */
-static int check_place(const struct hammer *h, struct diag *diag)
+static int check_address(const struct hammer *h, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
 	const char *option = o->space == IOBUS_PIO ? "--port" : "--mmio";
@@ -242,7 +242,7 @@ static int check_place(const struct hammer *h, struct diag *diag)
 	} else {
 		return 0;
 	}
-	remedy_place(o, diag);
+	remedy_address(o, diag);
 	return -EINVAL;
 }
 
@@ -266,7 +266,7 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 		r = vm_init(&h->vm, vm_opts, diag);
 	if (r < 0)
 		return r;
-	r = check_place(h, diag);
+	r = check_address(h, diag);
 	if (r < 0)
 		return r;
 	h->ctl = guest_mem_ptr(&h->vm.mem, CTL_GPA, sizeof(*h->ctl));
