@@ -150,7 +150,7 @@ static inline void blk_rig_disk_close(struct disk *disk)
 }
 
 static inline int blk_rig_open(const struct disk_opts *opts, struct event_loop *loop,
-			       void (*settled)(void *arg), void *arg, struct disk **ret,
+			       void (*batch_done)(void *arg), void *arg, struct disk **ret,
 			       struct diag *diag)
 {
 	static const struct disk_ops ops = {.submit = blk_rig_disk_submit,
@@ -171,7 +171,7 @@ static inline int blk_rig_open(const struct disk_opts *opts, struct event_loop *
 	};
 	blk_rig.disk = d;
 	*ret = &d->disk;
-	return disk_engine_create(loop, DISK_ENGINE_THREADS, DISK_REQUESTS_MAX, settled, arg,
+	return disk_engine_create(loop, DISK_ENGINE_THREADS, DISK_REQUESTS_MAX, batch_done, arg,
 				  &d->disk.engine);
 }
 

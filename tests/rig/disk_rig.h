@@ -34,12 +34,12 @@ struct disk_rig {
 	char path[64];
 	struct event_loop loop;
 	struct disk *disk;
-	unsigned settled; /* calls */
+	unsigned batch_done; /* calls */
 };
 
-static inline void disk_rig_settled(void *arg)
+static inline void disk_rig_batch_done(void *arg)
 {
-	((struct disk_rig *)arg)->settled++;
+	((struct disk_rig *)arg)->batch_done++;
 }
 
 /* Byte i of a fresh image. */
@@ -83,7 +83,7 @@ static inline bool disk_rig_open(struct disk_rig *rig, const struct disk_way *wa
 
 	assert_int_equal(event_loop_init(&rig->loop, NULL, NULL), 0);
 	assert_int_equal(disk_engine_create(&rig->loop, way->engine, DISK_REQUESTS_MAX,
-					    disk_rig_settled, rig, &engine),
+					    disk_rig_batch_done, rig, &engine),
 			 0);
 	r = disk_file_open(&opts, &file, &diag);
 	if (r < 0) {

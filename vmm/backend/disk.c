@@ -26,11 +26,11 @@ static int open_stack(const struct disk_opts *opts, struct disk_engine *engine, 
 	return 0;
 }
 
-int disk_open(const struct disk_opts *opts, struct event_loop *loop, void (*settled)(void *arg),
+int disk_open(const struct disk_opts *opts, struct event_loop *loop, void (*batch_done)(void *arg),
 	      void *arg, struct disk **ret, struct diag *diag)
 {
 	struct disk_engine *engine;
-	int r = disk_engine_create(loop, DISK_ENGINE_BEST, DISK_REQUESTS_MAX, settled, arg,
+	int r = disk_engine_create(loop, DISK_ENGINE_BEST, DISK_REQUESTS_MAX, batch_done, arg,
 				   &engine);
 
 	if (r < 0)

@@ -105,11 +105,11 @@ struct disk_opts {
 };
 
 /*
- * Opens and locks path: against everybody when it is written to, else against writers. settled(arg) runs
+ * Opens and locks path: against everybody when it is written to, else against writers. batch_done(arg) runs
  * on the loop's thread after each batch of done() that the loop itself made, not after those inside
  * disk_commit() and disk_drain(). -errno with diag; -EBUSY when somebody else holds the lock.
  */
-int disk_open(const struct disk_opts *opts, struct event_loop *loop, void (*settled)(void *arg),
+int disk_open(const struct disk_opts *opts, struct event_loop *loop, void (*batch_done)(void *arg),
 	      void *arg, struct disk **ret, struct diag *diag);
 /* Waits for what is under way. Takes NULL; returns NULL. */
 struct disk *disk_close(struct disk *disk);

@@ -116,13 +116,13 @@ static void serve(struct blk *blk)
 		if (empty && (blk->vd.broken || !virtq_kicks_allow(vq)))
 			blk->waiting &= ~(UINT32_C(1) << queue);
 		else if (!empty && n == 0)
-			return; /* no room; settled() comes when there is */
+			return; /* no room; batch_done() comes when there is */
 	}
 	if (blk->waiting && !vd->broken)
 		vd->env->doorbell->ring(vd->env->doorbell, blk->served);
 }
 
-static void blk_settled(void *arg)
+static void blk_batch_done(void *arg)
 {
 	struct blk *blk = arg;
 
@@ -234,7 +234,7 @@ static int blk_init(struct virtio_device *vd, const void *conf_arg, struct diag 
 	blk->requests = calloc(DISK_REQUESTS_MAX, sizeof(*blk->requests));
 	if (!blk->requests)
 		return diag_set(diag, -ENOMEM, "disk '%s'", conf->disk.path);
-	r = conf->open(&conf->disk, vd->loop, blk_settled, blk, &blk->disk, diag);
+	r = conf->open(&conf->disk, vd->loop, blk_batch_done, blk, &blk->disk, diag);
 	if (r < 0)
 		return r;
 	memcpy(blk->id, id, strnlen(id, sizeof(blk->id)));

@@ -46,7 +46,7 @@ struct virtio_blk_conf {
 	struct disk_opts disk;
 	/* disk_open(), or a test's way to make a disk. */
 	int (*open)(const struct disk_opts *opts, struct event_loop *loop,
-		    void (*settled)(void *arg), void *arg, struct disk **ret, struct diag *diag);
+		    void (*batch_done)(void *arg), void *arg, struct disk **ret, struct diag *diag);
 	unsigned queues;      /* 0: one a vCPU, up to VIRTIO_BLK_QUEUES_AUTO */
 	const unsigned *cpus; /* the vCPUs there will be */
 	const char *id;       /* NULL: the device's name */

@@ -43,7 +43,7 @@ struct virtio_class {
 	 */
 	int (*init)(struct virtio_device *vd, const void *conf, struct diag *diag);
 	void (*fini)(struct virtio_device *vd); /* may be NULL; also after a failed init */
-	/* The driver said DRIVER_OK: vd->acked and the live queues are settled. */
+	/* The driver said DRIVER_OK: vd->acked and the live queues are final. */
 	void (*start)(struct virtio_device *vd); /* may be NULL */
 	/* Returns when no request is under way any more: no guest memory is touched until start. */
 	void (*stop)(struct virtio_device *vd); /* may be NULL */

@@ -234,7 +234,7 @@ static void the_loop_ends_requests_and_says_so(void **state)
 		disk_commit(rig.disk);
 		if (!r.done) {
 			event_loop_run(&rig.loop);
-			assert_int_equal(rig.settled, 1);
+			assert_int_equal(rig.batch_done, 1);
 		}
 		assert_true(r.done);
 		assert_int_equal(r.err, 0);
@@ -289,11 +289,11 @@ static void an_odd_size_and_direct_can_only_be_read(void **state)
 	disk_rig_image(&rig, 3 * 512 + 100);
 	opts.path = rig.path;
 	assert_int_equal(event_loop_init(&rig.loop, NULL, NULL), 0);
-	err = disk_open(&opts, &rig.loop, disk_rig_settled, &rig, &rig.disk, &diag);
+	err = disk_open(&opts, &rig.loop, disk_rig_batch_done, &rig, &rig.disk, &diag);
 	assert_int_equal(err, -EINVAL);
 	opts.read_only = true;
 	diag = (struct diag){0};
-	err = disk_open(&opts, &rig.loop, disk_rig_settled, &rig, &rig.disk, &diag);
+	err = disk_open(&opts, &rig.loop, disk_rig_batch_done, &rig, &rig.disk, &diag);
 	if (err == 0) {
 		memset(buf, 0xff, 4096);
 		rig_request_init(&r, DISK_READ, 512, buf, 1536);
@@ -315,7 +315,7 @@ static int try_open(const char *path, bool read_only, bool cow, struct event_loo
 
 	*diag = (struct diag){0};
 	*ret = NULL;
-	return disk_open(&opts, loop, disk_rig_settled, NULL, ret, diag);
+	return disk_open(&opts, loop, disk_rig_batch_done, NULL, ret, diag);
 }
 
 static void an_image_has_one_writer_or_many_readers(void **state)
@@ -421,7 +421,7 @@ static int use_without_io_uring(const char *path, int err)
 
 	forbid_io_uring(err);
 	if (event_loop_init(&rig.loop, NULL, NULL) < 0 ||
-	    disk_open(&opts, &rig.loop, disk_rig_settled, &rig, &rig.disk, &diag) < 0)
+	    disk_open(&opts, &rig.loop, disk_rig_batch_done, &rig, &rig.disk, &diag) < 0)
 		return 4;
 	if (disk_rig_do(&rig, DISK_READ, 512, buf, 512) != 0 || buf[1] != disk_rig_byte(513))
 		return 6;

@@ -67,7 +67,7 @@ static int try_disk(const char *path, const struct want *want)
 
 	if (event_loop_init(&rig.loop, NULL, NULL) < 0)
 		return 1;
-	if (disk_open(&opts, &rig.loop, disk_rig_settled, &rig, &rig.disk, &diag) != want->r)
+	if (disk_open(&opts, &rig.loop, disk_rig_batch_done, &rig, &rig.disk, &diag) != want->r)
 		return 2;
 	if (!has(warning.what, want->warning))
 		return 3;

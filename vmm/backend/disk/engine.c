@@ -12,8 +12,8 @@
 struct disk_engine {
 	struct event_loop *loop;
 	struct event_source source; /* the eventfd that both ways signal */
-	void (*settled)(void *arg);
-	void *settled_arg;
+	void (*batch_done)(void *arg);
+	void *batch_done_arg;
 	struct disk_uring *uring; /* NULL: threads alone */
 	struct disk_pool *pool;
 	struct disk_io_list finished; /* their done is still to be called */
@@ -82,7 +82,7 @@ static void engine_ready(struct event_source *src, uint32_t epoll_events)
 	if (engine->uring)
 		disk_uring_commit(engine->uring);
 	if (engine_reap(engine))
-		engine->settled(engine->settled_arg);
+		engine->batch_done(engine->batch_done_arg);
 }
 
 static int engine_init(struct disk_engine *engine, enum disk_engine_kind kind, unsigned depth)
@@ -107,7 +107,7 @@ static int engine_init(struct disk_engine *engine, enum disk_engine_kind kind, u
 }
 
 int disk_engine_create(struct event_loop *loop, enum disk_engine_kind kind, unsigned depth,
-		       void (*settled)(void *arg), void *arg, struct disk_engine **ret)
+		       void (*batch_done)(void *arg), void *arg, struct disk_engine **ret)
 {
 	struct disk_engine *engine = calloc(1, sizeof(*engine));
 	int r;
@@ -115,8 +115,8 @@ int disk_engine_create(struct event_loop *loop, enum disk_engine_kind kind, unsi
 	if (!engine)
 		return -ENOMEM;
 	engine->loop = loop;
-	engine->settled = settled;
-	engine->settled_arg = arg;
+	engine->batch_done = batch_done;
+	engine->batch_done_arg = arg;
 	r = engine_init(engine, kind, depth);
 	if (r < 0) {
 		disk_engine_destroy(engine);

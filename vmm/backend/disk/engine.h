@@ -60,9 +60,9 @@ enum disk_engine_kind {
 	DISK_ENGINE_THREADS, /* threads alone */
 };
 
-/* At most depth calls are under way at once. settled: see disk_open(). -errno. */
+/* At most depth calls are under way at once. batch_done: see disk_open(). -errno. */
 int disk_engine_create(struct event_loop *loop, enum disk_engine_kind kind, unsigned depth,
-		       void (*settled)(void *arg), void *arg, struct disk_engine **ret);
+		       void (*batch_done)(void *arg), void *arg, struct disk_engine **ret);
 struct disk_engine *disk_engine_destroy(struct disk_engine *engine); /* drains; takes NULL */
 
 /* Never calls done. */

@@ -3,7 +3,7 @@
 
 #include "virtio/mmio/internal.h"
 
-enum { SETTLE_STEPS = 16 };
+enum { REQUEST_STEPS = 16 };
 
 /* How long InterruptStatus may say that buffers were used after the driver has heard it. */
 #define ACK_LATE_NS (10 * NS_PER_MS)
@@ -76,15 +76,15 @@ static void run_config_written(struct virtio_mmio *m)
 }
 
 /*
- * All that vCPUs left word of; true when the device runs then. They may leave more meanwhile, without end: they
- * ring for it, so what is left after SETTLE_STEPS is done then.
+ * Does all that vCPUs requested; true when the device runs then. They may leave more meanwhile, without end: they
+ * ring for it, so what is left after REQUEST_STEPS is done then.
  */
-static bool settle(struct virtio_mmio *m)
+static bool run_requests(struct virtio_mmio *m)
 {
 	bool running;
 
 	pthread_mutex_lock(&m->front.dev.lock);
-	for (unsigned i = 0; i < SETTLE_STEPS; i++) {
+	for (unsigned i = 0; i < REQUEST_STEPS; i++) {
 		if (m->reset_wanted)
 			run_reset(m);
 		else if (m->dirty_first < m->dirty_end)
@@ -197,7 +197,8 @@ static void io_kick(struct device *dev, unsigned queue)
 	struct virtio_mmio *m = virtio_mmio_of(dev);
 	struct virtio_device *vd = m->front.vd;
 
-	if (!settle(m) || queue >= vd->nr_queues || vd->broken || !virtq_live(&vd->queue[queue]))
+	if (!run_requests(m) || queue >= vd->nr_queues || vd->broken ||
+	    !virtq_live(&vd->queue[queue]))
 		return;
 	__atomic_store_n(&vd->kicks[queue], vd->kicks[queue] + 1, __ATOMIC_RELAXED);
 	vd->cls->kick(vd, queue);
@@ -207,7 +208,7 @@ static void io_control(struct device *dev)
 {
 	struct virtio_mmio *m = virtio_mmio_of(dev);
 
-	settle(m);
+	run_requests(m);
 	if (m->front.vd->cls->control)
 		m->front.vd->cls->control(m->front.vd);
 }
