@@ -27,7 +27,7 @@ enum {
 	FEATURE = 5,
 	DATA_GPA = 0x20000,
 	WORDS_MAX = 0x1000, /* of the memory at VIRTIO_RIG_QUEUE_GPA */
-	SHOWN_FROM = 0x60,
+	PAGE_FROM = 0x60,
 };
 
 struct user {
@@ -276,8 +276,8 @@ static void check(struct run *run)
 	assert(user->started == !!(status & VIRTIO_CONFIG_S_DRIVER_OK));
 	assert(!(status & VIRTIO_CONFIG_S_DRIVER_OK) || status & VIRTIO_CONFIG_S_FEATURES_OK);
 	assert(!!(status & VIRTIO_CONFIG_S_NEEDS_RESET) == (user->started && rig->vd->broken));
-	for (uint32_t reg = SHOWN_FROM; reg < VIRTIO_MMIO_BYTES; reg += 4) {
-		memcpy(&shown, &page[reg - SHOWN_FROM], sizeof(shown));
+	for (uint32_t reg = PAGE_FROM; reg < VIRTIO_MMIO_BYTES; reg += 4) {
+		memcpy(&shown, &page[reg - PAGE_FROM], sizeof(shown));
 		assert(shown == virtio_rig_read(rig, reg));
 	}
 }
@@ -287,7 +287,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = {.data = data, .left = size};
 	struct run run = {0};
 
-	if (virtio_rig_init_shown(&run.rig, &user_class, NULL, page) < 0)
+	if (virtio_rig_init_page(&run.rig, &user_class, NULL, page) < 0)
 		return 0;
 	while (in.left > 0) {
 		ops[fuzz_u8(&in) % (sizeof(ops) / sizeof(ops[0]))](&run, &in);

@@ -123,7 +123,7 @@ static const struct virtio_class fake_class = {
 /* A page for the registers, or NULL. */
 static inline int fake_device_setup(uint8_t *page)
 {
-	int r = virtio_rig_init_shown(&rig, &fake_class, NULL, page);
+	int r = virtio_rig_init_page(&rig, &fake_class, NULL, page);
 
 	finis = finis_running = 0;
 	if (r == 0)

@@ -139,22 +139,22 @@ static inline int virtio_rig_create(struct virtio_rig *rig)
  * With what a KVM that has everything gives: a page for the registers, and acknowledgements that are
  * counted (virtio_rig_ack()); or without, where shown is NULL. 0 or -errno, what cls->init said.
  */
-static inline int virtio_rig_init_shown(struct virtio_rig *rig, const struct virtio_class *cls,
-					const void *conf, uint8_t *shown)
+static inline int virtio_rig_init_page(struct virtio_rig *rig, const struct virtio_class *cls,
+				       const void *conf, uint8_t *page)
 {
 	int r = virtio_rig_prepare(rig, cls, conf);
 
 	if (r < 0)
 		return r;
-	rig->f.env.register_page = shown;
-	rig->f.env.writes = shown ? &rig->writes : NULL;
+	rig->f.env.register_page = page;
+	rig->f.env.writes = page ? &rig->writes : NULL;
 	return virtio_rig_create(rig);
 }
 
 static inline int virtio_rig_init(struct virtio_rig *rig, const struct virtio_class *cls,
 				  const void *conf)
 {
-	return virtio_rig_init_shown(rig, cls, conf, NULL);
+	return virtio_rig_init_page(rig, cls, conf, NULL);
 }
 
 static inline void virtio_rig_fini(struct virtio_rig *rig)

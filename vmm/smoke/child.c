@@ -72,7 +72,7 @@ static void send_failure(const struct diag *diag)
 /* Time that this process's vCPUs were in the guest: field 43 of proc(5)'s stat, in clock ticks. */
 static int64_t guest_ns(void)
 {
-	enum { FIELD_GUEST_TIME = 43, FIELD_BEHIND_NAME = 3 };
+	enum { FIELD_GUEST_TIME = 43, FIELD_AFTER_NAME = 3 };
 	FILE *f = fopen("/proc/self/stat", "re");
 	char line[1024] = "";
 	char *p;
@@ -84,7 +84,7 @@ static int64_t guest_ns(void)
 		line[0] = '\0';
 	fclose(f);
 	p = strrchr(line, ')'); /* the name before it may hold anything */
-	for (int field = FIELD_BEHIND_NAME; p && field <= FIELD_GUEST_TIME; field++)
+	for (int field = FIELD_AFTER_NAME; p && field <= FIELD_GUEST_TIME; field++)
 		p = strchr(p + 1, ' ');
 	if (p)
 		ticks = strtoull(p, NULL, 10);

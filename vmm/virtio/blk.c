@@ -85,9 +85,9 @@ static unsigned take_chains(struct blk *blk, unsigned queue, struct turn *turn, 
 /* The next queue that waits, round and round. */
 static unsigned next_waiting(struct blk *blk)
 {
-	const uint32_t behind = blk->waiting & ~((UINT32_C(2) << blk->served) - 1);
+	const uint32_t higher = blk->waiting & ~((UINT32_C(2) << blk->served) - 1);
 
-	blk->served = (unsigned)__builtin_ctz(behind ? behind : blk->waiting);
+	blk->served = (unsigned)__builtin_ctz(higher ? higher : blk->waiting);
 	return blk->served;
 }
 
@@ -229,7 +229,7 @@ static int blk_init(struct virtio_device *vd, const void *conf_arg, struct diag 
 	const unsigned queues = queues_of(conf);
 	int r;
 
-	vd->behind = conf->disk.path;
+	vd->host_name = conf->disk.path;
 	assert(queues >= 1 && queues <= VIRTIO_BLK_QUEUES_MAX);
 	blk->requests = calloc(DISK_REQUESTS_MAX, sizeof(*blk->requests));
 	if (!blk->requests)

@@ -38,44 +38,46 @@ struct after {
 
 static uint64_t features_offered(const struct virtio_mmio *m)
 {
-	return m->front.vd->features | FEATURES_OURS;
+	return m->transport.vd->features | FEATURES_OURS;
 }
 
 static struct virtq *selected_queue(struct virtio_mmio *m)
 {
-	return m->queue_sel < m->front.vd->nr_queues ? &m->front.vd->queue[m->queue_sel] : NULL;
+	return m->queue_sel < m->transport.vd->nr_queues ? &m->transport.vd->queue[m->queue_sel]
+							 : NULL;
 }
 
 /* Bytes beyond the configuration space read as ones, as unclaimed ones do. */
-void virtio_mmio_show_config(struct virtio_mmio *m, unsigned off, unsigned len)
+void virtio_mmio_put_config(struct virtio_mmio *m, unsigned off, unsigned len)
 {
 	for (unsigned word = off & ~3U; word < off + len; word += sizeof(uint32_t)) {
 		uint8_t bytes[sizeof(uint32_t)];
 		uint32_t val;
 
 		memset(bytes, UINT8_MAX, sizeof(bytes));
-		for (unsigned i = 0; i < sizeof(bytes) && word + i < m->front.vd->config_len; i++)
-			bytes[i] = m->front.vd->config[word + i];
+		for (unsigned i = 0; i < sizeof(bytes) && word + i < m->transport.vd->config_len;
+		     i++)
+			bytes[i] = m->transport.vd->config[word + i];
 		memcpy(&val, bytes, sizeof(val));
-		__atomic_store_n(shown_at(m, VIRTIO_MMIO_CONFIG + word), val, __ATOMIC_SEQ_CST);
+		__atomic_store_n(reg_at(m, VIRTIO_MMIO_CONFIG + word), val, __ATOMIC_SEQ_CST);
 	}
 }
 
 void virtio_mmio_reset_registers(struct virtio_mmio *m)
 {
-	for (unsigned i = 0; i < m->front.vd->nr_queues; i++)
-		virtq_reset(&m->front.vd->queue[i]);
+	for (unsigned i = 0; i < m->transport.vd->nr_queues; i++)
+		virtq_reset(&m->transport.vd->queue[i]);
 	m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
 	m->driver_features = 0;
 	m->start_wanted = m->reset_wanted = false;
-	shown_set(m, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
-	shown_set(m, VIRTIO_MMIO_STATUS, 0);
+	reg_set(m, VIRTIO_MMIO_INTERRUPT_STATUS, 0);
+	reg_set(m, VIRTIO_MMIO_STATUS, 0);
 	pthread_cond_broadcast(&m->reset_done);
 }
 
 static uint64_t guest_error(struct virtio_mmio *m, struct io_at at)
 {
-	return device_guest_error(&m->front.dev, at);
+	return device_guest_error(&m->transport.dev, at);
 }
 
 static uint64_t read_register(struct virtio_mmio *m, struct io_at at)
@@ -85,7 +87,7 @@ static uint64_t read_register(struct virtio_mmio *m, struct io_at at)
 	switch (at.off) {
 	case VIRTIO_MMIO_MAGIC_VALUE: return MAGIC;
 	case VIRTIO_MMIO_VERSION: return VERSION;
-	case VIRTIO_MMIO_DEVICE_ID: return m->front.vd->cls->device_id;
+	case VIRTIO_MMIO_DEVICE_ID: return m->transport.vd->cls->device_id;
 	case VIRTIO_MMIO_VENDOR_ID: return VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
 		/* Bits above 63 are there to be asked for, and none of them is offered. */
@@ -99,13 +101,13 @@ static uint64_t read_register(struct virtio_mmio *m, struct io_at at)
 }
 
 /* What the page holds, of any width: the guest gets the same where it reads the page itself. */
-static uint64_t read_shown(struct virtio_mmio *m, struct io_at at)
+static uint64_t read_register_page(struct virtio_mmio *m, struct io_at at)
 {
 	uint64_t val = 0;
 
 	for (unsigned i = 0; i < at.size; i++) {
 		const uint64_t off = at.off + i;
-		const uint32_t word = shown_get(m, (uint32_t)off);
+		const uint32_t word = reg_get(m, (uint32_t)off);
 
 		val |= (uint64_t)(word >> (8 * (off % 4)) & UINT8_MAX) << (8 * i);
 	}
@@ -120,8 +122,8 @@ static uint64_t mmio_read(struct device *dev, struct io_at at)
 	uint64_t val;
 
 	pthread_mutex_lock(&dev->lock);
-	if (at.off >= VIRTIO_MMIO_SHOWN_FROM)
-		val = read_shown(m, at);
+	if (at.off >= VIRTIO_MMIO_PAGE_FROM)
+		val = read_register_page(m, at);
 	else if (at.size != sizeof(uint32_t) || at.off % 4 != 0)
 		val = guest_error(m, at); /* 4.2.2.2: 32 bits wide and aligned only */
 	else
@@ -135,7 +137,7 @@ static void write_driver_features(struct virtio_mmio *m, struct io_at at, uint32
 {
 	const unsigned shift = 32 * m->driver_features_sel;
 
-	if ((shown_status(m) & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)) !=
+	if ((status_get(m) & (VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)) !=
 		    VIRTIO_CONFIG_S_DRIVER ||
 	    (m->driver_features_sel > 1 && val != 0)) {
 		guest_error(m, at);
@@ -171,7 +173,7 @@ static void write_queue_ready(struct virtio_mmio *m, struct virtq *vq, struct io
 static void write_queue(struct virtio_mmio *m, struct io_at at, uint32_t val)
 {
 	const uint32_t phase =
-		shown_status(m) & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+		status_get(m) & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
 	struct virtq *vq = selected_queue(m);
 	/* Linux says so after a reset, of queues that are not ready then anyway. */
 	const bool stops = at.off == VIRTIO_MMIO_QUEUE_READY && val == 0;
@@ -197,7 +199,7 @@ static void write_queue(struct virtio_mmio *m, struct io_at at, uint32_t val)
 
 static void write_notify(struct virtio_mmio *m, struct io_at at, uint32_t val, struct after *after)
 {
-	if (val >= m->front.vd->nr_queues || !(shown_status(m) & VIRTIO_CONFIG_S_DRIVER_OK)) {
+	if (val >= m->transport.vd->nr_queues || !(status_get(m) & VIRTIO_CONFIG_S_DRIVER_OK)) {
 		guest_error(m, at);
 		return;
 	}
@@ -208,7 +210,7 @@ static void write_notify(struct virtio_mmio *m, struct io_at at, uint32_t val, s
 /* An interrupt that was sent since the driver looked has an edge of its own, so nothing is lost. */
 static void write_interrupt_ack(struct virtio_mmio *m, struct io_at at, uint32_t val)
 {
-	__atomic_fetch_and(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(~val),
+	__atomic_fetch_and(reg_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(~val),
 			   __ATOMIC_SEQ_CST);
 	if (val & ~(uint32_t)(VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG))
 		guest_error(m, at);
@@ -238,7 +240,7 @@ static bool features_acceptable(const struct virtio_mmio *m)
  */
 static void write_status(struct virtio_mmio *m, struct io_at at, uint32_t val, struct after *after)
 {
-	const uint32_t old = shown_status(m);
+	const uint32_t old = status_get(m);
 	uint32_t now = old;
 
 	if (val == 0) {
@@ -257,7 +259,7 @@ static void write_status(struct virtio_mmio *m, struct io_at at, uint32_t val, s
 		now &= ~(uint32_t)VIRTIO_CONFIG_S_DRIVER_OK;
 	if ((now | VIRTIO_CONFIG_S_NEEDS_RESET) != (val | VIRTIO_CONFIG_S_NEEDS_RESET))
 		guest_error(m, at);
-	shown_set(m, VIRTIO_MMIO_STATUS, now);
+	reg_set(m, VIRTIO_MMIO_STATUS, now);
 	if (now & ~old & VIRTIO_CONFIG_S_DRIVER_OK) {
 		m->start_wanted = true;
 		after->control = true;
@@ -292,14 +294,14 @@ static void write_config(struct virtio_mmio *m, struct io_at at, uint64_t val, s
 {
 	const unsigned off = (unsigned)at.off - VIRTIO_MMIO_CONFIG;
 
-	if (!m->front.vd->cls->config_written || at.off % at.size != 0 ||
-	    !u64_range_within(off, at.size, m->front.vd->config_len)) {
+	if (!m->transport.vd->cls->config_written || at.off % at.size != 0 ||
+	    !u64_range_within(off, at.size, m->transport.vd->config_len)) {
 		guest_error(m, at);
 		return;
 	}
 	for (unsigned i = 0; i < at.size; i++) {
 		const unsigned shift = 8 * ((off + i) % 4);
-		uint32_t *at_word = shown_at(m, VIRTIO_MMIO_CONFIG + off + i);
+		uint32_t *at_word = reg_at(m, VIRTIO_MMIO_CONFIG + off + i);
 		const uint32_t word = le32toh(__atomic_load_n(at_word, __ATOMIC_RELAXED)) &
 				      ~(UINT32_C(0xff) << shift);
 
@@ -321,7 +323,7 @@ static void wait_for_reset(struct virtio_mmio *m)
 		clock_timespec(clock_monotonic_ns() + VIRTIO_MMIO_RESET_WAIT_NS);
 
 	while (m->reset_wanted)
-		if (pthread_cond_timedwait(&m->reset_done, &m->front.dev.lock, &until) != 0)
+		if (pthread_cond_timedwait(&m->reset_done, &m->transport.dev.lock, &until) != 0)
 			return; /* the guest sees from the status that it goes on */
 }
 
@@ -361,7 +363,7 @@ bool virtio_mmio_is_reset(struct device *dev)
 	bool is_reset;
 
 	pthread_mutex_lock(&dev->lock);
-	is_reset = !m->reset_wanted && shown_status(m) == 0;
+	is_reset = !m->reset_wanted && status_get(m) == 0;
 	pthread_mutex_unlock(&dev->lock);
 	return is_reset;
 }
@@ -376,20 +378,20 @@ bool virtio_mmio_reset(struct device *dev)
  * Making and unmaking.
  */
 
-static void init_shown(struct virtio_mmio *m)
+static void init_register_page(struct virtio_mmio *m)
 {
 	static const uint32_t no_shm[] = {VIRTIO_MMIO_SHM_LEN_LOW, VIRTIO_MMIO_SHM_LEN_HIGH,
 					  VIRTIO_MMIO_SHM_BASE_LOW, VIRTIO_MMIO_SHM_BASE_HIGH};
 
-	m->shown = m->shown_own;
+	m->regs = m->own_regs;
 	if (m->env.register_page) {
 		memset(m->env.register_page, UINT8_MAX, PAGE_BYTES);
-		m->shown = (uint32_t *)(void *)m->env.register_page;
+		m->regs = (uint32_t *)(void *)m->env.register_page;
 	}
-	memset(m->shown, 0, VIRTIO_MMIO_CONFIG - VIRTIO_MMIO_SHOWN_FROM);
+	memset(m->regs, 0, VIRTIO_MMIO_CONFIG - VIRTIO_MMIO_PAGE_FROM);
 	for (unsigned i = 0; i < ARRAY_SIZE(no_shm); i++)
-		shown_set(m, no_shm[i], NO_SHM);
-	virtio_mmio_show_config(m, 0, VIRTIO_CONFIG_BYTES_MAX);
+		reg_set(m, no_shm[i], NO_SHM);
+	virtio_mmio_put_config(m, 0, VIRTIO_CONFIG_BYTES_MAX);
 }
 
 static int init_reset_done(struct virtio_mmio *m)
@@ -416,10 +418,10 @@ static int mmio_init(struct device *dev, const struct device_env *env)
 		return -ENOMEM;
 	m->env = *env;
 	m->env.diag = NULL;
-	m->front.vd = vd;
+	m->transport.vd = vd;
 	vd->cls = conf->cls;
 	vd->transport = &virtio_mmio_transport;
-	vd->front = dev;
+	vd->dev = dev;
 	vd->env = &m->env;
 	vd->loop = env->loop;
 	vd->name = conf->name;
@@ -435,7 +437,7 @@ static int mmio_init(struct device *dev, const struct device_env *env)
 	assert(vd->nr_queues <= VIRTIO_QUEUES_MAX && vd->config_len <= VIRTIO_CONFIG_BYTES_MAX);
 	for (unsigned i = 0; i < vd->nr_queues; i++)
 		virtq_init(&vd->queue[i], env->mem, vd->queue_size[i]);
-	init_shown(m);
+	init_register_page(m);
 	return 0;
 }
 
@@ -443,14 +445,14 @@ static int mmio_init(struct device *dev, const struct device_env *env)
 static void mmio_fini(struct device *dev)
 {
 	struct virtio_mmio *m = virtio_mmio_of(dev);
-	const struct virtio_class *cls = m->front.vd->cls;
+	const struct virtio_class *cls = m->transport.vd->cls;
 
 	if (m->running && cls->stop)
-		cls->stop(m->front.vd);
+		cls->stop(m->transport.vd);
 	if (cls->fini)
-		cls->fini(m->front.vd);
+		cls->fini(m->transport.vd);
 	pthread_cond_destroy(&m->reset_done);
-	free(m->front.vd);
+	free(m->transport.vd);
 }
 
 const struct device_class virtio_mmio_class = {
@@ -460,7 +462,7 @@ const struct device_class virtio_mmio_class = {
 	.state_size = sizeof(struct virtio_mmio),
 	.max_access = 4,
 	.self_locked = true,
-	.register_page_from = VIRTIO_MMIO_SHOWN_FROM,
+	.register_page_from = VIRTIO_MMIO_PAGE_FROM,
 	.init = mmio_init,
 	.fini = mmio_fini,
 	.read = mmio_read,

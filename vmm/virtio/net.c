@@ -223,7 +223,7 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 	r = c->open(c->opts, &env, &net->be, diag);
 	if (r < 0)
 		return r;
-	vd->behind = net->be->name;
+	vd->host_name = net->be->name;
 	net->rx = calloc(net->be->pairs, sizeof(*net->rx));
 	if (!net->rx)
 		return diag_set(diag, -ENOMEM, "receive queues of %s", vd->name);

@@ -13,7 +13,7 @@ bool virtio_is_transport(const struct device_class *cls)
 struct virtio_device *virtio_device_of(struct device *dev)
 {
 	assert(virtio_is_transport(dev->cls));
-	return container_of(dev, struct virtio_front, dev)->vd;
+	return container_of(dev, struct virtio_transport, dev)->vd;
 }
 
 bool virtio_reset(struct device *dev)

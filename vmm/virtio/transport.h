@@ -28,7 +28,7 @@ struct virtio_transport_ops {
 };
 
 /* First member of every transport's state. */
-struct virtio_front {
+struct virtio_transport {
 	struct device dev;
 	struct virtio_device *vd; /* owned; set by init */
 };

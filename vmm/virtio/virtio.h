@@ -76,11 +76,11 @@ struct virtio_class {
 struct virtio_device {
 	const struct virtio_class *cls;
 	const struct virtio_transport_ops *transport;
-	struct device *front;         /* the transport's, for its own use */
+	struct device *dev;           /* the transport's, for its own use */
 	const struct device_env *env; /* clock, mem and chr; borrowed */
 	struct event_loop *loop;      /* of its I/O thread; borrowed */
 	const char *name;             /* of its row: "disk0" */
-	const char *behind;           /* set by init: the file or interface of the host, or NULL */
+	const char *host_name;        /* set by init: the file or interface of the host, or NULL */
 
 	/*
 	 * Set by init, constant then. VIRTIO_F_VERSION_1, INDIRECT_DESC and EVENT_IDX are the

@@ -51,14 +51,14 @@ static void device_stop_collecting(struct vm *vm, unsigned i)
 
 static void device_cut_irq(struct vm *vm, unsigned i, bool cut)
 {
-	struct device *front = vm_bus_device(vm, i);
+	struct device *on_bus = vm_bus_device(vm, i);
 
 	/* A virtio device raises no interrupt before its driver has started it. */
 	if (vm->virtio[i] || vm->machine.device[i].gsi < 0)
 		return;
-	device_lock(front);
+	device_lock(on_bus);
 	kvm_irq_line_cut(&vm->irq[i], cut);
-	device_unlock(front);
+	device_unlock(on_bus);
 }
 
 void vm_device_ranges_remove(struct vm *vm, unsigned i, enum iobus_space space)

@@ -92,15 +92,15 @@ void report_print(FILE *out, const struct vm *vm)
 void report_stuck(FILE *out, const struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		const char *behind;
+		const char *host_name;
 		char waits_for[128];
 
 		if (!vm->virtio[i] || !vm->virtio[i]->stuck)
 			continue;
-		behind = virtio_device_of(vm->device[i])->behind;
+		host_name = virtio_device_of(vm->device[i])->host_name;
 		fprintf(out, "tollgate: %s%s%s%s does not end: its thread waits for %s\n",
-			vm->machine.device[i].name, behind ? " ('" : "", behind ? behind : "",
-			behind ? "')" : "",
+			vm->machine.device[i].name, host_name ? " ('" : "",
+			host_name ? host_name : "", host_name ? "')" : "",
 			io_thread_waits_for(&vm->virtio[i]->io, waits_for, sizeof(waits_for)));
 	}
 }

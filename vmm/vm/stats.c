@@ -144,14 +144,14 @@ struct device_view {
 
 static struct device_view view_device(struct vm *vm, unsigned i)
 {
-	struct device *dev = vm->device[i], *front = vm_bus_device(vm, i);
+	struct device *dev = vm->device[i], *on_bus = vm_bus_device(vm, i);
 	struct device_view view = {.counter_name = dev->cls->counter_name};
 
-	pthread_mutex_lock(&front->lock);
+	pthread_mutex_lock(&on_bus->lock);
 	view.guest_errors = dev->guest_errors;
 	if (dev->cls->counter)
 		view.counter = dev->cls->counter(dev);
-	pthread_mutex_unlock(&front->lock);
+	pthread_mutex_unlock(&on_bus->lock);
 	return view;
 }
 

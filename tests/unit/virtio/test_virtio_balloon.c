@@ -270,7 +270,7 @@ static void the_target_is_told_and_stays(void **state)
 	assert_int_equal(counted("actual_bytes"), UINT64_C(0xffffffff) * PAGE);
 }
 
-static uint32_t shown_target(void)
+static uint32_t config_target(void)
 {
 	return virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG);
 }
@@ -281,7 +281,7 @@ static void a_new_target_is_told(void **state)
 
 	(void)state;
 	virtio_balloon_retarget(rig.vd, 64 * PAGE + 1);
-	assert_int_equal(shown_target(), 64);
+	assert_int_equal(config_target(), 64);
 	assert_int_equal(rig.pulses, pulses + 1);
 	assert_true(virtio_rig_read(&rig, VIRTIO_MMIO_INTERRUPT_STATUS) & VIRTIO_MMIO_INT_CONFIG);
 	assert_int_equal(counted("target_bytes"), 64 * PAGE);
@@ -291,9 +291,9 @@ static void a_new_target_is_told(void **state)
 	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 60);
 	assert_int_equal(virtio_balloon_size(rig.vd).actual_bytes, 60 * PAGE);
 	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG, 7); /* it is not the driver's */
-	assert_int_equal(shown_target(), 64);
+	assert_int_equal(config_target(), 64);
 	virtio_balloon_retarget(rig.vd, 0);
-	assert_int_equal(shown_target(), 0);
+	assert_int_equal(config_target(), 0);
 	assert_int_equal(virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG + 4), 60);
 }
 
@@ -306,13 +306,13 @@ static void a_new_target_waits_for_the_io_thread(void **state)
 	rig.deaf = true;
 	virtio_balloon_retarget(rig.vd, 10 * PAGE);
 	virtio_balloon_retarget(rig.vd, 20 * PAGE);
-	assert_int_equal(shown_target(), 128);
+	assert_int_equal(config_target(), 128);
 	assert_int_equal(virtio_balloon_size(rig.vd).target_bytes, 20 * PAGE);
 	/* Meanwhile the driver writes. */
 	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG, 7);
 	virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 5);
 	virtio_rig_answer(&rig);
-	assert_int_equal(shown_target(), 20);
+	assert_int_equal(config_target(), 20);
 	assert_int_equal(counted("actual_bytes"), 5 * PAGE);
 	assert_true(rig.pulses > pulses);
 }
@@ -325,14 +325,14 @@ static void a_target_outlives_the_driver(void **state)
 	virtio_rig_write(&rig, VIRTIO_MMIO_STATUS, 0);
 	pulses = rig.pulses;
 	virtio_balloon_retarget(rig.vd, 30 * PAGE);
-	assert_int_equal(shown_target(), 30);
+	assert_int_equal(config_target(), 30);
 	assert_int_equal(rig.pulses, pulses); /* nobody to tell */
 	assert_true(start_driver(F(REPORTING), 3));
-	assert_int_equal(shown_target(), 30);
+	assert_int_equal(config_target(), 30);
 	/* One that broke the rules is told, too. */
 	assert_false(request(INFLATE, 0));
 	virtio_balloon_retarget(rig.vd, 40 * PAGE);
-	assert_int_equal(shown_target(), 40);
+	assert_int_equal(config_target(), 40);
 }
 
 /* From the first page that goes until the driver says that the balloon is empty. */

@@ -10,7 +10,7 @@
 #include "store_trace.h"
 #include "virtio_mmio_rig.h"
 
-enum { SHOWN_FROM = 0x60 };
+enum { PAGE_FROM = 0x60 };
 
 static _Alignas(4096) uint8_t page[4096];
 
@@ -20,20 +20,20 @@ static int setup(void **state)
 	return fake_device_setup(page);
 }
 
-static uint32_t shown(uint32_t reg)
+static uint32_t page_get(uint32_t reg)
 {
 	uint32_t val;
 
-	memcpy(&val, &page[reg - SHOWN_FROM], sizeof(val));
+	memcpy(&val, &page[reg - PAGE_FROM], sizeof(val));
 	return val;
 }
 
 /* Every register the page has is what an exit would have read. */
 static void assert_page_is_true(void)
 {
-	for (uint32_t reg = SHOWN_FROM; reg < VIRTIO_MMIO_BYTES; reg += 4)
-		assert_int_equal(shown(reg), rd(reg));
-	for (size_t i = VIRTIO_MMIO_BYTES - SHOWN_FROM; i < sizeof(page); i++)
+	for (uint32_t reg = PAGE_FROM; reg < VIRTIO_MMIO_BYTES; reg += 4)
+		assert_int_equal(page_get(reg), rd(reg));
+	for (size_t i = VIRTIO_MMIO_BYTES - PAGE_FROM; i < sizeof(page); i++)
 		assert_int_equal(page[i], 0xff);
 }
 
@@ -42,20 +42,20 @@ static void the_page_shows_what_reads_would(void **state)
 	(void)state;
 	assert_page_is_true();
 	start(0);
-	assert_int_equal(shown(VIRTIO_MMIO_STATUS), 15);
+	assert_int_equal(page_get(VIRTIO_MMIO_STATUS), 15);
 	offer_one();
 	virtio_rig_kick(&rig, 0);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 4, 4, 0x12345678);
-	assert_int_equal(shown(VIRTIO_MMIO_CONFIG + 4), 0x12345678);
+	assert_int_equal(page_get(VIRTIO_MMIO_CONFIG + 4), 0x12345678);
 	virtio_config_set(rig.vd, 0, "x", 1);
 	assert_page_is_true();
 	virtq_driver_offer(&drv, SIZE);
 	virtio_rig_kick(&rig, 0);
-	assert_true(shown(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(page_get(VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	wr(VIRTIO_MMIO_STATUS, 0);
-	assert_int_equal(shown(VIRTIO_MMIO_STATUS), 0);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(page_get(VIRTIO_MMIO_STATUS), 0);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	assert_page_is_true();
 }
 
@@ -67,14 +67,14 @@ static void counted_acknowledgements_clear_the_status_late(void **state)
 	virtio_rig_kick(&rig, 0);
 	assert_int_not_equal(rig.f.deadline_ns, INT64_MAX);
 	virtio_rig_ack(&rig);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	virtio_rig_expire(&rig);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	assert_false(rig.watched);
 	/* The next interrupt begins it anew. */
 	offer_one();
 	virtio_rig_kick(&rig, 0);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	assert_int_not_equal(rig.f.deadline_ns, INT64_MAX);
 }
 
@@ -86,10 +86,10 @@ static void a_late_acknowledgement_is_waited_for(void **state)
 	virtio_rig_kick(&rig, 0);
 	virtio_rig_expire(&rig);
 	assert_true(rig.watched);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	virtio_rig_ack(&rig);
 	assert_false(rig.watched);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	assert_int_equal(rig.f.deadline_ns, INT64_MAX);
 }
 
@@ -104,9 +104,9 @@ static void an_acknowledgement_of_the_last_interrupt_does_not_clear_this_one(voi
 	offer_one();
 	virtio_rig_kick(&rig, 0);
 	virtio_rig_expire(&rig);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	virtio_rig_ack(&rig);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }
 
 static void counted_acknowledgements_are_not_for_the_configuration(void **state)
@@ -118,9 +118,9 @@ static void counted_acknowledgements_are_not_for_the_configuration(void **state)
 	virtio_config_set(rig.vd, 0, "x", 1);
 	virtio_rig_ack(&rig);
 	virtio_rig_expire(&rig);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
 	wr(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_CONFIG);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 }
 
 static void an_acknowledgement_from_before_a_reset_is_forgotten(void **state)
@@ -131,11 +131,11 @@ static void an_acknowledgement_from_before_a_reset_is_forgotten(void **state)
 	virtio_rig_kick(&rig, 0);
 	virtio_rig_ack(&rig);
 	start(0);
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	offer_one();
 	virtio_rig_kick(&rig, 0);
 	virtio_rig_expire(&rig); /* armed before the reset */
-	assert_int_equal(shown(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
+	assert_int_equal(page_get(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 }
 
 /*
@@ -145,18 +145,18 @@ static void an_acknowledgement_from_before_a_reset_is_forgotten(void **state)
 static void the_generation_is_counted_before_and_after_a_change(void **state)
 {
 	static const uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-	const uint32_t generation = shown(VIRTIO_MMIO_CONFIG_GENERATION);
+	const uint32_t generation = page_get(VIRTIO_MMIO_CONFIG_GENERATION);
 
 	(void)state;
 	store_trace_begin(page, sizeof(page));
 	virtio_config_set(rig.vd, 0, bytes, sizeof(bytes));
 	store_trace_end();
 	assert_int_equal(store_trace.n, 4);
-	assert_int_equal(store_trace.off[0], VIRTIO_MMIO_CONFIG_GENERATION - SHOWN_FROM);
-	assert_int_equal(store_trace.off[1], VIRTIO_MMIO_CONFIG - SHOWN_FROM);
-	assert_int_equal(store_trace.off[2], VIRTIO_MMIO_CONFIG + 4 - SHOWN_FROM);
-	assert_int_equal(store_trace.off[3], VIRTIO_MMIO_CONFIG_GENERATION - SHOWN_FROM);
-	assert_int_equal(shown(VIRTIO_MMIO_CONFIG_GENERATION), generation + 2);
+	assert_int_equal(store_trace.off[0], VIRTIO_MMIO_CONFIG_GENERATION - PAGE_FROM);
+	assert_int_equal(store_trace.off[1], VIRTIO_MMIO_CONFIG - PAGE_FROM);
+	assert_int_equal(store_trace.off[2], VIRTIO_MMIO_CONFIG + 4 - PAGE_FROM);
+	assert_int_equal(store_trace.off[3], VIRTIO_MMIO_CONFIG_GENERATION - PAGE_FROM);
+	assert_int_equal(page_get(VIRTIO_MMIO_CONFIG_GENERATION), generation + 2);
 }
 
 /* As fast as the device is told of them; other events have their turn in between. */

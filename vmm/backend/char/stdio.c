@@ -23,7 +23,7 @@
 enum { CTRL_A = 0x01 };
 
 /* How often a VM in its terminal's background looks whether it is in front: nothing reports that. */
-#define FRONT_POLL_NS (200 * NS_PER_MS)
+#define FOREGROUND_POLL_NS (200 * NS_PER_MS)
 
 enum out_kind {
 	OUT_PLAIN, /* a description of our own, without blocking; or the pipe of a file's writer */
@@ -39,7 +39,7 @@ struct console {
 	bool own_out, own_in; /* opened anew, so ours to close */
 	bool in_is_tty;
 	bool escape_seen;
-	struct event_source front; /* a timer, while we are in the background of a terminal */
+	struct event_source foreground; /* a timer, while we are in the background of a terminal */
 };
 
 static struct console *stdio_of(struct char_host *host)
@@ -83,11 +83,11 @@ static void console_out_failed(struct char_host *host, int err)
 	host->power->end(host->power, (struct vm_end){.kind = VM_END_KILLED, .by = by});
 }
 
-static void arm_front(const struct console *con)
+static void arm_foreground(const struct console *con)
 {
-	const struct itimerspec spec = {.it_value = clock_timespec(FRONT_POLL_NS)};
+	const struct itimerspec spec = {.it_value = clock_timespec(FOREGROUND_POLL_NS)};
 
-	timerfd_settime(con->front.fd, 0, &spec, NULL);
+	timerfd_settime(con->foreground.fd, 0, &spec, NULL);
 }
 
 /*
@@ -104,9 +104,9 @@ static void console_in_ended(struct char_host *host, int err)
 		event_loop_remove(host->loop, &host->in);
 }
 
-static void front_ready(struct event_source *src, uint32_t epoll_events)
+static void foreground_ready(struct event_source *src, uint32_t epoll_events)
 {
-	struct console *con = container_of(src, struct console, front);
+	struct console *con = container_of(src, struct console, foreground);
 	uint64_t n;
 
 	(void)epoll_events;
@@ -151,9 +151,9 @@ static void console_close(struct char_host *host, int64_t until_ns)
 
 	terminal_restore();
 	char_writer_stop(&con->writer, until_ns);
-	if (con->front.fd >= 0) {
-		event_loop_remove(host->loop, &con->front);
-		close(con->front.fd);
+	if (con->foreground.fd >= 0) {
+		event_loop_remove(host->loop, &con->foreground);
+		close(con->foreground.fd);
 	}
 	if (con->own_out)
 		close(host->out.fd);
@@ -238,7 +238,7 @@ static int take_output(struct console *con, struct diag *diag)
 }
 
 /* On the event thread, which alone reads the terminal; other threads inherit the mask. */
-static int watch_front(struct console *con, struct diag *diag)
+static int watch_foreground(struct console *con, struct diag *diag)
 {
 	sigset_t ttin;
 	int r;
@@ -246,12 +246,12 @@ static int watch_front(struct console *con, struct diag *diag)
 	sigemptyset(&ttin);
 	sigaddset(&ttin, SIGTTIN);
 	pthread_sigmask(SIG_BLOCK, &ttin, NULL);
-	con->front = (struct event_source){
+	con->foreground = (struct event_source){
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
 		.events = EPOLLIN,
-		.ready = front_ready,
+		.ready = foreground_ready,
 	};
-	r = con->front.fd < 0 ? -errno : event_loop_add(con->host.loop, &con->front);
+	r = con->foreground.fd < 0 ? -errno : event_loop_add(con->host.loop, &con->foreground);
 	return r < 0 ? diag_set(diag, r, "timer of the terminal") : 0;
 }
 
@@ -263,7 +263,7 @@ static int take_stdin(struct console *con, struct diag *diag)
 		return diag_set(diag, -errno, "standard input");
 	con->host.in.fd = open_anew(STDIN_FILENO, O_RDONLY, &st, &con->own_in);
 	con->in_is_tty = isatty(STDIN_FILENO) == 1;
-	return con->in_is_tty ? watch_front(con, diag) : 0;
+	return con->in_is_tty ? watch_foreground(con, diag) : 0;
 }
 
 int console_open(int fd, bool input, struct event_loop *loop, struct power *power,
@@ -275,7 +275,7 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 	if (r < 0)
 		return r;
 	stdio_of(host)->given_fd = fd;
-	stdio_of(host)->front.fd = -1;
+	stdio_of(host)->foreground.fd = -1;
 	r = take_output(stdio_of(host), diag);
 	if (r == 0 && input)
 		r = take_stdin(stdio_of(host), diag);
@@ -302,6 +302,6 @@ void console_resume(struct char_host *host)
 		char_host_input_hold(host, false);
 	} else {
 		char_host_input_hold(host, true);
-		arm_front(con);
+		arm_foreground(con);
 	}
 }

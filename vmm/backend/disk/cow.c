@@ -47,7 +47,7 @@ struct cow_slot {
 	uint64_t part_bytes;     /* of the part under way, which begins at pos */
 	uint64_t head, tail;     /* bytes taken along before and behind the part */
 	struct iovec fill;       /* of sub, while it reads them */
-	uint8_t before[CLUSTER_BYTES], behind[CLUSTER_BYTES];
+	uint8_t before[CLUSTER_BYTES], after[CLUSTER_BYTES];
 	struct iovec iov[DISK_IOV_MAX + 2];
 };
 
@@ -172,7 +172,7 @@ static void cow_write_part(struct cow_slot *slot)
 	else
 		slot->iov[nr++] = (struct iovec){slot->cow->zeros, (size_t)slot->part_bytes};
 	if (slot->tail)
-		slot->iov[nr++] = (struct iovec){slot->behind, (size_t)slot->tail};
+		slot->iov[nr++] = (struct iovec){slot->after, (size_t)slot->tail};
 	slot->sub = (struct disk_request){
 		.op = DISK_WRITE,
 		.off = position(slot) - slot->head,
@@ -204,7 +204,7 @@ static void slot_fill(struct cow_slot *slot, uint64_t off, uint64_t bytes, uint8
 static void fill_tail(struct cow_slot *slot)
 {
 	if (slot->tail)
-		slot_fill(slot, position(slot) + slot->part_bytes, slot->tail, slot->behind);
+		slot_fill(slot, position(slot) + slot->part_bytes, slot->tail, slot->after);
 	else
 		cow_write_part(slot);
 }

@@ -16,18 +16,18 @@
 #include "virtio/mmio.h"
 
 enum {
-	VIRTIO_MMIO_SHOWN_FROM = VIRTIO_MMIO_INTERRUPT_STATUS,
-	VIRTIO_MMIO_SHOWN_BYTES = VIRTIO_MMIO_BYTES - VIRTIO_MMIO_SHOWN_FROM,
+	VIRTIO_MMIO_PAGE_FROM = VIRTIO_MMIO_INTERRUPT_STATUS,
+	VIRTIO_MMIO_PAGE_BYTES = VIRTIO_MMIO_BYTES - VIRTIO_MMIO_PAGE_FROM,
 };
 
 struct virtio_mmio {
-	struct virtio_front
-		front; /* its lock guards everything but vd, which is the I/O thread's */
+	struct virtio_transport
+		transport; /* its lock guards everything but vd, which is the I/O thread's */
 	struct device_env env;
 
-	/* Registers from SHOWN_FROM on, little-endian; the guest may read them at any time. */
-	uint32_t *shown;
-	uint32_t shown_own[VIRTIO_MMIO_SHOWN_BYTES / sizeof(uint32_t)]; /* where there is no page */
+	/* Registers from VIRTIO_MMIO_PAGE_FROM on, little-endian; the guest may read them at any time. */
+	uint32_t *regs;
+	uint32_t own_regs[VIRTIO_MMIO_PAGE_BYTES / sizeof(uint32_t)]; /* where there is no page */
 
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
 	uint64_t driver_features;
@@ -43,36 +43,36 @@ struct virtio_mmio {
 
 static inline struct virtio_mmio *virtio_mmio_of(struct device *dev)
 {
-	return container_of(dev, struct virtio_mmio, front.dev);
+	return container_of(dev, struct virtio_mmio, transport.dev);
 }
 
-/* The register at off, which is at least SHOWN_FROM. */
-static inline uint32_t *shown_at(const struct virtio_mmio *m, uint32_t off)
+/* The register at off, which is at least VIRTIO_MMIO_PAGE_FROM. */
+static inline uint32_t *reg_at(const struct virtio_mmio *m, uint32_t off)
 {
-	return &m->shown[(off - VIRTIO_MMIO_SHOWN_FROM) / sizeof(uint32_t)];
+	return &m->regs[(off - VIRTIO_MMIO_PAGE_FROM) / sizeof(uint32_t)];
 }
 
-static inline uint32_t shown_get(const struct virtio_mmio *m, uint32_t off)
+static inline uint32_t reg_get(const struct virtio_mmio *m, uint32_t off)
 {
-	return le32toh(__atomic_load_n(shown_at(m, off), __ATOMIC_SEQ_CST));
+	return le32toh(__atomic_load_n(reg_at(m, off), __ATOMIC_SEQ_CST));
 }
 
-static inline void shown_set(struct virtio_mmio *m, uint32_t off, uint32_t val)
+static inline void reg_set(struct virtio_mmio *m, uint32_t off, uint32_t val)
 {
-	__atomic_store_n(shown_at(m, off), htole32(val), __ATOMIC_SEQ_CST);
+	__atomic_store_n(reg_at(m, off), htole32(val), __ATOMIC_SEQ_CST);
 }
 
 /* What the driver has said so far, and whether the device needs a reset. */
-static inline uint32_t shown_status(const struct virtio_mmio *m)
+static inline uint32_t status_get(const struct virtio_mmio *m)
 {
-	return shown_get(m, VIRTIO_MMIO_STATUS);
+	return reg_get(m, VIRTIO_MMIO_STATUS);
 }
 
 /* The registers after a reset (2.4, 4.2.2.1). Under the lock, while the device does not run. */
 void virtio_mmio_reset_registers(struct virtio_mmio *m);
 
-/* Shows these bytes of the device's configuration space. */
-void virtio_mmio_show_config(struct virtio_mmio *m, unsigned off, unsigned len);
+/* Updates these bytes of the device's configuration space. */
+void virtio_mmio_put_config(struct virtio_mmio *m, unsigned off, unsigned len);
 
 /* mmio/io.c: what the device asks of its transport, and the ops of virtio_mmio_class on the I/O thread. */
 extern const struct virtio_transport_ops virtio_mmio_transport;

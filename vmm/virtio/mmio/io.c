@@ -11,8 +11,7 @@ enum { REQUEST_STEPS = 16 };
 /* Any thread, also without the lock. The bit is there before the edge is. */
 static void interrupt(struct virtio_mmio *m, uint32_t bit)
 {
-	__atomic_fetch_or(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(bit),
-			  __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(reg_at(m, VIRTIO_MMIO_INTERRUPT_STATUS), htole32(bit), __ATOMIC_SEQ_CST);
 	m->env.irq->pulse(m->env.irq);
 }
 
@@ -23,9 +22,9 @@ static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
 
 	for (unsigned i = first; i < m->dirty_end; i++) {
 		uint32_t word =
-			__atomic_load_n(shown_at(m, VIRTIO_MMIO_CONFIG + i), __ATOMIC_RELAXED);
+			__atomic_load_n(reg_at(m, VIRTIO_MMIO_CONFIG + i), __ATOMIC_RELAXED);
 
-		m->front.vd->config[i] = ((const uint8_t *)&word)[i % sizeof(word)];
+		m->transport.vd->config[i] = ((const uint8_t *)&word)[i % sizeof(word)];
 	}
 	*ret_first = first;
 	return len;
@@ -34,10 +33,10 @@ static unsigned take_config(struct virtio_mmio *m, unsigned *ret_first)
 /* Under the lock, which is given up meanwhile. */
 static void run_stop(struct virtio_mmio *m)
 {
-	if (m->running && m->front.vd->cls->stop) {
-		pthread_mutex_unlock(&m->front.dev.lock);
-		m->front.vd->cls->stop(m->front.vd);
-		pthread_mutex_lock(&m->front.dev.lock);
+	if (m->running && m->transport.vd->cls->stop) {
+		pthread_mutex_unlock(&m->transport.dev.lock);
+		m->transport.vd->cls->stop(m->transport.vd);
+		pthread_mutex_lock(&m->transport.dev.lock);
 	}
 	m->running = false;
 }
@@ -50,19 +49,19 @@ static void run_reset(struct virtio_mmio *m)
 
 static void run_start(struct virtio_mmio *m)
 {
-	struct virtio_device *vd = m->front.vd;
+	struct virtio_device *vd = m->transport.vd;
 
 	m->start_wanted = false;
 	m->running = true;
 	vd->acked = m->driver_features;
 	vd->broken = false;
-	pthread_mutex_unlock(&m->front.dev.lock);
+	pthread_mutex_unlock(&m->transport.dev.lock);
 	if (vd->cls->start)
 		vd->cls->start(vd);
 	for (unsigned i = 0; i < vd->nr_queues; i++)
 		if (virtq_live(&vd->queue[i]) && !vd->broken)
 			vd->cls->kick(vd, i);
-	pthread_mutex_lock(&m->front.dev.lock);
+	pthread_mutex_lock(&m->transport.dev.lock);
 }
 
 static void run_config_written(struct virtio_mmio *m)
@@ -70,9 +69,9 @@ static void run_config_written(struct virtio_mmio *m)
 	unsigned first, len = take_config(m, &first);
 
 	m->dirty_first = m->dirty_end = 0;
-	pthread_mutex_unlock(&m->front.dev.lock);
-	m->front.vd->cls->config_written(m->front.vd, first, len);
-	pthread_mutex_lock(&m->front.dev.lock);
+	pthread_mutex_unlock(&m->transport.dev.lock);
+	m->transport.vd->cls->config_written(m->transport.vd, first, len);
+	pthread_mutex_lock(&m->transport.dev.lock);
 }
 
 /*
@@ -83,7 +82,7 @@ static bool run_requests(struct virtio_mmio *m)
 {
 	bool running;
 
-	pthread_mutex_lock(&m->front.dev.lock);
+	pthread_mutex_lock(&m->transport.dev.lock);
 	for (unsigned i = 0; i < REQUEST_STEPS; i++) {
 		if (m->reset_wanted)
 			run_reset(m);
@@ -95,7 +94,7 @@ static bool run_requests(struct virtio_mmio *m)
 			break;
 	}
 	running = m->running;
-	pthread_mutex_unlock(&m->front.dev.lock);
+	pthread_mutex_unlock(&m->transport.dev.lock);
 	return running;
 }
 
@@ -109,7 +108,7 @@ static bool run_requests(struct virtio_mmio *m)
  */
 static void transport_interrupt(struct virtio_device *vd)
 {
-	struct virtio_mmio *m = virtio_mmio_of(vd->front);
+	struct virtio_mmio *m = virtio_mmio_of(vd->dev);
 
 	if (m->env.writes)
 		m->env.writes->take(m->env.writes);
@@ -126,7 +125,7 @@ static bool take_ack(struct virtio_mmio *m)
 {
 	if (m->env.writes->take(m->env.writes) == 0)
 		return false;
-	__atomic_fetch_and(shown_at(m, VIRTIO_MMIO_INTERRUPT_STATUS),
+	__atomic_fetch_and(reg_at(m, VIRTIO_MMIO_INTERRUPT_STATUS),
 			   htole32(~(uint32_t)VIRTIO_MMIO_INT_VRING), __ATOMIC_SEQ_CST);
 	m->ack_awaited = false;
 	return true;
@@ -156,33 +155,31 @@ static void io_counted(struct device *dev)
 static void transport_config_set(struct virtio_device *vd, unsigned off, const void *bytes,
 				 unsigned len)
 {
-	struct virtio_mmio *m = virtio_mmio_of(vd->front);
+	struct virtio_mmio *m = virtio_mmio_of(vd->dev);
 	bool tell;
 	unsigned first;
 
 	assert(off <= vd->config_len && len <= vd->config_len - off);
-	pthread_mutex_lock(&m->front.dev.lock);
+	pthread_mutex_lock(&m->transport.dev.lock);
 	take_config(m, &first); /* else the next lines would undo what the driver wrote */
 	memcpy(&vd->config[off], bytes, len);
-	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
-		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
-	virtio_mmio_show_config(m, off, len);
-	shown_set(m, VIRTIO_MMIO_CONFIG_GENERATION,
-		  shown_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
-	tell = shown_status(m) & VIRTIO_CONFIG_S_DRIVER_OK;
-	pthread_mutex_unlock(&m->front.dev.lock);
+	reg_set(m, VIRTIO_MMIO_CONFIG_GENERATION, reg_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
+	virtio_mmio_put_config(m, off, len);
+	reg_set(m, VIRTIO_MMIO_CONFIG_GENERATION, reg_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
+	tell = status_get(m) & VIRTIO_CONFIG_S_DRIVER_OK;
+	pthread_mutex_unlock(&m->transport.dev.lock);
 	if (tell)
 		interrupt(m, VIRTIO_MMIO_INT_CONFIG);
 }
 
 static void transport_needs_reset(struct virtio_device *vd, const char *why)
 {
-	struct virtio_mmio *m = virtio_mmio_of(vd->front);
+	struct virtio_mmio *m = virtio_mmio_of(vd->dev);
 
 	(void)why; /* virtio.c keeps it */
-	pthread_mutex_lock(&m->front.dev.lock);
-	shown_set(m, VIRTIO_MMIO_STATUS, shown_status(m) | VIRTIO_CONFIG_S_NEEDS_RESET);
-	pthread_mutex_unlock(&m->front.dev.lock);
+	pthread_mutex_lock(&m->transport.dev.lock);
+	reg_set(m, VIRTIO_MMIO_STATUS, status_get(m) | VIRTIO_CONFIG_S_NEEDS_RESET);
+	pthread_mutex_unlock(&m->transport.dev.lock);
 	interrupt(m, VIRTIO_MMIO_INT_CONFIG);
 }
 
@@ -195,7 +192,7 @@ const struct virtio_transport_ops virtio_mmio_transport = {
 static void io_kick(struct device *dev, unsigned queue)
 {
 	struct virtio_mmio *m = virtio_mmio_of(dev);
-	struct virtio_device *vd = m->front.vd;
+	struct virtio_device *vd = m->transport.vd;
 
 	if (!run_requests(m) || queue >= vd->nr_queues || vd->broken ||
 	    !virtq_live(&vd->queue[queue]))
@@ -209,8 +206,8 @@ static void io_control(struct device *dev)
 	struct virtio_mmio *m = virtio_mmio_of(dev);
 
 	run_requests(m);
-	if (m->front.vd->cls->control)
-		m->front.vd->cls->control(m->front.vd);
+	if (m->transport.vd->cls->control)
+		m->transport.vd->cls->control(m->transport.vd);
 }
 
 /* The VM is over, and the registers stay as they are. */
@@ -221,13 +218,13 @@ static void io_end(struct device *dev)
 	pthread_mutex_lock(&dev->lock);
 	run_stop(m);
 	pthread_mutex_unlock(&dev->lock);
-	if (m->front.vd->cls->end)
-		m->front.vd->cls->end(m->front.vd);
+	if (m->transport.vd->cls->end)
+		m->transport.vd->cls->end(m->transport.vd);
 }
 
 static unsigned io_nr_queues(struct device *dev)
 {
-	return virtio_mmio_of(dev)->front.vd->nr_queues;
+	return virtio_mmio_of(dev)->transport.vd->nr_queues;
 }
 
 const struct device_io_ops virtio_mmio_io = {
