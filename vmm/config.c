@@ -22,7 +22,7 @@ void config_init(struct config *config)
 	};
 }
 
-static const struct option_word cpu_words[] = {
+static const struct option_value cpu_values[] = {
 	{"host", ARCH_CPU_HOST},
 	{"baseline", ARCH_CPU_BASELINE},
 	{0},
@@ -33,7 +33,7 @@ static const struct option_row machine_rows[] = {
 	 .common = true},
 	{"append", 'p', "WORDS", .help = "kernel parameters, after ours; repeatable",
 	 .common = true},
-	{"cpu", CONFIG_OPT_CPU, "MODEL", .help = arch_cpu_help, cpu_words},
+	{"cpu", CONFIG_OPT_CPU, "MODEL", .help = arch_cpu_help, cpu_values},
 	{"quick", CONFIG_OPT_QUICK, NULL,
 	 .help = "the kernel does not test its ciphers, half of a boot's work"},
 	{"hugepages", CONFIG_OPT_HUGEPAGES, NULL, .help = "back guest memory with huge pages"},
@@ -44,7 +44,7 @@ static const struct option_row machine_rows[] = {
 	{"exits", CONFIG_OPT_EXITS, "LIST",
 	 .help = "make exits that KVM could save: reads, writes, doorbells,\n"
 		 "interrupts or all; time: for run --stats, the time in each device",
-	 config_exits_words},
+	 config_exits_values},
 	{0},
 };
 const struct option_group config_machine_group = {"Machine", machine_rows};
@@ -80,7 +80,7 @@ static int parse_cpus(struct config *config, const char *arg, struct diag *diag)
 static int parse_cpu(struct config *config, const char *arg, struct diag *diag)
 {
 	int cpu = 0;
-	int r = option_choice("--cpu", arg, cpu_words, &cpu, diag);
+	int r = option_choice("--cpu", arg, cpu_values, &cpu, diag);
 
 	if (r == 0)
 		config->vm.cpu = (unsigned)cpu;
@@ -98,8 +98,8 @@ static int add_test_device(struct config *config, struct diag *diag)
 	return r;
 }
 
-/* Behind those given before, as the kernel has it: of words that contradict each other the last one counts. */
-static int add_words(struct config *config, const char *arg, struct diag *diag)
+/* After those given before: of parameters that contradict each other, Linux takes the last. */
+static int add_params(struct config *config, const char *arg, struct diag *diag)
 {
 	const char *before = config->vm.machine.cmdline;
 	const size_t used = before ? strlen(before) : 0, len = strlen(arg);
@@ -141,7 +141,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	switch (opt) {
 	case 'm': return parse_mem(config, arg, diag);
 	case 'c': return parse_cpus(config, arg, diag);
-	case 'p': return add_words(config, arg, diag);
+	case 'p': return add_params(config, arg, diag);
 	case CONFIG_OPT_QUICK: config->vm.machine.quick = true; return 0;
 	case CONFIG_OPT_HUGEPAGES: config->vm.mem.hugepages = true; return 0;
 	case CONFIG_OPT_PREALLOC: config->vm.mem.prealloc = true; return 0;
@@ -152,7 +152,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	}
 }
 
-static const struct option_word boot_words[] = {
+static const struct option_value boot_values[] = {
 	{"auto", BOOT_MODE_AUTO},
 	{"pvh", BOOT_MODE_PVH},
 	{"linux64", BOOT_MODE_LINUX64},
@@ -165,7 +165,7 @@ static const struct option_row kernel_rows[] = {
 	{"initrd", 'i', "FILE", .help = "initial RAM disk; may be given several times",
 	 .common = true},
 	{"boot", CONFIG_OPT_BOOT, "MODE",
-	 .help = "auto (default), pvh, linux64, bzimage, multiboot or multiboot2", boot_words},
+	 .help = "auto (default), pvh, linux64, bzimage, multiboot or multiboot2", boot_values},
 	{"flat", CONFIG_OPT_FLAT, "ADDR[,MODE]",
 	 .help = "load KERNEL as it is at ADDR; MODE real or long (default long)"},
 	{"rootfs", CONFIG_OPT_ROOTFS, "FILE[,HOW]",
@@ -177,7 +177,7 @@ const struct option_group config_kernel_group = {"Kernel", kernel_rows};
 static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 {
 	int mode = 0;
-	int r = option_choice("--boot", arg, boot_words, &mode, diag);
+	int r = option_choice("--boot", arg, boot_values, &mode, diag);
 
 	config->has_boot = true;
 	if (r == 0)
@@ -241,12 +241,12 @@ int config_kernel_option(struct config *config, int opt, const char *arg, struct
 	}
 }
 
-static const struct option_word exit_code_words[] = {
+static const struct option_value exit_code_values[] = {
 	{"guest", CONFIG_EXIT_CODE_GUEST},
 	{"qemu", CONFIG_EXIT_CODE_QEMU},
 	{0},
 };
-static const struct option_word stats_words[] = {{"json:", 0}, {0}};
+static const struct option_value stats_values[] = {{"json:", 0}, {0}};
 
 enum {
 	OPT_TIMEOUT = CONFIG_OPT_OWN,
@@ -261,23 +261,23 @@ static const struct option_row end_rows[] = {
 	{"exit-code", OPT_EXIT_CODE, "HOW",
 	 .help = "guest: the guest's code is the exit status (default);\n"
 		 "qemu: (code << 1) | 1, as isa-debug-exit does",
-	 exit_code_words},
+	 exit_code_values},
 	{0},
 };
 static const struct option_group end_group = {"Control and end", end_rows};
 
 static const struct option_row stats_rows[] = {
 	{"stats", OPT_STATS, "[=json:FILE]",
-	 .help = "print exits by reason and device at the end; or write them to FILE", stats_words,
+	 .help = "print exits by reason and device at the end; or write them to FILE", stats_values,
 	 true},
 	{0},
 };
 static const struct option_group stats_group = {"Measuring", stats_rows};
 
 static const struct option_group *const run_groups[] = {
-	&config_kernel_group, &config_initramfs_group, &config_machine_group,
-	CONFIG_DEVICE_GROUPS, &config_place_group,     &end_group,
-	&stats_group,         &option_help_group,      NULL,
+	&config_kernel_group, &config_initramfs_group,    &config_machine_group,
+	CONFIG_DEVICE_GROUPS, &config_console_dest_group, &end_group,
+	&stats_group,         &option_help_group,         NULL,
 };
 const struct option_table config_run_table = {
 	.command = "run",
@@ -289,7 +289,7 @@ const struct option_table config_run_table = {
 		 "Ctrl-a sends\n"
 		 "Ctrl-a.\n",
 	.group = run_groups,
-	.after = CONFIG_PLACE_HELP
+	.after = CONFIG_DEST_HELP
 	"\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
 	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout,\n"
@@ -316,7 +316,7 @@ static int parse_stats(struct config *config, const char *arg, struct diag *diag
 static int parse_exit_code(struct config *config, const char *arg, struct diag *diag)
 {
 	int how = 0;
-	int r = option_choice("--exit-code", arg, exit_code_words, &how, diag);
+	int r = option_choice("--exit-code", arg, exit_code_values, &how, diag);
 
 	if (r == 0)
 		config->exit_code = (unsigned)how;
@@ -326,7 +326,7 @@ static int parse_exit_code(struct config *config, const char *arg, struct diag *
 /* Of the tables that other subcommands have, too. */
 static int shared_option(struct config *config, int opt, const char *arg, struct diag *diag)
 {
-	int r = option_group_take(&config_place_group, opt, config, arg, diag);
+	int r = option_group_take(&config_console_dest_group, opt, config, arg, diag);
 
 	if (r == 1)
 		r = config_machine_option(config, opt, arg, diag);
@@ -415,7 +415,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		config->kernel = argv[optind++];
 	if (optind < argc) {
 		diag_set(diag, -EINVAL, "'%s': one kernel at a time", argv[optind]);
-		diag_remedy(diag, "words for the kernel go into --append");
+		diag_remedy(diag, "parameters of the kernel go into --append");
 		return -EINVAL;
 	}
 	return config_check_run(config, diag);

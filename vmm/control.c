@@ -32,20 +32,20 @@ struct control {
 static int run_line(const struct control_client *client, char *line, FILE *out, struct diag *diag)
 {
 	struct control_commands *commands = client->owner->commands;
-	char *word[CONTROL_WORDS_MAX], *rest = NULL;
+	char *argv[CONTROL_ARGS_MAX], *rest = NULL;
 	unsigned nr = 0;
 
 	for (char *at = strtok_r(line, " \t", &rest); at; at = strtok_r(NULL, " \t", &rest)) {
-		if (nr == CONTROL_WORDS_MAX) {
-			diag_set(diag, -EINVAL, "a command of more than %d words",
-				 CONTROL_WORDS_MAX);
+		if (nr == CONTROL_ARGS_MAX) {
+			diag_set(diag, -EINVAL, "a command has at most %d arguments",
+				 CONTROL_ARGS_MAX - 1);
 			diag_remedy(diag, "`help` lists the commands");
 			return -EINVAL;
 		}
-		word[nr++] = at;
+		argv[nr++] = at;
 	}
 	if (nr > 0)
-		return commands->run(commands, word, nr, out, diag);
+		return commands->run(commands, argv, nr, out, diag);
 	diag_set(diag, -EINVAL, "an empty line is no command");
 	diag_remedy(diag, "`help` lists the commands");
 	return -EINVAL;

@@ -21,7 +21,7 @@
 
 enum {
 	CONTROL_CLIENTS_MAX = 8,
-	CONTROL_WORDS_MAX = 8, /* of a command */
+	CONTROL_ARGS_MAX = 8, /* the name of a command and its arguments */
 };
 
 #define CONTROL_REPLY_OK     "ok"
@@ -30,11 +30,11 @@ enum {
 
 struct control_commands {
 	/*
-	 * Runs a command of nr words, at least one. It prints lines of data to out, none of them such as a
+	 * Runs argv[0], a command, with nr - 1 arguments. It prints lines of data to out, none of them such as a
 	 * reply ends with. 0, or -errno with diag: what it printed is dropped then. It waits for no client and no
 	 * guest; unplug waits for a virtio device, for a few seconds at most.
 	 */
-	int (*run)(struct control_commands *commands, char *const word[], unsigned nr, FILE *out,
+	int (*run)(struct control_commands *commands, char *const argv[], unsigned nr, FILE *out,
 		   struct diag *diag);
 };
 

@@ -180,9 +180,9 @@ case_a_console_without_a_client_holds_up_nothing() {
 }
 
 case_bad_places_are_refused() {
-	run_refused "--serial 'tape' is no place for a console" --serial tape
-	run_refused "--serial 'file:' is no place" --serial file:
-	run_refused "--virtio-console 'pty,size=3' is no place" --virtio-console pty,size=3
+	run_refused "--serial 'tape' is not a console's destination" --serial tape
+	run_refused "--serial 'file:' is not a console's destination" --serial file:
+	run_refused "--virtio-console 'pty,size=3' is not a console's destination" --virtio-console pty,size=3
 	run_refused "--serial 'log,limit=x': the limit 'x' is not a size above 0" --serial file:log,limit=x
 	run_refused "--serial 'log,limit=': the limit '' is not a size above 0" --serial file:log,limit=
 	run_refused "--virtio-console 'log,limit=0': the limit '0' is not a size above 0" --virtio-console file:log,limit=0

@@ -107,7 +107,7 @@ case_commands_are_refused() {
 	start_controlled "$(kernel hang)"
 	refuses "unknown command 'quit'" "\`help\` lists the commands" ctl quit
 	refuses "'stop' takes no arguments" "\`help\` tells what each command takes" ctl stop now
-	refuses 'a word of the command is empty' '' ctl status ''
+	refuses 'an argument of the command is empty' '' ctl status ''
 	refuses "'a?b': a command is one line" '' ctl $'a\nb'
 	refuses "the command has more than 255 bytes" '' ctl "$(printf 'x%.0s' {1..256})"
 	control status

@@ -84,7 +84,7 @@ case_mistyped_names() {
 }
 
 case_operands() {
-	refused "'b': one kernel at a time" 'words for the kernel go into --append' run a b
+	refused "'b': one kernel at a time" 'parameters of the kernel go into --append' run a b
 	refused "'kernel' is not an option" "'tollgate hammer --help'" hammer kernel
 	refused "'kernel' is not an option" "'tollgate machine --help'" machine kernel
 }
@@ -149,7 +149,7 @@ case_options_that_go_nowhere() {
 			$command --exits time
 		refused "--exits 'rites' is not reads," 'did you mean writes?' $command --exits reads,rites
 	done
-	refused "--append: the hammer kernel's words are ours" '' hammer --append quiet
+	refused "--append: hammer sets the parameters of its own kernel" '' hammer --append quiet
 }
 
 case_files_that_are_no_kernel() {
@@ -285,7 +285,7 @@ case_consoles_and_balloons() {
 	mkdir dir
 	: >file
 	refused "--console 'tape' is not serial, virtio or both" '' run --console tape "$k"
-	refused "--virtio-console 'tape' is no place for a console" 'stdio, null, file:PATH' run --virtio-console tape "$k"
+	refused "--virtio-console 'tape' is not a console's destination" 'stdio, null, file:PATH' run --virtio-console tape "$k"
 	refused "console's file 'dir': Is a directory" '' run --virtio-console file:dir "$k"
 	refused "console's file 'no/file': No such file or directory" '' run --virtio-console file:no/file "$k"
 	refused "console's socket 'file': File exists" 'another process listens' run --virtio-console unix:file "$k"

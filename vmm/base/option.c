@@ -60,32 +60,32 @@ int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret,
 }
 
 /* "host, guest or none" */
-static void list_words(const struct option_word *words, char *buf, size_t cap)
+static void list_values(const struct option_value *values, char *buf, size_t cap)
 {
 	size_t len = 0;
 
-	for (size_t i = 0; words[i].word && len < cap; i++) {
-		const char *between = i == 0 ? "" : words[i + 1].word ? ", " : " or ";
+	for (size_t i = 0; values[i].name && len < cap; i++) {
+		const char *between = i == 0 ? "" : values[i + 1].name ? ", " : " or ";
 
-		len += (size_t)snprintf(buf + len, cap - len, "%s%s", between, words[i].word);
+		len += (size_t)snprintf(buf + len, cap - len, "%s%s", between, values[i].name);
 	}
 }
 
-int option_choice(const char *option, const char *arg, const struct option_word *words, int *ret,
+int option_choice(const char *option, const char *arg, const struct option_value *values, int *ret,
 		  struct diag *diag)
 {
 	struct suggest suggest;
 	char list[128] = "";
 
 	suggest_init(&suggest, arg, strlen(arg));
-	for (size_t i = 0; words[i].word; i++) {
-		if (strcmp(arg, words[i].word) == 0) {
-			*ret = words[i].value;
+	for (size_t i = 0; values[i].name; i++) {
+		if (strcmp(arg, values[i].name) == 0) {
+			*ret = values[i].value;
 			return 0;
 		}
-		suggest_offer(&suggest, words[i].word);
+		suggest_offer(&suggest, values[i].name);
 	}
-	list_words(words, list, sizeof(list));
+	list_values(values, list, sizeof(list));
 	diag_set(diag, -EINVAL, "%s '%s' is not %s", option, arg, list);
 	if (suggest.best)
 		diag_remedy(diag, "did you mean %s?", suggest.best);

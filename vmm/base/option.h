@@ -27,12 +27,12 @@ void option_size_remedy(const char *option, const char *arg, uint64_t min_bytes,
 int option_size(const char *option, const char *arg, uint64_t *ret, struct diag *diag);
 int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret, struct diag *diag);
 
-/* One of the words before the NULL one; the messages list them in this order, and name the one that was meant. */
-struct option_word {
-	const char *word;
+/* A value of an option. A list ends with a NULL name; messages list the names in this order, and suggest the closest one. */
+struct option_value {
+	const char *name;
 	int value;
 };
-int option_choice(const char *option, const char *arg, const struct option_word *words, int *ret,
+int option_choice(const char *option, const char *arg, const struct option_value *values, int *ret,
 		  struct diag *diag);
 
 /*

@@ -20,9 +20,9 @@ static const struct {
 	{"command", "run"},      {"xml", "junit"},     {"output", "log-dir"},
 };
 
-static const struct option_word help_words[] = {{"all", OPTION_HELP_ALL}, {0}};
+static const struct option_value help_values[] = {{"all", OPTION_HELP_ALL}, {0}};
 static const struct option_row help_row[] = {
-	{"help", OPTION_HELP, "[=all]", .help = "this text; all: every option", help_words, true},
+	{"help", OPTION_HELP, "[=all]", .help = "this text; all: every option", help_values, true},
 	{0},
 };
 const struct option_group option_help_group = {NULL, help_row};
@@ -330,7 +330,7 @@ int option_reader_next(struct option_reader *reader, int *ret_opt, const char **
 		return reader_refused(reader, opt, diag);
 	r = check_one_dash(reader, opt, diag);
 	if (r == 0 && opt == OPTION_HELP && optarg)
-		r = option_choice("--help", optarg, help_words, &help, diag);
+		r = option_choice("--help", optarg, help_values, &help, diag);
 	if (r < 0)
 		return r;
 	*ret_opt = opt == OPTION_HELP ? help : opt;

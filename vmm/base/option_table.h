@@ -27,8 +27,8 @@ struct option_row {
 	 */
 	const char *arg;
 	const char *help; /* the first line is the short help; the lines after it tell more */
-	const struct option_word *words; /* the values there are, or NULL; ended by a NULL word */
-	bool common;                     /* in the short help */
+	const struct option_value *values; /* the values there are, or NULL; ended by a NULL name */
+	bool common;                       /* in the short help */
 	/* Takes the value for option_group_take()'s target: 0, or -errno with diag. NULL: the command does. */
 	int (*take)(void *target, const char *arg, struct diag *diag);
 };
@@ -45,10 +45,10 @@ struct option_table {
 	const char *after;                       /* the help after the options, or NULL */
 	const char *operands;                    /* "KERNEL", or NULL: it takes none */
 	/*
-	 * For completion: the i-th of the words that an operand can be, NULL after the last; the operand is the
+	 * For completion: the i-th name that an operand can be, NULL after the last; the operand is the
 	 * first one, or the second where the first is a file.
 	 */
-	const char *(*operand_word)(unsigned i);
+	const char *(*operand)(unsigned i);
 };
 
 /* Every table has this one last: --help[=all]. */

@@ -12,16 +12,16 @@
 
 enum shell { SHELL_BASH, SHELL_ZSH, SHELL_FISH };
 
-static const struct option_word shells[] = {
+static const struct option_value shells[] = {
 	{"bash", SHELL_BASH},
 	{"zsh", SHELL_ZSH},
 	{"fish", SHELL_FISH},
 	{0},
 };
 
-static const char *shell_word(unsigned i)
+static const char *shell_name(unsigned i)
 {
-	return i < ARRAY_SIZE(shells) ? shells[i].word : NULL;
+	return i < ARRAY_SIZE(shells) ? shells[i].name : NULL;
 }
 
 static const struct option_group *const groups[] = {&option_help_group, NULL};
@@ -36,13 +36,13 @@ const struct option_table cmd_completion_table = {
 		 "  fish  tollgate completion fish >~/.config/fish/completions/tollgate.fish\n",
 	.group = groups,
 	.operands = "SHELL",
-	.operand_word = shell_word,
+	.operand = shell_name,
 };
 
-/* What completes a value: files, directories, words, or nothing. */
-enum value_kind { VALUE_NONE, VALUE_FILE, VALUE_DIR, VALUE_WORDS };
+/* What completes a value: files, directories, names from a list, or nothing. */
+enum value_kind { VALUE_NONE, VALUE_FILE, VALUE_DIR, VALUE_LISTED };
 
-static enum value_kind kind_of(const char *arg, bool has_words)
+static enum value_kind kind_of(const char *arg, bool is_listed)
 {
 	arg += strspn(arg, "[=");
 	if (strncmp(arg, "FILE", 4) == 0 || strncmp(arg, "PATH", 4) == 0 ||
@@ -50,27 +50,27 @@ static enum value_kind kind_of(const char *arg, bool has_words)
 		return VALUE_FILE;
 	if (strncmp(arg, "DIR", 3) == 0)
 		return VALUE_DIR;
-	return has_words ? VALUE_WORDS : VALUE_NONE;
+	return is_listed ? VALUE_LISTED : VALUE_NONE;
 }
 
 /* "stdio null file:" */
-static void print_words(const struct option_word *words)
+static void print_values(const struct option_value *values)
 {
-	for (const struct option_word *word = words; word && word->word; word++)
-		printf("%s%s", word == words ? "" : " ", word->word);
+	for (const struct option_value *name = values; name && name->name; name++)
+		printf("%s%s", name == values ? "" : " ", name->name);
 }
 
-static void print_operand_words(const struct option_table *table)
+static void print_operands(const struct option_table *table)
 {
-	for (unsigned i = 0; table->operand_word && table->operand_word(i); i++)
-		printf("%s%s", i ? " " : "", table->operand_word(i));
+	for (unsigned i = 0; table->operand && table->operand(i); i++)
+		printf("%s%s", i ? " " : "", table->operand(i));
 }
 
-/* Whether something follows in the same word, as the name of a file does after "file:". */
-static bool any_goes_on(const struct option_word *words)
+/* Whether something follows in the same argument, as the name of a file does after "file:". */
+static bool any_goes_on(const struct option_value *values)
 {
-	for (; words && words->word; words++)
-		if (strchr(":=", words->word[strlen(words->word) - 1]))
+	for (; values && values->name; values++)
+		if (strchr(":=", values->name[strlen(values->name) - 1]))
 			return true;
 	return false;
 }
@@ -101,7 +101,7 @@ static int bash_value(const struct option_group *group, const struct option_row 
 	static const char *const how[] = {[VALUE_NONE] = "none",
 					  [VALUE_FILE] = "file",
 					  [VALUE_DIR] = "dir",
-					  [VALUE_WORDS] = "none"};
+					  [VALUE_LISTED] = "none"};
 	const struct option_table *table = arg;
 
 	(void)group;
@@ -110,8 +110,8 @@ static int bash_value(const struct option_group *group, const struct option_row 
 	printf("\t'%s --%s'", table->command, row->name);
 	if (row->opt <= UCHAR_MAX)
 		printf(" | '%s -%c'", table->command, row->opt);
-	printf(") kind='%s' words='", how[kind_of(row->arg, row->words)]);
-	print_words(row->words);
+	printf(") kind='%s' words='", how[kind_of(row->arg, row->values)]);
+	print_values(row->values);
 	printf("' attached=%d ;;\n", option_row_has_arg(row) == optional_argument);
 	return 0;
 }
@@ -167,17 +167,16 @@ static const char bash_tail[] =
 	"}\n"
 	"complete -F _tollgate tollgate\n";
 
-/* "file" and no words for a kernel; for a command that takes words after a path, each at its place. */
+/* "file" without names for a kernel; names by position for a command that takes them after a path. */
 static void bash_operand(const struct option_table *table)
 {
 	const bool file = table->operands && kind_of(table->operands, false) == VALUE_FILE;
 
 	if (file)
-		printf("\t'%s %s) kind='file' ;;\n", table->command,
-		       table->operand_word ? "0'" : "'*");
-	if (table->operand_word) {
+		printf("\t'%s %s) kind='file' ;;\n", table->command, table->operand ? "0'" : "'*");
+	if (table->operand) {
 		printf("\t'%s %d') words='", table->command, file);
-		print_operand_words(table);
+		print_operands(table);
 		puts("' ;;");
 	}
 }
@@ -208,33 +207,33 @@ static void print_bash(void)
 
 /* --- zsh ------------------------------------------------------------------------------------------ */
 
-/* What _arguments calls for a value: files, words, or words after which a name follows. */
-static void zsh_action(enum value_kind kind, const struct option_word *words)
+/* What _arguments calls for a value: files, names, or names that another name follows. */
+static void zsh_action(enum value_kind kind, const struct option_value *values)
 {
 	static const char *const files[] = {[VALUE_FILE] = "_files", [VALUE_DIR] = "_files -/"};
-	const bool goes_on = any_goes_on(words);
+	const bool goes_on = any_goes_on(values);
 
 	if (kind == VALUE_NONE) {
 		putchar(' ');
 		return;
 	}
-	if (kind == VALUE_WORDS && !goes_on) {
+	if (kind == VALUE_LISTED && !goes_on) {
 		putchar('(');
-		print_words(words);
+		print_values(values);
 		putchar(')');
 		return;
 	}
 	putchar('{');
-	if (kind != VALUE_WORDS)
+	if (kind != VALUE_LISTED)
 		fputs(files[kind], stdout);
 	else
 		fputs("compset -P \"*[\\:=]\" && _files", stdout);
-	if (words) {
-		printf("%s compadd%s --", kind == VALUE_WORDS ? " ||" : ";",
+	if (values) {
+		printf("%s compadd%s --", kind == VALUE_LISTED ? " ||" : ";",
 		       goes_on ? " -S \"\"" : "");
-		for (; words->word; words++) {
+		for (; values->name; values++) {
 			putchar(' ');
-			print_quoted(words->word, ":"); /* which ends the action */
+			print_quoted(values->name, ":"); /* which ends the action */
 		}
 	}
 	putchar('}');
@@ -256,7 +255,7 @@ static void zsh_spec(const struct option_row *row, const char *dashes, const cha
 
 		printf("%.*s", len ? len : 5, len ? arg : "value");
 		putchar(':');
-		zsh_action(kind_of(row->arg, row->words), row->words);
+		zsh_action(kind_of(row->arg, row->values), row->values);
 	}
 	putchar('\'');
 }
@@ -276,11 +275,10 @@ static void zsh_operands(const struct option_table *table)
 	const bool file = table->operands && kind_of(table->operands, false) == VALUE_FILE;
 
 	if (file)
-		printf(" \\\n\t\t\t'%s:%s:_files'", table->operand_word ? "1" : "*",
-		       table->operands);
-	if (table->operand_word) {
+		printf(" \\\n\t\t\t'%s:%s:_files'", table->operand ? "1" : "*", table->operands);
+	if (table->operand) {
 		printf(" \\\n\t\t\t'%d:word:(", file + 1);
-		print_operand_words(table);
+		print_operands(table);
 		fputs(")'", stdout);
 	}
 }
@@ -325,7 +323,7 @@ static void print_zsh(void)
 static int fish_row(const struct option_group *group, const struct option_row *row, void *arg)
 {
 	const struct option_table *table = arg;
-	const enum value_kind kind = row->arg ? kind_of(row->arg, row->words) : VALUE_NONE;
+	const enum value_kind kind = row->arg ? kind_of(row->arg, row->values) : VALUE_NONE;
 
 	(void)group;
 	printf("complete -c tollgate -n '__fish_seen_subcommand_from %s' -l %s", table->command,
@@ -333,12 +331,12 @@ static int fish_row(const struct option_group *group, const struct option_row *r
 	if (row->opt <= UCHAR_MAX)
 		printf(" -s %c", row->opt);
 	if (option_row_has_arg(row) == required_argument)
-		fputs(kind == VALUE_FILE || any_goes_on(row->words) ? " -rF" : " -x", stdout);
+		fputs(kind == VALUE_FILE || any_goes_on(row->values) ? " -rF" : " -x", stdout);
 	if (kind == VALUE_DIR)
 		fputs(" -a '(__fish_complete_directories)'", stdout);
-	if (row->words) {
+	if (row->values) {
 		fputs(" -a '", stdout);
-		print_words(row->words);
+		print_values(row->values);
 		putchar('\'');
 	}
 	fputs(" -d '", stdout);
@@ -364,10 +362,10 @@ static void print_fish(void)
 		if (c->table->operands && kind_of(c->table->operands, false) == VALUE_FILE)
 			printf("complete -c tollgate -n '__fish_seen_subcommand_from %s' -F\n",
 			       c->name);
-		if (c->table->operand_word) {
+		if (c->table->operand) {
 			printf("complete -c tollgate -n '__fish_seen_subcommand_from %s' -a '",
 			       c->name);
-			print_operand_words(c->table);
+			print_operands(c->table);
 			puts("'");
 		}
 	}

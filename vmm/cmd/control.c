@@ -49,22 +49,22 @@ const struct option_table cmd_control_table = {
 	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "
 		 "error.\n",
 	.operands = "PATH",
-	.operand_word = vm_control_command,
+	.operand = vm_control_command,
 };
 
-/* The command as a line; -EINVAL with diag for words that would be none, or several lines. */
-static int make_line(char *const *word, char line[CONTROL_INPUT_BYTES + 1], struct diag *diag)
+/* The command as a line; -EINVAL with diag for arguments that make no line, or several lines. */
+static int make_line(char *const *arg, char line[CONTROL_INPUT_BYTES + 1], struct diag *diag)
 {
 	size_t len = 0;
 
-	for (; *word; word++) {
+	for (; *arg; arg++) {
 		const int n = snprintf(line + len, CONTROL_INPUT_BYTES - len, "%s%s",
-				       len ? " " : "", *word);
+				       len ? " " : "", *arg);
 
-		if ((*word)[0] == '\0')
-			return diag_set(diag, -EINVAL, "a word of the command is empty");
-		if (strpbrk(*word, "\r\n"))
-			return diag_set(diag, -EINVAL, "'%s': a command is one line", *word);
+		if ((*arg)[0] == '\0')
+			return diag_set(diag, -EINVAL, "an argument of the command is empty");
+		if (strpbrk(*arg, "\r\n"))
+			return diag_set(diag, -EINVAL, "'%s': a command is one line", *arg);
 		if ((size_t)n >= CONTROL_INPUT_BYTES - len)
 			return diag_set(diag, -EINVAL, "the command has more than %d bytes",
 					CONTROL_LINE_MAX);
@@ -171,11 +171,11 @@ static int print_reply(FILE *in, struct diag *diag)
 	return -EINVAL;
 }
 
-static int control(const char *path, int64_t wait_ns, char *const *word, struct diag *diag)
+static int control(const char *path, int64_t wait_ns, char *const *arg, struct diag *diag)
 {
 	char line[CONTROL_INPUT_BYTES + 1];
 	FILE *in;
-	int r = make_line(word, line, diag);
+	int r = make_line(arg, line, diag);
 	int fd = r < 0 ? r : dial(path, wait_ns, diag);
 
 	if (fd < 0)

@@ -12,7 +12,7 @@
 #include "base/signals.h"
 #include "vm_end.h"
 
-/* How each ends the process, in words made before, as a handler must not print. */
+/* How each ends the process, with texts made before, as a handler must not print. */
 static const struct {
 	int sig, status;
 	const char *line;

@@ -33,7 +33,7 @@ enum {
 	OPT_JSON,
 };
 
-static const struct option_word hit_words[] = {
+static const struct option_value hit_values[] = {
 	{"first", HAMMER_HIT_FIRST},
 	{"middle", HAMMER_HIT_MIDDLE},
 	{"last", HAMMER_HIT_LAST},
@@ -58,7 +58,7 @@ static const struct option_row bus_rows[] = {
 	{"same-byte", OPT_SAME_BYTE, NULL,
 	 .help = "put them on the hammered byte\nmatching values that it does not write"},
 	{"hit", OPT_HIT, "[=WHICH]",
-	 .help = "the guest's writes hit an ioeventfd\nfirst (default), middle, last", hit_words,
+	 .help = "the guest's writes hit an ioeventfd\nfirst (default), middle, last", hit_values,
 	 true},
 	{"ranges", OPT_RANGES, "N", .help = "N more device ranges on the bus", .common = true},
 	{"json", OPT_JSON, NULL, .help = "the result as JSON", .common = true},
@@ -89,7 +89,7 @@ struct args {
 static int parse_hit(struct hammer_opts *o, const char *arg, struct diag *diag)
 {
 	int hit = HAMMER_HIT_FIRST;
-	int r = arg ? option_choice("--hit", arg, hit_words, &hit, diag) : 0;
+	int r = arg ? option_choice("--hit", arg, hit_values, &hit, diag) : 0;
 
 	if (r == 0)
 		o->hit = (unsigned)hit;
@@ -228,7 +228,7 @@ static int hammer_parse(int argc, char **argv, struct args *args, struct diag *d
 	if (r < 0)
 		return r;
 	if (args->opts.config.vm.machine.cmdline)
-		return diag_set(diag, -EINVAL, "--append: the hammer kernel's words are ours");
+		return diag_set(diag, -EINVAL, "--append: hammer sets the parameters of its own kernel");
 	if (cmd_no_operands(argc, argv, diag) < 0)
 		return -EINVAL;
 	if (config_exits_check(&args->opts.config, diag) < 0 || check_given(args, diag) < 0)

@@ -59,7 +59,7 @@ static void tell_left_out(const struct vm_chars *chars)
 		fprintf(stderr,
 			"tollgate: console's file '%s' reached its limit of %s: %" PRIu64
 			" bytes were left out\n",
-			at->place->path, format_size(at->place->limit_bytes, limit), at->bytes);
+			at->dest->path, format_size(at->dest->limit_bytes, limit), at->bytes);
 	}
 }
 
@@ -98,15 +98,15 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 }
 
 /* Names that were not the user's to choose. */
-static void tell_places(const struct vm *vm)
+static void print_console_names(const struct vm *vm)
 {
 	static const char *const console[] = {"serial0", "console0"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(console); i++) {
-		const char *place = vm_chars_name(&vm->chars, console[i]);
+		const char *name = vm_chars_name(&vm->chars, console[i]);
 
-		if (place)
-			fprintf(stderr, "tollgate: %s is at %s\n", console[i], place);
+		if (name)
+			fprintf(stderr, "tollgate: %s is at %s\n", console[i], name);
 	}
 }
 
@@ -152,7 +152,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 	r = set_up(config, started_ns, vm, &control, &stats_fd, diag);
 	tell_warnings(config);
 	if (r == 0) {
-		tell_places(vm);
+		print_console_names(vm);
 		if (vm->emulates_linux)
 			report_emulates_linux(stderr);
 		r = vm_run(vm, &end, diag);

@@ -10,15 +10,15 @@
 #include "config.h"
 #include "virtio/classes.h"
 
-static const struct option_word console_words[] = {
+static const struct option_value console_values[] = {
 	{"serial", CONFIG_CONSOLE_SERIAL},
 	{"virtio", CONFIG_CONSOLE_VIRTIO},
 	{"both", CONFIG_CONSOLE_BOTH},
 	{0},
 };
 
-/* Those that end with ':' or '=' have a path behind them. */
-static const struct option_word place_words[] = {
+/* A path follows those that end with ':' or '='. */
+static const struct option_value dest_values[] = {
 	{"stdio", CHAR_STDIO},
 	{"null", CHAR_NULL},
 	{"file:", CHAR_FILE},
@@ -29,7 +29,7 @@ static const struct option_word place_words[] = {
 };
 
 /* What follows prefix in s, when that is not empty; else NULL. */
-static const char *behind(const char *s, const char *prefix)
+static const char *after_prefix(const char *s, const char *prefix)
 {
 	const size_t len = strlen(prefix);
 
@@ -70,21 +70,21 @@ static int parse_limit(struct config *config, const char *option, struct char_sp
 	return 0;
 }
 
-static int parse_place(struct config *config, const char *option, const char *arg,
-		       struct char_spec *ret, struct diag *diag)
+static int parse_dest(struct config *config, const char *option, const char *arg,
+		      struct char_spec *ret, struct diag *diag)
 {
-	for (const struct option_word *place = place_words; place->word; place++) {
-		const bool has_path = strpbrk(place->word, ":=");
-		const char *path = has_path ? behind(arg, place->word) : NULL;
+	for (const struct option_value *dest = dest_values; dest->name; dest++) {
+		const bool has_path = strpbrk(dest->name, ":=");
+		const char *path = has_path ? after_prefix(arg, dest->name) : NULL;
 
-		if (path || (!has_path && strcmp(arg, place->word) == 0)) {
-			*ret = (struct char_spec){.kind = (unsigned)place->value, .path = path};
+		if (path || (!has_path && strcmp(arg, dest->name) == 0)) {
+			*ret = (struct char_spec){.kind = (unsigned)dest->value, .path = path};
 			return path && ret->kind == CHAR_FILE
 				       ? parse_limit(config, option, ret, diag)
 				       : 0;
 		}
 	}
-	diag_set(diag, -EINVAL, "%s '%s' is no place for a console", option, arg);
+	diag_set(diag, -EINVAL, "%s '%s' is not a console's destination", option, arg);
 	diag_remedy(diag, "stdio, null, file:PATH, file:PATH,limit=SIZE, unix:PATH, pty or "
 			  "pty,link=PATH");
 	return -EINVAL;
@@ -105,7 +105,7 @@ static int console_take_which(void *target, const char *arg, struct diag *diag)
 {
 	struct config *config = target;
 	int which = 0;
-	int r = option_choice("--console", arg, console_words, &which, diag);
+	int r = option_choice("--console", arg, console_values, &which, diag);
 
 	if (r < 0)
 		return r;
@@ -122,14 +122,14 @@ static int console_take_serial(void *target, const char *arg, struct diag *diag)
 	struct config_consoles *con = &config->consoles;
 
 	con->has_serial = true;
-	return parse_place(config, "--serial", arg, &con->serial, diag);
+	return parse_dest(config, "--serial", arg, &con->serial, diag);
 }
 
 static int console_take_virtio(void *target, const char *arg, struct diag *diag)
 {
 	struct config *config = target;
 	struct config_consoles *con = &config->consoles;
-	int r = parse_place(config, "--virtio-console", arg, &con->virtio, diag);
+	int r = parse_dest(config, "--virtio-console", arg, &con->virtio, diag);
 
 	con->has_virtio = true;
 	return r < 0 ? r : add_virtio(config, diag);
@@ -140,20 +140,20 @@ static const struct option_row console_rows[] = {
 	 .help = "serial (default), virtio (hvc0) or both\n"
 		 "virtio: the serial port only for what is said early;\n"
 		 "both: serial, and hvc0 for programs",
-	 console_words, true, .take = console_take_which},
+	 console_values, true, .take = console_take_which},
 	{0},
 };
 const struct option_group config_console_group = {"Devices", console_rows};
 
-static const struct option_row place_rows[] = {
-	{"serial", CONFIG_OPT_SERIAL, "PLACE", .help = "where the serial port is (default stdio)",
-	 place_words, true, .take = console_take_serial},
-	{"virtio-console", CONFIG_OPT_VIRTIO_CONSOLE, "PLACE",
-	 .help = "where hvc0 is (default stdio); adds it, as --console both", place_words,
+static const struct option_row dest_rows[] = {
+	{"serial", CONFIG_OPT_SERIAL, "DEST", .help = "where the serial port is (default stdio)",
+	 dest_values, true, .take = console_take_serial},
+	{"virtio-console", CONFIG_OPT_VIRTIO_CONSOLE, "DEST",
+	 .help = "where hvc0 is (default stdio); adds it, as --console both", dest_values,
 	 .take = console_take_virtio},
 	{0},
 };
-const struct option_group config_place_group = {"Consoles", place_rows};
+const struct option_group config_console_dest_group = {"Consoles", dest_rows};
 
 int config_console_check(const struct config *config, struct diag *diag)
 {
@@ -168,13 +168,13 @@ int config_console_check(const struct config *config, struct diag *diag)
 }
 
 static void add_output(struct vm_output *output, unsigned *nr, const char *device,
-		       const struct char_spec *place)
+		       const struct char_spec *dest)
 {
 	assert(*nr < VM_OUTPUTS_MAX);
-	output[(*nr)++] = (struct vm_output){.device = device, .place = place};
+	output[(*nr)++] = (struct vm_output){.device = device, .dest = dest};
 }
 
-/* Where the user names no place, the virtio console goes where the serial port would have gone. */
+/* Without a destination of its own, the virtio console goes where the serial port would have gone. */
 void config_console_connect(const struct config *config, struct vm_output *output, unsigned *nr)
 {
 	const struct config_consoles *con = &config->consoles;

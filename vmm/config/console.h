@@ -12,7 +12,7 @@
 struct config;
 
 enum config_console {
-	CONFIG_CONSOLE_DEFAULT, /* serial, or both where the virtio console is given a place */
+	CONFIG_CONSOLE_DEFAULT, /* serial, or both where the virtio console is given a destination */
 	CONFIG_CONSOLE_SERIAL,
 	CONFIG_CONSOLE_VIRTIO,
 	CONFIG_CONSOLE_BOTH,
@@ -20,25 +20,25 @@ enum config_console {
 
 struct config_consoles {
 	enum config_console which;
-	struct char_spec serial, virtio; /* places */
+	struct char_spec serial, virtio; /* destinations */
 	bool has_serial, has_virtio;     /* whether the user named them */
 	bool added;                      /* the virtio console, to the machine */
 };
 
-/* The words for a place, for --help. */
-#define CONFIG_PLACE_HELP                                                                          \
-	"PLACE is stdio, null, file:PATH or file:PATH,limit=SIZE (at most so much is written),\n"  \
+/* The forms of a destination, for --help. */
+#define CONFIG_DEST_HELP                                                                           \
+	"DEST is stdio, null, file:PATH or file:PATH,limit=SIZE (at most so much is written),\n"  \
 	"unix:PATH (a socket to connect to), pty or pty,link=PATH (a pseudo-terminal, whose\n"     \
-	"name is told on stderr).\n"
+	"name is printed on stderr).\n"
 
 /* --console; and, for `tollgate run`, --serial and --virtio-console. They borrow their values from the command line. */
-extern const struct option_group config_console_group, config_place_group;
+extern const struct option_group config_console_group, config_console_dest_group;
 
 /* What the options say together: -EINVAL with diag, or 0. */
 int config_console_check(const struct config *config, struct diag *diag);
 
 /*
- * Adds what the user said of places to output[], which has *nr entries and room for VM_OUTPUTS_MAX; it
+ * Adds the destinations that the user named to output[], which has *nr entries and room for VM_OUTPUTS_MAX; it
  * counts more than what is there.
  */
 void config_console_connect(const struct config *config, struct vm_output *output, unsigned *nr);

@@ -24,7 +24,7 @@ static int set_id(struct config_disk *disk, const char *id, struct diag *diag)
 	return 0;
 }
 
-/* Other programs' words for the same, and mistyped ones. */
+/* Keys of other programs for the same, and mistyped ones. */
 static void suggest_item(const char *item, struct diag *diag)
 {
 	static const struct {
@@ -34,12 +34,12 @@ static void suggest_item(const char *item, struct diag *diag)
 		{"read-only=on", "ro"},   {"snapshot", "cow"},   {"snapshot=on", "cow"},
 		{"cache=none", "direct"}, {"serial", "id="},     {"num-queues", "queues="},
 	};
-	static const char *const words[] = {"ro", "cow", "direct", "id", "queues"};
+	static const char *const keys[] = {"ro", "cow", "direct", "id", "queues"};
 	struct suggest suggest;
 
 	suggest_init(&suggest, item, strcspn(item, "="));
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		suggest_offer(&suggest, words[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		suggest_offer(&suggest, keys[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(aliases); i++)
 		if (strcmp(item, aliases[i].theirs) == 0)
 			suggest.best = aliases[i].ours;

@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-const struct option_word config_exits_words[] = {
+const struct option_value config_exits_values[] = {
 	{"reads", CONFIG_EXITS_READS},
 	{"writes", CONFIG_EXITS_WRITES},
 	{"doorbells", CONFIG_EXITS_DOORBELLS},
@@ -23,7 +23,7 @@ int config_exits_option(struct config *config, const char *arg, struct diag *dia
 	int which = 0, r;
 
 	while ((r = option_item_next(&items, item, sizeof(item), diag)) > 0) {
-		r = option_choice("--exits", item, config_exits_words, &which, diag);
+		r = option_choice("--exits", item, config_exits_values, &which, diag);
 		if (r < 0)
 			return r;
 		exits |= (unsigned)which;

@@ -17,7 +17,7 @@ enum config_exits {
 	CONFIG_EXITS_TIME = 16, /* the time in each device is measured */
 };
 
-extern const struct option_word config_exits_words[];
+extern const struct option_value config_exits_values[];
 
 /* --exits LIST, of config_exits_words; given again it adds. -EINVAL with diag. */
 int config_exits_option(struct config *config, const char *arg, struct diag *diag);

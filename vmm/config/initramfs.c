@@ -13,8 +13,8 @@
 #include "boot/kernel_version.h"
 #include "config/builtin.h"
 
-static const struct option_word modules_words[] = {{"auto", 0}, {0}};
-static const struct option_word busybox_words[] = {{"none", 0}, {0}};
+static const struct option_value modules_values[] = {{"auto", 0}, {0}};
+static const struct option_value busybox_values[] = {{"none", 0}, {0}};
 static const struct option_row rows[] = {
 	{"run", CONFIG_OPT_RUN, "CMD", .help = "run CMD in the guest; its exit status is ours",
 	 .common = true},
@@ -26,11 +26,11 @@ static const struct option_row rows[] = {
 	{"modules", CONFIG_OPT_MODULES, "DIR",
 	 .help = "the kernel's modules (/lib/modules/VERSION; auto: find it)\n"
 		 "the virtio ones and those of --module are loaded before CMD",
-	 modules_words, true},
+	 modules_values, true},
 	{"module", CONFIG_OPT_MODULE, "NAME",
 	 .help = "one more module; may be given several times"},
 	{"busybox", CONFIG_OPT_BUSYBOX, "[=FILE]",
-	 .help = "a shell for CMD (default: this host's, if static); none: not", busybox_words},
+	 .help = "a shell for CMD (default: this host's, if static); none: not", busybox_values},
 	{"root", CONFIG_OPT_ROOT, "DEVICE",
 	 .help = "a disk of the guest, such as /dev/vda, is its root directory"},
 	{0},

@@ -67,7 +67,7 @@ static bool parse_endpoint(const char *arg, struct in_addr *addr, uint16_t *port
 }
 
 /* tcp|udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT */
-static bool parse_forward_words(const char *arg, struct net_slirp_forward *fwd)
+static bool parse_forward_fields(const char *arg, struct net_slirp_forward *fwd)
 {
 	const bool udp = strncmp(arg, "udp:", 4) == 0;
 	const char *dash = strchr(arg, '-');
@@ -86,7 +86,7 @@ static int parse_forward(const char *arg, struct net_slirp_opts *user, struct di
 {
 	struct net_slirp_forward fwd = {0};
 
-	if (!parse_forward_words(arg, &fwd)) {
+	if (!parse_forward_fields(arg, &fwd)) {
 		diag_set(diag, -EINVAL, "--net hostfwd='%s' is no forward", arg);
 		diag_remedy(diag, "tcp or udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT, as in "
 				  "hostfwd=tcp::8080-:80");
@@ -217,15 +217,15 @@ static int parse_items(struct config_net *net, struct option_items *items, struc
 }
 
 enum { USER, TAP };
-static const struct option_word net_words[] = {{"user", USER}, {"tap", TAP}, {0}};
+static const struct option_value net_values[] = {{"user", USER}, {"tap", TAP}, {0}};
 
 static int parse_kind(struct config_net *net, struct option_items *items, struct diag *diag)
 {
-	char word[ITEM_BYTES];
-	int kind = USER, r = option_item_next(items, word, sizeof(word), diag);
+	char kind_name[ITEM_BYTES];
+	int kind = USER, r = option_item_next(items, kind_name, sizeof(kind_name), diag);
 
 	if (r >= 0)
-		r = option_choice(items->option, word, net_words, &kind, diag);
+		r = option_choice(items->option, kind_name, net_values, &kind, diag);
 	if (r < 0)
 		return r;
 	net->device.opts = &net->backend;
@@ -270,7 +270,7 @@ static const struct option_row net_rows[] = {
 		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
 		 "DHCP, DNS, forwarded ports;\n"
 		 "tap[,ifname=NAME][,queues=N][,mac=MAC]",
-	 net_words, true, .take = net_take},
+	 net_values, true, .take = net_take},
 	{0},
 };
 const struct option_group config_net_group = {"Devices", net_rows};

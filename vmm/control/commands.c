@@ -14,7 +14,7 @@
 #include "virtio/transport.h"
 #include "vm/plug.h"
 
-/* A command of a VM: arg are the nr words behind its name. 0, or -errno with diag. */
+/* A command of a VM: arg are its nr arguments. 0, or -errno with diag. */
 struct command {
 	const char *name, *args;
 	unsigned args_min, args_max;
@@ -256,7 +256,7 @@ const char *vm_control_command(unsigned i)
 	return i < ARRAY_SIZE(command) ? command[i].name : NULL;
 }
 
-static int commands_run(struct control_commands *commands, char *const word[], unsigned nr,
+static int commands_run(struct control_commands *commands, char *const argv[], unsigned nr,
 			FILE *out, struct diag *diag)
 {
 	struct vm_control *ctl = container_of(commands, struct vm_control, commands);
@@ -264,10 +264,10 @@ static int commands_run(struct control_commands *commands, char *const word[], u
 	for (size_t i = 0; i < ARRAY_SIZE(command); i++) {
 		const struct command *c = &command[i];
 
-		if (strcmp(word[0], c->name) != 0)
+		if (strcmp(argv[0], c->name) != 0)
 			continue;
 		if (nr - 1 >= c->args_min && nr - 1 <= c->args_max)
-			return c->run(ctl, word + 1, nr - 1, out, diag);
+			return c->run(ctl, argv + 1, nr - 1, out, diag);
 		if (c->args[0])
 			diag_set(diag, -EINVAL, "'%s' is to be followed by %s", c->name, c->args);
 		else
@@ -275,7 +275,7 @@ static int commands_run(struct control_commands *commands, char *const word[], u
 		diag_remedy(diag, "`help` tells what each command takes");
 		return -EINVAL;
 	}
-	diag_set(diag, -EINVAL, "unknown command '%s'", word[0]);
+	diag_set(diag, -EINVAL, "unknown command '%s'", argv[0]);
 	diag_remedy(diag, "`help` lists the commands");
 	return -EINVAL;
 }

@@ -36,9 +36,9 @@ static bool find_output(const struct vm_chars *chars, const char *device, struct
 	for (unsigned i = 0; i < chars->nr_outputs; i++)
 		if (strcmp(chars->output[i].device, device) == 0)
 			*ret = chars->output[i];
-	if (ret->place && ret->place->kind == CHAR_STDIO)
+	if (ret->dest && ret->dest->kind == CHAR_STDIO)
 		*ret = (struct vm_output){.device = device, .fd = STDOUT_FILENO};
-	return ret->place ? ret->place->kind != CHAR_NULL : ret->fd >= 0;
+	return ret->dest ? ret->dest->kind != CHAR_NULL : ret->fd >= 0;
 }
 
 static struct char_host *find_host(const struct vm_chars *chars, const struct vm_output *out)
@@ -46,7 +46,7 @@ static struct char_host *find_host(const struct vm_chars *chars, const struct vm
 	for (unsigned i = 0; i < chars->nr_hosts; i++) {
 		const struct vm_char_host *at = &chars->host[i];
 
-		if (out->place ? at->place == out->place : !at->place && at->fd == out->fd)
+		if (out->dest ? at->dest == out->dest : !at->dest && at->fd == out->fd)
 			return at->host;
 	}
 	return NULL;
@@ -55,20 +55,20 @@ static struct char_host *find_host(const struct vm_chars *chars, const struct vm
 static int open_host(struct vm_chars *chars, const struct vm_output *out, struct char_host **ret,
 		     struct diag *diag)
 {
-	const bool input = !out->place && chars->input && !chars->terminal;
+	const bool input = !out->dest && chars->input && !chars->terminal;
 	struct char_host *host;
 	int r;
 
 	assert(chars->nr_hosts < VM_CHAR_HOSTS_MAX);
-	if (out->place)
-		r = char_host_open(out->place, chars->loop, chars->power, diag, &host);
+	if (out->dest)
+		r = char_host_open(out->dest, chars->loop, chars->power, diag, &host);
 	else
 		r = console_open(out->fd, input, chars->loop, chars->power, diag, &host);
 	if (r < 0)
 		return r;
 	if (input)
 		chars->terminal = host;
-	chars->host[chars->nr_hosts++] = (struct vm_char_host){host, out->place, out->fd};
+	chars->host[chars->nr_hosts++] = (struct vm_char_host){host, out->dest, out->fd};
 	*ret = host;
 	return 0;
 }
@@ -108,7 +108,7 @@ const char *vm_chars_name(const struct vm_chars *chars, const char *device)
 	const struct char_host *host = NULL;
 	struct vm_output out;
 
-	if (find_output(chars, device, &out) && out.place && !out.place->path)
+	if (find_output(chars, device, &out) && out.dest && !out.dest->path)
 		host = find_host(chars, &out);
 	return host && host->name[0] ? host->name : NULL;
 }
@@ -175,7 +175,7 @@ static bool find_line_open(const struct vm_chars *chars)
 	for (unsigned i = 0; i < chars->nr_hosts; i++) {
 		const struct char_host *host = chars->host[i].host;
 
-		if (!chars->host[i].place && host->wrote_ns &&
+		if (!chars->host[i].dest && host->wrote_ns &&
 		    (!last || host->wrote_ns > last->wrote_ns) &&
 		    is_stderrs_file(chars->host[i].fd))
 			last = host;
@@ -187,8 +187,8 @@ static void note_lost(struct vm_chars *chars, const struct vm_char_host *at, int
 {
 	char what[sizeof(chars->lost.what)];
 
-	if (at->place)
-		snprintf(what, sizeof(what), "console's file '%s'", at->place->path);
+	if (at->dest)
+		snprintf(what, sizeof(what), "console's file '%s'", at->dest->path);
 	else
 		snprintf(what, sizeof(what), "%s",
 			 at->fd == STDOUT_FILENO ? "standard output" : "console output");
@@ -208,7 +208,7 @@ static void close_host(struct vm_chars *chars, const struct vm_char_host *at, in
 		note_lost(chars, at, r);
 	if (left_out_bytes)
 		chars->left_out[chars->nr_left_out++] =
-			(struct vm_chars_left_out){at->place, left_out_bytes};
+			(struct vm_chars_left_out){at->dest, left_out_bytes};
 }
 
 void vm_chars_fini(struct vm_chars *chars)

@@ -18,11 +18,11 @@ enum {
 	VM_KERNEL_CONSOLES = 2, /* serial0, console0 */
 };
 
-/* Where a character device's output goes, and for a place also where its input comes from. */
+/* Where a character device's output goes, and for a destination also where its input comes from. */
 struct vm_output {
 	const char *device; /* its name in the machine; no error when there is none of it */
-	int fd; /* when place is NULL: the caller's, open until vm_fini(), or VM_OUTPUT_NONE */
-	const struct char_spec *place; /* borrowed; devices with one pointer share the place */
+	int fd; /* when dest is NULL: the caller's, open until vm_fini(), or VM_OUTPUT_NONE */
+	const struct char_spec *dest; /* borrowed; devices with one pointer share it */
 };
 
 struct vm_chars_opts {
@@ -41,8 +41,8 @@ struct vm_chars {
 	struct power *power;     /* borrowed */
 	struct vm_char_host {
 		struct char_host *host;
-		const struct char_spec *place;
-		int fd; /* when there is no place */
+		const struct char_spec *dest;
+		int fd; /* without dest */
 	} host[VM_CHAR_HOSTS_MAX];
 	unsigned nr_hosts;
 	struct char_port *kernel_console[VM_KERNEL_CONSOLES];
@@ -52,9 +52,9 @@ struct vm_chars {
 	struct char_backend null_backend; /* for devices that are connected to nothing */
 	struct diag lost; /* after vm_chars_fini(): which output was lost, and why; err 0: none */
 	struct vm_chars_left_out {
-		const struct char_spec *place;
+		const struct char_spec *dest;
 		uint64_t bytes;
-	} left_out[VM_CHAR_HOSTS_MAX]; /* after vm_chars_fini(): what the places' limits kept out */
+	} left_out[VM_CHAR_HOSTS_MAX]; /* after vm_chars_fini(): what the limits of the destinations kept out */
 	unsigned nr_left_out;
 };
 

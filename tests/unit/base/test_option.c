@@ -10,7 +10,7 @@
 
 #include "base/macros.h"
 
-static const struct option_word how[] = {{"host", 1}, {"baseline", 2}, {"none", 7}, {0}};
+static const struct option_value how[] = {{"host", 1}, {"baseline", 2}, {"none", 7}, {0}};
 
 static void number_in_range_is_taken(void **state)
 {

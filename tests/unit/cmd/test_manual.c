@@ -160,13 +160,13 @@ static bool names(const char *text, const struct option_row *row, bool *ret_lett
 	return found;
 }
 
-/* As in the table; or spelled out, from one of the words that there are. */
+/* As in the table; or spelled out, one of the values in its list. */
 static bool is_arg(const struct option_row *row, const char *arg)
 {
 	if (strcmp(arg, row->arg ? row->arg : "") == 0)
 		return true;
-	for (const struct option_word *word = row->words; word && word->word; word++)
-		if (strncmp(arg, word->word, strlen(word->word)) == 0)
+	for (const struct option_value *value = row->values; value && value->name; value++)
+		if (strncmp(arg, value->name, strlen(value->name)) == 0)
 			return true;
 	return false;
 }

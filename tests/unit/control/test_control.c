@@ -41,24 +41,24 @@ struct rig {
 };
 
 /* echo WORD... | big WORD | broken */
-static int run(struct control_commands *commands, char *const word[], unsigned nr, FILE *out,
+static int run(struct control_commands *commands, char *const argv[], unsigned nr, FILE *out,
 	       struct diag *diag)
 {
 	struct rig *rig = container_of(commands, struct rig, commands);
 
 	atomic_fetch_add(&rig->runs, 1);
-	if (strcmp(word[0], "echo") == 0) {
+	if (strcmp(argv[0], "echo") == 0) {
 		for (unsigned i = 1; i < nr; i++)
-			fprintf(out, "%s\n", word[i]);
+			fprintf(out, "%s\n", argv[i]);
 		return 0;
 	}
-	if (strcmp(word[0], "big") == 0) {
+	if (strcmp(argv[0], "big") == 0) {
 		for (unsigned i = 0; i < BIG_LINES; i++)
-			fprintf(out, "%s %u\n", nr > 1 ? word[1] : "line", i);
+			fprintf(out, "%s %u\n", nr > 1 ? argv[1] : "line", i);
 		return 0;
 	}
 	fputs("what is dropped\nok\n", out);
-	diag_set(diag, -EINVAL, "'%s' is broken", word[0]);
+	diag_set(diag, -EINVAL, "'%s' is broken", argv[0]);
 	diag_remedy(diag, "mend it");
 	return -EINVAL;
 }
@@ -179,7 +179,7 @@ static void a_command_is_answered(void **state)
 	say(fd, "echo 1 2 3 4 5 6 7 8\n");
 	assert_string_equal(
 		hear(rig, fd, 1),
-		"error: a command of more than 8 words; remedy: `help` lists the commands\n");
+		"error: a command has at most 7 arguments; remedy: `help` lists the commands\n");
 	say(fd, " \t \n");
 	assert_string_equal(
 		hear(rig, fd, 1),
