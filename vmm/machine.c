@@ -7,8 +7,8 @@
 
 #include "base/checked.h"
 #include "base/macros.h"
+#include "base/params.h"
 #include "base/parse.h"
-#include "base/words.h"
 
 enum {
 	PAGE_BYTES = 4096,
@@ -209,14 +209,14 @@ static int machine_add_row(struct machine *m, const struct machine_row *row, str
 	return 0;
 }
 
-/* Whether the user's words need the ports, by naming a console there or by leaving nobody to name one. */
+/* Whether the user's parameters need the ports, by naming a console there or by leaving nobody to name one. */
 static bool wants_ports(const char *cmdline)
 {
-	static const char *const word[] = {"console=",     "earlycon", "earlycon=",  "earlyprintk",
-					   "earlyprintk=", "acpi=off", "pnpacpi=off"};
+	static const char *const param[] = {"console=",     "earlycon", "earlycon=",  "earlyprintk",
+					    "earlyprintk=", "acpi=off", "pnpacpi=off"};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(word); i++)
-		if (words_have(cmdline, word[i]))
+	for (unsigned i = 0; i < ARRAY_SIZE(param); i++)
+		if (params_have(cmdline, param[i]))
 			return true;
 	return false;
 }

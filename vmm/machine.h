@@ -103,9 +103,9 @@ static inline unsigned machine_device_nr_ranges(const struct machine_device *dev
 struct machine_fdt_platform;
 
 /* A kernel parameter that the platform adds to every command line. */
-struct machine_kernel_word {
-	const char *word;   /* "pci=conf1,noearly" */
-	const char *unless; /* left out when the user gave this, as words_have() takes it */
+struct machine_kernel_param {
+	const char *param;  /* "pci=conf1,noearly" */
+	const char *unless; /* left out when the user gave this, as params_have() takes it */
 };
 
 /*
@@ -131,15 +131,15 @@ struct machine_platform {
 	/* Fills m->map by machine_map_add(), ascending. m has its RAM, and no device. */
 	void (*describe_memory)(struct machine *m);
 	const struct machine_fdt_platform *fdt; /* machine/fdt.h */
-	const struct machine_kernel_word *word;
-	unsigned nr_words;
+	const struct machine_kernel_param *param;
+	unsigned nr_params;
 	size_t cmdline_max; /* bytes of a kernel command line, with the closing NUL */
 };
 
 struct machine_spec {
 	uint64_t mem_bytes;
 	unsigned cpus;
-	const char *cmdline; /* the user's words, may be NULL; borrowed */
+	const char *cmdline; /* of the user, may be NULL; borrowed */
 	bool quiet;          /* the kernel's messages below errors are not for the console */
 	bool quick; /* the kernel may leave out tests of itself that a boot can do without */
 	bool hvc;   /* they are for hvc0, and for the serial port until that is there */

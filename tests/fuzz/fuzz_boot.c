@@ -69,7 +69,7 @@ static void check_plan(const struct boot_plan *plan)
 {
 	const struct boot_span everything = {.len = UINT64_MAX, .name = "everything"};
 	const struct boot_hole hole = {.span = everything};
-	struct boot_places places = {.ram = &everything, .nr_ram = 1, .taken = &everything};
+	struct boot_layout layout = {.ram = &everything, .nr_ram = 1, .taken = &everything};
 	char words[64];
 
 	assert(plan->kind && plan->nr_segments > 0 && plan->nr_segments <= BOOT_SEGMENTS_MAX);
@@ -79,11 +79,11 @@ static void check_plan(const struct boot_plan *plan)
 	assert(plan->protocol == BOOT_FLAT_LONG || plan->protocol == BOOT_FLAT_REAL ||
 	       has_data_at(plan, plan->entry_gpa));
 	assert(boot_plan_describe(plan, words, sizeof(words))[0]);
-	assert(boot_plan_check(plan, "k", &places, NULL) == 0);
-	places.nr_taken = 1;
-	assert(boot_plan_check(plan, "k", &places, NULL) < 0);
-	places = (struct boot_places){.hole = &hole, .nr_holes = 1};
-	assert(boot_plan_check(plan, "k", &places, NULL) < 0);
+	assert(boot_plan_check(plan, "k", &layout, NULL) == 0);
+	layout.nr_taken = 1;
+	assert(boot_plan_check(plan, "k", &layout, NULL) < 0);
+	layout = (struct boot_layout){.hole = &hole, .nr_holes = 1};
+	assert(boot_plan_check(plan, "k", &layout, NULL) < 0);
 }
 
 /* Becomes the name of a directory. */
@@ -333,9 +333,9 @@ static void fuzz_initrd(struct fuzz_input *in)
 	struct boot_initrd initrd = {0};
 	struct boot_segment seg;
 	int64_t page = SPANS_END;
-	const struct boot_places places = {
+	const struct boot_layout layout = {
 		.ram = ram, .nr_ram = nr_ram, .taken = taken, .nr_taken = nr_taken};
-	const int r = boot_initrd_place(&plan, &file, 1, &places, &seg, &initrd, NULL);
+	const int r = boot_initrd_place(&plan, &file, 1, &layout, &seg, &initrd, NULL);
 
 	while (page >= 0 &&
 	       !is_free((uint64_t)page * PAGE, file.len, &plan, ram, nr_ram, taken, nr_taken))

@@ -73,7 +73,7 @@ struct char_port {
 };
 
 /* What a Linux kernel says when it panics (kernel/panic.c, from 2.6 on). */
-#define CHAR_PANIC_WORDS "Kernel panic - not syncing"
+#define CHAR_PANIC_TEXT "Kernel panic - not syncing"
 
 enum char_out_state {
 	CHAR_OUT_OPEN,

@@ -114,7 +114,7 @@ struct boot_hole {
 };
 
 /* The machine, as far as a loader has to know it; all borrowed, holes ascending. */
-struct boot_places {
+struct boot_layout {
 	const struct boot_span *ram, *taken;
 	const struct boot_hole *hole;
 	unsigned nr_ram, nr_taken, nr_holes;
@@ -137,7 +137,7 @@ void boot_plan_fini(struct boot_plan *plan);
  * small it names the memory that would do. name as above.
  */
 int boot_plan_check(const struct boot_plan *plan, const char *name,
-		    const struct boot_places *places, struct diag *diag);
+		    const struct boot_layout *layout, struct diag *diag);
 
 /*
  * Puts each segment where it belongs: dst[i] is its mem_len bytes, zeros but for what decompression

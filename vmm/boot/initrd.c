@@ -117,7 +117,7 @@ static int initrd_refuse_size(const struct boot_plan *plan, const struct boot_fi
 
 /* The highest place in any RAM, up to the last address. */
 static bool place_up_to(const struct boot_plan *plan, uint64_t last, uint64_t len,
-			const struct boot_places *places, uint64_t *ret)
+			const struct boot_layout *layout, uint64_t *ret)
 {
 	struct limits lim = {.end = last};
 	bool found = false;
@@ -127,8 +127,8 @@ static bool place_up_to(const struct boot_plan *plan, uint64_t last, uint64_t le
 		lim.end++; /* last is an address that it may have, not the one after it */
 	if (!u64_align_up(plan->end_gpa, PAGE, &lim.first))
 		return false;
-	for (unsigned i = 0; i < places->nr_ram; i++) {
-		if (!place_in(&places->ram[i], &lim, places->taken, places->nr_taken, len, &at))
+	for (unsigned i = 0; i < layout->nr_ram; i++) {
+		if (!place_in(&layout->ram[i], &lim, layout->taken, layout->nr_taken, len, &at))
 			continue;
 		if (!found || at > *ret)
 			*ret = at;
@@ -138,7 +138,7 @@ static bool place_up_to(const struct boot_plan *plan, uint64_t last, uint64_t le
 }
 
 int boot_initrd_place(const struct boot_plan *plan, const struct boot_file *file, unsigned nr,
-		      const struct boot_places *places, struct boot_segment *segment,
+		      const struct boot_layout *layout, struct boot_segment *segment,
 		      struct boot_initrd *ret, struct diag *diag)
 {
 	const uint64_t last = plan->initrd_gpa_limit > plan->initrd_gpa_max ? plan->initrd_gpa_limit
@@ -149,8 +149,8 @@ int boot_initrd_place(const struct boot_plan *plan, const struct boot_file *file
 	if (r < 0)
 		return r;
 	if (nr) {
-		if (!place_up_to(plan, plan->initrd_gpa_max, len, places, &gpa) &&
-		    !place_up_to(plan, last, len, places, &gpa))
+		if (!place_up_to(plan, plan->initrd_gpa_max, len, layout, &gpa) &&
+		    !place_up_to(plan, last, len, layout, &gpa))
 			return initrd_refuse_size(plan, file, nr, len, last, diag);
 		fill_segments(file, nr, gpa, segment);
 	}

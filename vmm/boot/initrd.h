@@ -18,7 +18,7 @@ struct boot_initrd {
  * an empty file, and when nothing that large is free. nr 0 gives len 0.
  */
 int boot_initrd_place(const struct boot_plan *plan, const struct boot_file *file, unsigned nr,
-		      const struct boot_places *places, struct boot_segment *segment,
+		      const struct boot_layout *layout, struct boot_segment *segment,
 		      struct boot_initrd *ret, struct diag *diag);
 
 #endif

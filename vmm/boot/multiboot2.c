@@ -55,7 +55,7 @@ struct multiboot2 {
 	bool has_addresses, has_entry, is_relocatable;
 	struct multiboot_addresses addresses;
 	uint32_t entry;
-	struct relocatable place;
+	struct relocatable range;
 };
 
 static bool multiboot2_header_find(struct multiboot2 *mb)
@@ -157,7 +157,7 @@ static int take_tag(struct multiboot2 *mb, size_t at, const struct tag *tag, str
 			       ? 0
 			       : multiboot2_refuse_header(mb, "its entry tag is too short", diag);
 	case TAG_RELOCATABLE:
-		mb->is_relocatable = tag_read(mb, at, tag, &mb->place, sizeof(mb->place));
+		mb->is_relocatable = tag_read(mb, at, tag, &mb->range, sizeof(mb->range));
 		return mb->is_relocatable ? 0
 					  : multiboot2_refuse_header(
 						    mb, "its relocatable tag is too short", diag);
@@ -207,10 +207,10 @@ static int take_tags(struct multiboot2 *mb, struct diag *diag)
 }
 
 /* The lowest place that the kernel allows at which nothing of a PC lies. */
-static uint64_t lowest_place(const struct relocatable *place)
+static uint64_t lowest_address(const struct relocatable *range)
 {
-	const uint64_t align = place->align ? place->align : 1;
-	uint64_t gpa = place->min_addr > LOW_MEMORY_END ? place->min_addr : LOW_MEMORY_END;
+	const uint64_t align = range->align ? range->align : 1;
+	uint64_t gpa = range->min_addr > LOW_MEMORY_END ? range->min_addr : LOW_MEMORY_END;
 
 	return (gpa + align - 1) / align * align;
 }
@@ -218,7 +218,7 @@ static uint64_t lowest_place(const struct relocatable *place)
 /* A kernel that may be moved stays where it was linked, if it allows that. */
 static int relocate(struct boot_plan *plan, const struct multiboot2 *mb, struct diag *diag)
 {
-	const struct relocatable *place = &mb->place;
+	const struct relocatable *range = &mb->range;
 	uint64_t first = UINT64_MAX, base, span;
 
 	for (unsigned i = 0; i < plan->nr_segments; i++)
@@ -226,10 +226,10 @@ static int relocate(struct boot_plan *plan, const struct multiboot2 *mb, struct 
 			first = plan->segment[i].gpa;
 	span = plan->end_gpa - first;
 	base = first;
-	if (first < place->min_addr || (place->align && first % place->align) ||
-	    plan->end_gpa - 1 > place->max_addr)
-		base = lowest_place(place);
-	if (!u64_range_within(base, span, (uint64_t)place->max_addr + 1))
+	if (first < range->min_addr || (range->align && first % range->align) ||
+	    plan->end_gpa - 1 > range->max_addr)
+		base = lowest_address(range);
+	if (!u64_range_within(base, span, (uint64_t)range->max_addr + 1))
 		return multiboot2_refuse_header(
 			mb, "it allows no place large enough for the kernel", diag);
 	for (unsigned i = 0; i < plan->nr_segments; i++)

@@ -58,50 +58,50 @@ static int refuse_hole(const struct need *need, const char *name, const struct b
 }
 
 /* The memory that a machine has when its RAM ends at end. */
-static uint64_t memory_to(uint64_t end, const struct boot_places *places)
+static uint64_t memory_to(uint64_t end, const struct boot_layout *layout)
 {
 	uint64_t memory = end;
 
-	for (unsigned i = 0; i < places->nr_holes; i++)
-		if (places->hole[i].moves_memory && places->hole[i].span.gpa < end)
-			memory -= places->hole[i].span.len;
+	for (unsigned i = 0; i < layout->nr_holes; i++)
+		if (layout->hole[i].moves_memory && layout->hole[i].span.gpa < end)
+			memory -= layout->hole[i].span.len;
 	return memory;
 }
 
 static int need_refuse_size(const struct need *need, const char *name,
-			    const struct boot_places *places, struct diag *diag)
+			    const struct boot_layout *layout, struct diag *diag)
 {
 	const uint64_t end = need->gpa + need->len;
 	uint64_t ram_end = 0, more;
 	char size[24];
 
-	for (unsigned i = 0; i < places->nr_ram; i++)
-		if (places->ram[i].gpa + places->ram[i].len > ram_end)
-			ram_end = places->ram[i].gpa + places->ram[i].len;
+	for (unsigned i = 0; i < layout->nr_ram; i++)
+		if (layout->ram[i].gpa + layout->ram[i].len > ram_end)
+			ram_end = layout->ram[i].gpa + layout->ram[i].len;
 	diag_set(diag, -EINVAL,
 		 "kernel '%s' needs memory from %#" PRIx64 " to %#" PRIx64
 		 ", and the machine's ends at %#" PRIx64,
 		 name, need->gpa, end, ram_end);
-	if (end > ram_end && u64_align_up(memory_to(end, places), MIB, &more))
+	if (end > ram_end && u64_align_up(memory_to(end, layout), MIB, &more))
 		diag_remedy(diag, "give the machine more than %s of memory",
 			    format_size(more, size));
 	return -EINVAL;
 }
 
-static int check_need(const struct need *need, const char *name, const struct boot_places *places,
+static int check_need(const struct need *need, const char *name, const struct boot_layout *layout,
 		      struct diag *diag)
 {
 	bool inside = false;
 
-	for (unsigned i = 0; i < places->nr_ram && !inside; i++)
-		inside = is_inside(need, &places->ram[i]);
-	for (unsigned i = 0; i < places->nr_holes && !inside; i++)
-		if (is_touching(need, &places->hole[i].span))
-			return refuse_hole(need, name, &places->hole[i].span, diag);
+	for (unsigned i = 0; i < layout->nr_ram && !inside; i++)
+		inside = is_inside(need, &layout->ram[i]);
+	for (unsigned i = 0; i < layout->nr_holes && !inside; i++)
+		if (is_touching(need, &layout->hole[i].span))
+			return refuse_hole(need, name, &layout->hole[i].span, diag);
 	if (!inside)
-		return need_refuse_size(need, name, places, diag);
-	for (unsigned i = 0; i < places->nr_taken; i++) {
-		const struct boot_span *taken = &places->taken[i];
+		return need_refuse_size(need, name, layout, diag);
+	for (unsigned i = 0; i < layout->nr_taken; i++) {
+		const struct boot_span *taken = &layout->taken[i];
 
 		if (taken->len && is_touching(need, taken))
 			return diag_set(diag, -EINVAL,
@@ -114,11 +114,11 @@ static int check_need(const struct need *need, const char *name, const struct bo
 }
 
 int boot_plan_check(const struct boot_plan *plan, const char *name,
-		    const struct boot_places *places, struct diag *diag)
+		    const struct boot_layout *layout, struct diag *diag)
 {
 	for (unsigned i = 0; i < plan->nr_segments; i++) {
 		const struct need need = segment_need(plan, i);
-		const int r = check_need(&need, name, places, diag);
+		const int r = check_need(&need, name, layout, diag);
 
 		if (r < 0)
 			return r;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/words.h"
+#include "base/params.h"
 #include "devices/classes.h"
 
 static unsigned count_serial_ports(const struct machine *m)
@@ -19,14 +19,14 @@ static unsigned count_serial_ports(const struct machine *m)
 	return n;
 }
 
-/* What word for the console is ours to say. */
+/* The parameter for the console that we add. */
 enum console { CONSOLE_NONE, CONSOLE_PORTS, CONSOLE_MEMORY, CONSOLE_HVC };
 
 static enum console choose_console(const struct machine *m, const char *user)
 {
 	const struct machine_device *serial = machine_find(m, "serial0");
 
-	if (!serial || words_have(user, "console="))
+	if (!serial || params_have(user, "console="))
 		return CONSOLE_NONE;
 	if (m->hvc)
 		return CONSOLE_HVC;
@@ -42,17 +42,17 @@ static void cmdline_put_console(FILE *f, const struct machine_device *serial, en
 
 	if (console == CONSOLE_MEMORY)
 		fprintf(f, "console=uart8250,%s,%#" PRIx64, space, at);
-	else if (words_have(user, "earlycon") || words_have(user, "earlycon="))
+	else if (params_have(user, "earlycon") || params_have(user, "earlycon="))
 		fputs("console=hvc0", f);
 	else
 		fprintf(f, "earlycon=uart8250,%s,%#" PRIx64 " console=hvc0", space, at);
 }
 
-/* The user's words, with the console behind those that are the kernel's. */
+/* The user's parameters, with the console after those of the kernel. */
 static void put_console_last(FILE *f, const struct machine_device *serial, enum console console,
 			     const char *user)
 {
-	const char *end = words_end(user);
+	const char *end = params_end(user);
 	const char *rest = end ? end : user;
 	const int len = (int)(rest - user);
 
@@ -63,13 +63,13 @@ static void put_console_last(FILE *f, const struct machine_device *serial, enum 
 
 static bool says_crypto_tests(const char *user)
 {
-	return words_have(user, "cryptomgr.notests") || words_have(user, "cryptomgr.notests=");
+	return params_have(user, "cryptomgr.notests") || params_have(user, "cryptomgr.notests=");
 }
 
 static bool says_how_quiet(const char *user)
 {
-	return words_have(user, "quiet") || words_have(user, "loglevel=") ||
-	       words_have(user, "debug") || words_have(user, "ignore_loglevel");
+	return params_have(user, "quiet") || params_have(user, "loglevel=") ||
+	       params_have(user, "debug") || params_have(user, "ignore_loglevel");
 }
 
 /* Each followed by a blank. */
@@ -79,14 +79,14 @@ static void put_defaults(FILE *f, const struct machine *m, enum console console,
 
 	if (console == CONSOLE_PORTS)
 		fputs("console=ttyS0 ", f);
-	if (serial_ports && !words_have(user, "8250.nr_uarts="))
+	if (serial_ports && !params_have(user, "8250.nr_uarts="))
 		fprintf(f, "8250.nr_uarts=%u ", serial_ports);
-	for (unsigned i = 0; i < m->platform->nr_words; i++)
-		if (!words_have(user, m->platform->word[i].unless))
-			fprintf(f, "%s ", m->platform->word[i].word);
+	for (unsigned i = 0; i < m->platform->nr_params; i++)
+		if (!params_have(user, m->platform->param[i].unless))
+			fprintf(f, "%s ", m->platform->param[i].param);
 	if (m->quick && !says_crypto_tests(user))
 		fputs("cryptomgr.notests ", f);
-	if (!words_have(user, "panic="))
+	if (!params_have(user, "panic="))
 		fputs("panic=-1 ", f);
 	if (m->quiet && !says_how_quiet(user))
 		fputs("quiet ", f);

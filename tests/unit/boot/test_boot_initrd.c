@@ -22,13 +22,13 @@ static int64_t place(const struct boot_plan *p, uint64_t len, const struct boot_
 		     unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken)
 {
 	const struct boot_file file = {"rd", bytes, len};
-	const struct boot_places places = {
+	const struct boot_layout layout = {
 		.ram = ram, .nr_ram = nr_ram, .taken = taken, .nr_taken = nr_taken};
 	int r;
 
 	diag = (struct diag){0};
 	initrd = (struct boot_initrd){0};
-	r = boot_initrd_place(p, &file, 1, &places, segment, &initrd, &diag);
+	r = boot_initrd_place(p, &file, 1, &layout, segment, &initrd, &diag);
 	assert_int_equal(diag.err, r);
 	if (r < 0)
 		return r;
@@ -134,10 +134,10 @@ static void several_files_become_one_padded_to_4(void **state)
 		{"c", bytes + 200, 3},
 	};
 	const struct boot_span ram = {0, 128 * MIB, ""};
-	const struct boot_places places = {.ram = &ram, .nr_ram = 1};
+	const struct boot_layout layout = {.ram = &ram, .nr_ram = 1};
 
 	(void)state;
-	assert_int_equal(boot_initrd_place(&plan, files, 3, &places, segment, &initrd, NULL), 0);
+	assert_int_equal(boot_initrd_place(&plan, files, 3, &layout, segment, &initrd, NULL), 0);
 	assert_int_equal(initrd.gpa, 128 * MIB - PAGE);
 	assert_int_equal(initrd.len, 8 + 8 + 3);
 	assert_int_equal(segment[0].gpa, initrd.gpa);
@@ -155,21 +155,21 @@ static void bad_files_are_named(void **state)
 {
 	struct boot_file files[] = {{"a", bytes, 5}, {"b", bytes, 0}};
 	const struct boot_span ram = {0, 128 * MIB, ""};
-	const struct boot_places places = {.ram = &ram, .nr_ram = 1};
+	const struct boot_layout layout = {.ram = &ram, .nr_ram = 1};
 
 	(void)state;
 	diag = (struct diag){0};
-	assert_int_equal(boot_initrd_place(&plan, files, 2, &places, segment, &initrd, &diag),
+	assert_int_equal(boot_initrd_place(&plan, files, 2, &layout, segment, &initrd, &diag),
 			 -EINVAL);
 	assert_string_equal(diag.what, "initrd 'b' is an empty file");
 	files[1].len = SIZE_MAX - 3;
 	diag = (struct diag){0};
-	assert_int_equal(boot_initrd_place(&plan, files, 2, &places, segment, &initrd, &diag),
+	assert_int_equal(boot_initrd_place(&plan, files, 2, &layout, segment, &initrd, &diag),
 			 -EINVAL);
 	assert_string_equal(diag.what, "initrd 'b' is too large");
 	files[1].len = 200 * MIB;
 	diag = (struct diag){0};
-	assert_int_equal(boot_initrd_place(&plan, files, 2, &places, segment, &initrd, &diag),
+	assert_int_equal(boot_initrd_place(&plan, files, 2, &layout, segment, &initrd, &diag),
 			 -EINVAL);
 	assert_non_null(
 		strstr(diag.what, "initrd 'a' and those after it: no 200 MiB of free memory"));
@@ -177,7 +177,7 @@ static void bad_files_are_named(void **state)
 
 static void no_file_is_no_initrd(void **state)
 {
-	const struct boot_places nowhere = {0};
+	const struct boot_layout nowhere = {0};
 
 	(void)state;
 	initrd = (struct boot_initrd){1, 1};

@@ -267,11 +267,11 @@ static struct boot_plan two_segments(void)
 static int check(const struct boot_plan *plan, struct boot_span ram, struct boot_span taken,
 		 struct diag *diag)
 {
-	const struct boot_places places = {
+	const struct boot_layout layout = {
 		.ram = &ram, .nr_ram = 1, .taken = &taken, .nr_taken = 1};
 
 	*diag = (struct diag){0};
-	return boot_plan_check(plan, "k", &places, diag);
+	return boot_plan_check(plan, "k", &layout, diag);
 }
 
 static void a_plan_must_lie_in_ram_to_its_last_byte(void **state)
@@ -300,17 +300,17 @@ static void a_segment_may_not_span_two_pieces_of_ram(void **state)
 	static const struct boot_span split[] = {{0, 0x280000, ""}, {0x280000, 0x400000, ""}};
 	static const struct boot_span apart[] = {{0, 0x180000, ""}, {0x1f0000, 0x400000, ""}};
 	const struct boot_plan plan = two_segments();
-	struct boot_places places = {.ram = split, .nr_ram = 2};
+	struct boot_layout layout = {.ram = split, .nr_ram = 2};
 	struct diag diag = {0};
 
 	(void)state;
-	assert_int_equal(boot_plan_check(&plan, "k", &places, &diag), -EINVAL);
+	assert_int_equal(boot_plan_check(&plan, "k", &layout, &diag), -EINVAL);
 	assert_string_equal(diag.remedy, ""); /* more memory would not help */
-	places = (struct boot_places){.ram = apart, .nr_ram = 1};
-	assert_int_equal(boot_plan_check(&plan, "k", &places, NULL), -EINVAL);
-	places.nr_ram = 2;
+	layout = (struct boot_layout){.ram = apart, .nr_ram = 1};
+	assert_int_equal(boot_plan_check(&plan, "k", &layout, NULL), -EINVAL);
+	layout.nr_ram = 2;
 	diag = (struct diag){0};
-	assert_int_equal(boot_plan_check(&plan, "k", &places, &diag), 0);
+	assert_int_equal(boot_plan_check(&plan, "k", &layout, &diag), 0);
 }
 
 static void a_plan_may_not_touch_what_is_taken(void **state)
@@ -365,7 +365,7 @@ static const struct boot_hole pc_holes[] = {
 	{{0xc0000000, 0x40000000, "the hole for devices"}, true},
 };
 static const struct boot_span pc_ram[] = {{0, 0x9fc00, ""}, {0x100000, 0x1ff00000, ""}};
-static const struct boot_places pc = {.ram = pc_ram, .nr_ram = 2, .hole = pc_holes, .nr_holes = 2};
+static const struct boot_layout pc = {.ram = pc_ram, .nr_ram = 2, .hole = pc_holes, .nr_holes = 2};
 
 static int check_on_pc(uint64_t first, uint64_t end, struct diag *diag)
 {

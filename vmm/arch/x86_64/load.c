@@ -73,9 +73,9 @@ static void take_for_entry(struct arch_boot *b)
 		take(b, LAYOUT_FDT_GPA, LAYOUT_FDT_MAX, "the device tree");
 }
 
-static struct boot_places places_of(const struct arch_boot *b)
+static struct boot_layout layout_of(const struct arch_boot *b)
 {
-	return (struct boot_places){
+	return (struct boot_layout){
 		.ram = b->ram,
 		.nr_ram = b->nr_ram,
 		.taken = b->taken,
@@ -133,8 +133,8 @@ static int place_kernel(struct arch_boot *b, struct diag *diag)
 
 static int load_kernel(struct arch_boot *b, struct diag *diag)
 {
-	const struct boot_places places = places_of(b);
-	int r = boot_plan_check(&b->plan, b->opts.kernel->name, &places, diag);
+	const struct boot_layout layout = layout_of(b);
+	int r = boot_plan_check(&b->plan, b->opts.kernel->name, &layout, diag);
 
 	if (r == 0)
 		r = place_kernel(b, diag);
@@ -143,8 +143,8 @@ static int load_kernel(struct arch_boot *b, struct diag *diag)
 
 static int load_initrds(struct arch_boot *b, struct diag *diag)
 {
-	const struct boot_places places = places_of(b);
-	int r = boot_initrd_place(&b->plan, b->opts.initrd, b->opts.nr_initrds, &places,
+	const struct boot_layout layout = layout_of(b);
+	int r = boot_initrd_place(&b->plan, b->opts.initrd, b->opts.nr_initrds, &layout,
 				  b->initrd_segment, &b->initrd, diag);
 	if (r == 0)
 		r = place_initrds(b, diag);

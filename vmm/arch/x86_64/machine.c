@@ -142,7 +142,7 @@ static void pc_describe_memory(struct machine *m)
  * Fatal: No config space access function found", quiet or not. noearly: it does not search bus 0 for
  * chips with quirks early on, which is one exit for each of 32 slots and one for its address.
  */
-static const struct machine_kernel_word words[] = {{"pci=conf1,noearly", "pci="}};
+static const struct machine_kernel_param kernel_params[] = {{"pci=conf1,noearly", "pci="}};
 
 const struct machine_platform arch_platform = {
 	.name = "x86-64",
@@ -165,7 +165,7 @@ const struct machine_platform arch_platform = {
 	.place_ram = pc_place_ram,
 	.describe_memory = pc_describe_memory,
 	.fdt = &x86_fdt,
-	.word = words,
-	.nr_words = ARRAY_SIZE(words),
+	.param = kernel_params,
+	.nr_params = ARRAY_SIZE(kernel_params),
 	.cmdline_max = LAYOUT_CMDLINE_MAX,
 };

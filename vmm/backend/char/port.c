@@ -1,5 +1,5 @@
 /*
- * port.c - one device's place at a console: its ring, on any thread with one caller at a time, and the words of a
+ * port.c - a device's port at a console: its ring, on any thread with one caller at a time, and the text of a
  * panic in what goes through it.
  */
 #include <assert.h>
@@ -99,16 +99,16 @@ void char_port_connect(struct char_port *port, struct char_client *client)
 	port->client = client;
 }
 
-/* The words begin with a letter that is nowhere else in them, so that a mismatch starts anew. */
+/* The text begins with a letter that is nowhere else in it, so that a mismatch starts anew. */
 static void port_look_at(struct char_port *port, uint8_t byte)
 {
-	static const char words[] = CHAR_PANIC_WORDS;
+	static const char text[] = CHAR_PANIC_TEXT;
 
-	if (byte == (uint8_t)words[port->panic_len])
+	if (byte == (uint8_t)text[port->panic_len])
 		port->panic_len++;
 	else
-		port->panic_len = byte == (uint8_t)words[0];
-	if (port->panic_len == sizeof(words) - 1) {
+		port->panic_len = byte == (uint8_t)text[0];
+	if (port->panic_len == sizeof(text) - 1) {
 		port->saw_panic = true;
 		port->panic_len = 0;
 	}

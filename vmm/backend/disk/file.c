@@ -113,14 +113,14 @@ static uint32_t block_bytes(uint64_t bytes, uint32_t otherwise)
 /* A partition's queue is its disk's. Where it cannot be read, discards are tried. */
 static bool block_can_discard(dev_t dev)
 {
-	static const char *const places[] = {"queue", "../queue"};
+	static const char *const dirs[] = {"queue", "../queue"};
 
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		char path[80], text[24] = "";
 		ssize_t n;
 
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/discard_max_bytes",
-			 major(dev), minor(dev), places[i]);
+			 major(dev), minor(dev), dirs[i]);
 		AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 		n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 		if (n > 0)

@@ -117,7 +117,7 @@ static void flow_forget(struct slirp_tcp *t, struct slirp_tcp_flow *flow)
 }
 
 /* The place that a new connection takes: unused, else nothing kept, else not used for the longest time. */
-static struct slirp_tcp_flow *flow_place(struct slirp_tcp *t, const struct slirp_tcp_key *key)
+static struct slirp_tcp_flow *flow_slot(struct slirp_tcp *t, const struct slirp_tcp_key *key)
 {
 	struct slirp_tcp_flow *set = t->flow[key_set(key)], *best = &set[0];
 
@@ -179,17 +179,17 @@ static void reset_make(const struct slirp_tcp_flow *flow, uint8_t ret[SLIRP_TCP_
 bool slirp_tcp_evict(struct slirp_tcp *t, const struct slirp_tcp_segment *seg,
 		     uint8_t ret_reset[SLIRP_TCP_RESET_BYTES])
 {
-	struct slirp_tcp_flow *place;
+	struct slirp_tcp_flow *slot;
 	bool reset;
 
 	if (!is_kept_like(seg) || flow_find(t, &seg->key))
 		return false;
-	place = flow_place(t, &seg->key);
+	slot = flow_slot(t, &seg->key);
 	/* One that never answered has no connection: libslirp answers at once what it keeps. */
-	reset = place->nr_kept > 0 && place->acked_known;
+	reset = slot->nr_kept > 0 && slot->acked_known;
 	if (reset)
-		reset_make(place, ret_reset);
-	flow_forget(t, place);
+		reset_make(slot, ret_reset);
+	flow_forget(t, slot);
 	return reset;
 }
 
@@ -214,7 +214,7 @@ bool slirp_tcp_admit(struct slirp_tcp *t, const struct slirp_tcp_segment *seg)
 		return true;
 	flow = flow_find_mutable(t, &seg->key);
 	if (!flow) {
-		flow = flow_place(t, &seg->key);
+		flow = flow_slot(t, &seg->key);
 		flow_forget(t, flow);
 		flow->key = seg->key;
 	}
