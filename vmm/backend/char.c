@@ -47,7 +47,7 @@ static bool port_drain(struct char_port *port)
 	const unsigned head = atomic_load(&port->head);
 	unsigned tail = atomic_load(&port->tail), left = head - tail;
 
-	char_port_look_for_panic(port, head);
+	char_port_search_panic(port, head);
 	while (left && host->out_state == CHAR_OUT_OPEN) {
 		unsigned at = tail % CHAR_RING_BYTES;
 		unsigned n = left < CHAR_RING_BYTES - at ? left : CHAR_RING_BYTES - at;
@@ -71,7 +71,7 @@ static bool port_drain(struct char_port *port)
 	return true;
 }
 
-static void port_tell_room(struct char_port *port)
+static void port_report_room(struct char_port *port)
 {
 	if (!port->client || !atomic_load(&port->refused))
 		return;
@@ -86,7 +86,7 @@ static bool host_drain(struct char_host *host)
 
 	for (unsigned i = 0; i < host->nr_ports; i++) {
 		if (port_drain(&host->port[i]))
-			port_tell_room(&host->port[i]);
+			port_report_room(&host->port[i]);
 		else
 			takes_more = false;
 	}

@@ -68,7 +68,7 @@ struct char_port {
 	atomic_uint head, tail;     /* free-running; head: next byte put, tail: next byte written */
 	atomic_bool refused;        /* write took less since tx_room was last called */
 	/* Event thread: what has been looked at for CHAR_PANIC_WORDS, and how much of them was there last. */
-	unsigned looked_at, panic_len;
+	unsigned searched, panic_len;
 	bool saw_panic;
 };
 

@@ -49,7 +49,7 @@ static void close_console(struct vm *vm)
 		fputc('\n', stderr);
 }
 
-static void tell_left_out(const struct vm_chars *chars)
+static void print_left_out(const struct vm_chars *chars)
 {
 	char limit[24];
 
@@ -72,7 +72,7 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 	struct diag diag = {0};
 
 	close_console(vm);
-	tell_left_out(&vm->chars);
+	print_left_out(&vm->chars);
 	if (vm->chars.lost.err) {
 		cmd_fail(&vm->chars.lost);
 		if (end->kind != VM_END_KILLED) /* which its own status says */
@@ -128,7 +128,7 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	return r;
 }
 
-static void tell_warnings(const struct config *config)
+static void print_warnings(const struct config *config)
 {
 	for (unsigned i = 0; i < config->nr_disks; i++)
 		if (config->disk[i]->warning.what[0])
@@ -150,7 +150,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 		return EXIT_SETUP;
 	}
 	r = set_up(config, started_ns, vm, &control, &stats_fd, diag);
-	tell_warnings(config);
+	print_warnings(config);
 	if (r == 0) {
 		print_console_names(vm);
 		if (vm->emulates_linux)

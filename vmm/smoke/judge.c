@@ -143,7 +143,7 @@ static void scan(struct smoke_judge *judge, struct smoke_lane *lane, enum view v
 }
 
 /* Tells the sink of the line's first n bytes. */
-static void tell_line(struct smoke_judge *judge, struct smoke_lane *lane, size_t n)
+static void report_line(struct smoke_judge *judge, struct smoke_lane *lane, size_t n)
 {
 	const struct smoke_line line = {
 		.text = lane->line,
@@ -162,7 +162,7 @@ static void tell_line(struct smoke_judge *judge, struct smoke_lane *lane, size_t
 static void end_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t now_ns)
 {
 	scan(judge, lane, VIEW_WHOLE, now_ns);
-	tell_line(judge, lane, lane->len);
+	report_line(judge, lane, lane->len);
 	lane->continued = false;
 	lane->len = lane->scanned = 0;
 	memset(lane->from, 0, sizeof(lane->from));
@@ -176,7 +176,7 @@ static void cut_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t
 	scan(judge, lane, VIEW_CUT, now_ns);
 	while ((lane->line[cut] & 0xc0) == 0x80)
 		cut--;
-	tell_line(judge, lane, cut);
+	report_line(judge, lane, cut);
 	lane->len -= cut;
 	memmove(lane->line, lane->line + cut, lane->len);
 	lane->scanned = lane->len;

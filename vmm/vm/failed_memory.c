@@ -80,7 +80,7 @@ static void on_sigbus(int sig, siginfo_t *si, void *context)
 }
 
 /* Lock: the threads that are signalled are joined only after the end. */
-static void tell_others(struct vm *vm, const struct vcpu *vcpu)
+static void note_others(struct vm *vm, const struct vcpu *vcpu)
 {
 	pthread_mutex_lock(&vm->end_lock);
 	for (unsigned i = 0; vm->end.kind == VM_END_NONE && i < vm->nr_vcpus; i++)
@@ -105,7 +105,7 @@ static bool memory_failed(struct vcpu *vcpu, uintptr_t host, void *arg)
 		return false;
 	}
 	if (arch_memory_error_is_broadcast(vm->cpu_model))
-		tell_others(vm, vcpu);
+		note_others(vm, vcpu);
 	return true;
 }
 

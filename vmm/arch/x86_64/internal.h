@@ -70,7 +70,7 @@ struct arch_boot {
 };
 
 /* A flat binary is told nothing, so its machine is bare but for what its mode of entry needs. */
-bool arch_boot_is_told(const struct arch_boot *b);
+bool arch_boot_has_info(const struct arch_boot *b);
 bool arch_boot_is_linux(const struct arch_boot *b); /* by its own protocol */
 bool arch_boot_has_device_tree(const struct arch_boot *b);
 

@@ -33,7 +33,7 @@ static void take(struct arch_boot *b, uint64_t gpa, uint64_t len, const char *na
 }
 
 /* A flat binary is told nothing, so its machine is bare but for what its mode of entry needs. */
-bool arch_boot_is_told(const struct arch_boot *b)
+bool arch_boot_has_info(const struct arch_boot *b)
 {
 	return b->plan.protocol != BOOT_FLAT_REAL && b->plan.protocol != BOOT_FLAT_LONG;
 }
@@ -58,7 +58,7 @@ static void take_for_entry(struct arch_boot *b)
 		take(b, LAYOUT_GDT_GPA, 0x1000, "the GDT");
 	if (is_long)
 		take(b, LAYOUT_PAGE_TABLES_GPA, LAYOUT_PAGE_TABLES_LEN, "the page tables");
-	if (!arch_boot_is_told(b))
+	if (!arch_boot_has_info(b))
 		return;
 	if (protocol == BOOT_MULTIBOOT2) {
 		take(b, LAYOUT_MULTIBOOT2_GPA, LAYOUT_MULTIBOOT2_MAX, "the boot information");
@@ -231,7 +231,7 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		.protocol = b->plan.protocol,
 		.entry_gpa = b->plan.entry_gpa,
 		.finds_register_pages =
-			arch_boot_is_told(b) && boot_plan_finds_memory_uart(&b->plan),
+			arch_boot_has_info(b) && boot_plan_finds_memory_uart(&b->plan),
 	};
 	boot_plan_describe(&b->plan, ret_kernel->kind, sizeof(ret_kernel->kind));
 	*ret = b;
@@ -244,14 +244,14 @@ int arch_boot_load(struct arch_boot *b, const struct machine *m, int vcpu_fd, st
 
 	b->machine = m;
 	/* Before the kernel is placed: how long the command line is says what memory it takes. */
-	r = arch_boot_is_told(b) ? arch_boot_render_cmdline(b, diag) : 0;
+	r = arch_boot_has_info(b) ? arch_boot_render_cmdline(b, diag) : 0;
 	if (r < 0)
 		return r;
 	survey(b);
 	r = load_kernel(b, diag);
 	if (r == 0)
 		r = load_initrds(b, diag);
-	if (r == 0 && arch_boot_is_told(b))
+	if (r == 0 && arch_boot_has_info(b))
 		r = arch_boot_write_info(b, diag);
 	return r < 0 ? r
 		     : arch_vcpu_enter(vcpu_fd, b->mem,

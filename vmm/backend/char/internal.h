@@ -14,7 +14,7 @@ static inline unsigned char_port_used(const struct char_port *port)
 }
 
 /* Looks for CHAR_PANIC_WORDS up to head: each byte once, before anything takes it out of the ring. Event thread. */
-void char_port_look_for_panic(struct char_port *port, unsigned head);
+void char_port_search_panic(struct char_port *port, unsigned head);
 
 /* Hands buffered input to the device that listens, if there is one, as much as it takes. Event thread. */
 void char_host_input_pump(struct char_host *host);

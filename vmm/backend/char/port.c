@@ -100,7 +100,7 @@ void char_port_connect(struct char_port *port, struct char_client *client)
 }
 
 /* The text begins with a letter that is nowhere else in it, so that a mismatch starts anew. */
-static void port_look_at(struct char_port *port, uint8_t byte)
+static void port_search_byte(struct char_port *port, uint8_t byte)
 {
 	static const char text[] = CHAR_PANIC_TEXT;
 
@@ -114,14 +114,14 @@ static void port_look_at(struct char_port *port, uint8_t byte)
 	}
 }
 
-void char_port_look_for_panic(struct char_port *port, unsigned head)
+void char_port_search_panic(struct char_port *port, unsigned head)
 {
-	for (; port->looked_at != head && !port->saw_panic; port->looked_at++)
-		port_look_at(port, port->ring[port->looked_at % CHAR_RING_BYTES]);
+	for (; port->searched != head && !port->saw_panic; port->searched++)
+		port_search_byte(port, port->ring[port->searched % CHAR_RING_BYTES]);
 }
 
 bool char_port_saw_panic(struct char_port *port)
 {
-	char_port_look_for_panic(port, atomic_load(&port->head));
+	char_port_search_panic(port, atomic_load(&port->head));
 	return port->saw_panic;
 }

@@ -22,7 +22,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 
-enum { LINGER_LOOK_MS = 10 };
+enum { LINGER_POLL_MS = 10 };
 
 struct pty_host {
 	struct char_host host;      /* out.fd: the master; in.fd: a duplicate */
@@ -89,7 +89,7 @@ static void pty_linger(const struct char_host *host, int64_t until_ns)
 	AUTO_CLOSE int slave = open_slave(host);
 
 	while (slave >= 0 && slave_has_input(slave) && clock_monotonic_ns() < until_ns)
-		poll(NULL, 0, LINGER_LOOK_MS);
+		poll(NULL, 0, LINGER_POLL_MS);
 }
 
 /* Whether a client has the slave open: the master of a slave that nobody has open is hung up. */

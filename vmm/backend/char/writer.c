@@ -14,7 +14,7 @@ static void writer_failed(struct event_source *src, uint32_t epoll_events)
 	event_loop_remove(cw->host->loop, src);
 	if (cw->host->out_state != CHAR_OUT_OPEN)
 		return;
-	cw->has_told = true;
+	cw->has_reported = true;
 	cw->host->cls->out_failed(cw->host, -file_writer_error(cw->writer));
 }
 
@@ -44,6 +44,6 @@ bool char_writer_stop(struct char_writer *cw, int64_t until_ns)
 		return false;
 	event_loop_remove(cw->host->loop, &cw->failed);
 	r = file_writer_stop(cw->writer, until_ns);
-	cw->host->lost = cw->has_told ? 0 : r;
+	cw->host->lost = cw->has_reported ? 0 : r;
 	return true;
 }

@@ -12,7 +12,7 @@ struct char_writer {
 	struct char_host *host;
 	struct file_writer *writer; /* NULL: out.fd is not a file, or none was started */
 	struct event_source failed;
-	bool has_told; /* out_failed was called: that is how the loss is told */
+	bool has_reported; /* out_failed was called: that is how the loss is told */
 };
 
 /*

@@ -27,12 +27,12 @@ enum {
 	 * at so many sockets at most, each good for a window of 64 KiB: so little is ever dropped.
 	 */
 	SLIRP_FIFO_FRAMES = 512,
-	SLIRP_EVENTS_A_LOOK = 4,
+	SLIRP_EVENTS_PER_POLL = 4,
 	/* Until ports are listened to again, after the host refused to accept (it lacks descriptors). */
 	SLIRP_ACCEPT_PAUSE_MS = 100,
 };
 
-_Static_assert(SLIRP_GUEST_SOCKETS_MAX + SLIRP_PEERS_MAX + SLIRP_EVENTS_A_LOOK +
+_Static_assert(SLIRP_GUEST_SOCKETS_MAX + SLIRP_PEERS_MAX + SLIRP_EVENTS_PER_POLL +
 			       NET_SLIRP_FORWARDS_MAX <=
 		       SLIRP_FDS_MAX,
 	       "each socket has its place");

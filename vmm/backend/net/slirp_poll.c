@@ -230,7 +230,7 @@ static unsigned note_ready(struct net_slirp *ns, const struct epoll_event *ev, i
  */
 static void look(struct net_slirp *ns)
 {
-	struct epoll_event ev[SLIRP_EVENTS_A_LOOK];
+	struct epoll_event ev[SLIRP_EVENTS_PER_POLL];
 	const int n = epoll_wait(ns->poll.fd, ev, ARRAY_SIZE(ev), 0);
 	const unsigned listening = note_ready(ns, ev, n), accepted = ns->accepted;
 

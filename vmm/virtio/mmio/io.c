@@ -156,7 +156,7 @@ static void transport_config_set(struct virtio_device *vd, unsigned off, const v
 				 unsigned len)
 {
 	struct virtio_mmio *m = virtio_mmio_of(vd->dev);
-	bool tell;
+	bool notify;
 	unsigned first;
 
 	assert(off <= vd->config_len && len <= vd->config_len - off);
@@ -166,9 +166,9 @@ static void transport_config_set(struct virtio_device *vd, unsigned off, const v
 	reg_set(m, VIRTIO_MMIO_CONFIG_GENERATION, reg_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
 	virtio_mmio_put_config(m, off, len);
 	reg_set(m, VIRTIO_MMIO_CONFIG_GENERATION, reg_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
-	tell = status_get(m) & VIRTIO_CONFIG_S_DRIVER_OK;
+	notify = status_get(m) & VIRTIO_CONFIG_S_DRIVER_OK;
 	pthread_mutex_unlock(&m->transport.dev.lock);
-	if (tell)
+	if (notify)
 		interrupt(m, VIRTIO_MMIO_INT_CONFIG);
 }
 
