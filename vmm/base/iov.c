@@ -99,5 +99,6 @@ size_t iov_bytes(const struct iovec *iov, unsigned nr)
 void iov_zero(const struct iovec *dst, unsigned nr)
 {
 	for (unsigned i = 0; i < nr; i++)
-		memset(dst[i].iov_base, 0, dst[i].iov_len);
+		if (dst[i].iov_len) /* an empty piece may have no base, which memset() does not take */
+			memset(dst[i].iov_base, 0, dst[i].iov_len);
 }
