@@ -228,7 +228,8 @@ static int hammer_parse(int argc, char **argv, struct args *args, struct diag *d
 	if (r < 0)
 		return r;
 	if (args->opts.config.vm.machine.cmdline)
-		return diag_set(diag, -EINVAL, "--append: hammer sets the parameters of its own kernel");
+		return diag_set(diag, -EINVAL,
+				"--append: hammer sets the parameters of its own kernel");
 	if (cmd_no_operands(argc, argv, diag) < 0)
 		return -EINVAL;
 	if (config_exits_check(&args->opts.config, diag) < 0 || check_given(args, diag) < 0)

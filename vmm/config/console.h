@@ -27,7 +27,7 @@ struct config_consoles {
 
 /* The forms of a destination, for --help. */
 #define CONFIG_DEST_HELP                                                                           \
-	"DEST is stdio, null, file:PATH or file:PATH,limit=SIZE (at most so much is written),\n"  \
+	"DEST is stdio, null, file:PATH or file:PATH,limit=SIZE (at most so much is written),\n"   \
 	"unix:PATH (a socket to connect to), pty or pty,link=PATH (a pseudo-terminal, whose\n"     \
 	"name is printed on stderr).\n"
 

@@ -54,7 +54,8 @@ struct vm_chars {
 	struct vm_chars_left_out {
 		const struct char_spec *dest;
 		uint64_t bytes;
-	} left_out[VM_CHAR_HOSTS_MAX]; /* after vm_chars_fini(): what the limits of the destinations kept out */
+	} left_out
+		[VM_CHAR_HOSTS_MAX]; /* after vm_chars_fini(): what the limits of the destinations kept out */
 	unsigned nr_left_out;
 };
 
