@@ -138,7 +138,7 @@ static inline int virtio_rig_create(struct virtio_rig *rig)
 
 /*
  * With what a KVM that has everything gives: a page for the registers, and acknowledgements that are
- * counted (virtio_rig_ack()); or without, where shown is NULL. 0 or -errno, what cls->init said.
+ * counted (virtio_rig_ack()); or without, where page is NULL. 0 or -errno, what cls->init said.
  */
 static inline int virtio_rig_init_page(struct virtio_rig *rig, const struct virtio_class *cls,
 				       const void *conf, uint8_t *page)

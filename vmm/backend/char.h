@@ -67,7 +67,7 @@ struct char_port {
 	uint8_t *ring;              /* CHAR_RING_BYTES */
 	atomic_uint head, tail;     /* free-running; head: next byte put, tail: next byte written */
 	atomic_bool refused;        /* write took less since tx_room was last called */
-	/* Event thread: what has been looked at for CHAR_PANIC_WORDS, and how much of them was there last. */
+	/* Event thread: what has been searched for CHAR_PANIC_TEXT, and how much of it was there last. */
 	unsigned searched, panic_len;
 	bool saw_panic;
 };
@@ -155,14 +155,14 @@ void char_host_next_input(struct char_host *host);
 bool char_host_flush(struct char_host *host);
 
 /*
- * For the end, as char_host_flush(): whether CHAR_PANIC_WORDS were put to port, also when nobody was there to
+ * For the end, as char_host_flush(): whether CHAR_PANIC_TEXT was put to port, also when nobody was there to
  * be written to.
  */
 bool char_port_saw_panic(struct char_port *port);
 
 /*
- * How long the destinations may take to close. A file that is slow, as beside much else that its file system
- * writes, is not a file that does not answer.
+ * How long the destinations may take to close. A file that is slow, as while its file system has much else to
+ * write, is not a file that does not answer.
  */
 #define CHAR_CLOSE_NS (5 * NS_PER_S)
 

@@ -13,7 +13,7 @@ static inline unsigned char_port_used(const struct char_port *port)
 	return atomic_load(&port->head) - atomic_load(&port->tail);
 }
 
-/* Looks for CHAR_PANIC_WORDS up to head: each byte once, before anything takes it out of the ring. Event thread. */
+/* Searches for CHAR_PANIC_TEXT up to head: each byte once, before anything takes it out of the ring. Event thread. */
 void char_port_search_panic(struct char_port *port, unsigned head);
 
 /* Hands buffered input to the device that listens, if there is one, as much as it takes. Event thread. */
