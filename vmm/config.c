@@ -31,7 +31,7 @@ static const struct option_row machine_rows[] = {
 	{"mem", 'm', "SIZE", .help = "guest memory, 64M to 64G (default 512M)", .common = true},
 	{"cpus", 'c', "N", .help = "virtual CPUs, 1 to 255 as the host allows (default 1)",
 	 .common = true},
-	{"append", 'p', "WORDS", .help = "kernel parameters, after ours; repeatable",
+	{"append", 'p', "PARAMS", .help = "kernel parameters, after ours; repeatable",
 	 .common = true},
 	{"cpu", CONFIG_OPT_CPU, "MODEL", .help = arch_cpu_help, cpu_values},
 	{"quick", CONFIG_OPT_QUICK, NULL,
@@ -362,7 +362,7 @@ static int check_flat(const struct config *config, struct diag *diag)
 		return 0;
 	diag_set(diag, -EINVAL, "--flat with %s", other);
 	if (config->has_boot)
-		diag_remedy(diag, "leave one out: each says how the kernel is entered");
+		diag_remedy(diag, "leave one out: each sets how the kernel is entered");
 	else
 		diag_remedy(diag, "a flat binary is handed nothing: leave one out");
 	return -EINVAL;

@@ -46,7 +46,7 @@ static int run_line(const struct control_client *client, char *line, FILE *out, 
 	}
 	if (nr > 0)
 		return commands->run(commands, argv, nr, out, diag);
-	diag_set(diag, -EINVAL, "an empty line is no command");
+	diag_set(diag, -EINVAL, "an empty line is not a command");
 	diag_remedy(diag, "`help` lists the commands");
 	return -EINVAL;
 }
@@ -238,7 +238,7 @@ static int say_no_socket(const char *path, int r, struct diag *diag)
 		diag_remedy(diag, "choose another path");
 		break;
 	case -EEXIST:
-		diag_set(diag, -EINVAL, "control socket '%s': there is a file that is no socket",
+		diag_set(diag, -EINVAL, "control socket '%s': there is a file that is not a socket",
 			 path);
 		diag_remedy(diag, "choose another path, or remove the file");
 		break;

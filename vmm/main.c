@@ -14,7 +14,7 @@ static void usage(FILE *out)
 	fputs("usage: tollgate COMMAND [OPTIONS]\n\n", out);
 	for (const struct command *command = commands; command->name; command++)
 		fprintf(out, "  %-10s %s\n", command->name, command->help);
-	fputs("\n`tollgate COMMAND --help` tells more, and so does the manual page tollgate(1).\n",
+	fputs("\n`tollgate COMMAND --help` and the manual page tollgate(1) have more.\n",
 	      out);
 }
 

@@ -106,7 +106,7 @@ case_by_hand() {
 case_commands_are_refused() {
 	start_controlled "$(kernel hang)"
 	refuses "unknown command 'quit'" "\`help\` lists the commands" ctl quit
-	refuses "'stop' takes no arguments" "\`help\` tells what each command takes" ctl stop now
+	refuses "'stop' takes no arguments" "\`help\` lists the arguments of each command" ctl stop now
 	refuses 'an argument of the command is empty' '' ctl status ''
 	refuses "'a?b': a command is one line" '' ctl $'a\nb'
 	refuses "the command has more than 255 bytes" '' ctl "$(printf 'x%.0s' {1..256})"
@@ -139,7 +139,7 @@ case_a_balloon() {
 	refuses "balloon 1 is less than 1M" 'without a unit these are bytes; did you mean balloon 1M?' ctl balloon 1
 	refuses "balloon 256M is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 256M
 	refuses "balloon 16777215T is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 16777215T
-	refuses "'balloon' is to be followed by [SIZE]" "\`help\` tells what each command takes" ctl balloon 1M 2M
+	refuses "'balloon' is to be followed by [SIZE]" "\`help\` lists the arguments of each command" ctl balloon 1M 2M
 	wait_for has_target $((262140 << 10)) # as it was
 	stop
 	start_controlled "$(kernel hang)"
@@ -162,7 +162,7 @@ case_links() {
 	refuses "this VM has no network 'rng0'" 'it has: net0 net1' ctl link rng0 down
 	refuses "this VM has no network 'eth0'" 'it has: net0 net1' ctl link eth0 up
 	refuses "link net0 'sideways' is neither up nor down" 'link NAME up, or link NAME down' ctl link net0 sideways
-	refuses "'link' is to be followed by NAME up|down" "\`help\` tells what each command takes" ctl link net0
+	refuses "'link' is to be followed by NAME up|down" "\`help\` lists the arguments of each command" ctl link net0
 	stop
 	start_controlled "$(kernel hang)"
 	refuses "this VM has no network 'net0'" 'start it with --net user or --net tap' ctl link net0 down
@@ -265,7 +265,7 @@ case_places_are_refused() {
 	pid=$first
 	stop
 	echo mine >file
-	place_refused "control socket 'file': there is a file that is no socket" 'choose another path, or remove the file' file
+	place_refused "control socket 'file': there is a file that is not a socket" 'choose another path, or remove the file' file
 	same 'the file' "$(cat file)" mine
 	run_refused "--serial 'file' and --control 'file' are one file\$" --control file --serial unix:file
 	place_refused "control socket '/nonexistent/ctl': No such file or directory" '' /nonexistent/ctl

@@ -119,7 +119,7 @@ case_what_is_no_tap_interface_is_refused() {
 	need_tap || return 0
 	tap : --net tap,ifname=lo
 	same status "$status" 2
-	complained '^tollgate: tap interface lo: it is none, or not made for 1 queue$' '^  remedy: '
+	complained '^tollgate: tap interface lo: it is not one, or not made for 1 queue$' '^  remedy: '
 	tap 'ip tuntap add tg0 mode tap' --net tap,ifname=tg0,queues=2
 	same status "$status" 2
 	complained '^tollgate: tap interface tg0: .*2 queues$' '^  remedy: ip tuntap add dev tg0 mode tap multi_queue'
@@ -148,7 +148,7 @@ case_a_port_that_is_taken_is_refused() {
 	start run --net user,hostfwd=tcp:127.0.0.1:0-:80 "$(kernel hang)"
 	finish
 	same status "$status" 2
-	complained "is no forward"
+	complained "is not a forward"
 	in_namespace bash -eu -s "$TOLLGATE" "$(kernel hang)" <<'S' >"$case_dir/log.port" 2>&1 || { cat "$case_dir/log.port"; fail 'see above'; }
 		ip link set lo up
 		"$1" run --net user,hostfwd=tcp::8080-:80 "$2" &

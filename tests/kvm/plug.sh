@@ -227,8 +227,8 @@ case_refused() {
 	control unplug rng0
 	refuses "'rng0' is unplugged already" 'plug rng0 puts it back' unplug rng0
 	control plug rng0
-	refuses "'unplug' is to be followed by NAME" "\`help\` tells what each command takes" unplug
-	refuses "'plug' is to be followed by NAME" "\`help\` tells what each command takes" plug a b
+	refuses "'unplug' is to be followed by NAME" "\`help\` lists the arguments of each command" unplug
+	refuses "'plug' is to be followed by NAME" "\`help\` lists the arguments of each command" plug a b
 	stop
 }
 

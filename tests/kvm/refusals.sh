@@ -182,7 +182,7 @@ case_elf_files_that_are_no_kernel() {
 	refused "kernel 'elf32' is a 32-bit ELF file without PVH note, Multiboot header or Multiboot 2 header" 'name a 64-bit kernel' run elf32
 	refused "kernel '/bin/true' is a dynamically linked program" 'name a kernel; a program goes into the initrd' \
 		run /bin/true
-	refused "kernel '$(kernel exits)' is no bzImage" 'choose another boot mode' run --boot bzimage "$(kernel exits)"
+	refused "kernel '$(kernel exits)' is not a bzImage" 'choose another boot mode' run --boot bzimage "$(kernel exits)"
 	refused "kernel '$(kernel exits)' has no Multiboot header" 'choose another boot mode' \
 		run --boot multiboot "$(kernel exits)"
 }
@@ -226,7 +226,7 @@ case_disks() {
 	refused "disk 'empty' is empty" 'give it a size, as in: truncate -s 1G' run --disk empty "$k"
 	refused "disk 'image' is used by another program or another --disk" 'end the other one, or give both' \
 		run --disk image --disk image "$k"
-	refused "--disk 'image': ro and cow exclude each other" '' run --disk image,ro,cow "$k"
+	refused "--disk 'image': ro and cow cannot be combined" '' run --disk image,ro,cow "$k"
 	refused "--disk does not know 'rw'" 'FILE[,ro|,cow]' run --disk image,rw "$k"
 	# shellcheck disable=SC2046 # words
 	refused 'more than 20 times --disk' '' run $(printf -- '--disk image,ro %.0s' {1..21}) "$k"
@@ -265,15 +265,15 @@ case_networks() {
 	refused "--net 'bridge' is not user or tap" '' run --net bridge "$k"
 	refused "--net user: 'ifname=tap0' is unknown" 'hostfwd=, dns=' run --net user,ifname=tap0 "$k"
 	refused "--net tap: 'restrict' is unknown" 'ifname=, queues=' run --net tap,restrict "$k"
-	refused "--net ifname='sixteen-lettersx' is no name" '1 to 15 characters' run --net tap,ifname=sixteen-lettersx "$k"
-	refused 'tap interface lo: it is none, or not made for 1 queue' 'it exists and is no tap interface' run --net tap,ifname=lo "$k"
+	refused "--net ifname='sixteen-lettersx' is not a name" '1 to 15 characters' run --net tap,ifname=sixteen-lettersx "$k"
+	refused 'tap interface lo: it is not one, or not made for 1 queue' 'it exists and is not a tap interface' run --net tap,ifname=lo "$k"
 	for mac in 02:00:00:00:00 01:00:00:00:00:01 ff:ff:ff:ff:ff:ff 00:00:00:00:00:00 02-00-00-00-00-01; do
-		refused "--net mac='$mac' is no MAC address of one station" 'six bytes with an even first one' \
+		refused "--net mac='$mac' is not a MAC address of one station" 'six bytes with an even first one' \
 			run --net "user,mac=$mac" "$k"
 	done
 	refused "--net queues= '0' is not a number from 1 to 16" '' run --net tap,queues=0 "$k"
-	refused "--net hostfwd='tcp::80' is no forward" 'tcp or udp:[HOSTADDR]:PORT-' run --net user,hostfwd=tcp::80 "$k"
-	refused "--net dns='x' is no IPv4 address" '' run --net user,dns=x "$k"
+	refused "--net hostfwd='tcp::80' is not a forward" 'tcp or udp:[HOSTADDR]:PORT-' run --net user,hostfwd=tcp::80 "$k"
+	refused "--net dns='x' is not an IPv4 address" '' run --net user,dns=x "$k"
 	share_with "${unprivileged[@]}"
 	as_kvm_user "$TOLLGATE" run --net tap "$(kernel exits)"
 	says 'open /dev/net/tun: Permission denied' 'give this user access to it, or take --net user'
@@ -313,9 +313,9 @@ case_kernels_that_do_not_fit() {
 case_options_that_contradict_each_other() {
 	local k
 	k=$(kernel exits)
-	refused '--port and --mmio exclude each other' 'give one of them' hammer --mmio 0xe0000000 --port 0xa00
-	refused '--in and --out exclude each other' 'give one of them' hammer --in --out
-	refused '--count and --seconds exclude each other' 'give one of them' hammer --count 5 --seconds 1
+	refused '--port and --mmio cannot be combined' 'give one of them' hammer --mmio 0xe0000000 --port 0xa00
+	refused '--in and --out cannot be combined' 'give one of them' hammer --in --out
+	refused '--count and --seconds cannot be combined' 'give one of them' hammer --count 5 --seconds 1
 	refused '--same-byte without ioeventfds' 'add --ioeventfds N' hammer --same-byte
 	refused '--flat with --initrd' 'a flat binary is handed nothing' run --flat 0x7c00,real --initrd "$k" "$k"
 	refused '--flat with --append' 'a flat binary is handed nothing' run --flat 0x7c00,real --append quiet "$k"
@@ -355,7 +355,7 @@ case_hammer_values() {
 	refused "--count '0' is not a number" '' hammer --count 0
 	refused "--seconds '0.05' is not a number from 0.1 up" '' hammer --seconds 0.05
 	refused "--ioeventfds '65536' is not a number" '' hammer --ioeventfds 65536
-	refused '--width 1 tells only 255 ioeventfds' 'use --width 2' hammer --ioeventfds 256 --same-byte --width 1
+	refused '--width 1 allows only 255 different datamatches' 'use --width 2' hammer --ioeventfds 256 --same-byte --width 1
 	refused "--hit 'best' is not first, middle or last" '' hammer --hit=best
 	refused '--hit with --in: ioeventfds take writes only' '' hammer --hit --in
 	refused "--ranges '65001' is not a number" '' hammer --ranges 65001
@@ -440,15 +440,15 @@ case_commands_in_the_guest() {
 	refused '--module ext4 without --modules' 'add --modules DIR' run --run x --module ext4 "$k"
 	refused "read file 'nothing'" '' run --copy nothing:/x "$k"
 	refused "read file 'nothing:/x'" '' run --copy nothing:/x:/y "$k" # the last colon counts
-	refused "'/a/../x' is no path" '' run --copy "$k:/a/../x" "$k"
+	refused "'/a/../x' is not a path" '' run --copy "$k:/a/../x" "$k"
 	refused "read overlay 'nothing'" '' run --overlay nothing "$k"
-	refused "overlay '$k' is no directory" '' run --overlay "$k" "$k"
+	refused "overlay '$k' is not a directory" '' run --overlay "$k" "$k"
 	refused "open busybox 'nothing'" '' run --run x --busybox=nothing "$k"
-	refused "busybox '$TOLLGATE' is no static program" 'install a static one' \
+	refused "busybox '$TOLLGATE' is not a static program" 'install a static one' \
 		run --run x "--busybox=$TOLLGATE" "$k"
 	refused "modules directory 'nothing'" '' run --run x --modules nothing "$k"
 	refused "'./modules.dep.bin'" "\`depmod -b ROOT VERSION\`" run --run x --modules . "$k"
-	refused "--modules auto: kernel '$k' does not tell its version" 'name the directory' \
+	refused "--modules auto: kernel '$k' does not contain its version" 'name the directory' \
 		run --run x --modules auto "$k"
 }
 

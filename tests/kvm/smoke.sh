@@ -220,8 +220,8 @@ case_signals_end_all_boots() {
 		kill -s $signal "$pid"
 		finish
 		same 'exit status' "$status" 116
-		printed '^FAIL a: killed, exit status 116: told to stop$' '^FAIL b: killed, exit status 116: told to stop$' \
-			'^FAIL c: killed, exit status 116: told to stop before its turn$' '^0 passed, 3 failed$'
+		printed '^FAIL a: killed, exit status 116: stopped$' '^FAIL b: killed, exit status 116: stopped$' \
+			'^FAIL c: killed, exit status 116: stopped before it was started$' '^0 passed, 3 failed$'
 	done
 }
 

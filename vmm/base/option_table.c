@@ -124,7 +124,7 @@ void option_table_print(const struct option_table *table, bool all, FILE *out)
 	}
 	if (!all && some_left_out)
 		fprintf(out,
-			"\n`tollgate %s --help=all` and the manual page tollgate(1) tell more.\n",
+			"\n`tollgate %s --help=all` and the manual page tollgate(1) have more.\n",
 			table->command);
 	if (table->after)
 		fprintf(out, "\n%s", table->after);

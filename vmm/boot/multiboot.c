@@ -123,5 +123,5 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 		return elf_load_multiboot(plan, img, NULL, diag);
 	return boot_refuse(
 		img, diag, "link it as ELF, or give its header load addresses",
-		"has a Multiboot header, but is no ELF file and gives no load addresses");
+		"has a Multiboot header, but is not an ELF file and gives no load addresses");
 }

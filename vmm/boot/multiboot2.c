@@ -231,7 +231,7 @@ static int relocate(struct boot_plan *plan, const struct multiboot2 *mb, struct 
 		base = lowest_address(range);
 	if (!u64_range_within(base, span, (uint64_t)range->max_addr + 1))
 		return multiboot2_refuse_header(
-			mb, "it allows no place large enough for the kernel", diag);
+			mb, "its address range is too small for the kernel", diag);
 	for (unsigned i = 0; i < plan->nr_segments; i++)
 		plan->segment[i].gpa += base - first;
 	plan->end_gpa += base - first;
@@ -277,5 +277,5 @@ int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct
 		return load_elf(plan, &mb, diag);
 	return boot_refuse(
 		img, diag, "link it as ELF, or give its header load addresses",
-		"has a Multiboot 2 header, but is no ELF file and gives no load addresses");
+		"has a Multiboot 2 header, but is not an ELF file and gives no load addresses");
 }

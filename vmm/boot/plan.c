@@ -213,7 +213,7 @@ static int load_plain(struct boot_plan *plan, const struct boot_image *img, unsi
 	if (bzimage_matches(img))
 		return bzimage_load(plan, img, allowed, opts, diag);
 	if (allowed == ENTRY_BZIMAGE)
-		return boot_refuse(img, diag, "choose another boot mode", "is no bzImage");
+		return boot_refuse(img, diag, "choose another boot mode", "is not a bzImage");
 	if (elf_matches(img))
 		return elf_load(plan, img, allowed, diag);
 	if ((allowed & ENTRY_MULTIBOOT) && multiboot_matches(img))
@@ -260,7 +260,7 @@ static int plan_load(struct boot_plan *plan, const struct boot_image *img,
 	if (opts->mode == BOOT_MODE_FLAT_REAL || opts->mode == BOOT_MODE_FLAT_LONG)
 		return flat_load(plan, img, opts, diag);
 	if ((unsigned)opts->mode >= ARRAY_SIZE(entries_of_mode))
-		return diag_set(diag, -EINVAL, "boot mode %d is none", opts->mode);
+		return diag_set(diag, -EINVAL, "boot mode %d does not exist", opts->mode);
 	allowed = entries_of_mode[opts->mode];
 	codec = unpack_detect(img->bytes, img->len);
 	if (codec)

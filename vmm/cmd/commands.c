@@ -5,10 +5,9 @@
 
 const struct command commands[] = {
 	{"run", cmd_run, "boot a kernel, or the built-in test kernel", &config_run_table},
-	{"smoke", cmd_smoke, "boot kernels and judge how each of them did, for CI",
-	 &config_smoke_table},
-	{"control", cmd_control, "ask or tell something of a running VM", &cmd_control_table},
-	{"doctor", cmd_doctor, "tell whether this host can run guests", &cmd_doctor_table},
+	{"smoke", cmd_smoke, "boot kernels and judge each boot, for CI", &config_smoke_table},
+	{"control", cmd_control, "inspect or change a running VM", &cmd_control_table},
+	{"doctor", cmd_doctor, "report whether this host can run guests", &cmd_doctor_table},
 	{"hammer", cmd_hammer, "measure exits: a guest makes one access over and over",
 	 &cmd_hammer_table},
 	{"machine", cmd_machine, "show the machine a guest would see", &cmd_machine_table},

@@ -33,8 +33,8 @@ const struct option_table cmd_control_table = {
 	.command = "control",
 	.about = "usage: tollgate control [--wait[=SECONDS]] PATH COMMAND [ARG...]\n"
 		 "\n"
-		 "Asks or tells the VM that was started with --control PATH; its answer is "
-		 "printed.\n"
+		 "Sends a command to the VM that was started with --control PATH, and prints the\n"
+		 "answer.\n"
 		 "COMMAND is one of:\n"
 		 "\n"
 		 "  help                this list, of that VM\n"

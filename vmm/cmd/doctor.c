@@ -26,7 +26,7 @@ const struct option_table cmd_doctor_table = {
 	.command = "doctor",
 	.about = "usage: tollgate doctor [--json]\n"
 		 "\n"
-		 "Tells whether this host can run guests, what backs its KVM, which capabilities "
+		 "Reports whether this host can run guests, what backs its KVM, which capabilities "
 		 "it\n"
 		 "has and what its limits are. Exit status 0 when guests can run, 2 when not.\n",
 	.group = groups,
@@ -75,11 +75,11 @@ static void print_backing(const struct findings *f)
 	if (f->backing || !f->can_run)
 		return;
 	printf("                guest kernel code is emulated instruction by instruction: about a\n"
-	       "                million a second. Small kernels and `tollgate hammer` run; a\n"
+	       "                million per second. Small kernels and `tollgate hammer` run; a\n"
 	       "                distribution's kernel takes minutes and stops at an instruction "
 	       "that\n"
-	       "                KVM cannot emulate. Run those on a host with %s, or beside a\n"
-	       "                nested KVM: tests/linux/testbed -- tollgate run ...\n",
+	       "                KVM cannot emulate. Run those on a host with %s, or on a\n"
+	       "                nested KVM (docs/guide/boot.md).\n",
 	       arch_backing_any);
 }
 

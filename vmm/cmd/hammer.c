@@ -52,7 +52,7 @@ static const struct option_row access_rows[] = {
 static const struct option_group access_group = {"The access", access_rows};
 static const struct option_row bus_rows[] = {
 	{"ioeventfds", OPT_IOEVENTFDS, "N",
-	 .help = "N ioeventfds on one byte, told apart by datamatch\n"
+	 .help = "N ioeventfds on one byte, with different datamatches\n"
 		 "while the guest hammers another byte, 8 further down",
 	 .common = true},
 	{"same-byte", OPT_SAME_BYTE, NULL,
@@ -73,9 +73,9 @@ const struct option_table cmd_hammer_table = {
 	.command = "hammer",
 	.about = "usage: tollgate hammer [OPTIONS]\n"
 		 "\n"
-		 "A guest makes one access over and over; prints how many a second, and what share "
-		 "of a bare\n"
-		 "KVM_RUN loop that is, measured in the same run, in turns.\n",
+		 "A guest makes one access over and over. Prints the rate of its exits, and its "
+		 "ratio to\n"
+		 "a bare KVM_RUN loop. Both loops are measured in the same run, alternately.\n",
 	.group = groups,
 };
 
@@ -161,7 +161,7 @@ static int check_given(const struct args *args, struct diag *diag)
 
 		if ((args->given & both) != both)
 			continue;
-		diag_set(diag, -EINVAL, "%s exclude each other", pairs[i].what);
+		diag_set(diag, -EINVAL, "%s cannot be combined", pairs[i].what);
 		diag_remedy(diag, "give one of them");
 		return -EINVAL;
 	}
@@ -192,8 +192,9 @@ static int complete(struct hammer_opts *o, struct diag *diag)
 	if (o->width == 0)
 		o->width = o->same_byte ? o->ioeventfd_width : 1;
 	if (o->same_byte && o->width < o->ioeventfd_width) {
-		diag_set(diag, -EINVAL, "--width %u tells only %d ioeventfds on one byte apart",
-			 o->width, HAMMER_IOEVENTFDS_1_BYTE_MAX);
+		diag_set(diag, -EINVAL,
+			 "--width %u allows only %d different datamatches on one byte", o->width,
+			 HAMMER_IOEVENTFDS_1_BYTE_MAX);
 		diag_remedy(diag, "use --width 2, or fewer ioeventfds");
 		return -EINVAL;
 	}
@@ -290,7 +291,8 @@ static void hammer_print_text(const struct hammer_opts *o, const struct hammer_r
 	if (res->nr_pairs) {
 		const struct summary s = summarise(res);
 
-		printf("  %-28s %12s %10s\n", "", "a second", "ns each");
+		printf("  %-28s %12s %10s\n", "", hit ? "writes/s" : "exits/s",
+		       hit ? "ns/write" : "ns/exit");
 		printf("  %-28s %12.0f %10.0f\n", hit ? "hits, no exit" : "exits, dispatched",
 		       s.rate, 1e9 * cpus / s.rate);
 		printf("  %-28s %12.0f %10.0f\n",

@@ -55,9 +55,9 @@ static int choose_output(struct args *args, enum output output, const char *opti
 			 struct diag *diag)
 {
 	if (args->output_option && args->output != output) {
-		diag_set(diag, -EINVAL, "%s and %s exclude each other", args->output_option,
+		diag_set(diag, -EINVAL, "%s and %s cannot be combined", args->output_option,
 			 option);
-		diag_remedy(diag, "ask twice");
+		diag_remedy(diag, "run the command once for each");
 		return -EINVAL;
 	}
 	args->output = output;

@@ -109,7 +109,7 @@ static int disk_parse(struct config *config, struct config_disk *disk, const cha
 			return r;
 	}
 	if (r == 0 && disk->conf.disk.read_only && disk->conf.disk.cow)
-		return diag_set(diag, -EINVAL, "%s '%s': ro and cow exclude each other", option,
+		return diag_set(diag, -EINVAL, "%s '%s': ro and cow cannot be combined", option,
 				disk->path);
 	return r;
 }

@@ -153,7 +153,7 @@ int config_initramfs_check(const struct config_initramfs *config, struct diag *d
 	if (config->root && config->rootfs) {
 		diag_set(diag, -EINVAL, "--rootfs and --root %s", config->root);
 		diag_remedy(diag,
-			    "these are two root directories; --disk adds a disk that is none");
+			    "these are two root directories; --disk adds a disk that is not one");
 		return -EINVAL;
 	}
 	if (config->nr_modules && !config->modules) {
@@ -196,7 +196,7 @@ static int auto_modules(const struct boot_file *kernel, char *buf, size_t size, 
 	char version[KERNEL_VERSION_MAX];
 
 	if (!kernel_version_find(kernel->data, kernel->len, version)) {
-		diag_set(diag, -EINVAL, "--modules auto: kernel '%s' does not tell its version",
+		diag_set(diag, -EINVAL, "--modules auto: kernel '%s' does not contain its version",
 			 kernel->name);
 		diag_remedy(diag, "name the directory: --modules DIR");
 		return -EINVAL;

@@ -37,7 +37,7 @@ static int parse_mac(const char *arg, struct virtio_net_conf *conf, struct diag 
 	uint8_t mac[6] = {0};
 
 	if (!parse_mac_bytes(arg, mac) || mac[0] & 1 || memcmp(mac, nobody, sizeof(mac)) == 0) {
-		diag_set(diag, -EINVAL, "--net mac='%s' is no MAC address of one station", arg);
+		diag_set(diag, -EINVAL, "--net mac='%s' is not a MAC address of one station", arg);
 		diag_remedy(diag, "six bytes with an even first one, as in mac=02:00:00:00:00:01");
 		return -EINVAL;
 	}
@@ -87,7 +87,7 @@ static int parse_forward(const char *arg, struct net_slirp_opts *user, struct di
 	struct net_slirp_forward fwd = {0};
 
 	if (!parse_forward_fields(arg, &fwd)) {
-		diag_set(diag, -EINVAL, "--net hostfwd='%s' is no forward", arg);
+		diag_set(diag, -EINVAL, "--net hostfwd='%s' is not a forward", arg);
 		diag_remedy(diag, "tcp or udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT, as in "
 				  "hostfwd=tcp::8080-:80");
 		return -EINVAL;
@@ -104,10 +104,10 @@ static int parse_dns(const char *arg, struct net_slirp_opts *user, struct diag *
 	struct in_addr addr;
 
 	if (inet_pton(AF_INET, arg, &addr) != 1 || addr.s_addr == 0)
-		return diag_set(diag, -EINVAL, "--net dns='%s' is no IPv4 address", arg);
+		return diag_set(diag, -EINVAL, "--net dns='%s' is not an IPv4 address", arg);
 	if (ntohl(addr.s_addr) >> 24 == IN_LOOPBACKNET && ntohl(addr.s_addr) != INADDR_LOOPBACK) {
 		diag_set(diag, -EINVAL, "--net dns=%s: a guest reaches no loopback address", arg);
-		diag_remedy(diag, "but dns=127.0.0.1; without dns= it is told of 10.0.2.3, "
+		diag_remedy(diag, "but dns=127.0.0.1; without dns= DHCP names 10.0.2.3, "
 				  "the host's own name server");
 		return -EINVAL;
 	}
@@ -146,7 +146,7 @@ static int user_check(const struct config_net *net, struct diag *diag)
 
 static int bad_ifname(const char *arg, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "--net ifname='%s' is no name of an interface", arg);
+	diag_set(diag, -EINVAL, "--net ifname='%s' is not a name of an interface", arg);
 	diag_remedy(diag,
 		    "1 to 15 characters without blanks, '/', ':' and '%%', as in ifname=tap0");
 	return -EINVAL;

@@ -272,7 +272,7 @@ static int commands_run(struct control_commands *commands, char *const argv[], u
 			diag_set(diag, -EINVAL, "'%s' is to be followed by %s", c->name, c->args);
 		else
 			diag_set(diag, -EINVAL, "'%s' takes no arguments", c->name);
-		diag_remedy(diag, "`help` tells what each command takes");
+		diag_remedy(diag, "`help` lists the arguments of each command");
 		return -EINVAL;
 	}
 	diag_set(diag, -EINVAL, "unknown command '%s'", argv[0]);

@@ -92,7 +92,7 @@ static int cpio_add(struct cpio *cpio, const char *path, struct cpio_entry e, st
 	if (!copy || (cpio->nr == cpio->cap && cpio_grow(cpio) < 0))
 		return diag_set(diag, -ENOMEM, "'%s' for an archive", path);
 	if (path_normalise(path, copy) < 0)
-		return diag_set(diag, -EINVAL, "'%s' is no path in an archive", path);
+		return diag_set(diag, -EINVAL, "'%s' is not a path in an archive", path);
 	r = check_path(copy, diag);
 	if (r < 0)
 		return r;

@@ -31,7 +31,7 @@ static int check_file(const char *what, const char *file, int fd, uint64_t budge
 	if (fstat(fd, &st) < 0)
 		return diag_set(diag, -errno, "%s '%s'", what, file);
 	if (!S_ISREG(st.st_mode))
-		return diag_set(diag, -EINVAL, "%s '%s' is no regular file", what, file);
+		return diag_set(diag, -EINVAL, "%s '%s' is not a regular file", what, file);
 	if ((uint64_t)st.st_size > budget_bytes) {
 		diag_set(diag, -EFBIG, "%s '%s'", what, file);
 		diag_remedy(diag, "what goes into the guest's first file system must fit its "
@@ -119,7 +119,7 @@ static int check_root(const struct tree *t, const FTSENT *e, struct diag *diag)
 {
 	if (e->fts_info == FTS_D || e->fts_info == FTS_DP)
 		return 0;
-	return diag_set(diag, -EINVAL, "%s '%s' is no directory", t->what, e->fts_path);
+	return diag_set(diag, -EINVAL, "%s '%s' is not a directory", t->what, e->fts_path);
 }
 
 static int add_below(const struct tree *t, const FTSENT *e, struct diag *diag)

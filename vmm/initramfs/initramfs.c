@@ -113,7 +113,7 @@ static int add_busybox(struct build *b, struct diag *diag)
 		free(data);
 		if (!wanted)
 			return 0;
-		diag_set(diag, -EINVAL, "busybox '%s' is no static program for x86-64", file);
+		diag_set(diag, -EINVAL, "busybox '%s' is not a static program for x86-64", file);
 		diag_remedy(diag,
 			    "install a static one (Debian: busybox-static), or name its file");
 		return -EINVAL;

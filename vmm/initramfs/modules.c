@@ -70,7 +70,7 @@ static int read_file(struct reading *reading, const char *path, struct module_fi
 	if (codec)
 		r = unpack(path, reading, codec, file);
 	if (r == 0 && (file->len < 4 || memcmp(file->data, "\177ELF", 4) != 0))
-		r = diag_set(reading->diag, -EINVAL, "module '%s' is no ELF file, packed or not",
+		r = diag_set(reading->diag, -EINVAL, "module '%s' is not an ELF file, packed or not",
 			     path);
 	return r;
 }

@@ -306,7 +306,7 @@ static int read_document(struct matrix_reader *reader)
 	if (r < 0)
 		return r;
 	if (!top.boots || top.boots->type != YAML_SEQUENCE_NODE || matrix_nr_items(top.boots) == 0)
-		return matrix_complain(reader, top.boots, "a list 'boots:' is wanted");
+		return matrix_complain(reader, top.boots, "the list 'boots:' is missing");
 	entries = calloc(matrix_nr_items(top.boots), sizeof(*entries));
 	if (!entries)
 		return matrix_no_memory(reader);

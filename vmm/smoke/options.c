@@ -57,7 +57,7 @@ static const struct option_row report_rows[] = {
 	{"boot-chart", SMOKE_OPT_BOOT_CHART, "FILE", .help = "draw where the time went, as SVG"},
 	{"log-dir", SMOKE_OPT_LOG_DIR, "DIR", .help = "write each console there, with time stamps",
 	 .common = true},
-	{"log-limit", SMOKE_OPT_LOG_LIMIT, "SIZE", .help = "at most so much a boot (default 64M)"},
+	{"log-limit", SMOKE_OPT_LOG_LIMIT, "SIZE", .help = "limit of each log (default 64M)"},
 	{0},
 };
 static const struct option_group report_group = {"Reports", report_rows};

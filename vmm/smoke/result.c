@@ -138,7 +138,7 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 	case SMOKE_KVM_ERROR: put_kvm_error(f, result); break;
 	case SMOKE_SETUP_ERROR: fputs(result->diag.what, f); break;
 	case SMOKE_KILLED:
-		fputs(result->was_started ? "told to stop" : "told to stop before its turn", f);
+		fputs(result->was_started ? "stopped" : "stopped before it was started", f);
 		break;
 	case SMOKE_TRIPLE_FAULT:
 	case SMOKE_RESET:

@@ -27,7 +27,7 @@ struct smoke_result {
 	const struct smoke_spec *spec; /* borrowed */
 	enum smoke_outcome outcome;
 	int status;       /* exit status that stands for it */
-	bool was_started; /* else we were told to stop before its turn */
+	bool was_started; /* else we were stopped before it was started */
 	struct smoke_facts facts;
 	char why[SMOKE_WHY_MAX]; /* one clean line: what decided */
 	char end_by[64];         /* who ended the VM; may be empty */

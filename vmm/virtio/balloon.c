@@ -177,7 +177,7 @@ static bool pages_chain(struct balloon *bal, unsigned queue, unsigned *ret_pages
 		return false;
 	if (chain.nr_in || chain.out_bytes % sizeof(uint32_t) != 0 ||
 	    chain.out_bytes / sizeof(uint32_t) > CHAIN_PAGES_MAX) {
-		virtio_needs_reset(vd, "request that is no list of page numbers");
+		virtio_needs_reset(vd, "request that is not a list of page numbers");
 		return false;
 	}
 	if (queue == QUEUE_INFLATE)

@@ -326,7 +326,7 @@ const char *virtq_fault_name(enum virtq_fault fault)
 		[VIRTQ_FAULT_LOOP] = "descriptor chain longer than the table",
 		[VIRTQ_FAULT_ADDRESS] = "buffer outside memory",
 		[VIRTQ_FAULT_LENGTH] = "empty buffer, or chain of 4 GiB or more",
-		[VIRTQ_FAULT_ORDER] = "device-readable buffer behind a device-writable one",
+		[VIRTQ_FAULT_ORDER] = "device-readable buffer after a device-writable one",
 		[VIRTQ_FAULT_INDIRECT] = "indirect table misused",
 		[VIRTQ_FAULT_SEGMENTS] = "more buffers in a chain than the device takes",
 	};

@@ -28,18 +28,18 @@ bool report_wanted(const struct vm_end *end)
 	}
 }
 
-/* KVM's own words tell an expert what happened; this tells anybody why, and what to do. */
+/* KVM reports what happened, for experts. This says why, and how to go on. */
 static void print_emulation(FILE *out, const char *backing, const char *module)
 {
 	if (!backing) {
 		fprintf(out,
 			"why: this host's KVM (%s) has %s, so it emulates guest kernel\n"
-			"     code, and the instruction below is one it cannot emulate. It is no "
-			"fault of\n"
-			"     the kernel.\n"
+			"     code, and the instruction below is one it cannot emulate. The "
+			"kernel\n"
+			"     itself is not at fault.\n"
 			"ways out:\n"
 			"  - a host with %s (see `tollgate doctor`)\n"
-			"  - a nested KVM: tests/linux/testbed -- tollgate run ...\n"
+			"  - a nested KVM (docs/guide/boot.md, 'A host without VMX or SVM')\n"
 			"  - --cpu baseline, which hides CPU features from kernels that look for "
 			"them\n",
 			module[0] ? module : "unknown module", arch_backing_none, arch_backing_any);
@@ -62,8 +62,8 @@ void report_emulates_linux(FILE *out)
 		"guest kernel "
 		"code, so a Linux kernel takes minutes, or stops at an instruction that KVM cannot "
 		"emulate\n"
-		"  remedy: a host with %s (`tollgate doctor` tells), or "
-		"tests/linux/testbed\n",
+		"  remedy: a host with %s (see `tollgate doctor`), or a nested "
+		"KVM (docs/guide/boot.md)\n",
 		module[0] ? module : "unknown module", arch_backing_none, arch_backing_any);
 }
 

@@ -259,7 +259,7 @@ static void the_mode_chooses_among_entries(void **state)
 	image_make_pvh(&img);
 	assert_protocol(&img, mode_opts(BOOT_MODE_LINUX64), BOOT_LINUX64);
 	assert_protocol(&img, mode_opts(BOOT_MODE_PVH), BOOT_PVH);
-	assert_refused(&img, mode_opts(BOOT_MODE_BZIMAGE), "is no bzImage");
+	assert_refused(&img, mode_opts(BOOT_MODE_BZIMAGE), "is not a bzImage");
 	assert_refused(&img, mode_opts(BOOT_MODE_MULTIBOOT), "has no Multiboot header");
 	image_make_kernel(&img, &spec);
 	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "is an ELF file without PVH note");

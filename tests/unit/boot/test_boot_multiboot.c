@@ -267,7 +267,7 @@ static void neither_elf_nor_addresses_is_refused(void **state)
 {
 	(void)state;
 	make_flat((struct mb_header){0});
-	assert_refused(&img, NULL, "has a Multiboot header, but is no ELF file");
+	assert_refused(&img, NULL, "has a Multiboot header, but is not an ELF file");
 }
 
 static void a_short_file_is_read_to_its_end_only(void **state)

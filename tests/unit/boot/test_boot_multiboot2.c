@@ -105,7 +105,7 @@ static void the_address_tag_says_where_everything_goes(void **state)
 	FLAT_WITH(TAG_ADDRESS, 24, LOAD_GPA + HEADER_AT, LOAD_GPA, 0, 0);
 	assert_refused(&img, NULL, "it gives load addresses, but no entry");
 	FLAT_WITH(TAG_REQUEST, 8);
-	assert_refused(&img, NULL, "is no ELF file and gives no load addresses");
+	assert_refused(&img, NULL, "is not an ELF file and gives no load addresses");
 }
 
 /* The kernel is linked to 1 MiB; what it allows may exclude that. */
@@ -128,9 +128,9 @@ static void a_kernel_that_may_be_moved_is(void **state)
 	assert_int_equal(p.plan.load_base_gpa, 0x300000);
 	plan_free(&p);
 	ELF_WITH(TAG_RELOCATABLE, 24, 0x800000, 0x8fffff, 0x1000, 0);
-	assert_refused(&img, NULL, "it allows no place large enough");
+	assert_refused(&img, NULL, "its address range is too small");
 	ELF_WITH(TAG_RELOCATABLE, 24, 0xfffff000, UINT32_MAX, 0xffffffff, 0);
-	assert_refused(&img, NULL, "it allows no place large enough");
+	assert_refused(&img, NULL, "its address range is too small");
 }
 
 static void what_must_be_there_and_is_not_is_refused(void **state)

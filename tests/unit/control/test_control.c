@@ -183,7 +183,7 @@ static void a_command_is_answered(void **state)
 	say(fd, " \t \n");
 	assert_string_equal(
 		hear(rig, fd, 1),
-		"error: an empty line is no command; remedy: `help` lists the commands\n");
+		"error: an empty line is not a command; remedy: `help` lists the commands\n");
 	close(fd);
 }
 
@@ -493,7 +493,7 @@ static void a_path_that_is_no_place_for_a_socket_is_refused(void **state)
 
 	temp_dir_put("file", "mine", 4);
 	assert_int_equal(open_second(rig, temp_dir_at("file"), &diag), -EEXIST);
-	assert_non_null(strstr(diag.what, "there is a file that is no socket"));
+	assert_non_null(strstr(diag.what, "there is a file that is not a socket"));
 	assert_string_equal(temp_dir_shell("cat file"), "mine");
 	assert_int_equal(open_second(rig, "/nonexistent/socket", NULL), -ENOENT);
 	memset(path, 'a', sizeof(path) - 1);

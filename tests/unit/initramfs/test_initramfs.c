@@ -163,7 +163,7 @@ static void what_cannot_be_read_is_named(void **state)
 	opts.overlay[opts.nr_overlays++] = temp_dir_at("nothing");
 	refused(-ENOENT, "nothing'");
 	opts.overlay[0] = temp_dir_at("file");
-	refused(-EINVAL, "file' is no directory");
+	refused(-EINVAL, "file' is not a directory");
 	opts.nr_overlays = 0;
 	opts.copy[opts.nr_copies++] = (struct initramfs_copy){temp_dir_at("missing"), "/x"};
 	refused(-ENOENT, "missing'");
@@ -227,7 +227,7 @@ static void a_busybox_must_be_static(void **state)
 		"tollgate/busybox\nbusybox=/tollgate/busybox\n");
 	initramfs_fini(&made);
 	opts.busybox_file = temp_dir_at("dynamic");
-	refused(-EINVAL, "dynamic' is no static program");
+	refused(-EINVAL, "dynamic' is not a static program");
 }
 
 static void an_overlay_with_a_shell_needs_none(void **state)

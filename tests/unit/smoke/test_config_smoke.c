@@ -137,7 +137,7 @@ static void test_bad_words_are_refused(void **state)
 		{"--phase-timeout=a=x:0",
 		 "--phase-timeout 'a=x:0': '0' is not a number of seconds above 0"},
 		{"--expect=(",
-		 "--expect '(' is no regular expression: at 1, missing closing parenthesis"},
+		 "--expect '(' is not a regular expression: at 1, missing closing parenthesis"},
 		{"--reject=x*", "--reject 'x*' matches an empty line, and so any"},
 		{"--jobs=0", "--jobs '0' is not a number from 1 to 1000"},
 		{"--log-limit=x", "--log-limit 'x' is not a size"},
@@ -237,12 +237,12 @@ static void test_bad_files_are_refused_by_line(void **state)
 
 	arg(rig, "--config");
 	arg(rig, rig->path);
-	assert_refused(rig, "", ":1: keys with their values are wanted here");
+	assert_refused(rig, "", ":1: keys with their values belong here");
 	assert_refused(rig, "a: [", ":2: not YAML: did not find expected node content");
-	assert_refused(rig, "- a\n", ":1: keys with their values are wanted here");
-	assert_refused(rig, "cpus: 1\n", ":1: a list 'boots:' is wanted");
-	assert_refused(rig, "boots: []\n", ":1: a list 'boots:' is wanted");
-	assert_refused(rig, "boots:\n  - x\n", ":2: keys with their values are wanted here");
+	assert_refused(rig, "- a\n", ":1: keys with their values belong here");
+	assert_refused(rig, "cpus: 1\n", ":1: the list 'boots:' is missing");
+	assert_refused(rig, "boots: []\n", ":1: the list 'boots:' is missing");
+	assert_refused(rig, "boots:\n  - x\n", ":2: keys with their values belong here");
 	assert_refused(rig, "boots:\n  - kernel: k\n    cpuss: 1\n",
 		       ":3: 'cpuss' is not an option");
 	assert_refused(rig, "boots:\n  - kernel: k\n    help: 1\n", ":3: 'help' is not an option");

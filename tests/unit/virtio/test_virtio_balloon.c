@@ -174,7 +174,7 @@ static void lists_that_are_none_need_a_reset(void **state)
 	assert_true(start_driver(0, 2));
 	virtq_driver_add(&queue[INFLATE], &(struct virtq_buf){LIST_GPA, 6, false}, 1);
 	virtio_rig_kick(&rig, INFLATE);
-	assert_string_equal(rig.vd->reset_why, "request that is no list of page numbers");
+	assert_string_equal(rig.vd->reset_why, "request that is not a list of page numbers");
 	assert_true(start_driver(0, 2));
 	virtq_driver_add(&queue[DEFLATE], &(struct virtq_buf){LIST_GPA, 64 << 10, false}, 1);
 	virtio_rig_kick(&rig, DEFLATE);

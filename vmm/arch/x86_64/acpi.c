@@ -162,7 +162,7 @@ static int render_range(struct byte_writer *w, const struct machine_device *dev,
 	}
 	return diag_set(diag, -EINVAL,
 			"ACPI: %s has %#" PRIx64 " %s from %#" PRIx64
-			"; at most 255 ports, or addresses below 4 GiB, can be told",
+			"; at most 255 ports, or addresses below 4 GiB, can be described",
 			dev->name, range->len, range->space == IOBUS_PIO ? "ports" : "bytes",
 			range->first);
 }

@@ -34,7 +34,7 @@ int arch_boot_render_cmdline(struct arch_boot *b, struct diag *diag)
 	if (strlen(b->cmdline) > b->plan.cmdline_max) {
 		diag_set(diag, -EINVAL, "the command line has %zu bytes, and kernel '%s' reads %u",
 			 strlen(b->cmdline), b->opts.kernel->name, b->plan.cmdline_max);
-		diag_remedy(diag, "give fewer words with --append");
+		diag_remedy(diag, "give fewer parameters with --append");
 		return -EINVAL;
 	}
 	return 0;

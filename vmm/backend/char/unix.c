@@ -138,7 +138,7 @@ int char_unix_open(const char *path, struct event_loop *loop, struct power *powe
 		diag_set(diag, r, "console's socket '%s'", path);
 		if (r == -EADDRINUSE || r == -EEXIST)
 			diag_remedy(diag,
-				    "another process listens there, or it is no socket; choose "
+				    "another process listens there, or it is not a socket; choose "
 				    "another path");
 		char_host_destroy(host, 0);
 		return r;

@@ -236,7 +236,7 @@ static int check_direct(struct disk_file *file, const char *path, struct diag *d
 	if (file->geo.read_only || file->file_bytes % file->dio_off_align == 0)
 		return 0;
 	diag_set(diag, -EINVAL,
-		 "the size of disk '%s' is no multiple of %u, which O_DIRECT needs here", path,
+		 "the size of disk '%s' is not a multiple of %u, which O_DIRECT needs here", path,
 		 file->dio_off_align);
 	diag_remedy(diag, "leave out ,direct, or: truncate -s %%%u FILE", file->dio_off_align);
 	return -EINVAL;

@@ -259,7 +259,7 @@ static void interface_remedy(const struct net_tap_opts *opts, struct diag *diag)
 		diag_remedy(diag, "ip tuntap add dev %s mode tap%s", opts->ifname,
 			    opts->pairs == 1 ? "" : " multi_queue");
 	else if (access(flags, F_OK) < 0)
-		diag_remedy(diag, "it exists and is no tap interface: choose another name");
+		diag_remedy(diag, "it exists and is not a tap interface: choose another name");
 	else
 		diag_remedy(
 			diag,
@@ -273,7 +273,7 @@ static int say_no_interface(const struct net_tap_opts *opts, int r, struct diag 
 	const char *name = opts->ifname[0] ? opts->ifname : "a new one";
 
 	if (r == -EINVAL) {
-		diag_set(diag, r, "tap interface %s: it is none, or not made for %u queue%s", name,
+		diag_set(diag, r, "tap interface %s: it is not one, or not made for %u queue%s", name,
 			 opts->pairs, opts->pairs == 1 ? "" : "s");
 		interface_remedy(opts, diag);
 		return r;

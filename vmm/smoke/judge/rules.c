@@ -44,7 +44,7 @@ static int compile(const struct smoke_rule_opts *opts, pcre2_code **ret, struct 
 			     PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &err, &at, NULL);
 	if (!code) {
 		pcre2_get_error_message(err, why, sizeof(why));
-		diag_set(diag, -EINVAL, "%s '%s' is no regular expression: at %zu, %s",
+		diag_set(diag, -EINVAL, "%s '%s' is not a regular expression: at %zu, %s",
 			 opts->option, opts->pattern, (size_t)at, (const char *)why);
 		diag_remedy(diag, "\\ before a character such as ( or [ makes it ordinary");
 		return -EINVAL;

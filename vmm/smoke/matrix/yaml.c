@@ -56,14 +56,14 @@ int matrix_each_pair(const struct matrix_reader *reader, const yaml_node_t *node
 	int r = 0;
 
 	if (!node || node->type != YAML_MAPPING_NODE)
-		return matrix_complain(reader, node, "keys with their values are wanted here");
+		return matrix_complain(reader, node, "keys with their values belong here");
 	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 	     r == 0 && pair < node->data.mapping.pairs.top; pair++) {
 		const char *key = matrix_scalar(node_at(reader, pair->key));
 
 		if (!key)
 			return matrix_complain(reader, node_at(reader, pair->key),
-					       "a key is wanted here");
+					       "a key belongs here");
 		for (const yaml_node_pair_t *before = node->data.mapping.pairs.start; before < pair;
 		     before++)
 			if (strcmp(key, matrix_scalar(node_at(reader, before->key))) == 0)
