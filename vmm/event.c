@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/macros.h"
 
 static void wake_ready(struct event_source *src, uint32_t epoll_events)
@@ -150,62 +148,4 @@ void event_loop_stop(struct event_loop *loop)
 {
 	atomic_store(&loop->stop, true);
 	event_loop_wake(loop);
-}
-
-static void timer_arm(struct timer_line *line, int64_t deadline_ns)
-{
-	const struct event_timer *timer = container_of(line, struct event_timer, line);
-	struct itimerspec spec = {0};
-	int r;
-
-	if (deadline_ns != INT64_MAX) {
-		if (deadline_ns < 1)
-			deadline_ns = 1; /* all zero would disarm */
-		spec.it_value = clock_timespec(deadline_ns);
-	}
-	r = timerfd_settime(timer->src.fd, TFD_TIMER_ABSTIME, &spec, NULL);
-	assert(r == 0);
-	(void)r;
-}
-
-static void event_timer_ready(struct event_source *src, uint32_t epoll_events)
-{
-	struct event_timer *timer = container_of(src, struct event_timer, src);
-	uint64_t n;
-
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
-		return; /* armed anew since it expired */
-	timer->expired(timer->arg);
-}
-
-int event_timer_init(struct event_timer *timer, struct event_loop *loop, void (*expired)(void *arg),
-		     void *arg)
-{
-	int r;
-
-	*timer = (struct event_timer){
-		.line.arm = timer_arm,
-		.src = {.events = EPOLLIN, .ready = event_timer_ready},
-		.loop = loop,
-		.expired = expired,
-		.arg = arg,
-	};
-	timer->src.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (timer->src.fd < 0)
-		return -errno;
-	r = event_loop_add(loop, &timer->src);
-	if (r < 0)
-		event_timer_fini(timer);
-	return r;
-}
-
-void event_timer_fini(struct event_timer *timer)
-{
-	if (!timer->loop)
-		return;
-	event_loop_remove(timer->loop, &timer->src);
-	if (timer->src.fd >= 0)
-		close(timer->src.fd);
-	timer->loop = NULL;
 }

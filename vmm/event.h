@@ -1,8 +1,8 @@
 /*
  * event.h - the event thread's loop: epoll over host descriptors, timers and a wake-up call.
  *
- * One thread runs event_loop_run(); only event_loop_wake(), event_loop_stop() and an event_timer's
- * arm may be called from other threads.
+ * One thread runs event_loop_run(); only event_loop_wake(), event_loop_stop() and the functions
+ * that arm an event_timer may be called from other threads.
  */
 #ifndef VMM_EVENT_H
 #define VMM_EVENT_H
@@ -53,18 +53,26 @@ void event_loop_run(struct event_loop *loop);
 void event_loop_wake(struct event_loop *loop);
 void event_loop_stop(struct event_loop *loop);
 
-/* A timer_line on a timerfd; when it expires, expired(arg) runs on the loop's thread. */
+/*
+ * A timer of CLOCK_MONOTONIC on a timerfd: when it expires, expired(arg) runs on the loop's thread. Devices
+ * arm it by line.
+ */
 struct event_timer {
 	struct timer_line line;
 	struct event_source src;
-	struct event_loop *loop;
+	struct event_loop *loop; /* NULL: not there */
 	void (*expired)(void *arg);
 	void *arg; /* set before the loop runs */
 };
 
-/* Returns 0 or -errno. */
+/* It is disarmed. Returns 0, or -errno: then the timer is not there. */
 int event_timer_init(struct event_timer *timer, struct event_loop *loop, void (*expired)(void *arg),
 		     void *arg);
-void event_timer_fini(struct event_timer *timer); /* takes a zeroed timer too */
+void event_timer_fini(struct event_timer *timer); /* takes one that is not there, as a zeroed one */
+
+/* Each replaces the last one, also when it has expired and expired() has not run yet. Any thread. */
+void event_timer_arm(const struct event_timer *timer, int64_t deadline_ns); /* INT64_MAX disarms */
+void event_timer_arm_in(const struct event_timer *timer, int64_t ns);       /* once */
+void event_timer_arm_every(const struct event_timer *timer, int64_t period_ns);
 
 #endif

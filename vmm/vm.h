@@ -72,7 +72,8 @@ struct vm {
 	struct event_loop loop;
 	struct vm_chars chars;
 	struct vm_halted halted;
-	struct event_source signals, timeout, drain;
+	struct event_source signals;
+	struct event_timer timeout, drain;
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */
 	bool time_exits;

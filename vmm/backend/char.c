@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "backend/char/internal.h"
@@ -95,9 +94,7 @@ static bool host_drain(struct char_host *host)
 
 static void flush_later(const struct char_host *host)
 {
-	const struct itimerspec spec = {.it_value.tv_nsec = CHAR_FLUSH_NS};
-
-	timerfd_settime(host->timer.fd, 0, &spec, NULL);
+	event_timer_arm_in(&host->timer, CHAR_FLUSH_NS);
 }
 
 /* With active set: writes what is there, and sees to it that the rest follows. */
@@ -123,14 +120,10 @@ static void out_ready(struct event_source *src, uint32_t epoll_events)
 	host_flush(host);
 }
 
-static void host_timer_ready(struct event_source *src, uint32_t epoll_events)
+static void host_timer_expired(void *arg)
 {
-	struct char_host *host = container_of(src, struct char_host, timer);
-	uint64_t n;
+	struct char_host *host = arg;
 
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
-		return;
 	if (host_idle(host)) {
 		atomic_store(&host->active, false);
 		/* A byte put before that store saw active and did not wake us. */
@@ -165,7 +158,7 @@ int char_host_attach(struct char_host *host)
 		return r;
 	}
 	host->out_state = CHAR_OUT_OPEN;
-	/* The output that was kept for the client that is there now; host_timer_ready() sees it when a flush is due anyway. */
+	/* The output that was kept for the client that is there now; host_timer_expired() sees it when a flush is due anyway. */
 	if (!atomic_exchange(&host->active, true))
 		event_loop_wake(host->loop);
 	return 0;
@@ -207,15 +200,8 @@ int char_host_create(size_t size, const struct char_host_class *cls, struct even
 	host->power = power;
 	host->out_state = CHAR_OUT_ABSENT;
 	host->out.fd = host->in.fd = -1;
-	host->timer = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = host_timer_ready,
-	};
-	r = host->timer.fd < 0 ? -errno : event_loop_add(loop, &host->timer);
+	r = event_timer_init(&host->timer, loop, host_timer_expired, host);
 	if (r < 0) {
-		if (host->timer.fd >= 0)
-			close(host->timer.fd);
 		free(host);
 		return diag_set(diag, r, "console timer");
 	}
@@ -238,8 +224,7 @@ int char_host_destroy(struct char_host *host, int64_t until_ns)
 	char_host_detach(host, CHAR_OUT_BROKEN);
 	if (host->cls->close)
 		host->cls->close(host, until_ns);
-	event_loop_remove(host->loop, &host->timer);
-	close(host->timer.fd);
+	event_timer_fini(&host->timer);
 	for (unsigned i = 0; i < host->nr_ports; i++)
 		free(host->port[i].ring);
 	lost = host->lost;

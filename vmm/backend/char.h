@@ -116,7 +116,7 @@ struct char_host {
 	uint64_t left_out_bytes; /* that a limit of the destination kept from it */
 	int lost; /* what close() found: a negative errno when output that was taken is lost */
 
-	struct event_source timer;
+	struct event_timer timer;
 	atomic_bool active; /* a flush is due: no put needs to wake the loop */
 	atomic_bool input_wanted;
 

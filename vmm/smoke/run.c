@@ -6,7 +6,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -39,7 +38,8 @@ struct run {
 	struct smoke_limits limits;
 	struct smoke_load load;
 	struct event_loop loop;
-	struct event_source signals, tick;
+	struct event_source signals;
+	struct event_timer tick;
 	sigset_t old_mask;
 };
 
@@ -145,14 +145,11 @@ static void run_signals_ready(struct event_source *src, uint32_t epoll_events)
 	start_more(run);
 }
 
-static void tick_ready(struct event_source *src, uint32_t epoll_events)
+static void tick_expired(void *arg)
 {
-	struct run *run = container_of(src, struct run, tick);
-	uint64_t n;
+	struct run *run = arg;
 
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) == sizeof(n))
-		run->sink->tick(run->sink);
+	run->sink->tick(run->sink);
 }
 
 static int take_signals(struct run *run)
@@ -175,19 +172,14 @@ static int take_signals(struct run *run)
 
 static int start_tick(struct run *run)
 {
-	const struct itimerspec spec = {.it_value.tv_nsec = TICK_NS,
-					.it_interval.tv_nsec = TICK_NS};
+	int r;
 
 	if (!run->sink->tick)
 		return 0;
-	run->tick = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = tick_ready,
-	};
-	if (run->tick.fd < 0 || timerfd_settime(run->tick.fd, 0, &spec, NULL) < 0)
-		return -errno;
-	return event_loop_add(&run->loop, &run->tick);
+	r = event_timer_init(&run->tick, &run->loop, tick_expired, run);
+	if (r == 0)
+		event_timer_arm_every(&run->tick, TICK_NS);
+	return r;
 }
 
 /* A boot takes up to twelve files here and more in its process: as many as we may have without asking. */
@@ -231,8 +223,7 @@ static void run_fini(struct run *run)
 	free(run->slot);
 	if (run->signals.fd > 0)
 		close(run->signals.fd);
-	if (run->tick.fd > 0)
-		close(run->tick.fd);
+	event_timer_fini(&run->tick);
 	event_loop_fini(&run->loop);
 	sigprocmask(SIG_SETMASK, &run->old_mask, NULL);
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -211,7 +210,7 @@ static void trial_release(struct smoke_trial *trial)
 		remove_source(trial, &trial->stream[i], &trial->child.stream_fd[i]);
 	remove_source(trial, &trial->report, &trial->child.report_fd);
 	remove_source(trial, &trial->process, &trial->child.pid_fd);
-	remove_source(trial, &trial->timer, &trial->timer.fd);
+	event_timer_fini(&trial->timer);
 	free(trial->report_text);
 	trial->report_text = NULL;
 }
@@ -276,9 +275,7 @@ static int add_sources(struct smoke_trial *trial)
 	if (r == 0)
 		r = add_source(trial, &trial->process, trial->child.pid_fd, process_ready);
 	if (r == 0)
-		r = add_source(trial, &trial->timer,
-			       timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-			       smoke_trial_timer_ready);
+		r = event_timer_init(&trial->timer, trial->loop, smoke_trial_timer_expired, trial);
 	return r;
 }
 
@@ -297,7 +294,7 @@ static struct smoke_trial *trial_alloc(const struct smoke_trial_opts *opts)
 	trial->done = opts->done;
 	trial->done_arg = opts->done_arg;
 	trial->armed_ns = INT64_MAX;
-	trial->timer.fd = trial->child.report_fd = trial->child.pid_fd = -1;
+	trial->child.report_fd = trial->child.pid_fd = -1;
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
 		trial->child.stream_fd[i] = -1;
 	trial->report_text = malloc(SMOKE_WIRE_REPORT_MAX);

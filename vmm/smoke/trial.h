@@ -44,7 +44,8 @@ struct smoke_trial {
 
 	enum smoke_trial_state state;
 	struct smoke_child child;
-	struct event_source stream[SMOKE_STREAMS], report, process, timer;
+	struct event_source stream[SMOKE_STREAMS], report, process;
+	struct event_timer timer;
 	int64_t last_byte_ns, phase_since_ns, state_since_ns, armed_ns;
 	int64_t held_ns; /* when sink had no room; 0: the streams are read */
 	bool was_quiet;  /* the judge knows that nothing follows for now */

@@ -13,16 +13,12 @@
  * target comes over in a word of its own and a ring of the doorbell.
  */
 #include <endian.h>
-#include <errno.h>
 #include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "base/iov.h"
 #include "base/macros.h"
@@ -84,7 +80,7 @@ struct balloon {
 	unsigned stats_queue, reporting_queue; /* QUEUE_NONE: not there */
 	bool small_pages;                      /* the host is told to back RAM with small pages */
 
-	struct event_source stats_timer;
+	struct event_timer stats_timer;
 	bool stats_held; /* the statistics' buffer is ours until the next time */
 	uint16_t stats_head;
 };
@@ -273,13 +269,11 @@ static void stats_run(struct balloon *bal, unsigned queue)
 	bal->stats_held = true;
 }
 
-static void stats_ready(struct event_source *src, uint32_t epoll_events)
+static void stats_expired(void *arg)
 {
-	struct balloon *bal = container_of(src, struct balloon, stats_timer);
-	uint64_t n;
+	struct balloon *bal = arg;
 
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) != sizeof(n) || !bal->stats_held || bal->vd.broken)
+	if (!bal->stats_held || bal->vd.broken)
 		return;
 	bal->stats_held = false;
 	virtq_push(&bal->vd.queue[bal->stats_queue], bal->stats_head, 0);
@@ -347,17 +341,11 @@ static void balloon_control(struct virtio_device *vd)
 
 static int stats_timer_init(struct balloon *bal)
 {
-	const struct timespec period = clock_timespec(bal->stats_ns);
-	const struct itimerspec spec = {.it_interval = period, .it_value = period};
+	int r = event_timer_init(&bal->stats_timer, bal->vd.loop, stats_expired, bal);
 
-	bal->stats_timer = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = stats_ready,
-	};
-	if (bal->stats_timer.fd < 0 || timerfd_settime(bal->stats_timer.fd, 0, &spec, NULL) < 0)
-		return -errno;
-	return event_loop_add(bal->vd.loop, &bal->stats_timer);
+	if (r == 0)
+		event_timer_arm_every(&bal->stats_timer, bal->stats_ns);
+	return r;
 }
 
 static int balloon_init(struct virtio_device *vd, const void *conf, struct diag *diag)
@@ -372,7 +360,6 @@ static int balloon_init(struct virtio_device *vd, const void *conf, struct diag 
 	bal->target_pages = (uint32_t)(c->target_bytes / PAGE_BYTES);
 	atomic_init(&bal->wanted_pages, bal->target_pages);
 	bal->stats_ns = c->stats_ns;
-	bal->stats_timer.fd = -1;
 	vd->features = UINT64_C(1) << VIRTIO_BALLOON_F_DEFLATE_ON_OOM |
 		       UINT64_C(1) << VIRTIO_BALLOON_F_REPORTING | UINT64_C(1) << VIRTIO_F_IN_ORDER;
 	vd->nr_queues = QUEUES_ALWAYS + 1;
@@ -394,9 +381,7 @@ static void balloon_fini(struct virtio_device *vd)
 {
 	struct balloon *bal = balloon_of(vd);
 
-	event_loop_remove(vd->loop, &bal->stats_timer);
-	if (bal->stats_timer.fd >= 0)
-		close(bal->stats_timer.fd);
+	event_timer_fini(&bal->stats_timer);
 }
 
 const struct virtio_class virtio_balloon_class = {

@@ -14,14 +14,11 @@
  */
 #include <assert.h>
 #include <endian.h>
-#include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/iov.h"
@@ -61,7 +58,7 @@ struct console {
 	size_t tx_off;     /* in that piece */
 	bool tx_busy;
 
-	struct event_source stuck_timer;
+	struct event_timer stuck_timer;
 	bool stuck;       /* nothing was read on the host for STUCK_NS */
 	bool timer_armed; /* since output had to wait */
 };
@@ -121,15 +118,16 @@ static void rx_run(struct console *con)
 
 /* Output: the transmitq. */
 
-static void arm_timer(struct console *con, int64_t ns)
+static void arm_timer(struct console *con)
 {
-	const struct itimerspec spec = {.it_value = clock_timespec(ns)};
-	int r;
+	con->timer_armed = true;
+	event_timer_arm_in(&con->stuck_timer, STUCK_NS);
+}
 
-	con->timer_armed = ns > 0;
-	r = timerfd_settime(con->stuck_timer.fd, 0, &spec, NULL);
-	assert(r == 0);
-	(void)r;
+static void disarm_timer(struct console *con)
+{
+	con->timer_armed = false;
+	event_timer_arm(&con->stuck_timer, INT64_MAX);
 }
 
 /* Sends what is left of the chain; false when the back end has no room for all of it. */
@@ -178,7 +176,7 @@ static bool tx_chain(struct console *con)
 		return false;
 	if (!tx_send(con)) {
 		if (!con->timer_armed)
-			arm_timer(con, STUCK_NS);
+			arm_timer(con);
 		return false;
 	}
 	con->tx_busy = false;
@@ -201,14 +199,10 @@ static void tx_run(struct console *con)
 		con->bell->ring(con->bell, QUEUE_TX);
 }
 
-static void stuck_ready(struct event_source *src, uint32_t epoll_events)
+static void stuck_expired(void *arg)
 {
-	struct console *con = container_of(src, struct console, stuck_timer);
-	uint64_t n;
+	struct console *con = arg;
 
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
-		return; /* disarmed since it expired */
 	con->timer_armed = false;
 	con->stuck = true;
 	tx_run(con);
@@ -254,7 +248,7 @@ static void console_kick(struct virtio_device *vd, unsigned queue)
 		atomic_store(&con->room_made, false);
 		con->stuck = false;
 		if (con->timer_armed)
-			arm_timer(con, 0);
+			disarm_timer(con);
 	}
 	tx_run(con);
 }
@@ -276,7 +270,7 @@ static void console_stop(struct virtio_device *vd)
 	atomic_store(&con->listens, false);
 	con->tx_busy = false;
 	if (con->timer_armed)
-		arm_timer(con, 0);
+		disarm_timer(con);
 }
 
 static int console_init(struct virtio_device *vd, const void *conf, struct diag *diag)
@@ -295,12 +289,7 @@ static int console_init(struct virtio_device *vd, const void *conf, struct diag 
 	vd->queue_size[QUEUE_RX] = vd->queue_size[QUEUE_TX] = QUEUE_SIZE;
 	vd->config_len = sizeof(config);
 	memcpy(vd->config, &config, sizeof(config));
-	con->stuck_timer = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = stuck_ready,
-	};
-	r = con->stuck_timer.fd < 0 ? -errno : event_loop_add(vd->loop, &con->stuck_timer);
+	r = event_timer_init(&con->stuck_timer, vd->loop, stuck_expired, con);
 	return r < 0 ? diag_set(diag, r, "timer of %s", vd->name) : 0;
 }
 
@@ -308,9 +297,7 @@ static void console_fini(struct virtio_device *vd)
 {
 	struct console *con = console_of(vd);
 
-	event_loop_remove(vd->loop, &con->stuck_timer);
-	if (con->stuck_timer.fd >= 0)
-		close(con->stuck_timer.fd);
+	event_timer_fini(&con->stuck_timer);
 }
 
 /* What the event thread calls. */

@@ -1,11 +1,5 @@
 #include "vm/halted.h"
 
-#include <errno.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
-#include "base/macros.h"
 #include "vm.h"
 
 #define TICK_NS (250 * NS_PER_MS)
@@ -59,8 +53,9 @@ static void let_go(struct vm *vm)
 	vcpu_gate_open(&h->gate);
 }
 
-static void tick(struct vm *vm)
+static void halted_tick(void *arg)
 {
+	struct vm *vm = arg;
 	struct vm_halted *h = &vm->halted;
 	const int64_t cpu_ns = vcpus_cpu_ns(vm), moved_ns = cpu_ns - h->cpu_ns;
 
@@ -78,16 +73,6 @@ static void tick(struct vm *vm)
 	vcpu_gate_close(&h->gate, vm->vcpu);
 }
 
-static void halted_timer_ready(struct event_source *src, uint32_t epoll_events)
-{
-	struct vm *vm = container_of(src, struct vm, halted.timer);
-	uint64_t n;
-
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) == sizeof(n))
-		tick(vm);
-}
-
 void vm_halted_woken(struct vm *vm)
 {
 	if (!vm->halted.asked || !atomic_load(&vm->halted.all_here))
@@ -100,7 +85,7 @@ void vm_halted_woken(struct vm *vm)
 
 void vm_halted_release(struct vm *vm)
 {
-	if (vm->halted.timer.fd > 0)
+	if (vm->halted.timer.loop)
 		vcpu_gate_open(&vm->halted.gate);
 }
 
@@ -109,36 +94,27 @@ int vm_halted_build(struct vm *vm, struct diag *diag)
 	struct vm_halted *h = &vm->halted;
 	int r;
 
-	h->timer = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = halted_timer_ready,
-	};
-	if (h->timer.fd < 0)
-		return diag_set(diag, -errno, "timer of halted CPUs");
+	r = event_timer_init(&h->timer, &vm->loop, halted_tick, vm);
+	if (r < 0)
+		return diag_set(diag, r, "timer of halted CPUs");
 	h->patience = PATIENCE_MIN;
 	vcpu_gate_init(&h->gate, vm->nr_vcpus, all_here, vm);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vm->vcpu[i].gate = &h->gate;
-	r = event_loop_add(&vm->loop, &h->timer);
-	return r < 0 ? diag_set(diag, r, "timer of halted CPUs") : 0;
+	return 0;
 }
 
 void vm_halted_start(struct vm *vm)
 {
-	const struct itimerspec spec = {.it_value = clock_timespec(TICK_NS),
-					.it_interval = clock_timespec(TICK_NS)};
-
 	/* vCPUs with a loop of their own do not come to the gate. */
 	if (!vm->vcpu[0].loop)
-		timerfd_settime(vm->halted.timer.fd, 0, &spec, NULL);
+		event_timer_arm_every(&vm->halted.timer, TICK_NS);
 }
 
 void vm_halted_fini(struct vm *vm)
 {
-	if (vm->halted.timer.fd <= 0)
+	if (!vm->halted.timer.loop)
 		return;
-	close(vm->halted.timer.fd);
+	event_timer_fini(&vm->halted.timer);
 	vcpu_gate_fini(&vm->halted.gate);
-	vm->halted.timer.fd = -1;
 }

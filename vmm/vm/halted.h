@@ -19,7 +19,7 @@
 struct vm;
 
 struct vm_halted {
-	struct event_source timer; /* fd 0: nobody looks */
+	struct event_timer timer; /* zeroed: none */
 	struct vcpu_gate gate;
 	atomic_bool all_here;
 	bool asked;        /* the gate is closed */

@@ -2,7 +2,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -85,34 +84,29 @@ void vm_signals_unmake(struct vm *vm)
 	source_close(vm, &vm->signals);
 }
 
-static void timeout_ready(struct event_source *src, uint32_t epoll_events)
+static void timeout_expired(void *arg)
 {
-	struct vm *vm = container_of(src, struct vm, timeout);
+	struct vm *vm = arg;
 
-	(void)epoll_events;
 	vm_end(vm, (struct vm_end){.kind = VM_END_TIMEOUT, .by = "--timeout"});
 }
 
 int vm_timeout_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
-	const struct itimerspec spec = {.it_value = clock_timespec(opts->deadline_ns)};
 	int r;
 
 	if (opts->deadline_ns == 0)
 		return 0;
-	r = source_open(vm, &vm->timeout,
-			timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), timeout_ready);
-	if (r == 0 && timerfd_settime(vm->timeout.fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
-		r = -errno;
-	if (r == 0)
-		return 0;
-	vm_timeout_unmake(vm);
-	return diag_set(diag, r, "arm the --timeout timer");
+	r = event_timer_init(&vm->timeout, &vm->loop, timeout_expired, vm);
+	if (r < 0)
+		return diag_set(diag, r, "arm the --timeout timer");
+	event_timer_arm(&vm->timeout, opts->deadline_ns);
+	return 0;
 }
 
 void vm_timeout_unmake(struct vm *vm)
 {
-	source_close(vm, &vm->timeout);
+	event_timer_fini(&vm->timeout);
 }
 
 /*
@@ -121,35 +115,24 @@ void vm_timeout_unmake(struct vm *vm)
  */
 enum { DRAIN_MIN_MS = 10, DRAIN_MAX_MS = 40 };
 
-static void drain_arm(const struct vm *vm)
-{
-	const struct itimerspec spec = {.it_value = clock_timespec(vm->drain_ns)};
-
-	timerfd_settime(vm->drain.fd, 0, &spec, NULL);
-}
-
 /* Less and less often while nothing is found, so that an idle guest costs next to nothing. */
-static void drain_ready(struct event_source *src, uint32_t epoll_events)
+static void drain_expired(void *arg)
 {
-	struct vm *vm = container_of(src, struct vm, drain);
-	uint64_t n;
+	struct vm *vm = arg;
 
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
-		return;
 	if (coalesced_pending(&vm->coalesced)) {
 		coalesced_drain(&vm->coalesced);
 		vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
 	} else if (vm->drain_ns < DRAIN_MAX_MS * NS_PER_MS) {
 		vm->drain_ns *= 2;
 	}
-	drain_arm(vm);
+	event_timer_arm_in(&vm->drain, vm->drain_ns);
 }
 
 void vm_coalesced_start(struct vm *vm)
 {
 	if (vm->coalesced.ring)
-		drain_arm(vm);
+		event_timer_arm_in(&vm->drain, vm->drain_ns);
 }
 
 /* Before the devices, which register their zones. */
@@ -167,8 +150,7 @@ int vm_coalesced_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vm->vcpu[i].coalesced = &vm->coalesced;
 	vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
-	r = source_open(vm, &vm->drain, timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-			drain_ready);
+	r = event_timer_init(&vm->drain, &vm->loop, drain_expired, vm);
 	if (r == 0)
 		return 0;
 	vm_coalesced_unmake(vm);
@@ -177,7 +159,7 @@ int vm_coalesced_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 
 void vm_coalesced_unmake(struct vm *vm)
 {
-	source_close(vm, &vm->drain);
+	event_timer_fini(&vm->drain);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vm->vcpu[i].coalesced = NULL;
 	coalesced_fini(&vm->coalesced);

@@ -45,7 +45,7 @@ static size_t port_write(struct char_backend *be, const uint8_t *buf, size_t n)
 		memcpy(port->ring, buf + till_end, n - till_end);
 	/*
 	 * The first byte after silence wakes the loop; it then looks again on its own. Sequentially
-	 * consistent, as host_timer_ready() is: were the load of active done before the byte is seen, both
+	 * consistent, as host_timer_expired() is: were the load of active done before the byte is seen, both
 	 * sides could leave it to the other.
 	 */
 	atomic_store(&port->head, head + (unsigned)n);

@@ -8,11 +8,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "backend/char/terminal.h"
@@ -39,7 +37,7 @@ struct console {
 	bool own_out, own_in; /* opened anew, so ours to close */
 	bool in_is_tty;
 	bool escape_seen;
-	struct event_source foreground; /* a timer, while we are in the background of a terminal */
+	struct event_timer foreground; /* while we are in the background of a terminal */
 };
 
 static struct console *stdio_of(struct char_host *host)
@@ -83,13 +81,6 @@ static void console_out_failed(struct char_host *host, int err)
 	host->power->end(host->power, (struct vm_end){.kind = VM_END_KILLED, .by = by});
 }
 
-static void arm_foreground(const struct console *con)
-{
-	const struct itimerspec spec = {.it_value = clock_timespec(FOREGROUND_POLL_NS)};
-
-	timerfd_settime(con->foreground.fd, 0, &spec, NULL);
-}
-
 /*
  * End of input, or a terminal that went away: the guest goes on without. In the background read() of a
  * terminal fails, as SIGTTIN is blocked: the keys are for others, until we are in front.
@@ -104,14 +95,11 @@ static void console_in_ended(struct char_host *host, int err)
 		event_loop_remove(host->loop, &host->in);
 }
 
-static void foreground_ready(struct event_source *src, uint32_t epoll_events)
+static void foreground_expired(void *arg)
 {
-	struct console *con = container_of(src, struct console, foreground);
-	uint64_t n;
+	struct console *con = arg;
 
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) == sizeof(n))
-		console_resume(&con->host);
+	console_resume(&con->host);
 }
 
 /* On a terminal Ctrl-a is the escape. */
@@ -151,10 +139,7 @@ static void console_close(struct char_host *host, int64_t until_ns)
 
 	terminal_restore();
 	char_writer_stop(&con->writer, until_ns);
-	if (con->foreground.fd >= 0) {
-		event_loop_remove(host->loop, &con->foreground);
-		close(con->foreground.fd);
-	}
+	event_timer_fini(&con->foreground);
 	if (con->own_out)
 		close(host->out.fd);
 	if (con->own_in)
@@ -246,12 +231,7 @@ static int watch_foreground(struct console *con, struct diag *diag)
 	sigemptyset(&ttin);
 	sigaddset(&ttin, SIGTTIN);
 	pthread_sigmask(SIG_BLOCK, &ttin, NULL);
-	con->foreground = (struct event_source){
-		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
-		.events = EPOLLIN,
-		.ready = foreground_ready,
-	};
-	r = con->foreground.fd < 0 ? -errno : event_loop_add(con->host.loop, &con->foreground);
+	r = event_timer_init(&con->foreground, con->host.loop, foreground_expired, con);
 	return r < 0 ? diag_set(diag, r, "timer of the terminal") : 0;
 }
 
@@ -275,7 +255,6 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 	if (r < 0)
 		return r;
 	stdio_of(host)->given_fd = fd;
-	stdio_of(host)->foreground.fd = -1;
 	r = take_output(stdio_of(host), diag);
 	if (r == 0 && input)
 		r = take_stdin(stdio_of(host), diag);
@@ -302,6 +281,6 @@ void console_resume(struct char_host *host)
 		char_host_input_hold(host, false);
 	} else {
 		char_host_input_hold(host, true);
-		arm_foreground(con);
+		event_timer_arm_in(&con->foreground, FOREGROUND_POLL_NS);
 	}
 }

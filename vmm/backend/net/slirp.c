@@ -8,11 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "backend/net/slirp.h"
-#include "base/clock.h"
 #include "base/iov.h"
 #include "base/macros.h"
 
@@ -151,9 +149,7 @@ static void backend_destroy(struct net_backend *be)
 		slirp_lib_unlock();
 	}
 	event_loop_remove(ns->loop, &ns->poll);
-	event_loop_remove(ns->loop, &ns->timer);
-	if (ns->timer.fd >= 0)
-		close(ns->timer.fd);
+	event_timer_fini(&ns->timer);
 	if (ns->poll.fd >= 0)
 		close(ns->poll.fd);
 	free(ns);
@@ -233,14 +229,12 @@ static int forward(struct net_slirp *ns, const struct net_slirp_forward *fwd, st
 
 static int open_events(struct net_slirp *ns, struct diag *diag)
 {
-	int r = 0;
+	int r = event_timer_init(&ns->timer, ns->loop, slirp_timer_expired, ns);
 
-	ns->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	ns->poll.fd = epoll_create1(EPOLL_CLOEXEC);
-	if (ns->timer.fd < 0 || ns->poll.fd < 0)
-		r = -errno;
-	if (r == 0)
-		r = event_loop_add(ns->loop, &ns->timer);
+	if (r == 0) {
+		ns->poll.fd = epoll_create1(EPOLL_CLOEXEC);
+		r = ns->poll.fd < 0 ? -errno : 0;
+	}
 	if (r == 0)
 		r = event_loop_add(ns->loop, &ns->poll);
 	return r < 0 ? diag_set(diag, r, "watch the sockets of a user network") : 0;
@@ -264,7 +258,6 @@ int net_slirp_open(const void *opts, const struct net_backend_env *env, struct n
 	};
 	ns->loop = env->loop;
 	ns->clock = env->clock;
-	ns->timer = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = slirp_timer_ready};
 	ns->deadline_ns = INT64_MAX;
 	ns->poll = (struct event_source){.fd = -1, .events = EPOLLIN, .ready = slirp_poll_ready};
 	r = slirp_lib_load(&ns->lib, diag);

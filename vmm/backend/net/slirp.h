@@ -48,7 +48,7 @@ struct net_slirp {
 	Slirp *slirp;
 	struct event_loop *loop;
 	const struct clock_src *clock;
-	struct event_source timer;
+	struct event_timer timer;
 	int64_t deadline_ns;      /* that it is set to; INT64_MAX: not set */
 	struct event_source poll; /* an epoll of the sockets */
 	struct slirp_fds fds;
@@ -89,6 +89,6 @@ void slirp_timer_set(struct net_slirp *ns, uint32_t ms);
 
 /* net_slirp.poll is ready; net_slirp.timer has expired. */
 void slirp_poll_ready(struct event_source *src, uint32_t epoll_events);
-void slirp_timer_ready(struct event_source *src, uint32_t epoll_events);
+void slirp_timer_expired(void *net_slirp);
 
 #endif

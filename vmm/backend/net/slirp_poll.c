@@ -4,8 +4,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "backend/net/slirp.h"
 #include "base/checked.h"
@@ -170,7 +168,6 @@ const SlirpCb slirp_callbacks = {
 
 void slirp_timer_set(struct net_slirp *ns, uint32_t ms)
 {
-	struct itimerspec spec = {0};
 	int64_t deadline_ns;
 
 	if (ms == UINT32_MAX)
@@ -179,8 +176,7 @@ void slirp_timer_set(struct net_slirp *ns, uint32_t ms)
 	if (deadline_ns >= ns->deadline_ns)
 		return;
 	ns->deadline_ns = deadline_ns;
-	spec.it_value = clock_timespec(deadline_ns);
-	timerfd_settime(ns->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
+	event_timer_arm(&ns->timer, deadline_ns);
 }
 
 void slirp_watch(struct net_slirp *ns)
@@ -254,14 +250,10 @@ void slirp_poll_ready(struct event_source *src, uint32_t epoll_events)
 }
 
 /* It does its work also while no socket is looked at: the frames that are the reason are to be offered. */
-void slirp_timer_ready(struct event_source *src, uint32_t epoll_events)
+void slirp_timer_expired(void *net_slirp)
 {
-	struct net_slirp *ns = container_of(src, struct net_slirp, timer);
-	uint64_t expired;
+	struct net_slirp *ns = net_slirp;
 
-	(void)epoll_events;
-	if (read(src->fd, &expired, sizeof(expired)) != sizeof(expired))
-		return; /* it was set anew since */
 	ns->deadline_ns = INT64_MAX;
 	if (slirp_has_room(ns))
 		look(ns);

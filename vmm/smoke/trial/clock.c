@@ -2,11 +2,8 @@
  * clock.c - the limits of one boot's time, and how it is stopped.
  */
 #include <signal.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/macros.h"
 #include "smoke/trial/internal.h"
 
 /*
@@ -116,12 +113,11 @@ static int64_t deadline(const struct smoke_trial *trial)
 void smoke_trial_arm(struct smoke_trial *trial)
 {
 	const int64_t at_ns = deadline(trial);
-	const struct itimerspec spec = {.it_value = clock_timespec(at_ns)};
 
 	if (at_ns >= trial->armed_ns)
 		return;
 	trial->armed_ns = at_ns;
-	timerfd_settime(trial->timer.fd, TFD_TIMER_ABSTIME, &spec, NULL);
+	event_timer_arm(&trial->timer, at_ns);
 }
 
 void smoke_trial_stop(struct smoke_trial *trial)
@@ -150,15 +146,11 @@ static void trial_look_at_limits(struct smoke_trial *trial, int64_t now)
 		trial_stop_for(trial, SMOKE_STOP_STALL);
 }
 
-void smoke_trial_timer_ready(struct event_source *src, uint32_t epoll_events)
+void smoke_trial_timer_expired(void *arg)
 {
-	struct smoke_trial *trial = container_of(src, struct smoke_trial, timer);
+	struct smoke_trial *trial = arg;
 	const int64_t now = clock_monotonic_ns();
-	uint64_t n;
 
-	(void)epoll_events;
-	if (read(src->fd, &n, sizeof(n)) != sizeof(n))
-		return;
 	trial->armed_ns = INT64_MAX;
 	if (trial->held_ns)
 		smoke_trial_look_at_room(trial);

@@ -55,7 +55,7 @@ const struct smoke_rule *smoke_trial_phase_awaited(const struct smoke_trial *tri
 void smoke_trial_arm(struct smoke_trial *trial);
 
 /* smoke_trial.timer has expired. */
-void smoke_trial_timer_ready(struct event_source *src, uint32_t epoll_events);
+void smoke_trial_timer_expired(void *trial);
 
 /*
  * trial/messages.c
