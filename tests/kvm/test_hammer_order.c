@@ -75,7 +75,7 @@ static void hit_stays_at(enum hammer_hit which, unsigned at)
 	hit = at + 1;
 	config_init(&opts.config);
 	opts.config.vm.machine.mem_bytes = 64 << 20;
-	if (hammer_run(&opts, &result, &diag) < 0)
+	if (hammer_run(&opts, stderr, &result, &diag) < 0)
 		fail_msg("%s", diag.what);
 	assert_true(nr_places >= HAMMER_PAIRS);
 	for (unsigned i = 0; i < HAMMER_PAIRS; i++)

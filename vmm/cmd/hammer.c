@@ -82,8 +82,9 @@ const struct option_table cmd_hammer_table = {
 struct args {
 	struct hammer_opts opts;
 	bool json;
-	unsigned given; /* a bit for each option of ours, from OPT_PORT on */
-	int help;       /* OPTION_HELP or OPTION_HELP_ALL when it was asked for */
+	unsigned given;     /* a bit for each option of ours, from OPT_PORT on */
+	int help;           /* OPTION_HELP or OPTION_HELP_ALL when it was asked for */
+	bool config_in_use; /* see struct hammer_result */
 };
 
 static int parse_hit(struct hammer_opts *o, const char *arg, struct diag *diag)
@@ -353,7 +354,7 @@ static void hammer_print_json(const struct hammer_opts *o, const struct hammer_r
 	json_object_put(root);
 }
 
-static int hammer_show(const struct args *args, struct diag *diag)
+static int hammer_show(struct args *args, struct diag *diag)
 {
 	struct hammer_result result = {0};
 	int r;
@@ -362,7 +363,8 @@ static int hammer_show(const struct args *args, struct diag *diag)
 		option_table_print(&cmd_hammer_table, args->help == OPTION_HELP_ALL, stdout);
 		return 0;
 	}
-	r = hammer_run(&args->opts, &result, diag);
+	r = hammer_run(&args->opts, stderr, &result, diag);
+	args->config_in_use = result.config_in_use;
 	if (r < 0)
 		return r;
 	if (args->json)
@@ -374,16 +376,18 @@ static int hammer_show(const struct args *args, struct diag *diag)
 
 int cmd_hammer(int argc, char **argv)
 {
-	struct args args = {.opts = {.addr = DEFAULT_PORT, .space = IOBUS_PIO}};
+	static struct args args; /* a thread may outlive this function: config_in_use */
 	struct diag diag = {0};
 	int r;
 
+	args = (struct args){.opts = {.addr = DEFAULT_PORT, .space = IOBUS_PIO}};
 	config_init(&args.opts.config);
 	args.opts.config.vm.machine.mem_bytes = HAMMER_MEM;
 	r = hammer_parse(argc, argv, &args, &diag);
 	if (r == 0)
 		r = hammer_show(&args, &diag);
-	config_fini(&args.opts.config);
+	if (!args.config_in_use)
+		config_fini(&args.opts.config);
 	if (r < 0) {
 		cmd_fail(&diag);
 		return r == -EINTR ? EXIT_KILLED : r == -EPROTO ? EXIT_KVM_ERROR : EXIT_SETUP;

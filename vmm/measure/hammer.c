@@ -10,6 +10,7 @@
 #include "arch/arch.h"
 #include "base/cleanup.h"
 #include "config/builtin.h"
+#include "vm/report.h"
 
 #define CTL_GPA UINT64_C(0x2000000) /* far above the kernel, far below the least memory's end */
 
@@ -289,11 +290,11 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 	return r;
 }
 
-int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct diag *diag)
+int hammer_run(const struct hammer_opts *opts, FILE *log, struct hammer_result *ret,
+	       struct diag *diag)
 {
 	AUTO_FREE struct hammer *h = calloc(1, sizeof(*h));
 	char cmdline[160];
-	bool freed;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
@@ -314,11 +315,12 @@ int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct
 	}
 	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
 		ioeventfd_fini(&h->ioeventfd[i], &h->vm.kvm);
-	freed = vm_fini(&h->vm);
+	report_stuck(log, &h->vm);
+	ret->config_in_use = !vm_fini(&h->vm);
 	device_destroy(h->target);
 	free(h->ioeventfd);
 	free(h->vcpu);
-	if (!freed)
+	if (ret->config_in_use)
 		(void)STEAL_PTR(h); /* a thread may use its VM until this process has ended */
 	return r;
 }

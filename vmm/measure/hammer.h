@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/diag.h"
 #include "config.h"
@@ -62,13 +63,15 @@ struct hammer_result {
 	uint64_t bare;                   /* exits that the bare loop took */
 	uint64_t hits;                   /* sum of the eventfds */
 	struct vm_end end;
+	bool config_in_use; /* by a thread that has not ended: it must stay until the process ends */
 };
 
 /*
- * Runs it. -EINVAL and other -errno with diag: what cannot be set up, a guest that ended in another
+ * Runs it. A line to log for each device whose I/O thread does not end. -EINVAL and other -errno with diag: what cannot be set up, a guest that ended in another
  * way, and -EPROTO when the counts do not agree.
  */
-int hammer_run(const struct hammer_opts *opts, struct hammer_result *ret, struct diag *diag);
+int hammer_run(const struct hammer_opts *opts, FILE *log, struct hammer_result *ret,
+	       struct diag *diag);
 
 /*
  * What hammer_run() asks of a result: the guest's own exit (-EPROTO, or -EINTR when it was killed),
