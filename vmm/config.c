@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "base/macros.h"
 #include "base/option.h"
 #include "base/parse.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "base/file.h"
 #include "base/macros.h"
 #include "boot/kernel_version.h"

@@ -16,6 +16,7 @@
 #include "boot/zero_page.h"
 #include "machine/cmdline.h"
 #include "machine/fdt.h"
+#include "mem.h"
 
 static int put(struct arch_boot *b, uint64_t gpa, const void *bytes, size_t len, const char *what,
 	       struct diag *diag)

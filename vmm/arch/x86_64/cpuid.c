@@ -14,6 +14,7 @@
 #include "arch/x86_64/internal.h"
 #include "base/cleanup.h"
 #include "base/macros.h"
+#include "kvm.h"
 
 #define CPUID_1_ECX_TSC_DEADLINE (1U << 24)
 #define CPUID_1_ECX_HYPERVISOR   (1U << 31)

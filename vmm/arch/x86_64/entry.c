@@ -6,6 +6,7 @@
 
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/layout.h"
+#include "mem.h"
 
 #define CR0_PE           UINT64_C(0x1)
 #define CR0_ET           UINT64_C(0x10)

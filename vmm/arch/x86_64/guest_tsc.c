@@ -16,6 +16,7 @@
 
 #include "arch/x86_64/internal.h"
 #include "base/cleanup.h"
+#include "kvm.h"
 
 enum {
 	MSR_TSC = 0x10,

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "kvm.h"
 
 enum {
 	RFLAGS_IF = 1 << 9,

@@ -5,6 +5,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "base/macros.h"
+#include "kvm.h"
 
 /* Intel hosts need the two pages of KVM's own below 4 GiB. */
 int arch_irqchip_create(const struct kvm *kvm, struct diag *diag)

@@ -9,6 +9,7 @@
 #include "arch/x86_64/layout.h"
 #include "base/cleanup.h"
 #include "base/macros.h"
+#include "mem.h"
 
 /*
  * Linux's vmlinux wants its text at 16 MiB, and has it 2 MiB into the file: decompressed to here,

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/internal.h"
+#include "kvm.h"
 
 #define MCG_CTL_P (UINT64_C(1) << 8)
 #define MCG_SER_P (UINT64_C(1) << 24)

@@ -6,6 +6,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/disasm.h"
+#include "mem.h"
 
 enum { INSN_BYTES = 16, PAGE_BYTES = 4096 };
 
