@@ -240,7 +240,7 @@ static void an_unknown_mode_is_refused(void **state)
 	(void)state;
 	image_make_pvh(&img);
 	plan_image(&p, &img, &opts);
-	check_refused(&p, -EINVAL, "boot mode 99 is none");
+	check_refused(&p, -EINVAL, "boot mode 99 does not exist");
 }
 
 static void fini_takes_nothing_and_twice(void **state)

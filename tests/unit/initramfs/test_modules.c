@@ -155,7 +155,7 @@ static void what_is_no_module_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(read_named("broken"), -EINVAL);
-	assert_non_null(strstr(diag.what, "broken.ko' is no ELF file"));
+	assert_non_null(strstr(diag.what, "broken.ko' is not an ELF file"));
 	modules_fini(&modules);
 	diag = (struct diag){0};
 	assert_int_equal(read_named("truncated"), -ENODATA);
