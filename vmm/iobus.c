@@ -10,17 +10,9 @@
 
 #include "device.h"
 #include "iobus/internal.h"
+#include "iobus/last.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "data is in guest byte order");
-
-/*
- * The orders of the two sides of the handshake with writers, when membarrier() is at hand. The
- * ThreadSanitizer does not know membarrier(), so for it each side orders itself.
- */
-enum {
-	ENTER_STORE_ORDER = IOBUS_TSAN ? memory_order_seq_cst : memory_order_release,
-	ENTER_LOAD_ORDER = IOBUS_TSAN ? memory_order_seq_cst : memory_order_acquire,
-};
 
 /* size is 1, 2, 4 or 8. */
 static inline uint64_t load_le(const uint8_t *p, unsigned size)
@@ -48,12 +40,6 @@ static inline void store_le(uint8_t *p, unsigned size, uint64_t val)
 	}
 }
 
-/* Index of a size of 1, 2, 4 or 8 bytes in iobus_entry.fit. */
-static inline unsigned fit_index(unsigned size)
-{
-	return (unsigned)__builtin_ctz(size);
-}
-
 /* The guest's bytes. */
 union data {
 	uint8_t *in;        /* of a read */
@@ -64,30 +50,13 @@ union data {
 static inline void entry_op(const struct iobus_entry *e, uint64_t off, unsigned size,
 			    enum iobus_dir dir, union data data)
 {
-	struct io_at at = e->fit[fit_index(size)];
+	struct io_at at = e->fit[iobus_fit_index(size)];
 
 	at.off = off;
 	if (dir == IOBUS_WRITE)
 		e->write(e->range.dev, at, load_le(data.out, size));
 	else
 		store_le(data.in, size, e->read(e->range.dev, at));
-}
-
-/*
- * Tells writers that this reader may hold a snapshot. What it loads of the bus next must not be
- * loaded before the store is visible: the compiler is held by the signal fence, the processor by
- * the membarrier() of the writer that goes by the store.
- */
-static inline void reader_enter(struct iobus_reader *r)
-{
-	atomic_store_explicit(&r->active, r->seen, ENTER_STORE_ORDER);
-	atomic_signal_fence(memory_order_seq_cst);
-}
-
-/* Release: a writer that sees the 0 also sees this access done with the snapshot and the device. */
-static inline void reader_leave(struct iobus_reader *r)
-{
-	atomic_store_explicit(&r->active, 0, memory_order_release);
 }
 
 static uint64_t gap_read(struct device *dev, struct io_at at)
@@ -141,7 +110,7 @@ static inline const struct iobus_snapshot *reader_search(struct iobus_reader *r,
 	if (fenced)
 		atomic_store_explicit(&r->active, r->seen, memory_order_seq_cst);
 	else
-		reader_enter(r);
+		iobus_reader_enter(r);
 	s = atomic_load_explicit(&r->bus->snapshot, memory_order_seq_cst);
 	r->seen = s->generation;
 	r->last_generation = fenced || s->timed ? 0 : s->generation;
@@ -259,13 +228,14 @@ __attribute__((noinline)) static void access_search(struct iobus_reader *r, uint
 	assert(size >= 1 && size <= IOBUS_ACCESS_MAX);
 	s = reader_search(r, addr);
 	off = addr - r->last->range.first;
-	if ((size & (size - 1)) == 0 && off < r->last->fit[fit_index(size)].off && !s->timed) {
+	if ((size & (size - 1)) == 0 && off < r->last->fit[iobus_fit_index(size)].off &&
+	    !s->timed) {
 		iobus_count_add(&r->last_count->accesses[dir], 1);
 		entry_op(r->last, off, size, dir, data);
 	} else {
 		access_parts(r, s, &(struct access){addr, size, dir, data});
 	}
-	reader_leave(r);
+	iobus_reader_leave(r);
 }
 
 /*
@@ -276,23 +246,15 @@ __attribute__((always_inline)) static inline void access_last(struct iobus_reade
 							      unsigned size, enum iobus_dir dir,
 							      union data data)
 {
-	const struct iobus_entry *e;
 	uint64_t off;
+	const struct iobus_entry *e = iobus_last_enter(r, addr, size, dir, &off);
 
-	reader_enter(r);
-	if (atomic_load_explicit(&r->bus->generation, ENTER_LOAD_ORDER) != r->last_generation) {
+	if (!e) {
 		access_search(r, addr, size, dir, data);
 		return;
 	}
-	e = r->last;
-	off = addr - e->range.first;
-	if (off >= e->fit[fit_index(size)].off) {
-		access_search(r, addr, size, dir, data);
-		return;
-	}
-	iobus_count_add(&r->last_count->accesses[dir], 1);
 	entry_op(e, off, size, dir, data);
-	reader_leave(r);
+	iobus_reader_leave(r);
 }
 
 __attribute__((always_inline)) static inline void access_any(struct iobus_reader *r, uint64_t addr,

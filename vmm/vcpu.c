@@ -8,10 +8,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arch/run.h"
 #include "base/macros.h"
 #include "base/thread.h"
 #include "vcpu/gate.h"
+#include "vcpu/internal.h"
 
+static const struct kvm_coalesced_mmio_ring empty_ring;
 static _Thread_local struct vcpu *own_vcpu; /* of a vCPU's thread; for signal handlers */
 
 static void kick_handler(int sig)
@@ -32,6 +35,7 @@ int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, unsigned index, struct i
 	int r;
 
 	vcpu->index = index;
+	vcpu->ring = &empty_ring;
 	vcpu->power = power;
 	vcpu->run_bytes = kvm->run_bytes;
 	vcpu->fd = ioctl(kvm->vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
@@ -48,6 +52,12 @@ int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, unsigned index, struct i
 	if (r < 0)
 		return diag_set(diag, r, "bus readers of vCPU %u", index);
 	return 0;
+}
+
+void vcpu_set_coalesced(struct vcpu *vcpu, struct coalesced *coalesced)
+{
+	vcpu->coalesced = coalesced;
+	vcpu->ring = coalesced && coalesced->ring ? coalesced->ring : &empty_ring;
 }
 
 void vcpu_fini(struct vcpu *vcpu)
@@ -144,85 +154,32 @@ void vcpu_note_failed_elsewhere(struct vcpu *vcpu)
 	pthread_kill(vcpu->thread, thread_kick_signal());
 }
 
-int vcpu_run_once(struct vcpu *vcpu)
+/* One KVM_RUN. Returns 0 or -errno; -EINTR is a signal or immediate_exit. */
+__attribute__((always_inline)) static inline int run_guest(struct vcpu *vcpu)
 {
 	int r;
 
 	vcpu->in_run = true;
 	atomic_signal_fence(memory_order_seq_cst);
-	r = ioctl(vcpu->fd, KVM_RUN, 0);
+	r = arch_kvm_run(vcpu->fd);
 	atomic_signal_fence(memory_order_seq_cst);
 	vcpu->in_run = false;
-	return r < 0 ? -errno : (int)vcpu->run->exit_reason;
-}
-
-/* One writer, so no read-modify-write instruction is needed. */
-static void count_exit(struct vcpu *vcpu, uint32_t reason)
-{
-	atomic_uint_fast64_t *n =
-		&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : VCPU_EXIT_REASONS - 1];
-
-	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
-static struct vcpu_history_entry *history_add(struct vcpu *vcpu, uint32_t reason)
-{
-	struct vcpu_history_entry *h = &vcpu->history[vcpu->nr_history++ % VCPU_HISTORY];
-
-	h->reason = reason;
-	return h;
-}
-
-/* A data field of at most 8 bytes; what lies past size is not the guest's. */
-static uint64_t fetch(const void *data, unsigned size)
-{
-	uint64_t v = 0;
-
-	memcpy(&v, data, size <= sizeof(v) ? size : sizeof(v));
-	return v;
-}
-
-static void dispatch_io(struct vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-	void *data = (char *)run + run->io.data_offset;
-	struct vcpu_history_entry *h = history_add(vcpu, KVM_EXIT_IO);
-
-	if (__builtin_expect(run->io.count == 1, 1)) {
-		if (run->io.direction == KVM_EXIT_IO_OUT)
-			iobus_write(vcpu->pio, run->io.port, run->io.size, data);
-		else
-			iobus_read(vcpu->pio, run->io.port, run->io.size, data);
-	} else {
-		if (run->io.direction == KVM_EXIT_IO_OUT)
-			iobus_write_string(vcpu->pio, run->io.port, run->io.size, run->io.count,
-					   data);
-		else
-			iobus_read_string(vcpu->pio, run->io.port, run->io.size, run->io.count,
-					  data);
-	}
-	h->addr = run->io.port;
-	h->size = run->io.size;
-	h->count = run->io.count;
-	h->is_write = run->io.direction == KVM_EXIT_IO_OUT;
-	h->data = fetch(data, run->io.size);
+	return r;
 }
 
 static void dispatch_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	struct vcpu_history_entry *h = history_add(vcpu, KVM_EXIT_MMIO);
+	struct vcpu_history_entry *h = history_add_reason(vcpu, KVM_EXIT_MMIO);
 
 	if (run->mmio.is_write)
 		iobus_write(vcpu->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.data);
 	else
 		iobus_read(vcpu->mmio, run->mmio.phys_addr, run->mmio.len, run->mmio.data);
-	h->addr = run->mmio.phys_addr;
-	h->size = (uint8_t)run->mmio.len;
-	h->count = 1;
-	h->is_write = run->mmio.is_write;
-	h->data = fetch(run->mmio.data, run->mmio.len);
+	h->gpa = run->mmio.phys_addr;
+	h->mmio_len = (uint8_t)run->mmio.len;
+	h->mmio_is_write = run->mmio.is_write;
+	memcpy(&h->data, run->mmio.data, sizeof(h->data));
 }
 
 static bool end_vm(struct vcpu *vcpu, enum vm_end_kind kind, const char *by)
@@ -265,6 +222,7 @@ static bool vcpu_fail(struct vcpu *vcpu, const char *by)
 
 static bool dispatch_rare(struct vcpu *vcpu)
 {
+	history_add_reason(vcpu, vcpu->run->exit_reason);
 	switch (vcpu->run->exit_reason) {
 	case KVM_EXIT_HLT: /* interrupts are in the kernel: it comes back when woken */
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
@@ -279,23 +237,32 @@ static bool dispatch_rare(struct vcpu *vcpu)
 	}
 }
 
-bool vcpu_dispatch(struct vcpu *vcpu)
+static inline bool ring_pending(const struct kvm_coalesced_mmio_ring *ring)
 {
-	uint32_t reason = vcpu->run->exit_reason;
+	return __atomic_load_n(&ring->first, __ATOMIC_ACQUIRE) !=
+	       __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE);
+}
 
-	count_exit(vcpu, reason);
-	if (vcpu->coalesced && coalesced_pending(vcpu->coalesced))
+/* False when the vCPU must not run on. */
+__attribute__((always_inline)) static inline bool
+dispatch_exit(struct vcpu *vcpu, struct kvm_run *run, const struct kvm_coalesced_mmio_ring *ring)
+{
+	if (__builtin_expect(ring_pending(ring), 0))
 		coalesced_drain(vcpu->coalesced);
-	if (__builtin_expect(reason == KVM_EXIT_IO, 1)) {
-		dispatch_io(vcpu);
+	if (__builtin_expect(run->exit_reason == KVM_EXIT_IO, 1)) {
+		dispatch_io(vcpu, run);
 		return true;
 	}
-	if (reason == KVM_EXIT_MMIO) {
+	if (run->exit_reason == KVM_EXIT_MMIO) {
 		dispatch_mmio(vcpu);
 		return true;
 	}
-	history_add(vcpu, reason)->count = 0;
 	return dispatch_rare(vcpu);
+}
+
+bool vcpu_dispatch(struct vcpu *vcpu)
+{
+	return dispatch_exit(vcpu, vcpu->run, vcpu->ring);
 }
 
 /* immediate_exit first: a thread that sets it after that has stored why, and it is seen here or at the next exit. */
@@ -303,8 +270,10 @@ static bool take_failed_memory(struct vcpu *vcpu)
 {
 	uintptr_t host;
 
-	if (!atomic_load(&vcpu->stop))
-		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	/* A stop that comes now must find immediate_exit set, whichever of the two is first. */
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (atomic_load(&vcpu->stop))
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	host = atomic_exchange(&vcpu->failed_memory, 0);
 	if (host && !vcpu->memory_failed(vcpu, host, vcpu->memory_failed_arg))
 		return false;
@@ -316,7 +285,7 @@ static bool take_failed_memory(struct vcpu *vcpu)
 /* A signal; stop says whether it is for good. False when the vCPU must not run on. */
 static bool vcpu_interrupted(struct vcpu *vcpu)
 {
-	count_exit(vcpu, KVM_EXIT_INTR);
+	exits_add(&vcpu->interrupted, 1);
 	if (vcpu->gate && __atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_SEQ_CST))
 		vcpu_gate_wait(vcpu->gate, vcpu);
 	/* After the gate, which clears immediate_exit. */
@@ -325,36 +294,68 @@ static bool vcpu_interrupted(struct vcpu *vcpu)
 	return true;
 }
 
+/* KVM_RUN returned -errno, which is no exit. False when the vCPU must not run on. */
+__attribute__((noinline)) static bool vcpu_run_failed(struct vcpu *vcpu, int r)
+{
+	if (atomic_load(&vcpu->stop))
+		return false;
+	if (r == -EINTR || r == -EAGAIN || atomic_load(&vcpu->failed_memory))
+		return vcpu_interrupted(vcpu);
+	vcpu->error = (struct vcpu_error){.set = true, .run_errno = -r};
+	return end_vm(vcpu, VM_END_KVM_ERROR, "KVM_RUN failed");
+}
+
+/*
+ * stop comes with immediate_exit, so it is looked at only where KVM_RUN was interrupted. What does not change is in
+ * registers.
+ */
 void vcpu_loop(struct vcpu *vcpu)
 {
-	while (!atomic_load_explicit(&vcpu->stop, memory_order_relaxed)) {
-		int r = vcpu_run_once(vcpu);
+	const struct kvm_coalesced_mmio_ring *const ring = vcpu->ring;
+	struct kvm_run *const run = vcpu->run;
+	int r;
 
-		if (r >= 0) {
-			if (!vcpu_dispatch(vcpu))
-				return;
-		} else if (r == -EINTR || r == -EAGAIN || atomic_load(&vcpu->failed_memory)) {
-			if (!vcpu_interrupted(vcpu))
-				return;
-		} else {
-			vcpu->error = (struct vcpu_error){.set = true, .run_errno = -r};
-			end_vm(vcpu, VM_END_KVM_ERROR, "KVM_RUN failed");
+	for (;;) {
+		r = run_guest(vcpu);
+		if (__builtin_expect(r < 0, 0) ? !vcpu_run_failed(vcpu, r)
+					       : !dispatch_exit(vcpu, run, ring))
 			return;
+	}
+}
+
+bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n)
+{
+	const struct kvm_coalesced_mmio_ring *const ring = vcpu->ring;
+	struct kvm_run *const run = vcpu->run;
+
+	while (n > 0) {
+		int r = run_guest(vcpu);
+
+		if (__builtin_expect(r == 0, 1)) {
+			if (!dispatch_exit(vcpu, run, ring))
+				return false;
+			n--;
+		} else if (atomic_load(&vcpu->stop) || (r != -EINTR && r != -EAGAIN)) {
+			return false;
 		}
 	}
+	return true;
 }
 
 bool vcpu_run_bare(struct vcpu *vcpu, unsigned n, uint64_t *count)
 {
-	while (n > 0) {
-		int r = vcpu_run_once(vcpu);
+	struct kvm_run *const run = vcpu->run;
 
-		if (__builtin_expect(r == KVM_EXIT_IO || r == KVM_EXIT_MMIO, 1)) {
-			n--;
-			++*count;
-		} else if (r >= 0) {
-			if (!vcpu_dispatch(vcpu))
+	while (n > 0) {
+		int r = run_guest(vcpu);
+
+		if (__builtin_expect(r == 0, 1)) {
+			if (run->exit_reason == KVM_EXIT_IO || run->exit_reason == KVM_EXIT_MMIO) {
+				n--;
+				++*count;
+			} else if (!vcpu_dispatch(vcpu)) {
 				return false;
+			}
 		} else if (atomic_load(&vcpu->stop) || (r != -EINTR && r != -EAGAIN)) {
 			return false;
 		}

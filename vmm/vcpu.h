@@ -19,6 +19,7 @@
 #include "kvm.h"
 #include "kvm/coalesced.h"
 
+struct kvm_coalesced_mmio_ring;
 struct kvm_run;
 struct vcpu_gate;
 
@@ -27,12 +28,18 @@ enum {
 	VCPU_HISTORY = 16,      /* power of two */
 };
 
-/* One exit as the report shows it. */
+/* One exit, noted with as little work as possible; vcpu_print_history() makes sense of it. */
 struct vcpu_history_entry {
-	uint64_t addr;
-	uint64_t data;
-	uint32_t reason, count;
-	uint8_t size, is_write;
+	/* KVM_EXIT_IO: as struct kvm_run has it. size 0: another exit. */
+	_Alignas(32) struct vcpu_history_io {
+		uint8_t direction, size;
+		uint16_t port;
+		uint32_t count;
+	} io;
+	uint64_t gpa;    /* KVM_EXIT_MMIO, as the two at the end */
+	uint64_t data;   /* bytes above the access's size mean nothing */
+	uint32_t reason; /* when it is not KVM_EXIT_IO */
+	uint8_t mmio_len, mmio_is_write;
 };
 
 /* Why the vCPU's loop ended with VM_END_KVM_ERROR. */
@@ -47,17 +54,20 @@ struct vcpu_error {
 };
 
 struct vcpu {
-	/* Written by its own thread in each exit; others read a recent value. */
-	_Alignas(64) atomic_uint_fast64_t exits[VCPU_EXIT_REASONS];
+	/* Written by its own thread in each exit; others read a recent value, by vcpu_exits(). */
+	_Alignas(64) atomic_uint_fast64_t exits[VCPU_EXIT_REASONS]; /* but KVM_EXIT_IO */
 	struct vcpu_history_entry history[VCPU_HISTORY];
-	uint64_t nr_history;
+	/* Exits so far, in bytes of history[]: the next entry is at this, modulo its size. */
+	atomic_uint_fast64_t history_bytes;
+	atomic_uint_fast64_t interrupted; /* KVM_RUN returned EINTR or EAGAIN */
 	struct vcpu_error error;
 
 	_Alignas(64) struct kvm_run *run;
 	size_t run_bytes;
 	struct iobus_reader *pio, *mmio;
-	struct power *power;         /* borrowed */
-	struct coalesced *coalesced; /* borrowed; NULL: nothing is coalesced */
+	struct power *power;                        /* borrowed */
+	const struct kvm_coalesced_mmio_ring *ring; /* of coalesced; without that an empty one */
+	struct coalesced *coalesced;                /* borrowed; NULL: nothing is coalesced */
 	int fd;
 	unsigned index;
 	atomic_bool stop;
@@ -82,6 +92,12 @@ int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, unsigned index, struct i
 void vcpu_fini(struct vcpu *vcpu); /* takes a zeroed vcpu too; its thread must have been joined */
 
 /*
+ * What each exit drains first, from now on; NULL: nothing. Borrowed until it is set to another. While no vCPU's thread
+ * runs.
+ */
+void vcpu_set_coalesced(struct vcpu *vcpu, struct coalesced *coalesced);
+
+/*
  * The signal that interrupts KVM_RUN, with a handler that does nothing. Once per process, before
  * vCPU threads start.
  */
@@ -102,6 +118,9 @@ bool vcpu_note_failed_memory(uintptr_t host);
 /* memory_failed is called soon on that vCPU's thread, with 0. Its thread must not have been joined. */
 void vcpu_note_failed_elsewhere(struct vcpu *vcpu);
 
+/* Exits for that reason so far, below VCPU_EXIT_REASONS; interruptions count as KVM_EXIT_INTR. Any thread. */
+uint64_t vcpu_exits(const struct vcpu *vcpu, uint32_t reason);
+
 /* For vcpu/gate.c: interrupts KVM_RUN, after which the loop goes to the gate. Any thread. */
 void vcpu_call(struct vcpu *vcpu);
 
@@ -111,14 +130,14 @@ void vcpu_join(struct vcpu *vcpu);
 /* Runs and dispatches until stopped or the VM ended. On the vCPU's thread. */
 void vcpu_loop(struct vcpu *vcpu);
 
-/*
- * One KVM_RUN without dispatch. Returns the exit reason, or -errno; -EINTR is a signal or
- * immediate_exit.
- */
-int vcpu_run_once(struct vcpu *vcpu);
-
-/* Dispatches the exit that vcpu_run_once() returned; false when the vCPU must not run on. */
+/* Dispatches the exit that is in vcpu->run; false when the vCPU must not run on. For tests and rare exits. */
 bool vcpu_dispatch(struct vcpu *vcpu);
+
+/*
+ * vcpu_loop() for n exits, interruptions not counted. False when the loop is to end; vcpu_loop() then meets the reason
+ * again.
+ */
+bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n);
 
 /*
  * n accesses that exit, and KVM_RUN and nothing else for each: the floor that dispatch is measured

@@ -11,8 +11,10 @@ run() {
 	case $1 in
 	tollgate) tollgate run --stats=json:/tmp/stats --flat 0x7c00,real "$guest" ;;
 	ranges) ranges_run 1000 --stats=json:/tmp/stats --flat 0x7c00,real "$guest" ;;
-	# shellcheck disable=SC2046 # options
-	bare*) bare_exits $(echo "${1#bare}" | tr ',=' '  ') "$guest" "${2#*-}" ;;
+	bare*)
+		# shellcheck disable=SC2046 # options
+		bare_exits $(echo "${1#bare}" | tr ',=' '  ') "$guest" "${2#*-}"
+		;;
 	esac </dev/null
 }
 

@@ -2,7 +2,6 @@
  * Pairs of rates, measured by the vCPU's own thread in turns: exits through the dispatch of `tollgate run`, and
  * exits of a bare KVM_RUN loop.
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -12,26 +11,6 @@ enum {
 	WARM_UP = 512,        /* exits of each CPU before the first pair */
 	CHUNKS_MAX = 1 << 20, /* per pair; hours, on any host */
 };
-
-/* Exits of one chunk through the dispatch of `tollgate run`; false when the vCPU shall stop. */
-static bool chunk_dispatched(struct vcpu *vcpu, unsigned n)
-{
-	while (n > 0) {
-		int r;
-
-		if (atomic_load_explicit(&vcpu->stop, memory_order_relaxed))
-			return false;
-		r = vcpu_run_once(vcpu);
-		if (r >= 0) {
-			if (!vcpu_dispatch(vcpu))
-				return false;
-			n--;
-		} else if (r != -EINTR && r != -EAGAIN) {
-			return false; /* vcpu_loop() meets it again and reports it */
-		}
-	}
-	return true;
-}
 
 static int compare_ns(const void *a, const void *b)
 {
@@ -58,7 +37,7 @@ static bool measure_pair(struct vcpu *vcpu, struct hammer_vcpu *hv, uint64_t chu
 			const bool bare = (i + k) % 2; /* each is first every other time */
 			int64_t start_ns = clock_monotonic_ns();
 			bool go_on = bare ? vcpu_run_bare(vcpu, HAMMER_CHUNK, &hv->bare)
-					  : chunk_dispatched(vcpu, HAMMER_CHUNK);
+					  : vcpu_run_dispatched(vcpu, HAMMER_CHUNK);
 
 			scratch[bare * chunks + i] = clock_monotonic_ns() - start_ns;
 			if (!go_on)
@@ -75,7 +54,7 @@ static bool measure_pair(struct vcpu *vcpu, struct hammer_vcpu *hv, uint64_t chu
 static bool boot_until_hammering(struct hammer *h, struct vcpu *vcpu)
 {
 	do {
-		if (!chunk_dispatched(vcpu, 1))
+		if (!vcpu_run_dispatched(vcpu, 1))
 			return false;
 	} while (!vcpu_exit_is_at(vcpu, h->opts->space, h->opts->addr));
 	return true;
@@ -111,7 +90,7 @@ static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
 	if (!boot_until_hammering(h, vcpu))
 		return;
 	start_ns = clock_monotonic_ns();
-	if (!chunk_dispatched(vcpu, WARM_UP - 1))
+	if (!vcpu_run_dispatched(vcpu, WARM_UP - 1))
 		return;
 	chunks = chunks_a_pair(h, clock_monotonic_ns() - start_ns);
 	if (chunks)

@@ -1,4 +1,4 @@
-/* Names and reports of a vCPU's exits. */
+/* Names, counts and reports of a vCPU's exits. */
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <string.h>
@@ -6,6 +6,26 @@
 #include "arch/arch.h"
 #include "base/macros.h"
 #include "vcpu.h"
+
+static uint64_t exits_get(const atomic_uint_fast64_t *count)
+{
+	return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+/* KVM_EXIT_IO is the most frequent, and not counted: it is what the other reasons leave of all exits. */
+uint64_t vcpu_exits(const struct vcpu *vcpu, uint32_t reason)
+{
+	uint64_t others = 0, all;
+
+	if (reason == KVM_EXIT_INTR)
+		return exits_get(&vcpu->exits[reason]) + exits_get(&vcpu->interrupted);
+	if (reason != KVM_EXIT_IO)
+		return exits_get(&vcpu->exits[reason]);
+	for (unsigned i = 0; i < VCPU_EXIT_REASONS; i++)
+		others += exits_get(&vcpu->exits[i]);
+	all = exits_get(&vcpu->history_bytes) / sizeof(vcpu->history[0]);
+	return all > others ? all - others : 0;
+}
 
 const char *vcpu_exit_name(uint32_t reason, char buf[16])
 {
@@ -37,20 +57,31 @@ const char *vcpu_exit_name(uint32_t reason, char buf[16])
 	return buf;
 }
 
+static void print_access(FILE *out, bool is_write, uint64_t addr, unsigned size, uint64_t data)
+{
+	const uint64_t bits = size < 8 ? (UINT64_C(1) << (size * 8)) - 1 : UINT64_MAX;
+
+	fprintf(out, " %-5s %#" PRIx64 " size %u data %#" PRIx64, is_write ? "write" : "read", addr,
+		size, data & bits);
+}
+
 void vcpu_print_history(FILE *out, const struct vcpu *vcpu, const char *indent)
 {
-	uint64_t first = vcpu->nr_history > VCPU_HISTORY ? vcpu->nr_history - VCPU_HISTORY : 0;
+	const uint64_t exits = atomic_load(&vcpu->history_bytes) / sizeof(vcpu->history[0]);
 
-	for (uint64_t i = first; i < vcpu->nr_history; i++) {
+	for (uint64_t i = exits > VCPU_HISTORY ? exits - VCPU_HISTORY : 0; i < exits; i++) {
 		const struct vcpu_history_entry *h = &vcpu->history[i % VCPU_HISTORY];
 		char buf[16];
 
-		fprintf(out, "%s%-14s", indent, vcpu_exit_name(h->reason, buf));
-		if (h->reason == KVM_EXIT_IO || h->reason == KVM_EXIT_MMIO) {
-			fprintf(out, " %-5s %#" PRIx64 " size %u data %#" PRIx64,
-				h->is_write ? "write" : "read", h->addr, h->size, h->data);
-			if (h->count > 1)
-				fprintf(out, " and %" PRIu32 " more", h->count - 1);
+		fprintf(out, "%s%-14s", indent,
+			vcpu_exit_name(h->io.size ? KVM_EXIT_IO : h->reason, buf));
+		if (h->io.size) {
+			print_access(out, h->io.direction == KVM_EXIT_IO_OUT, h->io.port,
+				     h->io.size, h->data);
+			if (h->io.count > 1)
+				fprintf(out, " and %" PRIu32 " more", h->io.count - 1);
+		} else if (h->reason == KVM_EXIT_MMIO) {
+			print_access(out, h->mmio_is_write, h->gpa, h->mmio_len, h->data);
 		}
 		fputc('\n', out);
 	}

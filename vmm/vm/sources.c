@@ -148,7 +148,7 @@ int vm_coalesced_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 		return diag_set(diag, r, "bus readers for collected writes");
 	}
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		vm->vcpu[i].coalesced = &vm->coalesced;
+		vcpu_set_coalesced(&vm->vcpu[i], &vm->coalesced);
 	vm->drain_ns = DRAIN_MIN_MS * NS_PER_MS;
 	r = event_timer_init(&vm->drain, &vm->loop, drain_expired, vm);
 	if (r == 0)
@@ -161,6 +161,6 @@ void vm_coalesced_unmake(struct vm *vm)
 {
 	event_timer_fini(&vm->drain);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		vm->vcpu[i].coalesced = NULL;
+		vcpu_set_coalesced(&vm->vcpu[i], NULL);
 	coalesced_fini(&vm->coalesced);
 }

@@ -26,8 +26,7 @@ void stats_exits_sum(const struct vm *vm, struct stats_exits *ret)
 	memset(ret, 0, sizeof(*ret));
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
 		for (unsigned k = 0; k < VCPU_EXIT_REASONS; k++) {
-			uint64_t n =
-				atomic_load_explicit(&vm->vcpu[i].exits[k], memory_order_relaxed);
+			const uint64_t n = vcpu_exits(&vm->vcpu[i], k);
 
 			ret->by_reason[k] += n;
 			ret->total += n;
