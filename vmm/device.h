@@ -120,6 +120,12 @@ struct device_class {
 	uint64_t (*read)(struct device *dev, struct io_at at);
 	void (*write)(struct device *dev, struct io_at at, uint64_t val);
 	/*
+	 * For registers that guests poll: true with the value, when a read there would have no effect at all, as the
+	 * one before it had none. It takes no lock and changes nothing, and runs while other ops do; what it loads is
+	 * atomic. False: read() follows. NULL: no such register.
+	 */
+	bool (*read_quick)(struct device *dev, struct io_at at, uint64_t *ret_val);
+	/*
 	 * The range as a register page: true, with all its bytes in ret, when until the next op the guest can tell
 	 * no difference between reading the device and reading these bytes: reads have no effect that
 	 * shows. The guest may then be given a page with them, where reading costs no exit. late: so many

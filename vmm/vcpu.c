@@ -294,7 +294,7 @@ static bool vcpu_interrupted(struct vcpu *vcpu)
 	return true;
 }
 
-/* KVM_RUN returned -errno, which is no exit. False when the vCPU must not run on. */
+/* KVM_RUN returned -errno instead of an exit. False when the vCPU must not run on. */
 __attribute__((noinline)) static bool vcpu_run_failed(struct vcpu *vcpu, int r)
 {
 	if (atomic_load(&vcpu->stop))

@@ -8,8 +8,10 @@
  * always set: there is no SMI and so no legacy mode to leave. Not modelled: anything that would set a
  * status bit (timer, buttons, wake), so PM1_STS reads 0 and the SCI never fires; \_S1 to \_S4, so
  * SLP_EN with another type is a guest error.
- * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
+ * Environment: power. Threads: any vCPU, without a lock around its ops: each byte is an atomic of its own.
  */
+#include <stdatomic.h>
+
 #include "base/macros.h"
 #include "device.h"
 #include "devices/classes.h"
@@ -44,28 +46,38 @@ static const uint8_t stored[PM1_BYTES] = {
 struct acpi_pm1 {
 	struct device dev;
 	struct power *power; /* borrowed */
-	uint8_t reg[PM1_BYTES];
+	_Atomic uint8_t reg[PM1_BYTES];
 };
 
 static uint64_t acpi_pm1_read(struct device *dev, struct io_at at)
 {
-	const uint8_t val = container_of(dev, struct acpi_pm1, dev)->reg[at.off];
+	struct acpi_pm1 *pm1 = container_of(dev, struct acpi_pm1, dev);
+	const uint8_t val = atomic_load_explicit(&pm1->reg[at.off], memory_order_relaxed);
 
 	return at.off == CNT ? val | CNT_SCI_EN : val;
+}
+
+/* SLP_EN: off, or a guest error. type: SLP_TYP as it was written. */
+static void acpi_pm1_sleep(struct acpi_pm1 *pm1, struct io_at at, uint8_t type)
+{
+	if (type == ACPI_PM1_S5_TYPE << CNT_H_SLP_TYP_SHIFT) {
+		pm1->power->end(pm1->power,
+				(struct vm_end){.kind = VM_END_POWEROFF, .by = "ACPI S5"});
+		return;
+	}
+	pthread_mutex_lock(&pm1->dev.lock); /* for the count */
+	device_guest_error(&pm1->dev, at);
+	pthread_mutex_unlock(&pm1->dev.lock);
 }
 
 static void acpi_pm1_write(struct device *dev, struct io_at at, uint64_t val)
 {
 	struct acpi_pm1 *pm1 = container_of(dev, struct acpi_pm1, dev);
+	const uint8_t kept = (uint8_t)(val & stored[at.off]);
 
-	pm1->reg[at.off] = (uint8_t)(val & stored[at.off]);
-	if (at.off != CNT + 1 || !(val & CNT_H_SLP_EN))
-		return;
-	if (pm1->reg[at.off] != ACPI_PM1_S5_TYPE << CNT_H_SLP_TYP_SHIFT) {
-		device_guest_error(dev, at);
-		return;
-	}
-	pm1->power->end(pm1->power, (struct vm_end){.kind = VM_END_POWEROFF, .by = "ACPI S5"});
+	atomic_store_explicit(&pm1->reg[at.off], kept, memory_order_relaxed);
+	if (at.off == CNT + 1 && (val & CNT_H_SLP_EN))
+		acpi_pm1_sleep(pm1, at, kept);
 }
 
 static int acpi_pm1_init(struct device *dev, const struct device_env *env)
@@ -79,6 +91,7 @@ const struct device_class acpi_pm1_class = {
 	.fdt_compatible = "tollgate,acpi-pm1",
 	.state_size = sizeof(struct acpi_pm1),
 	.max_access = 1,
+	.self_locked = true,
 	.init = acpi_pm1_init,
 	.read = acpi_pm1_read,
 	.write = acpi_pm1_write,

@@ -265,8 +265,21 @@ static uint8_t uart_lsr_read(struct uart *uart)
 	if (uart->lsr_err) {
 		uart->lsr_err = 0;
 		uart_irq_update(uart);
+	} else if (uart->rx_polls == RX_POLLS || !uart_tx_idle(uart)) {
+		/* Neither uart_rx_poll() nor this will do anything next time. */
+		atomic_store_explicit(&uart->quick_lsr, (uint32_t)uart->range << 8 | lsr,
+				      memory_order_release);
 	}
 	return (uint8_t)lsr;
+}
+
+static bool uart_read_quick(struct device *dev, struct io_at at, uint64_t *ret_val)
+{
+	const struct uart *uart = uart_of(dev);
+	const uint32_t quick = atomic_load_explicit(&uart->quick_lsr, memory_order_acquire);
+
+	*ret_val = (uint8_t)quick;
+	return at.off == LSR && quick >> 8 == at.range;
 }
 
 static uint8_t uart_msr_read(struct uart *uart)
@@ -297,6 +310,7 @@ static uint64_t uart_read(struct device *dev, struct io_at at)
 
 	if (!uart_is_in(uart, at.range))
 		return UINT8_MAX;
+	uart_lsr_changes(uart);
 	uart_rx_poll(uart, at.off, dlab);
 	switch (at.off) {
 	case RBR_THR: return dlab ? uart->dll : uart_rbr_read(uart);
@@ -319,6 +333,7 @@ static void uart_write(struct device *dev, struct io_at at, uint64_t val)
 
 	if (!uart_is_in(uart, at.range))
 		return;
+	uart_lsr_changes(uart);
 	if (at.off == RBR_THR && !dlab)
 		uart_rx_poll_sent(uart);
 	else
@@ -390,6 +405,7 @@ static void uart_op_rx(struct device *dev, const uint8_t *buf, size_t n)
 
 	if (uart_looped(uart))
 		return;
+	uart_lsr_changes(uart);
 	for (size_t i = 0; i < n; i++)
 		uart_rx_push(uart, buf[i], 0);
 	uart_irq_update(uart);
@@ -400,6 +416,7 @@ static void uart_op_tx_room(struct device *dev)
 	struct uart *uart = uart_of(dev);
 	bool idle = uart_tx_idle(uart);
 
+	uart_lsr_changes(uart);
 	uart_tx_flush(uart);
 	uart_tx_idle_changed(uart, idle);
 	uart_irq_update(uart);
@@ -416,6 +433,7 @@ static int uart_init(struct device *dev, const struct device_env *env)
 	uart->msr = MSR_IDLE;
 	uart->dll = DIVISOR_POWER_ON;
 	uart->range = RANGE_NONE;
+	uart_lsr_changes(uart);
 	return 0;
 }
 
@@ -435,6 +453,7 @@ const struct device_class serial_16550_class = {
 	.init = uart_init,
 	.read = uart_read,
 	.write = uart_write,
+	.read_quick = uart_read_quick,
 	.register_page = uart_register_page,
 	.chr = &uart_char_ops,
 };

@@ -2,6 +2,7 @@
 #ifndef VMM_DEVICES_SERIAL_16550_STATE_H
 #define VMM_DEVICES_SERIAL_16550_STATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +11,8 @@
 #include "device.h"
 #include "devices/serial_16550_fifo.h"
 #include "devices/serial_16550_regs.h"
+
+#define UART_LSR_NONE UINT32_MAX
 
 enum {
 	RX_POLLS = 8, /* looks for input on end that make a receiver; set-up code has fewer */
@@ -28,6 +31,11 @@ struct uart {
 	bool thre_pending; /* THRE's interrupt asks: THRE rose and nothing has reset it since */
 	bool irq_level;    /* what irq was last told */
 	uint8_t range;     /* the one that has the registers, or RANGE_NONE */
+	/*
+	 * range << 8 | LSR, while reading LSR has no effect, as nothing has changed since a read that had none; else
+	 * UART_LSR_NONE. Stored under the lock; read without.
+	 */
+	_Atomic uint32_t quick_lsr;
 };
 
 static inline struct uart *uart_of(struct device *dev)
@@ -99,6 +107,12 @@ static inline bool uart_loop_break(const struct uart *uart)
 static inline void uart_burst_end(struct uart *uart)
 {
 	uart->tx_burst = 0;
+}
+
+/* Before an op changes anything that LSR, or a read of it, depends on. */
+static inline void uart_lsr_changes(struct uart *uart)
+{
+	atomic_store_explicit(&uart->quick_lsr, UART_LSR_NONE, memory_order_release);
 }
 
 /* serial_16550.c */

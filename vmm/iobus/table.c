@@ -283,6 +283,13 @@ static uint64_t read_locked(struct device *dev, struct io_at at)
 	return val;
 }
 
+static uint64_t read_quick_or_locked(struct device *dev, struct io_at at)
+{
+	uint64_t val;
+
+	return dev->cls->read_quick(dev, at, &val) ? val : read_locked(dev, at);
+}
+
 static void write_locked(struct device *dev, struct io_at at, uint64_t val)
 {
 	device_lock(dev);
@@ -295,7 +302,9 @@ static struct iobus_entry entry_make(const struct iobus_range *range, uint32_t s
 	const struct device_class *cls = range->dev->cls;
 	struct iobus_entry e = {
 		.range = *range,
-		.read = cls->self_locked ? cls->read : read_locked,
+		.read = cls->self_locked  ? cls->read
+			: cls->read_quick ? read_quick_or_locked
+					  : read_locked,
 		.write = cls->self_locked ? cls->write : write_locked,
 		.slot = slot,
 		.max_access = cls->max_access ? cls->max_access : IOBUS_ACCESS_MAX,

@@ -111,9 +111,11 @@ static bool is_worth_mapping(const struct register_page *rp)
 	       rp->polled_ns >= rp->map_ns + rp->unmap_ns;
 }
 
-/* The guest may read it meanwhile, byte by byte. */
+/* The guest may read it meanwhile, byte by byte. Mostly nothing has changed. */
 static void page_fill(struct register_page *rp, const uint8_t *bytes)
 {
+	if (memcmp(rp->page, bytes, rp->len) == 0)
+		return;
 	for (size_t i = 0; i < rp->len; i++)
 		__atomic_store_n(&rp->page[i], bytes[i], __ATOMIC_RELAXED);
 }
@@ -131,11 +133,22 @@ static bool follow(struct register_page *rp)
 	return true;
 }
 
+/* Reads are counted only while they can bring the page back. shows: what follow() said. */
+static void note_reads(struct register_page *rp, bool shows)
+{
+	const bool ignores = rp->mapped || !shows || rp->barred || rp->withheld;
+
+	atomic_store_explicit(&rp->ignores_reads, ignores, memory_order_release);
+}
+
 /* After every op. */
 static void update(struct register_page *rp)
 {
-	if (follow(rp) && !rp->mapped && is_worth_mapping(rp))
+	const bool shows = follow(rp);
+
+	if (shows && !rp->mapped && is_worth_mapping(rp))
 		page_map(rp);
+	note_reads(rp, shows);
 }
 
 static void count_poll(struct register_page *rp)
@@ -153,10 +166,18 @@ static uint64_t page_read(struct device *dev, struct io_at at)
 	struct register_page *rp = register_page_of(dev);
 	uint64_t val = rp->inner->cls->read(rp->inner, at);
 
-	if (!rp->mapped)
+	if (!atomic_load_explicit(&rp->ignores_reads, memory_order_relaxed))
 		count_poll(rp);
 	update(rp);
 	return val;
+}
+
+static bool page_read_quick(struct device *dev, struct io_at at, uint64_t *ret_val)
+{
+	const struct register_page *rp = register_page_of(dev);
+
+	return atomic_load_explicit(&rp->ignores_reads, memory_order_acquire) &&
+	       rp->inner->cls->read_quick(rp->inner, at, ret_val);
 }
 
 static void page_write(struct device *dev, struct io_at at, uint64_t val)
@@ -206,10 +227,12 @@ static void page_expire(struct device *dev)
 
 	if (!rp->input_waits || !rp->mapped)
 		return;
-	if (rp->writes == rp->writes_then || now_ns >= rp->watch_until_ns)
+	if (rp->writes == rp->writes_then || now_ns >= rp->watch_until_ns) {
 		page_unmap(rp);
-	else
+		note_reads(rp, true);
+	} else {
 		watch_input(rp, now_ns);
+	}
 }
 
 static void page_irq_set(struct irq_line *irq, bool level)
@@ -275,6 +298,7 @@ struct device *register_page_attach(struct register_page *rp, struct device *inn
 		.coalesce_len = cls->coalesce_len,
 		.read = page_read,
 		.write = page_write,
+		.read_quick = cls->read_quick ? page_read_quick : NULL,
 		.expire = page_expire,
 		.chr = cls->chr ? &page_char_ops : NULL,
 	};
@@ -296,6 +320,7 @@ void register_page_withhold(struct register_page *rp, bool on)
 	rp->withheld = on;
 	if (on)
 		page_unmap(rp);
+	note_reads(rp, true);
 	device_unlock(&rp->dev);
 }
 

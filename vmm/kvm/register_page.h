@@ -24,6 +24,7 @@
 #ifndef VMM_KVM_REGISTER_PAGE_H
 #define VMM_KVM_REGISTER_PAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +51,8 @@ struct register_page {
 	bool mapped;
 	bool barred;   /* the host refused the slot once */
 	bool withheld; /* register_page_withhold() */
+	/* Whether a read need not be seen here: it cannot bring the page back. Stored under the lock; read without. */
+	_Atomic bool ignores_reads;
 	unsigned polls, polls_needed;
 	int64_t mapped_at_ns;
 	int64_t polled_ns, polled_at_ns; /* what they took; when the last one was */
