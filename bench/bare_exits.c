@@ -31,8 +31,9 @@ enum {
 	EXIT_PORT = 0xf4,
 	ZONES_FIRST = 0x410, /* from here on are the ports that have zones or ioeventfds */
 	IOEVENTFDS_FIRST = 0xc000,
-	TSS_GPA = 0xfffbd000,
 };
+
+#define TSS_GPA 0xfffbd000UL
 
 static int must(int r, const char *what)
 {
@@ -164,7 +165,7 @@ int main(int argc, char **argv)
 		must(-1, "mmap");
 	slot.userspace_addr = (uintptr_t)ram;
 	must(ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot), "KVM_SET_USER_MEMORY_REGION");
-	must(ioctl(vm, KVM_SET_TSS_ADDR, (unsigned long)TSS_GPA), "KVM_SET_TSS_ADDR");
+	must(ioctl(vm, KVM_SET_TSS_ADDR, TSS_GPA), "KVM_SET_TSS_ADDR");
 	must(ioctl(vm, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
 	vcpu = must(ioctl(vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
 	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);

@@ -141,7 +141,9 @@ void event_loop_wake(struct event_loop *loop)
 	const uint64_t one = 1;
 	ssize_t n = write(loop->wake.fd, &one, sizeof(one));
 
-	(void)n; /* EAGAIN: the counter is full, so the loop is about to wake anyway */
+	/* EAGAIN: the counter is full, so the loop is about to wake anyway. */
+	assert(n == sizeof(one) || errno == EAGAIN);
+	(void)n;
 }
 
 void event_loop_stop(struct event_loop *loop)

@@ -87,6 +87,7 @@ static void complete_io(struct vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
+	bool own_files = vcpu->files && thread_own_files(vcpu->files, vcpu->nr_files) == 0;
 
 	own_vcpu = vcpu;
 	if (vcpu->loop)
@@ -94,6 +95,8 @@ static void *vcpu_thread(void *arg)
 	else
 		vcpu_loop(vcpu);
 	complete_io(vcpu);
+	if (own_files) /* before it can be joined: nothing stays open after that */
+		thread_close_own_files();
 	return NULL;
 }
 

@@ -71,6 +71,9 @@ struct vcpu {
 	int fd;
 	unsigned index;
 	atomic_bool stop;
+	/* Its thread has these descriptors and no others. Borrowed, sorted; NULL: those of the process. */
+	const int *files;
+	size_t nr_files;
 	struct vcpu_gate *gate; /* borrowed; NULL: nobody calls */
 	bool has_thread;
 	pthread_t thread;

@@ -7,6 +7,7 @@
 #include "base/macros.h"
 #include "vm/failed_memory.h"
 #include "vm/internal.h"
+#include "vm/vcpu_files.h"
 
 void vm_end(struct vm *vm, struct vm_end end)
 {
@@ -276,6 +277,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	if (r < 0)
 		return diag_set(diag, r, "take SIGBUS");
 	r = vm_virtio_start(vm, diag);
+	vm_vcpu_files_set(vm);
 	/*
 	 * The boot processor last: no guest code runs before every thread is there. Under the lock,
 	 * because a guest that ends at once looks at what vcpu_start() writes after the thread runs.
@@ -292,6 +294,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		event_loop_run(&vm->loop);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vcpu_join(&vm->vcpu[i]);
+	vm_vcpu_files_free(vm);
 	/* What the guest wrote before its end; a port that ended it was an exit and came last. */
 	coalesced_drain(&vm->coalesced);
 	vm->stuck = !vm_virtio_stop(vm);

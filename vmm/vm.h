@@ -61,6 +61,7 @@ struct vm {
 	int64_t drain_ns;  /* until the event thread looks at the ring again */
 	struct vcpu *vcpu; /* machine.cpus of them */
 	unsigned nr_vcpus;
+	int *vcpu_files; /* while the vCPUs' threads run; vm/vcpu_files.h */
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct event_timer timer[MACHINE_DEVICES_MAX];

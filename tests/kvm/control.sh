@@ -29,6 +29,26 @@ case_status() {
 	stop
 }
 
+# A vCPU's thread has the descriptors that its operations use, and no disk, console or socket.
+case_descriptors_of_vcpu_threads() {
+	local task=0 kinds kind
+	truncate -s 1M image
+	start_controlled --cpus 2 --rng --disk image --net user "$(kernel hang)"
+	for name in /proc/"$pid"/task/*/comm; do
+		[[ $(cat "$name") == vcpu* ]] || continue
+		task=$((task + 1))
+		kinds=$(find "${name%/comm}/fd/" -type l -printf '%f %l\n' | sed 's/^2 .*/stderr/; s/^[0-9]* //' | sort -u)
+		for kind in stderr anon_inode:kvm-vm anon_inode:kvm-vcpu:0 anon_inode:kvm-vcpu:1 'anon_inode:[eventfd]' \
+			'anon_inode:[timerfd]'; do
+			grep -qxF "$kind" <<<"$kinds" || fail "$name: lacks $kind"
+			kinds=$(grep -vxF "$kind" <<<"$kinds" || true)
+		done
+		same "$name: others" "$kinds" ''
+	done
+	same 'threads of vCPUs' $task 2
+	stop
+}
+
 case_stop_is_told_at_the_end() {
 	start_controlled --stats=json:stats "$(kernel hang)"
 	stop

@@ -1,7 +1,12 @@
 #include "base/thread.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 
@@ -52,4 +57,36 @@ int thread_start(pthread_t *ret, enum thread_role role, const char *name, void *
 	snprintf(buf, sizeof(buf), "%s", name ? name : role_name[role]);
 	pthread_setname_np(*ret, buf);
 	return 0;
+}
+
+/* The C library of an old release lacks it. */
+static int thread_close_range(unsigned first, unsigned last)
+{
+	if (first > last)
+		return 0;
+	return syscall(SYS_close_range, first, last, 0) < 0 ? -errno : 0;
+}
+
+int thread_own_files(const int *keep, size_t n)
+{
+	unsigned next = 0;
+	/* Beyond all descriptors, so this only shows whether the call is there. */
+	int r = thread_close_range(UINT_MAX, UINT_MAX);
+
+	if (r == 0 && unshare(CLONE_FILES) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned)keep[i] > next)
+			thread_close_range(next, (unsigned)keep[i] - 1);
+		next = (unsigned)keep[i] + 1;
+	}
+	thread_close_range(next, UINT_MAX);
+	return 0;
+}
+
+void thread_close_own_files(void)
+{
+	thread_close_range(0, UINT_MAX);
 }

@@ -3,6 +3,7 @@
 #define VMM_BASE_THREAD_H
 
 #include <pthread.h>
+#include <stddef.h>
 
 /* What a thread is for. Its signals, and its name unless the caller has one, follow from that. */
 enum thread_role {
@@ -21,6 +22,17 @@ enum thread_role {
  */
 int thread_start(pthread_t *ret, enum thread_role role, const char *name, void *(*run)(void *arg),
 		 void *arg);
+
+/*
+ * Gives the calling thread a table of descriptors of its own, with the n of keep, sorted, and nothing else. In a table
+ * that no thread shares, a system call finds a file without counting a reference. A descriptor that another thread
+ * opens later does not exist here, and this thread opens none. Returns 0; or -errno, and the table is shared as before
+ * (Linux before 5.9, or a sandbox).
+ */
+int thread_own_files(const int *keep, size_t n);
+
+/* Closes all of them, for the end of a thread that thread_own_files() was successful for. */
+void thread_close_own_files(void);
 
 /*
  * The signal that interrupts KVM_RUN. A real-time signal, which nobody uses by default; SIGRTMIN itself

@@ -40,7 +40,9 @@ static void bell_ring(struct doorbell *bell, unsigned queue)
 
 	assert(queue < io->nr_queues);
 	n = write(io->queue[queue].io.fd, &one, sizeof(one));
-	(void)n; /* EAGAIN: the counter is full, so the thread is about to look anyway */
+	/* EAGAIN: the counter is full, so the thread is about to look anyway. */
+	assert(n == sizeof(one) || errno == EAGAIN);
+	(void)n;
 }
 
 static void bell_control(struct doorbell *bell)

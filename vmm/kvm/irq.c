@@ -1,5 +1,6 @@
 #include "kvm/irq.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <sys/eventfd.h>
@@ -13,7 +14,10 @@ static void irq_line_drive(const struct kvm_irq_line *irq, bool level)
 	struct kvm_irq_level arg = {.irq = irq->gsi, .level = level};
 
 	/* Fails only for a GSI without a route, which machine_resolve() excludes. */
-	ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
+	int r = ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
+
+	assert(r >= 0 || errno != EBADF); /* as if a vCPU's thread lacked the descriptor */
+	(void)r;
 }
 
 static void irq_line_set(struct irq_line *line, bool level)
@@ -56,7 +60,9 @@ static void eventfd_pulse(struct irq_line *line)
 	const uint64_t one = 1;
 	ssize_t n = write(irq->fd, &one, sizeof(one));
 
-	(void)n; /* EAGAIN: the counter is full of edges that KVM has not taken yet */
+	/* EAGAIN: the counter is full of edges that KVM has not taken yet. */
+	assert(n == sizeof(one) || errno == EAGAIN);
+	(void)n;
 }
 
 static int irqfd_ioctl(const struct irq_eventfd *irq, uint32_t flags)

@@ -1,5 +1,6 @@
 /* Threads by role: what a new thread's signals and name are, and that its maker's stay. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -143,9 +146,67 @@ static void the_makers_mask_stays_also_when_there_is_no_thread(void **state)
 	assert_true(same_set(&before, &after));
 }
 
+struct table {
+	pthread_barrier_t step;
+	int kept, dropped,
+		later; /* an eventfd each; the last is opened once the thread has its own table */
+	int r;
+	bool has_kept, has_dropped, has_later, has_kept_at_end;
+};
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void *use_own_files(void *arg)
+{
+	struct table *t = arg;
+	const int keep[] = {STDERR_FILENO, t->kept};
+
+	t->r = thread_own_files(keep, ARRAY_SIZE(keep));
+	pthread_barrier_wait(&t->step);
+	pthread_barrier_wait(&t->step);
+	t->has_kept = is_open(t->kept) && eventfd_write(t->kept, 7) == 0;
+	t->has_dropped = is_open(t->dropped);
+	t->has_later = is_open(t->later);
+	thread_close_own_files();
+	t->has_kept_at_end = is_open(t->kept);
+	return NULL;
+}
+
+static void test_a_thread_has_the_descriptors_that_it_keeps(void **state)
+{
+	struct table t = {.dropped = eventfd(0, 0), .kept = eventfd(0, 0)};
+	eventfd_t got = 0;
+	pthread_t thread;
+
+	(void)state;
+	pthread_barrier_init(&t.step, NULL, 2);
+	assert_int_equal(thread_start(&thread, THREAD_VCPU, NULL, use_own_files, &t), 0);
+	pthread_barrier_wait(&t.step);
+	t.later = eventfd(0, 0);
+	pthread_barrier_wait(&t.step);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&t.step);
+	assert_int_equal(t.r, 0);
+	assert_true(t.has_kept);
+	assert_false(t.has_dropped);
+	assert_false(t.has_later);
+	assert_false(t.has_kept_at_end);
+	/* Those of the process are as before. */
+	assert_true(is_open(t.dropped) && is_open(t.later) && is_open(STDIN_FILENO));
+	assert_int_equal(eventfd_read(t.kept, &got), 0);
+	assert_int_equal(got, 7);
+	close(t.kept);
+	close(t.dropped);
+	close(t.later);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_thread_has_the_descriptors_that_it_keeps),
 		cmocka_unit_test(each_role_blocks_what_comes_from_outside),
 		cmocka_unit_test(no_role_blocks_what_a_thread_raises_itself),
 		cmocka_unit_test(vcpus_alone_take_the_kick_signal),
