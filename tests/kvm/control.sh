@@ -37,8 +37,8 @@ case_descriptors_of_vcpu_threads() {
 	for name in /proc/"$pid"/task/*/comm; do
 		[[ $(cat "$name") == vcpu* ]] || continue
 		task=$((task + 1))
-		kinds=$(find "${name%/comm}/fd/" -type l -printf '%f %l\n' | sed 's/^2 .*/stderr/; s/^[0-9]* //' | sort -u)
-		for kind in stderr anon_inode:kvm-vm anon_inode:kvm-vcpu:0 anon_inode:kvm-vcpu:1 'anon_inode:[eventfd]' \
+		kinds=$(find "${name%/comm}/fd/" -type l -printf '%f %l\n' | sed 's/^0 .*/stdin/; s/^2 .*/stderr/; s/^[0-9]* //' | sort -u)
+		for kind in stdin stderr anon_inode:kvm-vm anon_inode:kvm-vcpu:0 anon_inode:kvm-vcpu:1 'anon_inode:[eventfd]' \
 			'anon_inode:[timerfd]'; do
 			grep -qxF "$kind" <<<"$kinds" || fail "$name: lacks $kind"
 			kinds=$(grep -vxF "$kind" <<<"$kinds" || true)

@@ -12,11 +12,16 @@ struct files {
 
 static void files_add(struct files *files, int fd)
 {
-	if (fd <= 0) /* a device without that */
-		return;
 	if (files->fd)
 		files->fd[files->n] = fd;
 	files->n++;
+}
+
+/* One that a device may be without. */
+static void files_add_any(struct files *files, int fd)
+{
+	if (fd > 0)
+		files_add(files, fd);
 }
 
 /* The doorbells that an op rings where KVM does not, and the interrupts that it raises. */
@@ -24,7 +29,7 @@ static void files_add_virtio(struct files *files, const struct vm_virtio *virtio
 {
 	files_add(files, virtio->io.loop.wake.fd);
 	files_add(files, virtio->timer.src.fd);
-	files_add(files, virtio->irq.fd);
+	files_add_any(files, virtio->irq.fd);
 	for (unsigned i = 0; i < virtio->io.nr_queues; i++)
 		files_add(files, virtio->io.queue[i].io.fd);
 }
@@ -32,13 +37,14 @@ static void files_add_virtio(struct files *files, const struct vm_virtio *virtio
 static void files_add_all(struct files *files, const struct vm *vm)
 {
 	files->n = 0;
+	files_add(files, STDIN_FILENO);  /* the terminal, whose mode a crash restores */
 	files_add(files, STDERR_FILENO); /* memory that fails, an assertion, a sanitizer */
 	files_add(files, vm->kvm.vm_fd); /* interrupts, memory slots */
 	files_add(files, vm->loop.wake.fd);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		files_add(files, vm->vcpu[i].fd);
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		files_add(files, vm->timer[i].src.fd);
+		files_add_any(files, vm->timer[i].src.fd);
 		if (vm->virtio[i])
 			files_add_virtio(files, vm->virtio[i]);
 	}
