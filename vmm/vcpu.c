@@ -345,7 +345,7 @@ bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n)
 	return true;
 }
 
-bool vcpu_run_bare(struct vcpu *vcpu, unsigned n, uint64_t *count)
+bool vcpu_run_bare(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, uint64_t *count)
 {
 	struct kvm_run *const run = vcpu->run;
 
@@ -359,7 +359,7 @@ bool vcpu_run_bare(struct vcpu *vcpu, unsigned n, uint64_t *count)
 			} else if (!vcpu_dispatch(vcpu)) {
 				return false;
 			}
-		} else if (atomic_load(&vcpu->stop) || (r != -EINTR && r != -EAGAIN)) {
+		} else if (atomic_load(stop) || (r != -EINTR && r != -EAGAIN)) {
 			return false;
 		}
 	}

@@ -145,9 +145,9 @@ bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n);
 /*
  * n accesses that exit, and KVM_RUN and nothing else for each: the floor that dispatch is measured
  * against. Reads get whatever kvm_run holds. Adds what it took to *count; false when the vCPU must
- * not run on. Exits that are no access are dispatched.
+ * not run on, as after an interruption with *stop set. Exits that are not accesses are dispatched.
  */
-bool vcpu_run_bare(struct vcpu *vcpu, unsigned n, uint64_t *count);
+bool vcpu_run_bare(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, uint64_t *count);
 
 /* Whether the last exit was an access to that very address. */
 bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t addr);

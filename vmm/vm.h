@@ -61,6 +61,9 @@ struct vm {
 	int64_t drain_ns;  /* until the event thread looks at the ring again */
 	struct vcpu *vcpu; /* machine.cpus of them */
 	unsigned nr_vcpus;
+	const int
+		*loop_files; /* borrowed: descriptors that vcpu.loop uses, besides the vCPUs' own */
+	unsigned nr_loop_files;
 	int *vcpu_files; /* while the vCPUs' threads run; vm/vcpu_files.h */
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];

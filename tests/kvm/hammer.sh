@@ -47,6 +47,18 @@ case_pairs_are_measured_side_by_side() {
 	hammered '(.pairs | length) == 9 and all(.pairs[]; .per_second > 0 and .other_per_second > 0)' --count 10000
 	hammered '.dispatched >= 512 and .bare == 9 * 128 * ((10000 - 512 - 128) / (2 * 128 * 9) | floor)' --count 10000
 	holds "$case_dir/out" '.per_second > 0 and .other_per_second > 0 and .ratio > 0 and .ns_each > 0'
+	holds "$case_dir/out" '.empty_vm_per_second > 0 and .empty_vm_ratio > 0 and all(.pairs[]; .empty_vm_per_second > 0)'
+}
+
+# The guest goes on in the empty VM, whatever its access is, on all CPUs; and nothing of that is counted.
+case_the_empty_vm_runs_the_same_guest() {
+	local args
+	for args in '--port 0x10 --width 4' '--port 0xb00 --in --width 2' '--mmio 0xe0000000 --width 8' \
+		'--mmio 0xe0000000 --in --width 4' '--cpus 3'; do
+		# shellcheck disable=SC2086 # options
+		hammered '(.pairs | length) == 9 and all(.pairs[]; .empty_vm_per_second > 0)' --count 5000 $args
+	done
+	hammered '.pairs == [] and .empty_vm_ratio == null' --count 5
 }
 
 case_by_time_it_ends_by_itself() {
@@ -66,7 +78,8 @@ case_a_hit_makes_no_exit() {
 }
 
 case_hits_by_time_alternate_with_exits() {
-	hammered '(.pairs | length) >= 1 and (.pairs | length) <= 9 and .hits > 0 and .dispatched > 0 and .bare == 0' --hit --seconds 1
+	hammered '(.pairs | length) >= 1 and (.pairs | length) <= 9 and .hits > 0 and .dispatched > 0 and .bare == 0
+		and .empty_vm_ratio == null' --hit --seconds 1
 }
 
 case_ioeventfds_beside_the_port_are_never_hit() {
@@ -103,7 +116,9 @@ case_a_person_is_told_the_same() {
 	same 'exit status' "$status" 0
 	printed '^hammer: out to 0xa00, 1 byte, 1 CPU; 200 ioeventfds at 0xa08; 3 more ranges$' \
 		'^  exits, dispatched +[0-9]+ +[0-9]+$' '^  bare KVM_RUN loop +[0-9]+ +[0-9]+$' \
+		'^  bare loop, empty VM +[0-9]+ +[0-9]+$' \
 		'^  ratio [0-9.]+, median of 9 interleaved pairs \([0-9.]+ to [0-9.]+\)$' \
+		'^  to the empty VM [0-9.]+, median of 9 interleaved pairs \([0-9.]+ to [0-9.]+\)$' \
 		'^  counted: [0-9]+ dispatched \+ [0-9]+ bare \+ 0 hits = 10000 of the guest$'
 	tollgate hammer --count 100 --in --mmio 0xe0000000 --width 8 --cpus 2
 	printed '^hammer: in from 0xe0000000, 8 bytes, 2 CPUs$' '^  too few accesses to measure$'

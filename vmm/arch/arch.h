@@ -57,6 +57,8 @@ const char *arch_backing_module(char *buf, size_t len);
  * memory slots, before vCPUs.
  */
 int arch_irqchip_create(const struct kvm *kvm, struct diag *diag);
+/* The same without the timers. */
+int arch_irqchip_create_bare(const struct kvm *kvm, struct diag *diag);
 
 /* Which features of the CPU the guest sees; docs/reference/cpu-templates.md. */
 enum arch_cpu_template {
@@ -76,6 +78,13 @@ arch_cpu_model_destroy(struct arch_cpu_model *model); /* takes and returns NULL 
 
 /* Registers and features of a new vCPU, before anything else is done with it. */
 int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag);
+
+/*
+ * The general and system registers of one vCPU to another, and whether it runs. The other one then continues at the
+ * same instruction. It makes the access of the last exit again, or leaves it out. For a guest without floating point.
+ * Neither vCPU is in KVM_RUN. -errno with diag.
+ */
+int arch_vcpu_copy(int from_fd, int to_fd, struct diag *diag);
 
 /*
  * Tells a vCPU that the memory at gpa that it accessed is lost, and that what it runs cannot go on without it.

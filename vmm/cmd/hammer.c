@@ -75,7 +75,8 @@ const struct option_table cmd_hammer_table = {
 		 "\n"
 		 "A guest makes one access over and over. Prints the rate of its exits, and its "
 		 "ratio to\n"
-		 "a bare KVM_RUN loop. Both loops are measured in the same run, alternately.\n",
+		 "a bare KVM_RUN loop, in the same VM and in an empty one. All loops are measured\n"
+		 "in the same run, alternately.\n",
 	.group = groups,
 };
 
@@ -246,24 +247,44 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Medians but for min and max. */
 struct summary {
-	double rate, other, ratio, ratio_min, ratio_max; /* medians but for min and max */
+	double rate, other, floor;
+	struct summary_ratio {
+		double median, min, max;
+	} ratio, floor_ratio;
 };
+
+static double median(const double *rate, unsigned n)
+{
+	double sorted[HAMMER_PAIRS];
+
+	memcpy(sorted, rate, n * sizeof(sorted[0]));
+	qsort(sorted, n, sizeof(sorted[0]), compare_doubles);
+	return sorted[n / 2];
+}
+
+static struct summary_ratio ratio_of(const double *rate, const double *to, unsigned n)
+{
+	double ratio[HAMMER_PAIRS] = {0};
+
+	for (unsigned i = 0; i < n; i++)
+		ratio[i] = rate[i] / to[i];
+	qsort(ratio, n, sizeof(ratio[0]), compare_doubles);
+	return (struct summary_ratio){ratio[n / 2], ratio[0], ratio[n - 1]};
+}
 
 static struct summary summarise(const struct hammer_result *res)
 {
-	double rate[HAMMER_PAIRS] = {0}, other[HAMMER_PAIRS] = {0}, ratio[HAMMER_PAIRS] = {0};
 	const unsigned n = res->nr_pairs;
 
-	for (unsigned i = 0; i < n; i++) {
-		rate[i] = res->rate[i];
-		other[i] = res->rate_other[i];
-		ratio[i] = rate[i] / other[i];
-	}
-	qsort(rate, n, sizeof(rate[0]), compare_doubles);
-	qsort(other, n, sizeof(other[0]), compare_doubles);
-	qsort(ratio, n, sizeof(ratio[0]), compare_doubles);
-	return (struct summary){rate[n / 2], other[n / 2], ratio[n / 2], ratio[0], ratio[n - 1]};
+	return (struct summary){
+		.rate = median(res->rate, n),
+		.other = median(res->rate_other, n),
+		.floor = median(res->rate_floor, n),
+		.ratio = ratio_of(res->rate, res->rate_other, n),
+		.floor_ratio = ratio_of(res->rate, res->rate_floor, n),
+	};
 }
 
 static void print_what(const struct hammer_opts *o)
@@ -283,28 +304,47 @@ static void print_what(const struct hammer_opts *o)
 	putchar('\n');
 }
 
+static void print_rate(const char *what, double rate, unsigned cpus)
+{
+	printf("  %-28s %12.0f %10.0f\n", what, rate, 1e9 * cpus / rate);
+}
+
+static void print_ratio(const char *what, const struct summary_ratio *ratio, unsigned pairs)
+{
+	printf("  %s %.4f, median of %u interleaved pairs (%.4f to %.4f)\n", what, ratio->median,
+	       pairs, ratio->min, ratio->max);
+}
+
+static void print_rates(const struct hammer_opts *o, const struct hammer_result *res)
+{
+	const struct summary s = summarise(res);
+	const unsigned cpus = o->config.vm.machine.cpus;
+	const bool hit = o->hit != HAMMER_HIT_NONE;
+
+	printf("  %-28s %12s %10s\n", "", hit ? "writes/s" : "exits/s",
+	       hit ? "ns/write" : "ns/exit");
+	if (hit) {
+		print_rate("hits, no exit", s.rate, cpus);
+		print_rate("the same write, exiting", s.other, cpus);
+		print_ratio("ratio", &s.ratio, res->nr_pairs);
+		return;
+	}
+	print_rate("exits, dispatched", s.rate, cpus);
+	print_rate("bare KVM_RUN loop", s.other, cpus);
+	print_rate("bare loop, empty VM", s.floor, cpus);
+	print_ratio("ratio", &s.ratio, res->nr_pairs);
+	print_ratio("to the empty VM", &s.floor_ratio, res->nr_pairs);
+}
+
 static void hammer_print_text(const struct hammer_opts *o, const struct hammer_result *res)
 {
-	const bool hit = o->hit != HAMMER_HIT_NONE;
-	const unsigned cpus = o->config.vm.machine.cpus;
-
 	print_what(o);
-	if (res->nr_pairs) {
-		const struct summary s = summarise(res);
-
-		printf("  %-28s %12s %10s\n", "", hit ? "writes/s" : "exits/s",
-		       hit ? "ns/write" : "ns/exit");
-		printf("  %-28s %12.0f %10.0f\n", hit ? "hits, no exit" : "exits, dispatched",
-		       s.rate, 1e9 * cpus / s.rate);
-		printf("  %-28s %12.0f %10.0f\n",
-		       hit ? "the same write, exiting" : "bare KVM_RUN loop", s.other,
-		       1e9 * cpus / s.other);
-		printf("  ratio %.4f, median of %u interleaved pairs (%.4f to %.4f)\n", s.ratio,
-		       res->nr_pairs, s.ratio_min, s.ratio_max);
-	} else {
-		puts(hit && o->count ? "  hits have a rate with --seconds only"
-				     : "  too few accesses to measure");
-	}
+	if (res->nr_pairs)
+		print_rates(o, res);
+	else
+		puts(o->hit != HAMMER_HIT_NONE && o->count
+			     ? "  hits have a rate with --seconds only"
+			     : "  too few accesses to measure");
 	printf("  counted: %" PRIu64 " dispatched + %" PRIu64 " bare + %" PRIu64 " hits = %" PRIu64
 	       " of the guest\n",
 	       res->dispatched, res->bare, res->hits, res->guest_count);
@@ -340,13 +380,19 @@ static void hammer_print_json(const struct hammer_opts *o, const struct hammer_r
 		add_double(root, "per_second", s.rate);
 		add_double(root, "ns_each", 1e9 * o->config.vm.machine.cpus / s.rate);
 		add_double(root, "other_per_second", s.other);
-		add_double(root, "ratio", s.ratio);
+		add_double(root, "ratio", s.ratio.median);
+		if (o->hit == HAMMER_HIT_NONE) {
+			add_double(root, "empty_vm_per_second", s.floor);
+			add_double(root, "empty_vm_ratio", s.floor_ratio.median);
+		}
 	}
 	for (unsigned i = 0; i < res->nr_pairs; i++) {
 		struct json_object *pair = json_object_new_object();
 
 		add_double(pair, "per_second", res->rate[i]);
 		add_double(pair, "other_per_second", res->rate_other[i]);
+		if (o->hit == HAMMER_HIT_NONE)
+			add_double(pair, "empty_vm_per_second", res->rate_floor[i]);
 		json_object_array_add(pairs, pair);
 	}
 	json_object_object_add(root, "pairs", pairs);

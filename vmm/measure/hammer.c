@@ -12,8 +12,6 @@
 #include "config/builtin.h"
 #include "vm/report.h"
 
-#define CTL_GPA UINT64_C(0x2000000) /* far above the kernel, far below the least memory's end */
-
 enum {
 	FILES_BUT_IOEVENTFDS = 600, /* 255 vCPUs, devices, and room */
 	RANGE_STEP = 8,             /* bytes from one extra range to the next; each has 4 */
@@ -175,6 +173,7 @@ static void sum_up(struct hammer *h)
 		for (unsigned p = 0; p < hv->nr_pairs; p++) {
 			res->rate[p] += hv->rate[p];
 			res->rate_other[p] += hv->rate_other[p];
+			res->rate_floor[p] += hv->rate_floor[p];
 		}
 	}
 	if (h->opts->hit == HAMMER_HIT_NONE)
@@ -257,7 +256,7 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 		 "%s=%#" PRIx64 " dir=%s width=%u value=%" PRIu64 " count=%" PRIu64
 		 " ctl=%#" PRIx64,
 		 o->space == IOBUS_PIO ? "port" : "mmio", o->addr, o->in ? "in" : "out", o->width,
-		 guest_value(o), o->count, CTL_GPA);
+		 guest_value(o), o->count, HAMMER_CTL_GPA);
 	*vm_opts = o->config.vm;
 	vm_opts->kernel = builtin_hammer();
 	vm_opts->machine.cmdline = cmdline;
@@ -270,7 +269,7 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 	r = check_address(h, diag);
 	if (r < 0)
 		return r;
-	h->ctl = guest_mem_ptr(&h->vm.mem, CTL_GPA, sizeof(*h->ctl));
+	h->ctl = guest_mem_ptr(&h->vm.mem, HAMMER_CTL_GPA, sizeof(*h->ctl));
 	h->ctl->magic = HAMMER_MAGIC;
 	h->ctl->go = 1;
 	h->vcpu = aligned_alloc(_Alignof(struct hammer_vcpu), h->vm.nr_vcpus * sizeof(*h->vcpu));
@@ -283,6 +282,8 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 	r = add_ranges(h, diag);
 	if (r == 0)
 		r = add_ioeventfds(h, diag);
+	if (r == 0 && o->hit == HAMMER_HIT_NONE)
+		r = hammer_floor_init(&h->floor, &h->vm, diag);
 	for (unsigned i = 0; i < h->vm.nr_vcpus && o->hit == HAMMER_HIT_NONE; i++) {
 		h->vm.vcpu[i].loop = hammer_vcpu_loop;
 		h->vm.vcpu[i].loop_arg = h;
@@ -315,6 +316,7 @@ int hammer_run(const struct hammer_opts *opts, FILE *log, struct hammer_result *
 	}
 	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
 		ioeventfd_fini(&h->ioeventfd[i], &h->vm.kvm);
+	hammer_floor_fini(&h->floor);
 	report_stuck(log, &h->vm);
 	ret->config_in_use = !vm_fini(&h->vm);
 	device_destroy(h->target);

@@ -2,9 +2,9 @@
  * measure/hammer.h - the experiment behind `tollgate hammer`: a guest makes one access as fast as it can, and
  * what each costs is measured against a bare KVM_RUN loop.
  *
- * The vCPU thread alternates between dispatching HAMMER_CHUNK exits as `tollgate run` does and
- * letting as many return from KVM_RUN without dispatch, so that whatever disturbs the machine
- * disturbs both; a rate is that of the median chunk. With hit, the guest's write signals an
+ * The vCPU thread alternates between dispatching HAMMER_CHUNK exits as `tollgate run` does, letting as many return from
+ * KVM_RUN without dispatch, and doing the latter in a VM that has only memory and interrupt chips. So whatever disturbs
+ * the machine disturbs all; a rate is that of the median chunk. With hit, the guest's write signals an
  * ioeventfd; what alternates is whether that ioeventfd is registered.
  */
 #ifndef VMM_MEASURE_HAMMER_H
@@ -58,6 +58,7 @@ struct hammer_result {
 	unsigned nr_pairs;               /* 0: too few accesses, or hits by count */
 	double rate[HAMMER_PAIRS];       /* dispatched exits, or hits */
 	double rate_other[HAMMER_PAIRS]; /* the bare loop; with hit, the same write as an exit */
+	double rate_floor[HAMMER_PAIRS]; /* a bare loop in an empty VM; 0 with hit */
 	uint64_t guest_count;            /* the guest's own */
 	uint64_t dispatched;             /* the bus's counter of the hammered range */
 	uint64_t bare;                   /* exits that the bare loop took */

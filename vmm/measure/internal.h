@@ -7,16 +7,34 @@
 #include "measure/hammer.h"
 #include "vm.h"
 
+/* Guest address of struct hammer_ctl: far above the kernel, far below the least memory's end. */
+#define HAMMER_CTL_GPA UINT64_C(0x2000000)
+/* The end of the memory that the kernel uses, in whole pages. */
+#define HAMMER_MEM_USED ((HAMMER_CTL_GPA + HAMMER_CTL_BYTES + 4095) & ~UINT64_C(4095))
+
 struct hammer_vcpu {
-	_Alignas(64) uint64_t bare;
-	double rate[HAMMER_PAIRS], rate_other[HAMMER_PAIRS];
+	_Alignas(64) uint64_t bare, in_floor; /* exits that were not dispatched */
+	double rate[HAMMER_PAIRS], rate_other[HAMMER_PAIRS], rate_floor[HAMMER_PAIRS];
 	unsigned nr_pairs;
+};
+
+/* A VM of memory and interrupt chips, for a bare loop. Zeroed: there is none. */
+struct hammer_floor {
+	struct kvm kvm;
+	struct guest_mem mem;
+	struct vcpu *vcpu; /* one for each of the hammer's, on the same thread */
+	int *file;         /* their descriptors */
+	unsigned nr_vcpus;
+	bool is_open;
+	atomic_uint arrived; /* vCPUs of the hammer that wait for the copy */
+	atomic_bool copied;
 };
 
 struct hammer {
 	const struct hammer_opts *opts;
 	struct vm_opts vm_opts; /* what vm was made of */
 	struct vm vm;
+	struct hammer_floor floor;
 	struct hammer_ctl *ctl; /* guest memory: trusted, the kernel is ours */
 	struct device *target;
 	struct ioeventfd *ioeventfd;
@@ -30,6 +48,12 @@ struct hammer {
 
 /* Accesses that the bus dispatched to what is hammered; 0 without memory to ask it. Any thread. */
 uint64_t hammer_count_dispatched(const struct hammer *h);
+
+/* floor.c: after a failure, too, hammer_floor_fini() takes it. While vm still has its buses. -errno with diag. */
+int hammer_floor_init(struct hammer_floor *floor, struct vm *vm, struct diag *diag);
+void hammer_floor_fini(struct hammer_floor *floor);
+/* On the vCPU's thread, once the guest hammers on all: the floor's vCPU continues there. False: the VM has ended. */
+bool hammer_floor_enter(struct hammer *h, struct vcpu *vcpu);
 
 /* pairs.c: vcpu.loop of a hammering vCPU, arg is the hammer: pairs of rates, then the rest of the count. */
 void hammer_vcpu_loop(struct vcpu *vcpu, void *arg);

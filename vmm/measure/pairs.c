@@ -1,6 +1,6 @@
 /*
- * Pairs of rates, measured by the vCPU's own thread in turns: exits through the dispatch of `tollgate run`, and
- * exits of a bare KVM_RUN loop.
+ * Rates, measured by the vCPU's own thread in turns: exits through the dispatch of `tollgate run`, of a bare KVM_RUN
+ * loop in the same VM, and of one in a VM that has nothing else.
  */
 #include <stdlib.h>
 
@@ -28,24 +28,39 @@ static double rate_of(int64_t *chunk_ns, uint64_t chunks)
 	return (double)HAMMER_CHUNK * NS_PER_S / (double)chunk_ns[middle];
 }
 
-/* scratch: 2 * chunks times, of the dispatched chunks and then of the bare ones. */
-static bool measure_pair(struct vcpu *vcpu, struct hammer_vcpu *hv, uint64_t chunks,
-			 int64_t *scratch)
-{
-	for (uint64_t i = 0; i < chunks; i++) {
-		for (unsigned k = 0; k < 2; k++) {
-			const bool bare = (i + k) % 2; /* each is first every other time */
-			int64_t start_ns = clock_monotonic_ns();
-			bool go_on = bare ? vcpu_run_bare(vcpu, HAMMER_CHUNK, &hv->bare)
-					  : vcpu_run_dispatched(vcpu, HAMMER_CHUNK);
+/* The loops that take turns. */
+enum way { DISPATCHED, BARE, FLOOR, WAYS };
 
-			scratch[bare * chunks + i] = clock_monotonic_ns() - start_ns;
+static bool run_chunk(struct hammer *h, struct vcpu *vcpu, struct hammer_vcpu *hv, enum way way)
+{
+	struct vcpu *floor = &h->floor.vcpu[vcpu->index];
+
+	switch (way) {
+	case DISPATCHED: return vcpu_run_dispatched(vcpu, HAMMER_CHUNK);
+	case BARE: return vcpu_run_bare(vcpu, &vcpu->stop, HAMMER_CHUNK, &hv->bare);
+	default: return vcpu_run_bare(floor, &vcpu->stop, HAMMER_CHUNK, &hv->in_floor);
+	}
+}
+
+/* scratch: WAYS * chunks times, of one way after the other. */
+static bool measure_pair(struct hammer *h, struct vcpu *vcpu, uint64_t chunks, int64_t *scratch)
+{
+	struct hammer_vcpu *hv = &h->vcpu[vcpu->index];
+
+	for (uint64_t i = 0; i < chunks; i++) {
+		for (unsigned k = 0; k < WAYS; k++) {
+			const enum way way = (i + k) % WAYS; /* each is first in its turn */
+			int64_t start_ns = clock_monotonic_ns();
+			bool go_on = run_chunk(h, vcpu, hv, way);
+
+			scratch[way * chunks + i] = clock_monotonic_ns() - start_ns;
 			if (!go_on)
 				return false;
 		}
 	}
 	hv->rate[hv->nr_pairs] = rate_of(scratch, chunks);
-	hv->rate_other[hv->nr_pairs] = rate_of(scratch + chunks, chunks);
+	hv->rate_other[hv->nr_pairs] = rate_of(scratch + BARE * chunks, chunks);
+	hv->rate_floor[hv->nr_pairs] = rate_of(scratch + FLOOR * chunks, chunks);
 	hv->nr_pairs++;
 	return true;
 }
@@ -63,7 +78,9 @@ static bool boot_until_hammering(struct hammer *h, struct vcpu *vcpu)
 /* How many chunks of each kind make a pair; what is left of the count comes after the pairs. */
 static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 {
-	const uint64_t chunk_pairs = UINT64_C(2) * HAMMER_CHUNK * HAMMER_PAIRS;
+	/* The floor's accesses are not of the guest's count, but take time. */
+	const uint64_t chunk_pairs =
+		(h->opts->count ? UINT64_C(2) : WAYS) * HAMMER_CHUNK * HAMMER_PAIRS;
 	double chunks;
 
 	if (h->opts->count == 0) {
@@ -82,7 +99,6 @@ static uint64_t chunks_a_pair(const struct hammer *h, int64_t warm_up_ns)
 
 static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
 {
-	struct hammer_vcpu *hv = &h->vcpu[vcpu->index];
 	AUTO_FREE int64_t *scratch = NULL;
 	int64_t start_ns;
 	uint64_t chunks;
@@ -94,9 +110,11 @@ static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
 		return;
 	chunks = chunks_a_pair(h, clock_monotonic_ns() - start_ns);
 	if (chunks)
-		scratch = calloc(chunks, 2 * sizeof(*scratch));
+		scratch = calloc(chunks, WAYS * sizeof(*scratch));
+	if (!hammer_floor_enter(h, vcpu))
+		return;
 	for (unsigned i = 0; scratch && i < HAMMER_PAIRS; i++)
-		if (!measure_pair(vcpu, hv, chunks, scratch))
+		if (!measure_pair(h, vcpu, chunks, scratch))
 			return;
 	/* The last one through tells the guest that it was enough. */
 	if (atomic_fetch_add(&h->measured, 1) + 1 == h->vm.nr_vcpus && h->opts->count == 0)

@@ -43,6 +43,8 @@ static void files_add_all(struct files *files, const struct vm *vm)
 	files_add(files, vm->loop.wake.fd);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		files_add(files, vm->vcpu[i].fd);
+	for (unsigned i = 0; i < vm->nr_loop_files; i++)
+		files_add(files, vm->loop_files[i]);
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		files_add_any(files, vm->timer[i].src.fd);
 		if (vm->virtio[i])

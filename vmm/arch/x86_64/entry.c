@@ -204,3 +204,18 @@ int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry 
 		return diag_set(diag, -errno, "KVM_SET_REGS");
 	return 0;
 }
+
+int arch_vcpu_copy(int from_fd, int to_fd, struct diag *diag)
+{
+	struct kvm_mp_state state;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	if (ioctl(from_fd, KVM_GET_MP_STATE, &state) < 0 ||
+	    ioctl(from_fd, KVM_GET_SREGS, &sregs) < 0 || ioctl(from_fd, KVM_GET_REGS, &regs) < 0)
+		return diag_set(diag, -errno, "read the registers of a vCPU");
+	if (ioctl(to_fd, KVM_SET_MP_STATE, &state) < 0 || ioctl(to_fd, KVM_SET_SREGS, &sregs) < 0 ||
+	    ioctl(to_fd, KVM_SET_REGS, &regs) < 0)
+		return diag_set(diag, -errno, "copy the registers of a vCPU");
+	return 0;
+}
