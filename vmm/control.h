@@ -1,5 +1,5 @@
 /*
- * control.h - a Unix socket through which a running VM is asked and told things: its clients, the framing
+ * control.h - a Unix socket through which a running VM takes commands: its clients, the framing
  * of commands and replies, and their bounds. What commands there are, its user says (control/commands.c). The
  * protocol is in docs/guide/control.md.
  *

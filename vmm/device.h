@@ -126,7 +126,7 @@ struct device_class {
 	 */
 	bool (*read_quick)(struct device *dev, struct io_at at, uint64_t *ret_val);
 	/*
-	 * The range as a register page: true, with all its bytes in ret, when until the next op the guest can tell
+	 * The range as a register page: true, with all its bytes in ret, when until the next op the guest can notice
 	 * no difference between reading the device and reading these bytes: reads have no effect that
 	 * shows. The guest may then be given a page with them, where reading costs no exit. late: so many
 	 * writes may have been collected (coalesce_len) from a guest that saw nothing but this page;

@@ -18,7 +18,7 @@ enum { EVENT_ALWAYS_READY_MAX = 8 };
 struct event_source {
 	int fd;
 	void (*ready)(struct event_source *src, uint32_t epoll_events);
-	uint32_t events;   /* EPOLLIN, EPOLLOUT, …; 0: not even an error or a hang-up is told */
+	uint32_t events; /* EPOLLIN, EPOLLOUT, …; 0: not even an error or a hang-up is reported */
 	bool always_ready; /* a regular file or /dev/null: epoll does not take those */
 	bool added;
 };

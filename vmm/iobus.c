@@ -208,7 +208,7 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 	if (ops > 1 || (ops == 1 && claimed < a->size))
 		iobus_count_add(&c->split, 1);
 	/*
-	 * One access, whatever the ranges counted. Release, and the last: who sums up loads this
+	 * One access, whatever the ranges counted. Release, and the last: a thread that sums up loads this
 	 * first and then sees the ranges' counts too, so that no sum falls short of 0.
 	 */
 	atomic_store_explicit(&c->correction[a->dir],

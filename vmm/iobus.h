@@ -11,7 +11,7 @@
  *   lowest address first, as reads or writes of 8, 4, 2 or 1 bytes: each time the largest of these
  *   that is no wider than the class's max_access and no longer than what is left of the part;
  * - so an access of 1, 2, 4 or 8 bytes, inside one range and no wider than max_access, is one read
- *   or write. Alignment plays no part: what a device thinks of an unaligned one it tells from off
+ *   or write. Alignment plays no part: how a device answers an unaligned one depends on off
  *   and size;
  * - bytes that no range claims, and bytes past the top of the address space (an access never wraps
  *   to address 0), read as all ones, and writes to them are dropped; both are counted as unclaimed;

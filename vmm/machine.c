@@ -98,7 +98,7 @@ static int claim_fixed(struct claims *c, const struct machine_device *dev, struc
 }
 
 /*
- * Whole pages, so that what is behind one device can be mapped or trapped without the next. A page
+ * Whole pages, so that the memory after one device can be mapped or trapped without the next. A page
  * begins at the byte register_page_from, for what may be mapped is not what should be trapped.
  */
 static int choose_first(struct claims *c, const struct machine_device *dev,

@@ -70,7 +70,7 @@ struct machine_row {
 	struct machine_range range[MACHINE_RANGES_MAX]; /* all of one space; len 0 ends the list */
 	int gsi;          /* from 0, MACHINE_GSI_NONE or MACHINE_GSI_AUTO */
 	const void *conf; /* for the device (device_env.conf), borrowed; NULL: none */
-	const char *part; /* to be shown; NULL: the class's name */
+	const char *part; /* to be printed; NULL: the class's name */
 };
 
 /*
@@ -153,7 +153,7 @@ struct machine_spec {
 	/* The ports are advertised, and the ranges in memory stay: the kernel would not find those. */
 	bool advertise_ports;
 	/*
-	 * Rows added to the platform's, borrowed. Bus ranges that the guest is told nothing of (the
+	 * Rows added to the platform's, borrowed. Bus ranges that are not advertised to the guest (the
 	 * thousands that `tollgate hammer` adds) need no row: they go straight to the bus.
 	 */
 	const struct machine_row *extra;
@@ -168,7 +168,7 @@ struct machine {
 	bool quiet, hvc, quick;                   /* as in the spec */
 	struct machine_span ram[MACHINE_RAM_MAX]; /* what is backed by memory slots, ascending */
 	unsigned nr_ram;
-	struct machine_map_entry map[MACHINE_MAP_MAX]; /* what the kernel is told, ascending */
+	struct machine_map_entry map[MACHINE_MAP_MAX]; /* advertised to the kernel, ascending */
 	unsigned nr_map;
 	struct machine_device device[MACHINE_DEVICES_MAX]; /* what goes on our buses */
 	unsigned nr_devices;

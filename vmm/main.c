@@ -14,8 +14,7 @@ static void usage(FILE *out)
 	fputs("usage: tollgate COMMAND [OPTIONS]\n\n", out);
 	for (const struct command *command = commands; command->name; command++)
 		fprintf(out, "  %-10s %s\n", command->name, command->help);
-	fputs("\n`tollgate COMMAND --help` and the manual page tollgate(1) have more.\n",
-	      out);
+	fputs("\n`tollgate COMMAND --help` and the manual page tollgate(1) have more.\n", out);
 }
 
 static int main_fail(const struct diag *diag)
@@ -29,7 +28,7 @@ static int main_run_command(int argc, char **argv)
 	struct suggest suggest;
 	struct diag diag = {0};
 
-	setvbuf(stderr, NULL, _IOLBF, 0); /* a line is one write, also beside others' output */
+	setvbuf(stderr, NULL, _IOLBF, 0); /* a line is one write, also alongside others' output */
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_SETUP;

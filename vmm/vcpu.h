@@ -145,7 +145,7 @@ bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n);
 /*
  * n accesses that exit, and KVM_RUN and nothing else for each: the floor that dispatch is measured
  * against. Reads get whatever kvm_run holds. Adds what it took to *count; false when the vCPU must
- * not run on, as after an interruption with *stop set. Exits that are not accesses are dispatched.
+ * not run on, as after an interruption with *stop set. Exits that are not an access are dispatched.
  */
 bool vcpu_run_bare(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, uint64_t *count);
 

@@ -62,7 +62,7 @@ static void machine_unmake(struct vm *vm)
 	vm->boot = arch_boot_destroy(vm->boot);
 }
 
-/* The kernel first: what a machine tells it depends on what it can find. */
+/* The kernel first: what a machine advertises depends on what it can find. */
 static int machine_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct arch_boot_opts boot = {
@@ -258,7 +258,8 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 
 /*
  * A kernel without a driver for pvpanic resets after a panic (we ask it to, by panic=-1), or makes a triple
- * fault where it was told reboot=t, or halts where its user took panic=-1 away: the words on its console are all that tells that from a reset.
+ * fault with reboot=t, or halts where its user took panic=-1 away. Only the text on its console
+ * distinguishes that from a reset.
  */
 static void note_panic(struct vm *vm)
 {

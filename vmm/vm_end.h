@@ -17,7 +17,7 @@ enum vm_end_kind {
 	VM_END_HALTED,       /* every CPU has halted with interrupts off */
 };
 
-/* Exit statuses of the process, beside the guest's own codes. Documented in docs/tollgate.1. */
+/* Exit statuses of the process, besides the guest's own codes. Documented in docs/tollgate.1. */
 enum {
 	EXIT_OK = 0,
 	EXIT_SETUP = 2,
@@ -43,7 +43,7 @@ const char *vm_end_name(enum vm_end_kind kind);
 /*
  * The process's exit status. A guest's code is passed on modulo 256, except that a code other than
  * 0 never becomes 0: it becomes 255. A code may equal one of the statuses above; the end line on
- * stderr and the JSON statistics tell them apart.
+ * stderr and the JSON statistics distinguish them.
  */
 int vm_end_status(const struct vm_end *end);
 

@@ -87,15 +87,15 @@ int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, st
 int arch_vcpu_copy(int from_fd, int to_fd, struct diag *diag);
 
 /*
- * Tells a vCPU that the memory at gpa that it accessed is lost, and that what it runs cannot go on without it.
- * NULL, or why the guest was not told: static words for vm_end.by. Not while the vCPU is in KVM_RUN, as the next.
+ * Reports to a vCPU that the memory at gpa that it accessed is lost, and that what it runs cannot go on without it.
+ * NULL, or why nothing was reported: static text for vm_end.by. Not while the vCPU is in KVM_RUN, as the next.
  */
 const char *arch_vcpu_memory_error(int vcpu_fd, const struct arch_cpu_model *model, uint64_t gpa);
 
-/* Whether all other CPUs are told too. */
+/* Whether it is reported to all other CPUs too. */
 bool arch_memory_error_is_broadcast(const struct arch_cpu_model *model);
 
-/* Tells one of those. Does nothing when that takes no such word, such as before it is started. */
+/* Reports it to one of those. Does nothing to one that accepts no machine check, such as before it is started. */
 void arch_vcpu_memory_error_elsewhere(int vcpu_fd, const struct arch_cpu_model *model);
 
 struct arch_boot_opts {

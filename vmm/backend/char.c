@@ -26,7 +26,7 @@ static bool host_idle(const struct char_host *host)
 	return true;
 }
 
-/* Carriage returns do not count: some guests put them behind the newline. */
+/* Carriage returns do not count: some guests put them after the newline. */
 static void host_note_written(struct char_host *host, const uint8_t *buf, size_t n)
 {
 	while (n > 0 && buf[n - 1] == '\r')
@@ -140,7 +140,7 @@ void char_host_woken(struct char_host *host)
 	char_host_input_pump(host);
 }
 
-/* Those who come and go. */
+/* Clients that come and go. */
 
 int char_host_attach(struct char_host *host)
 {

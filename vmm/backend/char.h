@@ -11,8 +11,8 @@
  * costs one wake-up and at most one write in CHAR_FLUSH_NS, unless a ring is full before.
  *
  * Nobody there (a pseudo-terminal that no one has open, a socket without a client): the newest
- * CHAR_KEEP_BYTES of each port wait for who comes next, older ones are dropped and the guest is never
- * busy. Bytes that the kernel took for a client who left without reading them are gone.
+ * CHAR_KEEP_BYTES of each port wait for the next client, older ones are dropped and the guest is never
+ * busy. Bytes that the kernel took for a client that left without reading them are gone.
  *
  * Input: read ahead into a small buffer and handed on as the device has room; when the buffer is full
  * the source is left alone. Of a host's ports, the last one whose device listens gets it, or the one
@@ -67,7 +67,7 @@ struct char_port {
 	uint8_t *ring;              /* CHAR_RING_BYTES */
 	atomic_uint head, tail;     /* free-running; head: next byte put, tail: next byte written */
 	atomic_bool refused;        /* write took less since tx_room was last called */
-	/* Event thread: what has been searched for CHAR_PANIC_TEXT, and how much of it was there last. */
+	/* Event thread: what has been looked at for CHAR_PANIC_WORDS, and how much of them was there last. */
 	unsigned searched, panic_len;
 	bool saw_panic;
 };
@@ -112,7 +112,7 @@ struct char_host {
 	enum char_out_state out_state;
 	bool out_blocked;        /* waiting for EPOLLOUT */
 	int64_t wrote_ns;        /* when anything was written last, of CLOCK_MONOTONIC; 0: never */
-	bool line_open;          /* the last byte, but for carriage returns, was no newline */
+	bool line_open;          /* the last byte, but for carriage returns, was not a newline */
 	uint64_t left_out_bytes; /* that a limit of the destination kept from it */
 	int lost; /* what close() found: a negative errno when output that was taken is lost */
 
@@ -142,7 +142,7 @@ void char_port_connect(struct char_port *port, struct char_client *client);
 /* To be called by the loop's woken function. */
 void char_host_woken(struct char_host *host);
 
-/* The terminal may have another size: tells the devices. */
+/* The terminal may have another size: notifies the devices. */
 void char_host_resized(struct char_host *host);
 
 /* Input goes to the next of the ports that listen, from now on. */
@@ -155,21 +155,21 @@ void char_host_next_input(struct char_host *host);
 bool char_host_flush(struct char_host *host);
 
 /*
- * For the end, as char_host_flush(): whether CHAR_PANIC_TEXT was put to port, also when nobody was there to
+ * For the end, as char_host_flush(): whether CHAR_PANIC_WORDS were put to port, also when nobody was there to
  * be written to.
  */
 bool char_port_saw_panic(struct char_port *port);
 
 /*
- * How long the destinations may take to close. A file that is slow, as while its file system has much else to
- * write, is not a file that does not answer.
+ * How long the destinations may take to close. A file that is slow, since its file system has much else
+ * to write, is not a file that does not answer.
  */
 #define CHAR_CLOSE_NS (5 * NS_PER_S)
 
 /*
  * Closes and frees. The ports' devices must still be there. until_ns, of CLOCK_MONOTONIC: how long a
  * client may take to read what the kernel holds for it, where that would be lost. Returns 0, or -errno when
- * output that had been taken is lost; -ETIMEDOUT: what is behind it did not answer in time.
+ * output that had been taken is lost; -ETIMEDOUT: the file or client did not answer in time.
  */
 int char_host_destroy(struct char_host *host, int64_t until_ns);
 
@@ -188,7 +188,7 @@ int char_host_create(size_t size, const struct char_host_class *cls, struct even
 		     struct power *power, struct diag *diag, struct char_host **ret);
 
 /*
- * Somebody is there, behind out.fd and in.fd, which the class has set and which must differ. Returns 0,
+ * Somebody is connected at out.fd and in.fd, which the class has set and which must differ. Returns 0,
  * or -errno when they cannot be watched; nobody is there then.
  */
 int char_host_attach(struct char_host *host);

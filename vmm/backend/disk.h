@@ -97,7 +97,7 @@ struct disk {
 struct disk_opts {
 	const char *path;
 	bool read_only;
-	bool is_root; /* a root file system is to be on it: an empty file is no help */
+	bool is_root; /* a root file system is to be on it: an empty file is refused */
 	bool direct;  /* O_DIRECT */
 	bool cow;     /* writes go to an overlay that ends with the disk; path stays as it is */
 	struct diag *

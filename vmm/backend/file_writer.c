@@ -68,7 +68,7 @@ static int close_file(struct file_writer *fw)
 	return close(fd) < 0 && errno != EINTR ? -errno : 0;
 }
 
-/* Nobody who writes to the pipe is to be held up, or to die of SIGPIPE, because the file failed. */
+/* No writer of the pipe is to be held up, or to die of SIGPIPE, because the file failed. */
 static void drop_what_comes(struct file_writer *fw)
 {
 	while (io_read_some(fw->pipe_read, fw->piece, sizeof(fw->piece)) > 0)

@@ -2,7 +2,7 @@
  * file_writer.h - writes a file by a thread of its own: where the file's system does not answer (frozen, a
  * server that is gone), open() and write() do not return, and no O_NONBLOCK changes that for a file.
  *
- * A pipe is in front of it: what it holds, usually 64 KiB, is all that waits, and it polls as a slow reader's
+ * A pipe is before it: what it holds, usually 64 KiB, is all that waits, and it polls as a slow reader's
  * does. What is written to it once the file took no more is dropped.
  */
 #ifndef VMM_BACKEND_FILE_WRITER_H

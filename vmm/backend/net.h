@@ -2,7 +2,7 @@
  * net.h - where a network device's frames go to and come from: the interface between virtio/net.c and
  * its back ends, net_tap.c and net_slirp.c.
  *
- * A frame is an Ethernet frame without its checksum, behind a struct virtio_net_hdr_v1 (virtio 1.2,
+ * A frame is an Ethernet frame without its checksum, after a struct virtio_net_hdr_v1 (virtio 1.2,
  * 5.1.6) in little-endian. To the back end that header is trusted: the device has checked it.
  *
  * Threads: open and destroy run while the device's I/O thread does not; all else, calls of the client
@@ -27,7 +27,7 @@
 enum {
 	NET_PAIRS_MAX = 16, /* of receive and transmit queues */
 	NET_HDR_BYTES = sizeof(struct virtio_net_hdr_v1),
-	/* The longest IP packet there is behind an Ethernet header with two VLAN tags. */
+	/* The longest IP packet there is after an Ethernet header with two VLAN tags. */
 	NET_FRAME_BYTES_MAX = 14 + 2 * 4 + 65535,
 };
 
@@ -83,7 +83,7 @@ struct net_backend {
 	unsigned pairs;            /* that it can have */
 	unsigned tx_offloads;      /* sets of enum net_offload: that send() takes, */
 	unsigned rx_offloads;      /* and that can be switched on */
-	unsigned mtu;              /* of the network; 0: nothing to tell */
+	unsigned mtu;              /* of the network; 0: not advertised */
 	atomic_bool link_up;       /* read by any thread */
 };
 
@@ -124,7 +124,7 @@ struct net_slirp_forward {
 
 struct net_slirp_opts {
 	bool restricted;    /* no way out for the guest; forwarded ports work */
-	struct in_addr dns; /* told by DHCP; 0: 10.0.2.3, which is the host's own */
+	struct in_addr dns; /* advertised by DHCP; 0: 10.0.2.3, which is the host's own */
 	struct net_slirp_forward forward[NET_SLIRP_FORWARDS_MAX];
 	unsigned nr_forwards;
 };

@@ -1,6 +1,6 @@
 /*
  * file_uses.h - all files that a command names, so that no output overwrites an input or another output.
- * Files are told apart by device and inode, and those that are not there yet by directory and name.
+ * Files are distinguished by device and inode, and those that are not there yet by directory and name.
  */
 #ifndef VMM_BASE_FILE_USES_H
 #define VMM_BASE_FILE_USES_H

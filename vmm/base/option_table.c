@@ -8,7 +8,7 @@
 #include "base/macros.h"
 #include "base/suggest.h"
 
-/* Names that other programs have for it: their users are told ours. */
+/* Names that other programs have for it: the message names ours. */
 static const struct {
 	const char *theirs, *ours;
 } aliases[] = {

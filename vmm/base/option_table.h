@@ -26,7 +26,7 @@ struct option_row {
 	 * begins with FILE, PATH, KERNEL or DIR is completed as a file or a directory.
 	 */
 	const char *arg;
-	const char *help; /* the first line is the short help; the lines after it tell more */
+	const char *help; /* the first line is the short help; the lines after it have more */
 	const struct option_value *values; /* the values there are, or NULL; ended by a NULL name */
 	bool common;                       /* in the short help */
 	/* Takes the value for option_group_take()'s target: 0, or -errno with diag. NULL: the command does. */

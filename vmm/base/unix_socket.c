@@ -156,7 +156,7 @@ void unix_listener_close(struct unix_listener *l)
 {
 	struct stat st;
 
-	/* The name first: a client finds nobody, rather than one who does not listen. */
+	/* The name first: a client finds no socket, rather than one that does not listen. */
 	if (l->path && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->path);
 	if (l->fd >= 0)

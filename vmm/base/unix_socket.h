@@ -17,7 +17,8 @@ enum { UNIX_PATH_BYTES_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
 int unix_address(const char *path, struct sockaddr_un *ret);
 
 /*
- * Makes the socket, with mode 0600, and listens: it has its name from the moment on when it does so. One that a dead process left behind is replaced.
+ * Makes the socket, with mode 0600, and listens: it has its name from the moment on when it does so. One
+ * that a dead process left is replaced.
  * -errno: -EADDRINUSE when a process listens there, -EEXIST when there is something that is not a socket,
  * -ENAMETOOLONG. l is in any case fit for unix_listener_close().
  */

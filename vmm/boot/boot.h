@@ -1,6 +1,6 @@
 /*
  * boot.h - kernel image bytes -> load plan. Pure: no KVM, no guest memory, no file system, so every
- * loader can be fuzzed. The kind of an image is told by its content, never by its name.
+ * loader can be fuzzed. The kind of an image is recognised by its content, never by its name.
  */
 #ifndef VMM_BOOT_BOOT_H
 #define VMM_BOOT_BOOT_H
@@ -81,7 +81,7 @@ struct boot_plan {
 	struct boot_segment segment[BOOT_SEGMENTS_MAX];
 	unsigned nr_segments;
 	/*
-	 * First address past what the kernel needs when it starts: its segments, and behind them
+	 * First address past what the kernel needs when it starts: its segments, and after them
 	 * the room a bzImage decompresses itself into (init_size).
 	 */
 	uint64_t end_gpa;
@@ -95,7 +95,7 @@ struct boot_plan {
 		load_base_gpa; /* Multiboot 2, a kernel that may be moved: where it begins; else 0 */
 	uint8_t setup_header[BOOT_SETUP_HEADER_MAX]; /* a bzImage's, from its offset 0x1f1 */
 	uint32_t setup_header_len;                   /* 0: no bzImage */
-	uint8_t *owned; /* bytes that segments point into, beside the image; or NULL */
+	uint8_t *owned; /* bytes that segments point into, besides the image; or NULL */
 	uint8_t *
 		room; /* opts->room when it was written to and segments may point into it, or NULL */
 	size_t room_len;

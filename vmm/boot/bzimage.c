@@ -14,7 +14,7 @@
 
 enum {
 	HEADER_AT = 0x1f1,     /* struct setup_header in the file, as in the zero page */
-	HEADER_LEN_AT = 0x201, /* the header ends that many bytes behind 0x202 */
+	HEADER_LEN_AT = 0x201, /* the header ends that many bytes after 0x202 */
 	HEADER_MAGIC_AT = 0x202,
 	HEADER_MAGIC = 0x53726448, /* "HdrS" */
 	BOOT_FLAG_AT = 0x1fe,
@@ -202,7 +202,7 @@ static int unpack_payload(struct boot_plan *plan, const struct bzimage *bz,
 
 /*
  * By the kernel inside where that has a PVH note; else as a whole, which wants least of the kernel.
- * Before Linux 3.8 nothing tells of the whole's 64-bit entry, but a 64-bit kernel inside has its own.
+ * Before Linux 3.8 the header does not announce the whole's 64-bit entry, but a 64-bit kernel inside has its own.
  */
 static int load_payload(struct boot_plan *plan, const struct bzimage *bz, unsigned allowed,
 			const struct boot_opts *opts, struct diag *diag)

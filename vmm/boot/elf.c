@@ -23,7 +23,7 @@ static bool has_phdr(const struct elf *elf, uint32_t type)
 	return false;
 }
 
-/* What a C library's linker leaves behind and no kernel has. */
+/* Sections that a C library's linker makes and no kernel has. */
 static int check_not_userspace(const struct elf *elf, struct diag *diag)
 {
 	static const char remedy[] = "name a kernel; a program goes into the initrd as /init";

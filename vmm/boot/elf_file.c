@@ -134,7 +134,7 @@ static bool has_notes(const struct elf *elf, const Elf64_Phdr *ph)
 }
 
 /*
- * Takes the note at *pos of [notes, notes + len) and moves *pos behind it. Name and descriptor each
+ * Takes the note at *pos of [notes, notes + len) and moves *pos past it. Name and descriptor each
  * begin at a multiple of align. False at the end, or where the sizes leave the segment.
  */
 static bool note_next(const uint8_t *notes, uint64_t len, uint64_t align, uint64_t *pos,

@@ -1,5 +1,5 @@
 /*
- * handoff.h - what a kernel is told when it starts; each protocol renders it in its own form. The
+ * handoff.h - the information that a kernel gets when it starts; each protocol renders it in its own form. The
  * renderers are pure: they fill a caller's buffer with the bytes that belong at a guest address.
  */
 #ifndef VMM_BOOT_HANDOFF_H

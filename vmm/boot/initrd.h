@@ -9,11 +9,11 @@ struct boot_initrd {
 };
 
 /*
- * Places the files one behind the other, each padded with zeros to 4 bytes, as Linux wants of a
+ * Places the files one after the other, each padded with zeros to 4 bytes, as Linux wants of a
  * buffer of several archives (buffer-format.rst). The whole goes to the highest page-aligned
  * address where it lies inside one span of RAM, above plan->end_gpa, not past plan->initrd_gpa_max,
  * and touches nothing that is taken: out of the way of what the kernel allocates from below. Where
- * there is no such place, one up to plan->initrd_gpa_limit will do. The places' holes are not used.
+ * nothing is free there, an address up to plan->initrd_gpa_limit will do. The layout's holes are not used.
  * segment[i], one a file, is what to load; it points into the file's bytes. -EINVAL with diag for
  * an empty file, and when nothing that large is free. nr 0 gives len 0.
  */

@@ -1,4 +1,4 @@
-/* plan.c - tells an image by its content, hands it to its loader, and puts the plan in order. */
+/* plan.c - recognises an image by its content, hands it to its loader, and puts the plan in order. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>

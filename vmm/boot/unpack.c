@@ -201,7 +201,7 @@ int unpack_stream(struct unpack *u, int (*step)(void *state, struct unpack_io *i
 	}
 }
 
-/* The stream behind the one that was decompressed, if it is of the same format; moves in to it. */
+/* The stream after the one that was decompressed, if it is of the same format; moves in to it. */
 static const struct unpack_codec *next_stream(struct unpack *u, const struct unpack_codec *codec)
 {
 	const struct unpack_codec *next;

@@ -22,7 +22,7 @@ struct unpack_opts {
 
 /* One decompression; unpack.c owns buf until unpack_run() hands it out. */
 struct unpack {
-	const uint8_t *in; /* one stream of what is decompressed, and all behind it */
+	const uint8_t *in; /* one stream of what is decompressed, and all that follows it */
 	size_t in_len;
 	size_t in_used;      /* bytes of the stream, set by the codec's run */
 	uint8_t *buf;        /* malloc'ed, unless it is: */
@@ -42,12 +42,12 @@ struct unpack_codec {
 	int (*run)(struct unpack *u);
 };
 
-/* The compression a file begins with, told by its magic number, or NULL. */
+/* The compression a file begins with, recognised by its magic number, or NULL. */
 const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len);
 
 /*
  * Decompresses the streams or frames that in begins with, as each format's own tool does for files that
- * were put one behind the other. What comes after them is ignored, as Linux ignores the size that its
+ * were put one after the other. What comes after them is ignored, as Linux ignores the size that its
  * build appends. On success *ret is opts->room, or malloc'ed and the caller's.
  * -EFBIG: more than max bytes; -ENODATA: ends too early; -EBADMSG: corrupt; -ENOBUFS: needs more
  * than UNPACK_WORK_MAX to decode; -ENOTSUP: codec->run is NULL; -ENOMEM.

@@ -1,5 +1,5 @@
 /*
- * cmds.h - the subcommands, and what they share: how they tell a failure, read the options that they
+ * cmds.h - the subcommands, and what they share: how they report a failure, read the options that they
  * have in common, and write their results.
  *
  * A subcommand gets its own name as argv[0] and returns the exit status of the process.
@@ -40,7 +40,7 @@ void cmd_version(void);
 /* Prints "tollgate: WHAT" and, when there is one, "  remedy: REMEDY" on stderr. */
 void cmd_fail(const struct diag *diag);
 
-/* Arguments that are left behind the options are a mistake: -EINVAL, else 0. */
+/* Arguments that are left after the options are a mistake: -EINVAL, else 0. */
 int cmd_no_operands(int argc, char **argv, struct diag *diag);
 
 /*

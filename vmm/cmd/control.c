@@ -133,7 +133,7 @@ static void print_line(const char *line, bool to_terminal)
 	}
 }
 
-/* text is behind CONTROL_REPLY_ERROR. */
+/* text follows CONTROL_REPLY_ERROR. */
 static int reply_refused(const char *text, struct diag *diag)
 {
 	char line[sizeof(diag->what) + sizeof(diag->remedy)];

@@ -1,4 +1,4 @@
-/* `tollgate hammer`: how many exits a second, what dispatch adds, what an ioeventfd saves. */
+/* `tollgate hammer`: how many exits per second, what dispatch adds, what an ioeventfd saves. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -131,7 +131,7 @@ static int write_dtb(const struct machine *m, const char *path, struct diag *dia
 static int write_acpi_table(const char *dir, const uint8_t *tables,
 			    const struct arch_acpi_table *table, struct diag *diag)
 {
-	/* The RSDP is no table with a header, and iasl would not take it for one. */
+	/* The RSDP is not a table with a header, and iasl would not take it for one. */
 	const char *extension = strcmp(table->name, "RSDP") == 0 ? "bin" : "aml";
 	AUTO_FREE char *path = NULL;
 

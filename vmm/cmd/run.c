@@ -25,8 +25,8 @@ static int exit_status(const struct config *config, const struct vm_end *end)
 }
 
 /*
- * Before the guest runs, so that a name that cannot be written is told at once; after all else is set
- * up, so that nothing is left behind when that fails. *ret_fd is untouched when none is wanted.
+ * Before the guest runs, so that a name that cannot be written is reported at once; after all else is set
+ * up, so that nothing is left when that fails. *ret_fd is untouched when none is wanted.
  */
 static int open_stats(const struct config *config, int *ret_fd, struct diag *diag)
 {
@@ -63,7 +63,7 @@ static void print_left_out(const struct vm_chars *chars)
 	}
 }
 
-/* The file comes before the end line, which tells the exit status. */
+/* The file comes before the end line, which has the exit status. */
 static int run_finish(struct vm *vm, const struct config *config, const struct vm_end *end,
 		      int stats_fd)
 {

@@ -27,7 +27,7 @@
 /* How long the logs and reports may take at the end, all together. */
 #define FILES_NS (5 * NS_PER_S)
 
-/* A run, and all who hear of it. */
+/* A run, and all that it reports to. */
 struct smoke {
 	struct smoke_run_sink sink;
 	struct smoke_suite suite;
@@ -123,7 +123,7 @@ static void hear_tick(struct smoke_run_sink *sink)
 	smoke_live_draw(&smoke_of(sink)->live, clock_monotonic_ns());
 }
 
-/* Before anything is booted, so that a name that cannot be written is told at once. */
+/* Before anything is booted, so that a name that cannot be written is reported at once. */
 static int open_report(const char *path, int *ret_fd, struct diag *diag)
 {
 	int fd;

@@ -166,7 +166,7 @@ int config_initramfs_check(const struct config_initramfs *config, struct diag *d
 
 /*
  * Modules are where this host has them, or, for a tree that a kernel's package was unpacked to, in
- * lib/modules beside the directory of the kernel's file.
+ * lib/modules next to the directory of the kernel's file.
  */
 static int find_modules(const char *version, const char *kernel, char *buf, size_t size,
 			struct diag *diag)

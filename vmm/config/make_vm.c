@@ -61,7 +61,7 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 	return open_initrds(files, config, opts, diag);
 }
 
-/* What was read while another process wrote is a mixture: that is told rather than what came of it. */
+/* What was read while another process wrote is a mixture: the message says so, and not what came of it. */
 static int vm_check_files(const struct vm_files *files, const struct config *config,
 			  struct diag *diag)
 {

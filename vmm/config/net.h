@@ -1,4 +1,4 @@
-/* net.h - --net: a network device of the guest's, and what is behind it on the host. */
+/* net.h - --net: a network device of the guest's, and its back end on the host. */
 #ifndef VMM_CONFIG_NET_H
 #define VMM_CONFIG_NET_H
 

@@ -23,7 +23,7 @@ struct command {
 	const char *help;
 };
 
-/* The next virtio device of that class, from device[*at] on, which then is behind it; NULL: no more. */
+/* The next virtio device of that class, from device[*at] on, which is past it then; NULL: no more. */
 static struct virtio_device *next_device(const struct vm *vm, const struct virtio_class *cls,
 					 unsigned *at)
 {

@@ -1,4 +1,4 @@
-/* classes.h - every device class, and what each takes from its device_env beside what its file says. */
+/* classes.h - every device class, and what each takes from its device_env besides what its file says. */
 #ifndef VMM_DEVICES_CLASSES_H
 #define VMM_DEVICES_CLASSES_H
 
@@ -17,13 +17,14 @@ extern const struct device_class acpi_pm1_class;      /* power; range 0: PM1_STS
 extern const struct device_class scratch_class;       /* nothing; ranges 0 and 1: 64 bytes each */
 extern const struct device_class scratch_ports_class; /* nothing; range 0: up to 64 ports */
 
-/* What the machine's tables tell a guest: where what is, and what to write there. */
+/* For the machine's tables: where each register is, and what to write there. */
 enum {
-	OUTPUT_PORT_ROOM_MAX = 1 << 16, /* bytes, as the room register of output_port_class tells */
-	RESET_CF9_OFF = 1,              /* of the register in range 0 of reset_cf9_class */
-	RESET_CF9_HARD = 0x06,          /* SYS_RST and RST_CPU */
-	ACPI_PM1_S5_TYPE = 5,           /* SLP_TYP of \_S5 in PM1_CNT of acpi_pm1_class */
-	RTC_MC146818_CENTURY = 0x32,    /* index in the CMOS of rtc_mc146818_class */
+	OUTPUT_PORT_ROOM_MAX =
+		1 << 16,             /* bytes, as the room register of output_port_class reports */
+	RESET_CF9_OFF = 1,           /* of the register in range 0 of reset_cf9_class */
+	RESET_CF9_HARD = 0x06,       /* SYS_RST and RST_CPU */
+	ACPI_PM1_S5_TYPE = 5,        /* SLP_TYP of \_S5 in PM1_CNT of acpi_pm1_class */
+	RTC_MC146818_CENTURY = 0x32, /* index in the CMOS of rtc_mc146818_class */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Debug console, port 0xe9 (Bochs; QEMU's isa-debugcon): each byte written is a byte of output.
- * Modelled: output; reads give 0xe9, by which a guest tells that the port is there. Range 0: one
+ * Modelled: output; reads give 0xe9, by which a guest detects the port. Range 0: one
  * byte. Nothing else exists. The port has no flow control, so a byte that the back end
  * has no room for is dropped and counted; the guest never waits.
  * Environment: chr. Threads: any vCPU, under the device's lock.

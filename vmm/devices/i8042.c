@@ -19,7 +19,7 @@
  * The command byte starts with translation on, or psmouse would also try the keyboard port. A byte
  * for the absent keyboard is answered with 0xfe and the time-out flag, so a guest that polls learns
  * at once that nobody is there. Linux does not poll: with no interrupt, atkbd waits 2 x 200 ms for an
- * acknowledgement (libps2), on a work queue beside the boot. None of this happens when the FADT says
+ * acknowledgement (libps2), on a work queue, concurrently with the boot. None of this happens when the FADT says
  * that there is no 8042 (IAPC_BOOT_ARCH bit 1 clear) and the DSDT names none: then Linux does not
  * probe, and can still reset through port 0x64.
  *

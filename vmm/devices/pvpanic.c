@@ -1,7 +1,7 @@
 /*
  * pvpanic (QEMU, docs/specs/pvpanic): one port by which a guest says that it panicked, that its
  * crash kernel took over, or that it shut down.
- * Modelled: all three events; reads tell which are understood. Range 0: one byte (0x505 by custom).
+ * Modelled: all three events; reads report which are understood. Range 0: one byte (0x505 by custom).
  * An event of several bits counts for each, but a panic ends the VM as a panic whatever else is set.
  * Bits that the specification does not name are ignored, as it asks, and counted as a guest error.
  * Not modelled: the PCI variant.

@@ -7,7 +7,7 @@
  * that all end a VM, so they are only stored. ACPI's FADT may name this register as RESET_REG.
  *
  * Range 0 is the eight bytes from 0xcf8: CONFIG_ADDRESS, with the reset register in its second byte,
- * and CONFIG_DATA. Hardware tells the two apart by the width of the access. Were the range one byte
+ * and CONFIG_DATA. Hardware distinguishes the two by the width of the access. Were the range one byte
  * long, the bus would split that dword, and asking for PCI function 4 to 7 (bit 10 of the address)
  * would reset the machine.
  *

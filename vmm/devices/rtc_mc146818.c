@@ -29,7 +29,7 @@
  * convert registers, as on the chip.
  *
  * Not modelled: square wave and daylight saving (SQWE and DSE are stored), NMI masking, extended RAM
- * behind ports 0x72 and 0x73, and power failure: VRT reads 1.
+ * at ports 0x72 and 0x73, and power failure: VRT reads 1.
  *
  * Environment: clock, irq, timer. Threads: any vCPU, and the event thread for expire; under the
  * device's lock.

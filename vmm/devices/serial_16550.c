@@ -10,7 +10,7 @@
  * - time. The divisor and frame format are stored and mean nothing; a byte takes no time. There is
  *   no shift register apart from the FIFO, so TEMT equals THRE.
  * - the character timeout as a delay: data below the trigger level shows it at once. Host input
- *   arrives in bursts with nothing behind them to wait for, and a timer would only add latency.
+ *   arrives in bursts with nothing after them to wait for, and a timer would only add latency.
  * - word length (bytes pass whole), parity and framing errors (FE comes only with a break), break
  *   on the line outside loopback, and hardware flow control: the modem inputs are idle.
  * - DMA mode (FCR3): a PC does not wire RXRDY and TXRDY. Factory test writes to LSR and MSR.
@@ -159,7 +159,7 @@ static void uart_rx_poll(struct uart *uart, uint64_t off, bool dlab)
 	uart_rx_room_changed(uart, room);
 }
 
-/* Who polls for input may also send, be it to echo; before that, sending looks at LSR too. */
+/* A guest that polls for input may also send, be it to echo; before that, sending looks at LSR too. */
 static void uart_rx_poll_sent(struct uart *uart)
 {
 	if (uart->rx_polls < RX_POLLS)
@@ -244,7 +244,7 @@ static uint8_t uart_iir_read(struct uart *uart)
 	unsigned causes = uart_causes(uart);
 
 	uart_burst_end(uart);
-	if ((causes & -causes) == CAUSE_THRE) { /* only when it is what the guest is shown */
+	if ((causes & -causes) == CAUSE_THRE) { /* only when the guest reads this cause */
 		uart->thre_pending = false;
 		uart_irq_update(uart);
 	}

@@ -36,7 +36,7 @@ void uart_ier_write(struct uart *uart, uint8_t val)
 	size_t room = uart_rx_room(uart);
 
 	uart->ier = val & IER_BITS;
-	if (etbei_rose) { /* also when IIR has shown this THRE before: drivers count on it */
+	if (etbei_rose) { /* also when IIR has had this THRE before: drivers count on it */
 		uart->thre_pending = uart_tx_idle(uart);
 		uart_burst_end(uart);
 	}

@@ -29,7 +29,7 @@ struct uart {
 	uint8_t tx_burst;  /* THR writes since uart_burst_end(), modulo 256 */
 	uint8_t rx_polls;  /* looks for input on end, at most RX_POLLS */
 	bool thre_pending; /* THRE's interrupt asks: THRE rose and nothing has reset it since */
-	bool irq_level;    /* what irq was last told */
+	bool irq_level;    /* the last level that irq was set to */
 	uint8_t range;     /* the one that has the registers, or RANGE_NONE */
 	/*
 	 * range << 8 | LSR, while reading LSR has no effect, as nothing has changed since a read that had none; else
@@ -102,7 +102,7 @@ static inline bool uart_loop_break(const struct uart *uart)
  * A write to THR resets THRE's interrupt, and the byte that is gone at once raises it again: two
  * system calls. A driver may write a whole FIFO on one THRE (8.11) and needs one interrupt after it,
  * so within such a burst the line stays high. A burst ends where the FIFO would be full and where
- * the guest looks at IIR or LSR or is shown a new THRE: from then on it may count on another edge.
+ * the guest looks at IIR or LSR or reads a new THRE: from then on it may count on another edge.
  */
 static inline void uart_burst_end(struct uart *uart)
 {

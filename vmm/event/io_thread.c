@@ -231,7 +231,7 @@ bool io_thread_join(struct io_thread *io, int64_t until_ns)
 	return true;
 }
 
-/* The kernel's function that a thread sleeps in, to buf; false where the kernel does not tell. */
+/* The kernel's function that a thread sleeps in, to buf; false where the kernel does not report it. */
 static bool read_wchan(int tid, char *buf, size_t len)
 {
 	char path[48];

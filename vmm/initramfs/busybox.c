@@ -9,7 +9,7 @@
 
 const char *busybox_find(void)
 {
-	/* Debian and Ubuntu, Fedora, Arch; Alpine's and openSUSE's static ones beside dynamic ones. */
+	/* Debian and Ubuntu, Fedora, Arch; Alpine's and openSUSE's static ones next to dynamic ones. */
 	static const char *const path[] = {
 		"/bin/busybox.static", "/usr/bin/busybox-static", "/bin/busybox",
 		"/usr/bin/busybox",    "/sbin/busybox",           "/usr/local/bin/busybox",

@@ -40,7 +40,7 @@ int cpio_add_file(struct cpio *cpio, const char *path, mode_t perm, void *data, 
 
 int cpio_add_symlink(struct cpio *cpio, const char *path, const char *target, struct diag *diag);
 
-/* A device node or a FIFO: mode has S_IFCHR, S_IFBLK or S_IFIFO beside the permissions. */
+/* A device node or a FIFO: mode has S_IFCHR, S_IFBLK or S_IFIFO, and the permissions. */
 int cpio_add_node(struct cpio *cpio, const char *path, mode_t mode, dev_t rdev, struct diag *diag);
 
 /*

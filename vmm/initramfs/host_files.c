@@ -135,7 +135,7 @@ static int add_below(const struct tree *t, const FTSENT *e, struct diag *diag)
 	return add_entry(t, e, path, diag);
 }
 
-/* Without slashes at the end: what fts(3) says of a file below begins with one behind that. */
+/* Without slashes at the end: what fts(3) says of a file below begins with one after that. */
 static size_t bare_len(const char *path)
 {
 	size_t n = strlen(path);

@@ -40,11 +40,11 @@ struct initramfs_opts {
 
 	/* With our /init only. */
 	const char *modules;                     /* the kernel's modules directory; NULL: none */
-	const char *module[INITRAMFS_NAMES_MAX]; /* beside the virtio ones */
+	const char *module[INITRAMFS_NAMES_MAX]; /* besides the virtio ones */
 	unsigned nr_modules;
 	enum initramfs_busybox busybox;
 	const char *busybox_file;
-	const char *env[INITRAMFS_NAMES_MAX]; /* "NAME=VALUE", beside PATH, HOME and TERM */
+	const char *env[INITRAMFS_NAMES_MAX]; /* "NAME=VALUE", besides PATH, HOME and TERM */
 	unsigned nr_env;
 
 	const void *init; /* the program */

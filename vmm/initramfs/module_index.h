@@ -22,7 +22,7 @@ int module_index_open(const char *dir, struct module_index **ret, struct diag *d
 struct module_index *module_index_close(struct module_index *index); /* takes NULL; returns NULL */
 
 /*
- * Calls each() for all modules that a name or alias stands for, each behind those it needs; one may come
+ * Calls each() for all modules that a name or alias stands for, each after those it needs; one may come
  * more than once. Returns what each() returned when that was not 0, else 0; -ENOENT: no such module.
  */
 int module_index_resolve(struct module_index *index, const char *name,

@@ -70,8 +70,8 @@ static int read_file(struct reading *reading, const char *path, struct module_fi
 	if (codec)
 		r = unpack(path, reading, codec, file);
 	if (r == 0 && (file->len < 4 || memcmp(file->data, "\177ELF", 4) != 0))
-		r = diag_set(reading->diag, -EINVAL, "module '%s' is not an ELF file, packed or not",
-			     path);
+		r = diag_set(reading->diag, -EINVAL,
+			     "module '%s' is not an ELF file, packed or not", path);
 	return r;
 }
 
@@ -141,7 +141,7 @@ static int add_named(struct module_index *index, const char *dir, const char *na
 	return r < 0 ? diag_set(reading->diag, r, "resolve module '%s'", name) : 0;
 }
 
-/* Told before libkmod looks, which would only find no module at all. */
+/* Before libkmod, which would only report that it finds no module at all. */
 static int check_dir(const char *dir, struct diag *diag)
 {
 	AUTO_FREE char *index = NULL;

@@ -23,7 +23,7 @@ static inline unsigned iobus_fit_index(unsigned size)
 }
 
 /*
- * Tells writers that this reader may hold a snapshot. What it loads of the bus next must not be
+ * Announces to writers that this reader may hold a snapshot. What it loads of the bus next must not be
  * loaded before the store is visible: the compiler is held by the signal fence, the processor by
  * the membarrier() of the writer that goes by the store.
  */

@@ -23,7 +23,7 @@ struct kvm_stat {
 int kvm_stats_open(int vm_or_vcpu_fd);
 
 /*
- * The counters behind such a descriptor, or the error that there is instead of one. *ret (n of them) is the
+ * The counters of such a descriptor, or the error that there is instead of one. *ret (n of them) is the
  * caller's to free. Returns n or -errno: -EPROTO for a format we cannot read.
  */
 int kvm_stats_read(int stats_fd, struct kvm_stat **ret);

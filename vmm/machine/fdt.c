@@ -146,7 +146,7 @@ int machine_fdt_render(const struct machine *m, const struct machine_fdt_opts *o
 	if (r < 0)
 		return r;
 	for (int size = BLOB_FIRST_BYTES; size <= BLOB_MAX_BYTES; size *= 2) {
-		/* zeroed: libfdt skips over the padding behind a property */
+		/* zeroed: libfdt skips over the padding after a property */
 		AUTO_FREE void *blob = calloc(1, (size_t)size);
 
 		if (!blob)

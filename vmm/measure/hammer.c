@@ -182,7 +182,7 @@ static void sum_up(struct hammer *h)
 		res->hits += ioeventfd_read(&h->ioeventfd[i]);
 }
 
-/* -EINVAL for the sentence, which needs no strerror() behind it; the caller's error says which. */
+/* -EINVAL for the sentence, which needs no strerror() after it; the caller's error says which. */
 int hammer_check(const struct hammer_result *res, struct diag *diag)
 {
 	if (res->end.kind == VM_END_KILLED) {

@@ -1,5 +1,5 @@
 /*
- * measure/hammer.h - the experiment behind `tollgate hammer`: a guest makes one access as fast as it can, and
+ * measure/hammer.h - the experiment of `tollgate hammer`: a guest makes one access as fast as it can, and
  * what each costs is measured against a bare KVM_RUN loop.
  *
  * The vCPU thread alternates between dispatching HAMMER_CHUNK exits as `tollgate run` does, letting as many return from
@@ -53,7 +53,7 @@ struct hammer_opts {
 /* Where the ioeventfds are when they are not on the address that is hammered. */
 #define HAMMER_OTHER_OFFSET UINT64_C(8)
 
-/* One side of a pair: rates are accesses a second, all CPUs together. */
+/* One side of a pair: rates are accesses per second, all CPUs together. */
 struct hammer_result {
 	unsigned nr_pairs;               /* 0: too few accesses, or hits by count */
 	double rate[HAMMER_PAIRS];       /* dispatched exits, or hits */
@@ -68,8 +68,9 @@ struct hammer_result {
 };
 
 /*
- * Runs it. A line to log for each device whose I/O thread does not end. -EINVAL and other -errno with diag: what cannot be set up, a guest that ended in another
- * way, and -EPROTO when the counts do not agree.
+ * Runs it. Prints a line to log for each device whose I/O thread does not end. -EINVAL and other -errno
+ * with diag: what cannot be set up, a guest that ended in another way, and -EPROTO when the counts do not
+ * agree.
  */
 int hammer_run(const struct hammer_opts *opts, FILE *log, struct hammer_result *ret,
 	       struct diag *diag);

@@ -41,8 +41,8 @@ static uint64_t take_hits(struct hammer *h)
 }
 
 /*
- * Registers the ioeventfd that the guest hits where it was. KVM puts one behind all that have its address
- * (kvm_io_bus_register_dev() in virt/kvm/kvm_main.c), so those that were behind it follow in their order.
+ * Registers the ioeventfd that the guest hits where it was. KVM puts one after all that have its address
+ * (kvm_io_bus_register_dev() in virt/kvm/kvm_main.c), so those that came after it follow in their order.
  */
 static int put_hit_back(struct hammer *h)
 {
@@ -84,7 +84,7 @@ static bool measure_hit_pair(struct hammer *h, int64_t half_ns)
 	return put_hit_back(h) == 0;
 }
 
-/* Beside the vCPUs: only with hit, where nothing exits that a vCPU thread could measure. */
+/* Concurrently with the vCPUs: only with hit, where nothing exits that a vCPU thread could measure. */
 static void *control_thread(void *arg)
 {
 	struct hammer *h = arg;

@@ -116,7 +116,7 @@ static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
 	for (unsigned i = 0; scratch && i < HAMMER_PAIRS; i++)
 		if (!measure_pair(h, vcpu, chunks, scratch))
 			return;
-	/* The last one through tells the guest that it was enough. */
+	/* The last one through signals to the guest that it was enough. */
 	if (atomic_fetch_add(&h->measured, 1) + 1 == h->vm.nr_vcpus && h->opts->count == 0)
 		__atomic_store_n(&h->ctl->stop, 1, __ATOMIC_RELEASE);
 }

@@ -1,4 +1,4 @@
-/* child.h - the process of one boot: makes the VM, runs it, tells the supervisor how it ended. */
+/* child.h - the process of one boot: makes the VM, runs it, reports to the supervisor how it ended. */
 #ifndef VMM_SMOKE_CHILD_H
 #define VMM_SMOKE_CHILD_H
 
@@ -25,14 +25,14 @@ void smoke_child_connect(struct config *config);
  * Starts this program anew for the boot, so that no two boots share an address-space layout: a guest that
  * learns its VMM's learns nothing of the next one's. The process has the pipes, standard error, and a
  * file with spec->args, which says what to boot; it has no other descriptor. The kernel image is read and
- * unpacked there, not here. SIGTERM ends the guest, with all that is to be told about it; the process
+ * unpacked there, not here. SIGTERM ends the guest, with a full report of it; the process
  * never outlives the caller. -errno with diag.
  */
 int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, struct diag *diag);
 
 /*
  * That process: argv is SMOKE_CHILD_COMMAND, the boot's name (for lists of processes), and the
- * supervisor's process id. -errno with diag when no supervisor made it; other errors are told to it.
+ * supervisor's process id. -errno with diag when no supervisor made it; other errors are reported to it.
  */
 int smoke_child_main(int argc, char **argv, struct diag *diag);
 

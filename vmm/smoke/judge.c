@@ -70,7 +70,7 @@ static void look_for(struct smoke_judge *judge, const struct smoke_lane *lane,
 	}
 }
 
-/* What comes next in the line; NULL when nothing does, or what follows must tell. */
+/* What comes next in the line; NULL when nothing does, or what follows must decide. */
 static const struct smoke_rule *find_first(struct smoke_judge *judge, const struct smoke_lane *lane,
 					   enum view view, size_t *ret_end)
 {
@@ -142,7 +142,7 @@ static void scan(struct smoke_judge *judge, struct smoke_lane *lane, enum view v
 	}
 }
 
-/* Tells the sink of the line's first n bytes. */
+/* Reports the line's first n bytes to the sink. */
 static void report_line(struct smoke_judge *judge, struct smoke_lane *lane, size_t n)
 {
 	const struct smoke_line line = {

@@ -6,7 +6,7 @@
  * The console and the output of a command are streams of their own, whose lines do not mix.
  *
  * How the bytes were split does not matter: on a line that has no end yet, only what its continuation
- * cannot change is a match. A prompt stays such a line; smoke_judge_quiet() tells that nothing has
+ * cannot change is a match. A prompt stays such a line; smoke_judge_quiet() reports that nothing has
  * followed for a while.
  *
  * A line of more than SMOKE_LINE_MAX bytes is cut. The cut hides nothing that is SMOKE_LINE_OVERLAP
@@ -33,7 +33,7 @@ enum smoke_stream {
 	SMOKE_STREAMS,
 };
 
-/* A line as it is told to the sink; text is borrowed, clean, and not NUL-terminated. */
+/* A line as the sink gets it; text is borrowed, clean, and not NUL-terminated. */
 struct smoke_line {
 	const char *text;
 	size_t len;

@@ -9,7 +9,7 @@
 
 #include "base/checked.h"
 
-/* What a VM's process takes beside guest memory, with an unpacked kernel in it for a moment. */
+/* What a VM's process takes besides guest memory, with an unpacked kernel in it for a moment. */
 #define OVERHEAD_BYTES (UINT64_C(64) << 20)
 
 static uint64_t spec_bytes(const struct smoke_spec *spec)
@@ -45,7 +45,7 @@ void smoke_load_remove(struct smoke_load *load, const struct smoke_spec *spec)
 	load->jobs--;
 }
 
-/* Behind key, the first line of DIR/NAME that begins with it; false when there is none. */
+/* After key, the first line of DIR/NAME that begins with it; false when there is none. */
 static bool read_line(const char *dir, const char *name, const char *key, char *buf, size_t cap)
 {
 	char path[PATH_MAX];
@@ -65,7 +65,7 @@ static bool read_line(const char *dir, const char *name, const char *key, char *
 	return true;
 }
 
-/* A decimal number behind blanks; false for a word such as "max". */
+/* A decimal number after blanks; false for text such as "max". */
 static bool take_number(const char **at, uint64_t *ret)
 {
 	char *end;

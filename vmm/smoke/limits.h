@@ -9,7 +9,7 @@
 #include "smoke/suite.h"
 
 struct smoke_limits {
-	uint64_t mem_bytes; /* for guests and what each costs beside its memory */
+	uint64_t mem_bytes; /* for guests and what each costs besides its memory */
 	unsigned cpus;
 	unsigned jobs; /* 0: no number was asked for, CPUs count */
 };
@@ -26,7 +26,7 @@ struct smoke_load {
  */
 void smoke_limits_read(const char *root, unsigned jobs, struct smoke_limits *ret);
 
-/* Whether one more may run beside the load. One alone always may. */
+/* Whether one more may run alongside the load. One alone always may. */
 bool smoke_limits_admit(const struct smoke_limits *limits, const struct smoke_load *load,
 			const struct smoke_spec *spec);
 

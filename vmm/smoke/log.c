@@ -98,7 +98,7 @@ int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uin
 	return 0;
 }
 
-/* As much as the pipe takes, at once: for those who watch the log grow. */
+/* As much as the pipe takes, at once: for a person who watches the log grow. */
 static void write_pending(struct smoke_log *log)
 {
 	size_t done;
@@ -108,7 +108,7 @@ static void write_pending(struct smoke_log *log)
 	memmove(log->pending, log->pending + done, log->pending_len);
 }
 
-/* Room for len bytes behind what is pending; NULL without memory, which smoke_log_wait() tells. */
+/* Room for len bytes after what is pending; NULL without memory, which smoke_log_wait() reports. */
 static char *add_pending(struct smoke_log *log, size_t len)
 {
 	if (log->pending_len + len > log->pending_room) {

@@ -1,5 +1,5 @@
 /*
- * log.h - a boot's whole console in a file: a line of the guest's a line, behind the host's clock since
+ * log.h - a boot's whole console in a file: each line of the guest after the host's clock since
  * the boot began and the guest's own, as its kernel printed it.
  *
  * A guest that prints forever fills no disk: past the limit, lines are counted and not written.
@@ -33,13 +33,13 @@ struct smoke_log {
 
 /*
  * Whether smoke_log_open() is going to succeed, as far as can be known before: 0, or -errno with diag. Leaves
- * nothing behind.
+ * nothing.
  */
 int smoke_log_check(const char *dir, const char *name, struct diag *diag);
 
 /*
  * Opens DIR/NAME.log, to append to it, where NAME's bytes that file names do not like become '_'. A link there is
- * not followed. -errno with diag; that the file could not be opened is told by smoke_log_wait().
+ * not followed. -errno with diag; that the file could not be opened is reported by smoke_log_wait().
  */
 int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uint64_t limit_bytes,
 		   struct diag *diag);

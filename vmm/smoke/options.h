@@ -45,7 +45,7 @@ bool config_smoke_is_of_run(int opt);
 int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg,
 			    struct diag *diag);
 
-/* A path behind its last slash. */
+/* A path after its last slash. */
 const char *config_smoke_base_name(const char *path);
 
 /*

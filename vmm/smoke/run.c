@@ -70,7 +70,7 @@ static void finish_slot(struct run *run, unsigned i)
 	run->sink->finished(run->sink, i);
 }
 
-/* A boot that never ran: it could not be made, or we were told to stop. */
+/* A boot that never ran: it could not be made, or a signal asked us to stop. */
 static void finish_without(struct run *run, unsigned i)
 {
 	struct smoke_result *result = &run->results[i];

@@ -16,7 +16,7 @@ struct smoke_run_sink {
 	/* Whether more of its lines may come now; else they wait where they come from. */
 	bool (*has_room)(struct smoke_run_sink *sink, unsigned i);
 	void (*finished)(struct smoke_run_sink *sink, unsigned i);
-	void (*tick)(struct smoke_run_sink *sink); /* some times a second; NULL: not wanted */
+	void (*tick)(struct smoke_run_sink *sink); /* some times per second; NULL: not wanted */
 };
 
 /*

@@ -112,7 +112,7 @@ static size_t read_stream(struct smoke_trial *trial, enum smoke_stream i)
 	return (size_t)n;
 }
 
-/* event_source's ready has no argument to tell streams apart, so each has its own. */
+/* event_source's ready has no argument to distinguish streams, so each has its own. */
 static void console_ready(struct event_source *src, uint32_t epoll_events)
 {
 	(void)epoll_events;
@@ -146,7 +146,7 @@ static void (*const stream_ready[SMOKE_STREAMS])(struct event_source *src, uint3
 	[SMOKE_INIT_LOG] = init_log_ready,
 };
 
-/* A process that ended without a word: who or what ended it. */
+/* A process that ended without a report: the signal or status that ended it. */
 static void note_death(struct smoke_trial *trial, int wait_status)
 {
 	struct smoke_result *result = trial->result;

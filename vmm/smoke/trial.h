@@ -20,7 +20,7 @@
 enum smoke_trial_state {
 	SMOKE_TRIAL_RUNNING,
 	SMOKE_TRIAL_GRACE,    /* trouble was seen; what belongs to it may follow */
-	SMOKE_TRIAL_STOPPING, /* the VM was told to end */
+	SMOKE_TRIAL_STOPPING, /* the VM was asked to end */
 	SMOKE_TRIAL_KILLED,   /* it did not, and its process is gone soon */
 };
 
@@ -80,7 +80,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 /* Not before the loop has ended. Takes NULL and one that is not done; returns NULL. */
 struct smoke_trial *smoke_trial_destroy(struct smoke_trial *trial);
 
-/* Ends it, as told by a signal; done() comes soon. Again: at once. */
+/* Ends it, because of a signal; done() comes soon. Again: at once. */
 void smoke_trial_stop(struct smoke_trial *trial);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * wire.h - what the process that runs a VM tells the supervisor, through a pipe: one SMOKE_MSG_STARTED,
+ * wire.h - what the process that runs a VM reports to the supervisor, through a pipe: one SMOKE_MSG_STARTED,
  * then one SMOKE_MSG_ENDED and the text of a report up to the pipe's end; or one SMOKE_MSG_FAILED.
  *
  * Both ends are the same program. The supervisor checks what it reads all the same, because a guest may

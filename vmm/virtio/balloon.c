@@ -75,10 +75,10 @@ struct balloon {
 	struct guest_mem *mem;                 /* borrowed */
 	struct doorbell *bell;                 /* borrowed */
 	_Atomic uint32_t wanted_pages;         /* the target, by any thread */
-	uint32_t target_pages;                 /* the one that the driver is told */
+	uint32_t target_pages;                 /* the one that the driver reads */
 	int64_t stats_ns;                      /* 0: nobody wants statistics */
 	unsigned stats_queue, reporting_queue; /* QUEUE_NONE: not there */
-	bool small_pages;                      /* the host is told to back RAM with small pages */
+	bool small_pages;                      /* the host is asked to back RAM with small pages */
 
 	struct event_timer stats_timer;
 	bool stats_held; /* the statistics' buffer is ours until the next time */

@@ -1,7 +1,7 @@
 /*
  * blk.c - the virtio block device (virtio 1.2, 5.2): its queues, configuration, start and end. Requests are
  * taken from the queues as long as there is room for them; what finds none stays in its ring. All that
- * ended in one go is shown to the driver in one go.
+ * ended in one go is published to the driver in one go.
  */
 #include <assert.h>
 #include <endian.h>

@@ -1,5 +1,5 @@
 /*
- * classes.h - the virtio devices, and what each wants to be told (virtio_conf.conf).
+ * classes.h - the virtio devices, and what each takes as virtio_conf.conf.
  */
 #ifndef VMM_VIRTIO_CLASSES_H
 #define VMM_VIRTIO_CLASSES_H
@@ -21,12 +21,12 @@ struct virtio_net_conf {
 extern const struct virtio_class virtio_net_class;
 
 /*
- * Whether its cable is plugged in, beside what the interface of the host says: while it is not, the driver
+ * Whether its cable is plugged in, in addition to the state of the host's interface: while it is not, the driver
  * sees the link down and no frame goes either way. Any thread; vd is of virtio_net_class.
  */
 struct virtio_net_link {
 	bool plugged;
-	bool interface_up; /* what is behind it on the host */
+	bool interface_up; /* its interface on the host */
 };
 void virtio_net_plug(struct virtio_device *vd, bool plugged);
 struct virtio_net_link virtio_net_link(struct virtio_device *vd);

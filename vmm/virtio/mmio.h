@@ -1,7 +1,7 @@
 /*
- * mmio.h - the virtio over MMIO transport (virtio 1.2, 4.2), version 2, in front of any virtio_class.
+ * mmio.h - the virtio over MMIO transport (virtio 1.2, 4.2), version 2, for any virtio_class.
  *
- * One device_class serves all: the row's conf says which virtio device is behind it.
+ * One device_class serves all: the row's conf says which virtio device it has.
  *
  * The registers from InterruptStatus on, and the configuration space, only hold what was last put
  * there. They are kept in env.register_page where there is one, so a guest's interrupt handler reads them

@@ -19,7 +19,7 @@ static const char *const counter_names[NET_COUNTERS + 1] = {
 
 #define BIT(feature) (UINT64_C(1) << (feature))
 
-/* Which offload of the back end stands behind which feature bits. */
+/* The feature bits that each offload of the back end allows. */
 static const struct {
 	enum net_offload offload;
 	uint64_t host;  /* the guest may use it */
@@ -136,7 +136,7 @@ struct virtio_net_link virtio_net_link(struct virtio_device *vd)
 
 /*
  * Locally administered and unicast, the same in each run: FNV-1a of the names of the row and of the
- * interface, which tell this network from the others on its host.
+ * interface, which distinguish this network from the others on its host.
  */
 static void derive_mac(const char *row, const char *interface, uint8_t ret[6])
 {

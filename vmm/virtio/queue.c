@@ -27,7 +27,7 @@ static void count(uint64_t *counter)
 	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED); /* only one thread writes it */
 }
 
-/* Where EVENT_IDX has its two words: behind the rings (2.7.6, 2.7.8). */
+/* Where EVENT_IDX has its two words: after the rings (2.7.6, 2.7.8). */
 static const __virtio16 *used_event(const struct virtq *vq)
 {
 	return &vq->avail->ring[vq->size];
@@ -225,7 +225,7 @@ static bool any_available(struct virtq *vq)
 }
 
 /*
- * 2.7.13.1: the driver takes free descriptors only. A chain is the device's until the driver is shown that it
+ * 2.7.13.1: the driver takes free descriptors only. A chain is the device's until the driver can see that it
  * was used, in whatever order, so there are at most size of them. What is offered and what was taken are two
  * differences, added in 32 bits. One over both hides an index that was set back: it wraps to a small number.
  */
@@ -298,7 +298,7 @@ bool virtq_publish(struct virtq *vq)
 	return wanted;
 }
 
-/* With EVENT_IDX the last avail_event lies behind: a kick comes at most every 65,536 chains. */
+/* With EVENT_IDX the last avail_event is in the past: a kick comes at most every 65,536 chains. */
 void virtq_kicks_suppress(struct virtq *vq)
 {
 	if (!vq->event_idx)

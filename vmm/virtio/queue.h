@@ -26,8 +26,8 @@ enum { VIRTQ_SIZE_MAX = 32768 }; /* 2.7: the largest Queue Size */
 enum virtq_fault {
 	VIRTQ_OK,
 	VIRTQ_FAULT_AVAIL_IDX, /* more chains with the device than the queue holds */
-	VIRTQ_FAULT_HEAD,      /* a head that is no descriptor */
-	VIRTQ_FAULT_NEXT,      /* a next that is no descriptor */
+	VIRTQ_FAULT_HEAD,      /* a head that is not a descriptor */
+	VIRTQ_FAULT_NEXT,      /* a next that is not a descriptor */
 	VIRTQ_FAULT_LOOP,      /* a chain longer than the queue */
 	VIRTQ_FAULT_ADDRESS,   /* a buffer that is not in RAM */
 	VIRTQ_FAULT_LENGTH,    /* an empty buffer, or 2^32 bytes and more in one chain */
@@ -69,7 +69,7 @@ struct virtq_chain {
 	uint16_t head;
 	unsigned nr_out, nr_in;  /* pieces: device-readable first, then device-writable */
 	const struct iovec *out; /* nr_out; in the storage given to virtq_pop() */
-	struct iovec *in;        /* nr_in; right behind them */
+	struct iovec *in;        /* nr_in; right after them */
 	uint32_t out_bytes, in_bytes;
 };
 

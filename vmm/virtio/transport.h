@@ -1,5 +1,5 @@
 /*
- * transport.h - how a virtio device is in front of the guest (virtio 1.2, 4), whichever way that is.
+ * transport.h - how a guest reaches a virtio device (virtio 1.2, 4), whichever way that is.
  *
  * A transport is a device_class that serves every virtio_class. This is all that a virtio device, the
  * statistics, the control socket and the VM know of it. A transport's own header, as mmio.h, is
@@ -36,7 +36,7 @@ struct virtio_transport {
 /* Whether devices of that class are transports. */
 bool virtio_is_transport(const struct device_class *cls);
 
-/* The virtio device behind a device of a transport's class. Borrowed, as long as dev. Any thread. */
+/* The virtio device of a device of a transport's class. Borrowed, as long as dev. Any thread. */
 struct virtio_device *virtio_device_of(struct device *dev);
 
 /*

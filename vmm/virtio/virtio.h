@@ -59,7 +59,7 @@ struct virtio_class {
 	void (*kick)(struct virtio_device *vd, unsigned queue);
 	/*
 	 * The driver wrote len bytes at off of config, where they are already; several writes since the
-	 * last call are told as one span around them. Also while the device is stopped. NULL: config is
+	 * last call are reported as one span around them. Also while the device is stopped. NULL: config is
 	 * read-only.
 	 */
 	void (*config_written)(struct virtio_device *vd, unsigned off, unsigned len);
@@ -122,7 +122,7 @@ static inline void virtio_count(struct virtio_device *vd, unsigned counter, uint
 /* Shows the driver what was pushed onto the queue, and interrupts it if it wants that. */
 void virtio_publish(struct virtio_device *vd, unsigned queue);
 
-/* Changes bytes of config, counts the configuration up and tells the driver. */
+/* Changes bytes of config, counts the configuration up and notifies the driver. */
 void virtio_config_set(struct virtio_device *vd, unsigned off, const void *bytes, unsigned len);
 
 /*

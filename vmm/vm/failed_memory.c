@@ -55,7 +55,7 @@ static void report_lost(uintptr_t host)
 		n += message_put_text(line + n, ", outside the guest's: SIGBUS\n");
 	}
 	if (write(STDERR_FILENO, line, n) < 0)
-		return; /* and nobody is left to tell */
+		return; /* and nobody is left to notify */
 }
 
 static void on_sigbus(int sig, siginfo_t *si, void *context)
@@ -74,7 +74,7 @@ static void on_sigbus(int sig, siginfo_t *si, void *context)
 		}
 		report_lost(host);
 	}
-	terminal_restore(); /* who became its user after the watch began has no handler for it */
+	terminal_restore(); /* a terminal that was set up after the watch began has no handler for it */
 	signal(sig, watched.old.sa_handler == SIG_IGN ? SIG_IGN : SIG_DFL);
 	raise(sig); /* blocked until this returns */
 }

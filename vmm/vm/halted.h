@@ -2,7 +2,7 @@
  * halted.h - ends a VM that is over without having said so: each of its vCPUs has halted with interrupts
  * off, or waits for another one to start it.
  *
- * KVM does not tell. So the event thread looks at the CPU time of the vCPUs' threads, and when it has not
+ * KVM does not report this. So the event thread looks at the CPU time of the vCPUs' threads, and when it has not
  * moved for a while it holds all vCPUs out of KVM_RUN for a moment and looks at their state. A guest that is
  * merely idle is looked at less and less often, and pays nothing between.
  */

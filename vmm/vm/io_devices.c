@@ -8,7 +8,7 @@
 #include "virtio/transport.h"
 #include "vm.h"
 
-/* Shorter than a smoke run waits for a VM that was told to end. */
+/* Shorter than a smoke run waits for a VM that was asked to end. */
 #define STOP_WAIT_NS (3 * NS_PER_S)
 
 static bool has_io_thread(const struct machine_device *row)

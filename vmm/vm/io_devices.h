@@ -24,7 +24,7 @@ struct vm_virtio {
 	uint8_t *register_page;   /* NULL: reads of the registers are exits */
 	unsigned slot;            /* memory slot of register_page */
 	bool in_memory;           /* the guest finds it in its memory */
-	bool stuck;               /* the thread did not end when it was told to */
+	bool stuck;               /* the thread did not end when it was asked to */
 };
 
 struct vm_virtio_opts {

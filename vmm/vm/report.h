@@ -1,4 +1,4 @@
-/* report.h - what a person is told when a VM has ended. */
+/* report.h - reports for a person when a VM has ended. */
 #ifndef VMM_VM_REPORT_H
 #define VMM_VM_REPORT_H
 

@@ -135,7 +135,7 @@ static void print_register_pages(FILE *out, struct vm *vm)
 	}
 }
 
-/* What a device counts under its lock, which is that of what stands in front of it. */
+/* What a device counts under its lock, which is that of the device on the bus. */
 struct device_view {
 	const char *counter_name; /* NULL: it has no number of its own */
 	uint64_t counter, guest_errors;
@@ -350,7 +350,7 @@ static struct json_object *json_kvm_stats(const struct kvm_stat *stat, int n)
 
 	for (int i = 0; i < n; i++)
 		json_add_u64(obj, stat[i].name, stat[i].value);
-	return obj; /* NULL is JSON's null: the host does not tell */
+	return obj; /* NULL is JSON's null: the host does not report it */
 }
 
 static struct json_object *json_kernel(const struct arch_kernel *kernel)

@@ -18,7 +18,7 @@ struct stats_exits {
 	uint64_t total;
 };
 
-/* May run beside the vCPUs; each number is then a recent one. */
+/* May run alongside the vCPUs; each number is then a recent one. */
 void stats_exits_sum(const struct vm *vm, struct stats_exits *ret);
 
 /* Exits by reason and accesses by device range, as tables for a person. After vm_run(). */

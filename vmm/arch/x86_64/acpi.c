@@ -58,7 +58,7 @@ enum {
 	NO_C3 = 1001,
 };
 
-/* Fixed feature flags and, behind them, boot architecture flags (5.2.9 and 5.2.9.3). */
+/* Fixed feature flags and, after them, boot architecture flags (5.2.9 and 5.2.9.3). */
 enum {
 	WBINVD = 1 << 0,
 	PROC_C1 = 1 << 2,
@@ -367,7 +367,7 @@ static size_t render_xsdt(struct byte_writer *w, uint64_t fadt_gpa, uint64_t mad
 	return start;
 }
 
-/* 5.2.5.3. There is no RSDT: who knows no XSDT knows no FADT of revision 6 either. */
+/* 5.2.5.3. There is no RSDT: a guest without support of the XSDT has none of FADT revision 6 either. */
 static void render_rsdp(uint8_t *buf, uint64_t xsdt_gpa)
 {
 	struct byte_writer w = {.buf = buf, .cap = RSDP_LEN};

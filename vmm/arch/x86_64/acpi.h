@@ -19,7 +19,7 @@
  * Pure: the same machine and gpa give the same bytes. They are meant for guest memory at gpa, a
  * multiple of 64 in [LAYOUT_ACPI_GPA, LAYOUT_ACPI_END), and end before LAYOUT_ACPI_END; the RSDP is
  * at *ret_rsdp_gpa. *ret_bytes (*ret_len bytes) is the caller's to free. -EINVAL for a device that
- * the descriptors used cannot tell of, -ENOSPC when the tables do not fit, -ENOMEM; outputs are
+ * the descriptors used cannot describe, -ENOSPC when the tables do not fit, -ENOMEM; outputs are
  * untouched then.
  */
 int machine_acpi_render(const struct machine *m, uint64_t gpa, void **ret_bytes, size_t *ret_len,

@@ -1,4 +1,4 @@
-/* What a kernel is told of its machine: command line, ACPI and MP tables, device tree, boot information. */
+/* A kernel's information about its machine: command line, ACPI and MP tables, device tree, boot information. */
 #include <asm/bootparam.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 /*
  * The instruction at the start of code, as it is at linear address rip in code of so many bits (16,
- * 32 or 64), in Intel's syntax. False, and nothing written, when the bytes are no instruction or
+ * 32 or 64), in Intel's syntax. False, and nothing written, when the bytes are not an instruction or
  * Tollgate was built without libZydis, or it is not installed here. The library is loaded at the
  * first call, because a run that needs no report shall not pay for it.
  */

@@ -3,7 +3,7 @@
  *
  * An interrupt is two cells for the I/O APIC: the GSI, and 0 for edge-triggered, active high (Linux,
  * Documentation/devicetree/bindings/interrupt-controller/intel,ce4100-ioapic.yaml). The bus is
- * "intel,ce4100-cp" beside "simple-bus", because on x86 Linux makes platform devices of the children
+ * "intel,ce4100-cp" alongside "simple-bus", because on x86 Linux makes platform devices of the children
  * of that, of "isa" and of "pci" buses, and of no others (arch/x86/kernel/devicetree.c).
  */
 #include "machine/fdt.h"

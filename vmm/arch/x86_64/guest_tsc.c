@@ -25,7 +25,7 @@ enum {
 
 enum arch_guest_clock guest_tsc_judge(const struct kvm_msr_entry *readings, unsigned nr)
 {
-	/* Backwards also counts: this thread has moved to a CPU whose TSC is behind. */
+	/* Backwards also counts: this thread has moved to a CPU whose TSC is lower. */
 	for (unsigned i = 1; i < nr; i++)
 		if (readings[i].data != readings[0].data)
 			return ARCH_GUEST_CLOCK_COUNTS;

@@ -63,13 +63,13 @@ struct arch_boot {
 	struct boot_map_entry map[MACHINE_MAP_MAX];
 	uint64_t rsdp_gpa;
 	uint8_t rsdp[RSDP_BYTES];
-	char *cmdline; /* NULL: the kernel is told nothing */
+	char *cmdline; /* NULL: the kernel gets no information */
 	void *fdt;
 	size_t fdt_len;
 	uint64_t info_gpa; /* what the entry's register points to */
 };
 
-/* A flat binary is told nothing, so its machine is bare but for what its mode of entry needs. */
+/* A flat binary gets no information, so its machine is bare but for what its mode of entry needs. */
 bool arch_boot_has_info(const struct arch_boot *b);
 bool arch_boot_is_linux(const struct arch_boot *b); /* by its own protocol */
 bool arch_boot_has_device_tree(const struct arch_boot *b);

@@ -8,7 +8,7 @@
  *   0x0000_9000  page tables for 64-bit entry
  *   0x0002_0000  kernel command line, 64 KiB at most; in Multiboot 2's information for such a kernel
  *   0x0003_0000  device tree (PVH, Linux)
- *   0x0009_fc00  EBDA, empty; the memory map tells RAM up to here, and reserved to 1 MiB
+ *   0x0009_fc00  EBDA, empty; the memory map has RAM up to here, and reserved to 1 MiB
  *   0x000a_0000  legacy hole (VGA, option ROMs): backed by RAM, but not for the kernel
  *   0x000e_0000  ACPI tables, RSDP first
  *   0x000f_0000  MP table; in the BIOS area, since that of 255 CPUs outgrows the EBDA's 1 KiB

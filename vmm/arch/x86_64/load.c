@@ -33,7 +33,7 @@ static void take(struct arch_boot *b, uint64_t gpa, uint64_t len, const char *na
 	b->taken[b->nr_taken++] = (struct boot_span){.gpa = gpa, .len = len, .name = name};
 }
 
-/* A flat binary is told nothing, so its machine is bare but for what its mode of entry needs. */
+/* A flat binary gets no information, so its machine is bare but for what its mode of entry needs. */
 bool arch_boot_has_info(const struct arch_boot *b)
 {
 	return b->plan.protocol != BOOT_FLAT_REAL && b->plan.protocol != BOOT_FLAT_LONG;

@@ -59,7 +59,7 @@ static const struct machine_row command_rows[] = {
 
 /*
  * `--test-device`. The memory ranges touch, and a page edge is inside the first: a straddling access
- * then meets both kinds of border. Nothing else is near, so what is beside them reads as unclaimed.
+ * then meets both kinds of border. Nothing else is near, so the bytes next to them read as unclaimed.
  */
 static const struct machine_row test_rows[] = {
 	{"scratch0",

@@ -118,8 +118,8 @@ static void render_interrupt(struct byte_writer *w, uint8_t entry, uint8_t type,
 }
 
 /*
- * Every input is told as the ISA interrupt of its number, those from 16 up too: Linux makes no
- * interrupt of an input that is not told, and virtio_mmio.device= on its command line is believed
+ * Every input is listed as the ISA interrupt of its number, those from 16 up too: Linux makes no
+ * interrupt of an input that is not listed, and virtio_mmio.device= on its command line is believed
  * only if there is one. The numbers are those of the default GSI routing of KVM_CREATE_IRQCHIP.
  */
 static void render_interrupts(struct byte_writer *w, const struct machine *m)

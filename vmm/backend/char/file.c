@@ -77,7 +77,7 @@ int char_file_open(const struct char_spec *spec, struct event_loop *loop, struct
 		diag_set(diag, r, "console's file '%s'", spec->path);
 		if (r == -ENXIO)
 			diag_remedy(diag, "start the pipe's reader first");
-		/* A file's thread that is under way needs time to end, or it is left behind. */
+		/* A file's thread that is under way needs time to end, or it is abandoned. */
 		char_host_destroy(host, clock_monotonic_ns() + CHAR_CLOSE_NS);
 		return r;
 	}

@@ -70,7 +70,7 @@ void char_host_input_pump(struct char_host *host)
 			continue;
 		if (marked)
 			break;
-		/* What a device makes room for from here on it tells; what before, is seen now. */
+		/* A device reports room that it makes from here on; earlier room is seen now. */
 		atomic_store(&host->input_wanted, true);
 		marked = true;
 	}

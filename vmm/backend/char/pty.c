@@ -2,8 +2,8 @@
  * A pseudo-terminal: we hold the master, and the opener of the slave is the client. The slave is raw, so
  * that bytes pass as they are.
  *
- * Only a failing read or write of the master tells that no one has the slave open, and nothing of the
- * master tells that someone opened it: inotify does.
+ * Only a failing read or write of the master shows that no one has the slave open. Nothing of the
+ * master shows that someone opened it: inotify does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +61,7 @@ static void pty_opened(struct event_source *src, uint32_t epoll_events)
 	(void)epoll_events;
 	if (read(src->fd, buf, sizeof(buf)) <= 0 || pty->host.out_state == CHAR_OUT_OPEN)
 		return;
-	/* If it cannot be watched nobody is there, as far as we can tell; the next open tries again. */
+	/* If it cannot be watched nobody counts as connected; the next open tries again. */
 	(void)char_host_attach(&pty->host);
 }
 
@@ -170,7 +170,7 @@ static int watch_slave(struct pty_host *pty)
 	return event_loop_add(pty->host.loop, &pty->opened);
 }
 
-/* A link to a pseudo-terminal, which an earlier run left behind, may go; nothing else. */
+/* A link to a pseudo-terminal, which an earlier run left, may go; nothing else. */
 static int make_link(struct pty_host *pty, const char *path, struct diag *diag)
 {
 	static const char dir[] = "/dev/pts/";

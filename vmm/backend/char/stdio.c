@@ -20,13 +20,13 @@
 
 enum { CTRL_A = 0x01 };
 
-/* How often a VM in its terminal's background looks whether it is in front: nothing reports that. */
+/* How often a VM polls whether it has left its terminal's background: nothing reports that. */
 #define FOREGROUND_POLL_NS (200 * NS_PER_MS)
 
 enum out_kind {
 	OUT_PLAIN, /* a description of our own, without blocking; or the pipe of a file's writer */
 	OUT_SOCKET,
-	OUT_BLOCKING_PIPE, /* shared with others, who rely on its blocking */
+	OUT_BLOCKING_PIPE, /* shared with processes that rely on its blocking */
 };
 
 struct console {
@@ -83,7 +83,7 @@ static void console_out_failed(struct char_host *host, int err)
 
 /*
  * End of input, or a terminal that went away: the guest goes on without. In the background read() of a
- * terminal fails, as SIGTTIN is blocked: the keys are for others, until we are in front.
+ * terminal fails, as SIGTTIN is blocked: the keys are for others, until we are in the foreground.
  */
 static void console_in_ended(struct char_host *host, int err)
 {
@@ -155,7 +155,7 @@ static const struct char_host_class console_class = {
 	.close = console_close,
 };
 
-/* The controlling terminal by its other name, which a user who may not open the first may open. */
+/* The controlling terminal by its other name, which some users may open who may not open the first. */
 static int open_controlling(const struct stat *st, int flags)
 {
 	int own = open("/dev/tty", flags);
@@ -169,7 +169,7 @@ static int open_controlling(const struct stat *st, int flags)
 }
 
 /*
- * stdin and outputs share their file description with the shell and others, who must not find it
+ * stdin and outputs share their file description with the shell and others, which must not find it
  * non-blocking. A pipe or a terminal is opened anew instead; *ret_own says that it was. It cannot be
  * when it belongs to another user, as after su or sudo.
  */
@@ -262,7 +262,7 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 		r = char_host_attach(host);
 	if (r < 0) {
 		diag_set(diag, r, "console events");
-		/* A file's thread that is under way needs time to end, or it is left behind. */
+		/* A file's thread that is under way needs time to end, or it is abandoned. */
 		char_host_destroy(host, clock_monotonic_ns() + CHAR_CLOSE_NS);
 		return r;
 	}

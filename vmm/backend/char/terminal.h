@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 /*
- * Makes the terminal behind fd raw: no echo, no line editing, no signal keys; output processing
+ * Makes the terminal that fd refers to raw: no echo, no line editing, no signal keys; output processing
  * stays on. The first call remembers the old mode and arranges that exit() and the signals that end
  * a process with a core dump (SIGSEGV, SIGABRT, SIGQUIT, …) restore it, but for those that are ignored.
  * No effect when fd is not a terminal. False, without effect, when we are in the terminal's background.

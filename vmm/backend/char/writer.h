@@ -12,11 +12,11 @@ struct char_writer {
 	struct char_host *host;
 	struct file_writer *writer; /* NULL: out.fd is not a file, or none was started */
 	struct event_source failed;
-	bool has_reported; /* out_failed was called: that is how the loss is told */
+	bool has_reported; /* out_failed was called, which reports the loss */
 };
 
 /*
- * Where fd is a file or a block device, takes it over and sets host->out.fd to the pipe in front of it; else does
+ * Where fd is a file or a block device, takes it over and sets host->out.fd to the pipe before it; else does
  * nothing. When the file takes no more, host's out_failed is called. Returns 0 or -errno; what was started is to be
  * stopped also after a failure.
  */

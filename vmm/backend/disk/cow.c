@@ -45,7 +45,7 @@ struct cow_slot {
 	bool in_order;           /* span is in cow->order */
 	uint64_t pos;            /* bytes of rq that are done */
 	uint64_t part_bytes;     /* of the part under way, which begins at pos */
-	uint64_t head, tail;     /* bytes taken along before and behind the part */
+	uint64_t head, tail;     /* bytes taken along before and after the part */
 	struct iovec fill;       /* of sub, while it reads them */
 	uint8_t before[CLUSTER_BYTES], after[CLUSTER_BYTES];
 	struct iovec iov[DISK_IOV_MAX + 2];
@@ -186,7 +186,7 @@ static void cow_write_part(struct cow_slot *slot)
 
 static void fill_done(struct disk_request *sub, int err);
 
-/* Reads what the part's clusters have beside it, and of that what is not there yet. */
+/* Reads the rest of the part's clusters, and of that what is not there yet. */
 static void slot_fill(struct cow_slot *slot, uint64_t off, uint64_t bytes, uint8_t *to)
 {
 	slot->fill = (struct iovec){to, (size_t)bytes};

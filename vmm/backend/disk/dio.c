@@ -1,6 +1,6 @@
 /*
  * dio.c - what O_DIRECT asks for. A file of its own: glibc 2.36's struct statx lacks these fields,
- * and the kernel's cannot be seen beside it.
+ * and the kernel's cannot be used alongside it.
  */
 #include <fcntl.h>
 #include <linux/stat.h>
@@ -26,7 +26,7 @@ static uint32_t try_alignments(int fd)
 
 #ifdef STATX_DIOALIGN
 
-/* Linux 6.1 tells, of the file systems that know. */
+/* Linux 6.1 reports it, for file systems that know. */
 static bool ask_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off)
 {
 	struct statx st = {0};

@@ -149,7 +149,7 @@ void disk_engine_start(struct disk_engine *engine, struct disk_io *io)
 		disk_engine_post(engine, io, disk_io_run(io));
 		return;
 	}
-	/* An error is told by the call that may wait: not all file systems know RWF_NOWAIT. */
+	/* An error is reported by the call that may wait: not all file systems know RWF_NOWAIT. */
 	if (io->now == DISK_IO_IF_CACHED)
 		n = preadv2(io->fd, io->iov, (int)io->nr_iov, (off_t)io->off, RWF_NOWAIT);
 	if (n >= 0) {

@@ -232,7 +232,7 @@ static int check_direct(struct disk_file *file, const char *path, struct diag *d
 	if (!file->direct)
 		return 0;
 	disk_dio_alignment(file->fd, &file->dio_mem_align, &file->dio_off_align);
-	/* What lies behind the last whole block can be read with O_DIRECT and not written. */
+	/* Bytes after the last whole block can be read with O_DIRECT and not written. */
 	if (file->geo.read_only || file->file_bytes % file->dio_off_align == 0)
 		return 0;
 	diag_set(diag, -EINVAL,

@@ -20,7 +20,7 @@ struct disk_raw {
 	 */
 	struct disk_order order;
 	bool in_order;
-	bool no_discard; /* the host told that it has none */
+	bool no_discard; /* the host reported that it has none */
 };
 
 static struct disk_raw *raw_of(const struct disk_request *rq)
@@ -76,7 +76,7 @@ static void raw_written(struct disk_request *rq)
 		raw_end(rq, 0);
 }
 
-/* Continues behind the res bytes that were transferred. */
+/* Continues after the res bytes that were transferred. */
 static void raw_part_done(struct disk_request *rq, ssize_t res)
 {
 	struct disk_raw *raw = raw_of(rq);
@@ -102,7 +102,7 @@ static void raw_part_done(struct disk_request *rq, ssize_t res)
 		iov_zero(rq->iov, rq->nr_iov); /* what the file lacks of its last sector */
 		raw_end(rq, 0);
 	} else if (res == 0) {
-		raw_end(rq, -EIO); /* the file was shortened behind our back */
+		raw_end(rq, -EIO); /* another process shortened the file */
 	} else {
 		transfer(rq);
 	}

@@ -4,7 +4,7 @@
 
 #include "backend/disk.h"
 
-/* What a descriptor asks of those who read and write it. */
+/* A descriptor's requirements on reads and writes. */
 struct disk_file {
 	int fd;
 	struct disk_geometry geo;

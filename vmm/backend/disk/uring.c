@@ -31,7 +31,7 @@ static bool knows_all(struct io_uring *ring)
 int disk_uring_create(unsigned depth, int event_fd, struct disk_uring **ret)
 {
 	static const unsigned flags[] = {
-#ifdef IORING_SETUP_COOP_TASKRUN /* Linux 5.19: no interprocessor interrupt to who will look soon */
+#ifdef IORING_SETUP_COOP_TASKRUN /* Linux 5.19: no interprocessor interrupt to a thread that polls soon */
 		IORING_SETUP_COOP_TASKRUN,
 #endif
 		0,

@@ -19,7 +19,7 @@ static struct net_slirp *to_slirp(struct net_backend *be)
 	return container_of(be, struct net_slirp, be);
 }
 
-/* The frame behind the header in one piece, in ns->frame; 0 if it is too long. */
+/* The frame after the header in one piece, in ns->frame; 0 if it is too long. */
 static size_t gather(struct net_slirp *ns, const struct iovec *iov, unsigned nr)
 {
 	if (iov_bytes(iov + 1, nr - 1) > sizeof(ns->frame))
@@ -29,7 +29,7 @@ static size_t gather(struct net_slirp *ns, const struct iovec *iov, unsigned nr)
 
 /*
  * libslirp queues without bound what it has for an address that it knows no MAC address of. Of the
- * guest's addresses it is told, then, before it can have an answer to send. Each time: it forgets all but the
+ * guest's addresses it has to know, then, before it can have an answer to send. Each time: it forgets all but the
  * last 16, and ARP and DHCP add to them, too.
  */
 static void teach(struct net_slirp *ns)

@@ -35,7 +35,7 @@ enum {
 _Static_assert(SLIRP_GUEST_SOCKETS_MAX + SLIRP_PEERS_MAX + SLIRP_EVENTS_PER_POLL +
 			       NET_SLIRP_FORWARDS_MAX <=
 		       SLIRP_FDS_MAX,
-	       "each socket has its place");
+	       "each socket has its slot");
 
 struct slirp_fifo_frame {
 	uint16_t len;
@@ -78,7 +78,7 @@ extern const SlirpCb slirp_callbacks;
  */
 void slirp_watch(struct net_slirp *ns);
 
-/* Tells the device that there are frames, if it wants to know. */
+/* Notifies the device of frames, if it wants to know. */
 void slirp_offer(struct net_slirp *ns);
 
 /*

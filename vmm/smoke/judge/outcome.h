@@ -14,7 +14,7 @@ enum smoke_outcome {
 	SMOKE_PASS,
 	SMOKE_EXPECT_MISSED, /* the guest ended well, but not all expected or phases had been seen */
 	SMOKE_REJECTED,      /* a --reject pattern was seen */
-	SMOKE_PANIC,         /* told by a device, or by the kernel's own words */
+	SMOKE_PANIC,         /* reported by a device, or by the kernel's own message */
 	SMOKE_TRIPLE_FAULT,
 	SMOKE_RESET,
 	SMOKE_TIMEOUT, /* --timeout */
@@ -24,11 +24,11 @@ enum smoke_outcome {
 	SMOKE_KVM_ERROR,  /* KVM could not go on, or the VMM died */
 	SMOKE_SETUP_ERROR,
 	SMOKE_HALTED, /* every CPU, with interrupts off */
-	SMOKE_KILLED, /* we were told to stop */
+	SMOKE_KILLED, /* a signal asked us to stop */
 	SMOKE_OUTCOMES,
 };
 
-/* Beside those of vm_end.h, which mean the same here. Documented in docs/tollgate.1. */
+/* Besides those of vm_end.h, which mean the same here. Documented in docs/tollgate.1. */
 enum {
 	EXIT_STALL = 118,
 	EXIT_EXPECT_MISSED = 119,
@@ -67,9 +67,10 @@ struct smoke_facts {
 };
 
 /*
- * A pattern that is required and did not come is never a pass. What was seen first counts: all that was expected, when no status is to follow; words of a panic or a
- * rejected pattern before how the VM ended, since kernels often reset or power off afterwards. A panic
- * counts more than a pattern, because an oops often is the first line of one.
+ * A pattern that is required and did not come is never a pass. What was seen first counts: all that was
+ * expected, when no status is to follow. The text of a panic or a rejected pattern counts before how the VM
+ * ended, since kernels often reset or power off afterwards. A panic counts more than a pattern, because an
+ * oops often is the first line of one.
  */
 enum smoke_outcome smoke_outcome_of(const struct smoke_facts *facts);
 

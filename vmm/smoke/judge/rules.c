@@ -79,7 +79,7 @@ static void rule_fini(struct smoke_rule *rule)
 	*rule = (struct smoke_rule){0};
 }
 
-/* A pattern that matches nothing at all matches everywhere, and tells nothing. */
+/* A pattern that matches nothing at all matches everywhere, and is useless. */
 static int check_not_empty(const struct smoke_rules *rules, const struct smoke_rule *rule,
 			   const char *option, struct diag *diag)
 {

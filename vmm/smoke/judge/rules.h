@@ -70,7 +70,7 @@ const struct smoke_rule *smoke_rules_get(const struct smoke_rules *rules, enum s
 enum smoke_match {
 	SMOKE_MATCH_NO,
 	SMOKE_MATCH_YES,
-	SMOKE_MATCH_PARTIAL,  /* what follows will tell; only in an unfinished subject */
+	SMOKE_MATCH_PARTIAL,  /* what follows will decide; only in an unfinished subject */
 	SMOKE_MATCH_TOO_DEAR, /* it ran out of steps or memory */
 };
 

@@ -7,7 +7,7 @@
  * they were split.
  *
  * Escape sequences are those of ECMA-48 (5th edition, 5.3 to 5.6). A sequence that never ends hides
- * no more than SMOKE_TEXT_SEQUENCE_MAX bytes, and nothing behind the end of its line.
+ * no more than SMOKE_TEXT_SEQUENCE_MAX bytes, and nothing after the end of its line.
  */
 #ifndef VMM_SMOKE_JUDGE_TEXT_H
 #define VMM_SMOKE_JUDGE_TEXT_H
@@ -22,8 +22,8 @@ enum {
 
 enum smoke_text_state {
 	SMOKE_TEXT_GROUND,
-	SMOKE_TEXT_ESCAPE,       /* behind ESC */
-	SMOKE_TEXT_INTERMEDIATE, /* behind ESC and bytes 02/00 to 02/15 */
+	SMOKE_TEXT_ESCAPE,       /* after ESC */
+	SMOKE_TEXT_INTERMEDIATE, /* after ESC and bytes 02/00 to 02/15 */
 	SMOKE_TEXT_CSI,
 	SMOKE_TEXT_STRING, /* DCS, SOS, OSC, PM, APC: up to ST, or BEL as terminals have it */
 	SMOKE_TEXT_STRING_ESCAPE,

@@ -128,7 +128,7 @@ static int pack(const struct config_smoke_settings *settings, const char *kernel
 	return 0;
 }
 
-/* The strings of args as argv, behind a name; the caller frees it. NULL: no memory. */
+/* The strings of args as argv, after a name; the caller frees it. NULL: no memory. */
 static char **split_args(char *args, size_t len, int *ret_argc)
 {
 	static char name[] = "boot";

@@ -17,7 +17,7 @@ enum {
 	STAGES = 4,
 };
 
-/* Colours that those who see red and green alike can tell apart, too. */
+/* Colours that red-green colour blindness leaves distinct, too. */
 static const struct {
 	const char *name, *colour;
 } stages[STAGES] = {

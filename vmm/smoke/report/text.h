@@ -1,4 +1,4 @@
-/* text.h - what a person is told of smoke boots. All text is clean; nothing depends on a clock. */
+/* text.h - smoke boots for a person to read. All text is clean; nothing depends on a clock. */
 #ifndef VMM_SMOKE_REPORT_TEXT_H
 #define VMM_SMOKE_REPORT_TEXT_H
 

@@ -8,7 +8,7 @@
 
 /*
  * QUIET: a line that nothing follows for so long is taken for a prompt. SILENCE: after a panic's last
- * line. KILL: a VM that was told to end and has not is ended by force. ROOM: how soon a sink that had no room is asked
+ * line. KILL: a VM that was asked to end and has not is ended by force. ROOM: how soon a sink that had no room is asked
  * again.
  */
 #define QUIET_NS   (100 * NS_PER_MS)

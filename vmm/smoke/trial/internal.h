@@ -1,6 +1,6 @@
 /*
  * internal.h - what the parts of one boot's supervision share: trial.c, its streams and its process; trial/clock.c,
- * its limits of time and its stop; trial/messages.c, what its process tells. For these alone; one thread.
+ * its limits of time and its stop; trial/messages.c, the messages of its process. For these alone; one thread.
  */
 #ifndef VMM_SMOKE_TRIAL_INTERNAL_H
 #define VMM_SMOKE_TRIAL_INTERNAL_H
@@ -45,7 +45,7 @@ void smoke_trial_look_at_room(struct smoke_trial *trial);
 /* From now on the boot is in that state. */
 void smoke_trial_enter(struct smoke_trial *trial, enum smoke_trial_state state);
 
-/* A process that is gone already is not an error. One that still sets up has nothing to tell. */
+/* A process that is gone already is not an error. One that still sets up has nothing to report. */
 void smoke_trial_stop_vm(struct smoke_trial *trial);
 
 /* The phase that is to come and has a limit; NULL when none is. */
@@ -61,7 +61,7 @@ void smoke_trial_timer_expired(void *trial);
  * trial/messages.c
  */
 
-/* A piece of what the process tells: how many bytes; 0 when there are none now, or never more. */
+/* A piece of the process's messages: how many bytes; 0 when there are none now, or never more. */
 size_t smoke_trial_read_report(struct smoke_trial *trial);
 
 /* smoke_trial.report has something to read, or has ended. */

@@ -1,5 +1,5 @@
 /*
- * messages.c - what a boot's process tells its supervisor (wire.h): when the guest starts, how it ended, and a
+ * messages.c - what a boot's process reports to its supervisor (wire.h): when the guest starts, how it ended, and a
  * report. None of it is trusted.
  */
 #include <errno.h>
@@ -74,7 +74,7 @@ static void take_message(struct smoke_trial *trial)
 	}
 }
 
-/* Messages up to the one that says how it ended; the report behind it, as much as there is room for. */
+/* Messages up to the one that says how it ended; the report after it, as much as there is room for. */
 static void take_report(struct smoke_trial *trial, const char *buf, size_t n)
 {
 	while (n > 0 && !trial->result->has_exits) {

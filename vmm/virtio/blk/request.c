@@ -221,7 +221,7 @@ static bool is_supported(const struct blk *blk, uint32_t type)
 	}
 }
 
-/* hdr is ours; out and in are what lies behind the header and before the status. */
+/* hdr is ours; out and in are what lies after the header and before the status. */
 static void dispatch(struct blk_request *rq, const struct virtio_blk_outhdr *hdr, struct iovec *out,
 		     unsigned nr_out, uint64_t out_bytes, struct iovec *in, unsigned nr_in)
 {

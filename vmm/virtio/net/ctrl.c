@@ -61,7 +61,7 @@ static bool pairs_set(struct net *net, const struct virtq_chain *chain)
 	return true;
 }
 
-/* All frames are the guest's whatever its address: there is nothing to tell the back end. */
+/* All frames are the guest's whatever its address: the back end need not know. */
 static bool mac_set(struct net *net, const struct virtq_chain *chain)
 {
 	uint8_t mac[sizeof(net->mac)];

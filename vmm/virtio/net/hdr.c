@@ -8,7 +8,7 @@
 
 #include "backend/net.h"
 
-/* 5.1.6.2: the checksum's place, two bytes, is in the frame and behind the Ethernet header. */
+/* 5.1.6.2: the two bytes of the checksum are in the frame and after the Ethernet header. */
 static bool csum_ok(const struct virtio_net_hdr_v1 *hdr, size_t frame_bytes)
 {
 	const size_t start = le16toh(hdr->csum_start), offset = le16toh(hdr->csum_offset);

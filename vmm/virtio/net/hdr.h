@@ -1,5 +1,5 @@
 /*
- * hdr.h - the header in front of each frame (virtio 1.2, 5.1.6), checked. Pure.
+ * hdr.h - the header before each frame (virtio 1.2, 5.1.6), checked. Pure.
  *
  * A header of the guest's goes on to the host's kernel, which believes it: what it says of the frame
  * must be so, and the work that it asks for bounded.

@@ -90,7 +90,7 @@ static inline unsigned net_tx_queue(unsigned pair)
 	return 2 * pair + 1;
 }
 
-/* 5.1.2: behind all pairs that there may be, or behind the one if MQ was not negotiated. */
+/* 5.1.2: after all pairs that there may be, or after the one if MQ was not negotiated. */
 static inline unsigned net_ctrl_queue(const struct net *net)
 {
 	return virtio_has(&net->vd, VIRTIO_NET_F_MQ) ? 2 * net->be->pairs : 2;

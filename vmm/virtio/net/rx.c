@@ -110,7 +110,7 @@ static void rx_finish(struct net *net, unsigned pair, struct virtio_net_hdr_v1 *
 	use_buffers(net, pair, n, bytes);
 }
 
-/* The buffers behind the header's place, then the rest of spill, to iov; returns how many. */
+/* The buffers after the header's bytes, then the rest of spill, to iov; returns how many. */
 static unsigned receive_iov(struct net_rx *rx, struct virtio_net_hdr_v1 *hdr, struct iovec *iov)
 {
 	unsigned n = 1;
