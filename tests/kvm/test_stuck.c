@@ -18,7 +18,6 @@
 #include <cmocka.h>
 #include <json.h>
 
-#include "backend/disk/engine.h"
 #include "cmd/cmds.h"
 #include "vm_end.h"
 #include "vm_rig.h"
@@ -31,7 +30,8 @@ ssize_t __real_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
 ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
-int __wrap_disk_uring_create(unsigned depth, int event_fd, struct disk_uring **ret);
+struct io_uring;
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags);
 
 static char dir[32], disk[64];
 
@@ -87,11 +87,11 @@ int __wrap_close(int fd)
 }
 
 /* Calls that hang in the kernel are not ours to make there. */
-int __wrap_disk_uring_create(unsigned depth, int event_fd, struct disk_uring **ret)
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
 {
-	(void)depth;
-	(void)event_fd;
-	(void)ret;
+	(void)entries;
+	(void)ring;
+	(void)flags;
 	return -ENOSYS;
 }
 

@@ -3,6 +3,7 @@
  * the time, so a write is now KVM's to answer and now an exit. The guest's own tests, resets and broken
  * rings among them, must not notice. And VMs with virtio devices leave nothing behind.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -153,17 +154,20 @@ static void set_up_that_runs_out_of_files_leaves_nothing_behind(void **state)
 	assert_true(vm_rig_run_out_of_files(&vm_opts) > 5 * DEVICES);
 }
 
-/* Of the threads that start, the one behind those has no place. */
+/* Threads that can still start; the next one after them fails. */
 static unsigned threads_left = UINT_MAX;
 
-int __real_io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
-int __wrap_io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg);
 
-int __wrap_io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *),
+			  void *arg)
 {
 	if (threads_left-- == 0)
-		return diag_set(diag, -EAGAIN, "start the I/O thread of '%s'", name);
-	return __real_io_thread_start(io, name, diag);
+		return EAGAIN;
+	return __real_pthread_create(thread, attr, start, arg);
 }
 
 /* Who waits for the VM's end beside it, as the hammer does, learns of it. */

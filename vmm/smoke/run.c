@@ -12,6 +12,7 @@
 #include "base/macros.h"
 #include "base/signals.h"
 #include "event.h"
+#include "smoke/child.h"
 #include "smoke/limits.h"
 #include "smoke/trial.h"
 
@@ -105,6 +106,7 @@ static void start_one(struct run *run, unsigned i)
 		.sink = &slot->sink,
 		.done = trial_done,
 		.done_arg = slot,
+		.start = smoke_child_start,
 	};
 
 	run->sink->started(run->sink, i);

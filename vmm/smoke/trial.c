@@ -319,7 +319,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 	trial->result->was_started = true;
 	trial->result->times.start_ns = trial->last_byte_ns = trial->phase_since_ns =
 		clock_monotonic_ns();
-	r = smoke_child_start(opts->spec, &trial->child, diag);
+	r = opts->start(opts->spec, &trial->child, diag);
 	if (r == 0) {
 		r = add_sources(trial);
 		if (r < 0)

@@ -68,6 +68,8 @@ struct smoke_trial_opts {
 	struct smoke_trial_sink *sink; /* NULL: nobody hears */
 	void (*done)(struct smoke_trial *trial, void *arg);
 	void *done_arg;
+	/* Makes the process: smoke_child_start(), or another one that keeps its promises. */
+	int (*start)(const struct smoke_spec *spec, struct smoke_child *ret, struct diag *diag);
 };
 
 /*

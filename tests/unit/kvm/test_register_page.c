@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <linux/kvm.h>
 
 #include "base/macros.h"
 #include "devices/classes.h"
@@ -25,6 +26,7 @@
 enum { RBR = 0, THR = 0, IER = 1, IIR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7, REGISTERS = 8 };
 enum { IER_ERBFI = 1, IER_ETBEI = 2, LCR_DLAB = 0x80, MCR_OUT2 = 8, LSR_DR = 1, LSR_IDLE = 0x60 };
 enum { PORTS = 1, MEMORY = 0, SLOT = 7, LATE = 8, POLLS_MIN = 64, POLLS_OF_A_RECEIVER = 8 };
+enum { VM_FD = 77 };
 
 struct rig {
 	struct fake_env f;
@@ -45,31 +47,42 @@ static struct {
 	int64_t cost_ns;
 } host;
 
-bool __wrap_kvm_has_readonly_mem(const struct kvm *kvm);
-int __wrap_kvm_mem_slot_set(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint64_t len,
-			    void *mem, bool readonly);
+int __wrap_ioctl(int fd, unsigned long request, ...);
 
-bool __wrap_kvm_has_readonly_mem(const struct kvm *kvm)
+/* KVM_SET_USER_MEMORY_REGION of the one read-only slot. */
+static int slot_set(const struct kvm_userspace_memory_region *region)
 {
-	(void)kvm;
-	return host.cap;
-}
-
-int __wrap_kvm_mem_slot_set(const struct kvm *kvm, unsigned slot, uint64_t gpa, uint64_t len,
-			    void *mem, bool readonly)
-{
-	assert_ptr_equal(kvm, &host.rig->kvm);
-	assert_int_equal(slot, SLOT);
-	assert_int_equal(gpa, GPA);
-	assert_true(readonly);
-	assert_true(len == 0 || len == 4096);
-	assert_true((len == 0) == (host.page != NULL)); /* never twice the same */
+	assert_int_equal(region->slot, SLOT);
+	assert_int_equal(region->guest_phys_addr, GPA);
+	assert_int_equal(region->flags, KVM_MEM_READONLY);
+	assert_true(region->memory_size == 0 || region->memory_size == 4096);
+	assert_true((region->memory_size == 0) == (host.page != NULL)); /* never twice the same */
 	fake_pass_ns(&host.rig->f, host.cost_ns);
 	host.calls++;
-	if (host.fail)
-		return -host.fail;
-	host.page = len ? mem : NULL;
+	if (host.fail) {
+		errno = host.fail;
+		return -1;
+	}
+	host.page = region->memory_size ? (const uint8_t *)(uintptr_t)region->userspace_addr : NULL;
 	return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	int r;
+
+	assert_int_equal(fd, VM_FD);
+	va_start(ap, request);
+	if (request == KVM_CHECK_EXTENSION) {
+		assert_int_equal(va_arg(ap, int), KVM_CAP_READONLY_MEM);
+		r = host.cap;
+	} else {
+		assert_int_equal(request, KVM_SET_USER_MEMORY_REGION);
+		r = slot_set(va_arg(ap, const struct kvm_userspace_memory_region *));
+	}
+	va_end(ap);
+	return r;
 }
 
 /* The handler that this makes run must not find the page from before. */
@@ -88,6 +101,7 @@ static int setup_host(void **state)
 
 	memset(&host, 0, sizeof(host));
 	host.rig = rig;
+	rig->kvm.vm_fd = VM_FD;
 	host.cap = 1;
 	host.cost_ns = 20 * US;
 	fake_env_init(&rig->f);

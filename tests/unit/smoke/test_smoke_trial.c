@@ -52,9 +52,6 @@ static struct smoke_spec spec;
 static struct smoke_result result;
 static int64_t begin_ns;
 
-int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *ret,
-			     struct diag *diag);
-
 int __real_kill(pid_t pid, int sig);
 int __wrap_kill(pid_t pid, int sig);
 
@@ -136,8 +133,7 @@ static _Noreturn void be_the_process(int report_fd, int console_fd)
 	_exit(0);
 }
 
-int __wrap_smoke_child_start(const struct smoke_spec *of, struct smoke_child *ret,
-			     struct diag *diag)
+static int child_start(const struct smoke_spec *of, struct smoke_child *ret, struct diag *diag)
 {
 	int ends[2], console_fd = -1;
 
@@ -219,8 +215,11 @@ static struct smoke_msg *say(enum smoke_msg_type type, int64_t at_ns)
 /* stops: how often it is told to, the first time when the process has said all. */
 static void boot_and_stop(unsigned stops)
 {
-	const struct smoke_trial_opts opts = {
-		.spec = &spec, .result = &result, .loop = &loop, .done = done};
+	const struct smoke_trial_opts opts = {.spec = &spec,
+					      .result = &result,
+					      .loop = &loop,
+					      .done = done,
+					      .start = child_start};
 	struct smoke_trial *made = NULL;
 	struct diag diag = {0};
 
@@ -351,8 +350,11 @@ static void an_end_before_the_stop_counts(void **state)
 /* Out of descriptors, as it may be. */
 static void a_boot_that_cannot_be_made_has_an_end(void **state)
 {
-	const struct smoke_trial_opts opts = {
-		.spec = &spec, .result = &result, .loop = &loop, .done = done};
+	const struct smoke_trial_opts opts = {.spec = &spec,
+					      .result = &result,
+					      .loop = &loop,
+					      .done = done,
+					      .start = child_start};
 	struct smoke_trial *made = NULL;
 	struct diag diag = {0};
 

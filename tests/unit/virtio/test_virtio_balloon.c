@@ -25,13 +25,19 @@ enum {
 static struct virtq_driver queue[QUEUES];
 static unsigned smalls, larges; /* times that small pages were asked for, and no longer */
 
-void __wrap_guest_mem_prefer_small(const struct guest_mem *mem, bool small);
+int __real_madvise(void *addr, size_t len, int advice);
+int __wrap_madvise(void *addr, size_t len, int advice);
 
-void __wrap_guest_mem_prefer_small(const struct guest_mem *mem, bool small)
+/* Once RAM is made, the size of pages is asked for all of it. */
+int __wrap_madvise(void *addr, size_t len, int advice)
 {
-	assert_ptr_equal(mem, &rig.mem);
-	smalls += small;
-	larges += !small;
+	if (rig.mem.base && (advice == MADV_NOHUGEPAGE || advice == MADV_HUGEPAGE)) {
+		assert_ptr_equal(addr, rig.mem.base);
+		assert_int_equal(len, rig.mem.bytes);
+		smalls += advice == MADV_NOHUGEPAGE;
+		larges += advice == MADV_HUGEPAGE;
+	}
+	return __real_madvise(addr, len, advice);
 }
 
 static int set_up(uint64_t target_bytes, int64_t stats_ns)
