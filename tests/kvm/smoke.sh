@@ -422,4 +422,22 @@ case_a_matrix_file_lists_boots() {
 	)"
 }
 
+case_boots_are_repeated_and_selected() {
+	cp "$(kernel exits)" k
+	tollgate smoke -p exit=0 --repeat 2 k k
+	same 'exit status' "$status" 0
+	same 'boots' "$(grep -oE '^(PASS|FAIL) [^:]*' "$case_dir/out" | sort | tr '\n' ' ')" \
+		'PASS k/repeat=1 PASS k/repeat=2 PASS k/repeat=3 PASS k/repeat=4 '
+	tollgate smoke -p exit=0 --repeat 4 --only 'k/repeat=[234]' --shard 2/2 k
+	same 'boots' "$(grep -E '^(PASS|FAIL) ' "$case_dir/out")" 'PASS k/repeat=3: exit code 0 (exit port)'
+	tollgate smoke -p exit=0 --shard 2/2 k --junit junit --tap tap --json json --boot-chart chart
+	same 'exit status' "$status" 0
+	printed '^0 passed, 0 failed$'
+	xmllint --noout junit chart
+	same 'TAP' "$(cat tap)" "$(printf 'TAP version 13\n1..0')"
+	tollgate smoke --only j k
+	same 'exit status' "$status" 2
+	complained "^tollgate: --only 'j' matches no boot\$" '^  remedy: --list'
+}
+
 run_cases

@@ -59,7 +59,7 @@ static void wait_for_logs(struct smoke *smoke, int64_t until_ns)
 {
 	for (unsigned i = 0; i < smoke->suite.nr; i++)
 		if (until_ns || smoke_log_is_done(&smoke->logs[i]))
-			smoke_log_wait(&smoke->logs[i], smoke->suite.spec[i].name, until_ns,
+			smoke_log_wait(&smoke->logs[i], smoke->suite.spec[i]->name, until_ns,
 				       &smoke->log_diag);
 }
 
@@ -70,7 +70,7 @@ static void hear_started(struct smoke_run_sink *sink, unsigned i)
 
 	wait_for_logs(smoke, 0);
 	if (suite->run.log_dir)
-		smoke_log_open(&smoke->logs[i], suite->run.log_dir, suite->spec[i].name,
+		smoke_log_open(&smoke->logs[i], suite->run.log_dir, suite->spec[i]->name,
 			       suite->run.log_limit_bytes, &smoke->log_diag);
 	if (smoke->has_live)
 		smoke_live_start(&smoke->live, i, clock_monotonic_ns());
@@ -152,9 +152,9 @@ static int suite_add_files(const struct smoke_suite *suite, struct file_uses *us
 	for (unsigned i = 0; r == 0 && i < suite->nr; i++) {
 		char log[PATH_MAX];
 
-		r = config_files_add(&suite->spec[i].config, uses);
+		r = config_files_add(&suite->spec[i]->config, uses);
 		if (r == 0 && suite->run.log_dir &&
-		    smoke_log_path(suite->run.log_dir, suite->spec[i].name, log, sizeof(log)) == 0)
+		    smoke_log_path(suite->run.log_dir, suite->spec[i]->name, log, sizeof(log)) == 0)
 			r = file_uses_add(uses, "--log-dir's", log, true, 0);
 	}
 	return r;
@@ -175,10 +175,10 @@ static int check_log_names(const struct smoke_suite *suite, struct diag *diag)
 {
 	for (unsigned i = 0; i < suite->nr; i++) {
 		for (unsigned k = 0; k < i; k++) {
-			if (!smoke_log_same(suite->spec[i].name, suite->spec[k].name))
+			if (!smoke_log_same(suite->spec[i]->name, suite->spec[k]->name))
 				continue;
 			diag_set(diag, -EINVAL, "boots '%s' and '%s' would have one log",
-				 suite->spec[k].name, suite->spec[i].name);
+				 suite->spec[k]->name, suite->spec[i]->name);
 			diag_remedy(diag, "letters, digits and +,-.=_ of a name are the file's: "
 					  "give one of them another name");
 			return -EINVAL;
@@ -196,7 +196,7 @@ static int check_logs(const struct smoke_suite *suite, struct diag *diag)
 	if (r == 0 && mkdir(dir, 0777) < 0 && errno != EEXIST)
 		r = diag_set(diag, -errno, "create directory '%s'", dir);
 	for (unsigned i = 0; r == 0 && i < suite->nr; i++)
-		r = smoke_log_check(dir, suite->spec[i].name, diag);
+		r = smoke_log_check(dir, suite->spec[i]->name, diag);
 	return r;
 }
 
@@ -334,7 +334,7 @@ static int run_suite(struct smoke *smoke, struct diag *diag)
 static int list_suite(const struct smoke_suite *suite)
 {
 	for (unsigned i = 0; i < suite->nr; i++)
-		puts(suite->spec[i].name);
+		puts(suite->spec[i]->name);
 	return EXIT_OK;
 }
 

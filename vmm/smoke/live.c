@@ -102,7 +102,7 @@ static void draw_row(struct smoke_live *live, const struct smoke_live_row *row, 
 
 	if (!f)
 		return;
-	fprintf(f, "%-20.40s %4lld s  %-8.20s %s", live->suite->spec[row->i].name,
+	fprintf(f, "%-20.40s %4lld s  %-8.20s %s", live->suite->spec[row->i]->name,
 		(long long)((now_ns - row->start_ns) / NS_PER_S),
 		smoke_result_stage(&live->results[row->i]), row->text);
 	fclose(f);

@@ -1,6 +1,5 @@
 #include "smoke/matrix.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,37 +145,23 @@ static int choose(const struct matrix_reader *reader, const struct axis *axis, s
 	return choose_value(reader, axis->key, node, cell);
 }
 
-static int check_name(const struct matrix_reader *reader, const struct smoke_spec *spec)
-{
-	for (unsigned i = 0; i < reader->suite->nr; i++) {
-		if (strcmp(reader->suite->spec[i].name, spec->name) != 0)
-			continue;
-		diag_set(reader->diag, -EINVAL, "%s: two boots are called '%s'", reader->path,
-			 spec->name);
-		diag_remedy(reader->diag, "give one of them a name");
-		return -EINVAL;
-	}
-	return 0;
-}
-
 static int add_spec(const struct matrix_reader *reader, const struct cell *cell)
 {
-	struct smoke_spec *spec = &reader->suite->spec[reader->suite->nr];
+	const struct config_smoke_boot boot = {
+		.name = cell->name,
+		.kernel = cell->kernel,
+		.settings = &cell->settings,
+		.times = 1,
+	};
 	struct diag why = {0};
-	int r = config_smoke_spec(cell->name, cell->kernel, &cell->settings, spec, &why);
+	const int r = config_smoke_add(reader->suite, &boot, &why);
 
 	if (r < 0) {
 		diag_set(reader->diag, -EINVAL, "%s: boot '%s': %s", reader->path, cell->name,
 			 why.what);
 		if (why.remedy[0])
 			diag_remedy(reader->diag, "%s", why.remedy);
-		return r;
 	}
-	r = check_name(reader, spec);
-	if (r < 0)
-		config_smoke_spec_fini(spec);
-	else
-		reader->suite->nr++;
 	return r;
 }
 
@@ -235,7 +220,7 @@ static int read_entry(const struct matrix_reader *reader, const yaml_node_t *nod
 	}
 	for (unsigned a = 0; a < ret->nr_axes; a++)
 		if (__builtin_mul_overflow(ret->nr_boots, ret->axis[a].nr, &ret->nr_boots) ||
-		    ret->nr_boots > CONFIG_SMOKE_BOOTS_MAX)
+		    ret->nr_boots > SMOKE_BOOTS_MAX)
 			return matrix_complain(reader, node, "this makes too many boots");
 	return 0;
 }
@@ -249,15 +234,11 @@ static int read_entries(const struct matrix_reader *reader, const yaml_node_t *l
 	for (size_t i = 0; r == 0 && i < matrix_nr_items(list); i++) {
 		r = read_entry(reader, matrix_item_at(reader, list, i), &entries[i]);
 		total += entries[i].nr_boots;
-		if (r == 0 && total > CONFIG_SMOKE_BOOTS_MAX)
+		if (r == 0 && total > SMOKE_BOOTS_MAX)
 			r = matrix_complain(reader, list, "these are too many boots");
 	}
 	if (r < 0)
 		return r;
-	assert(total > 0); /* no list and no axis is empty */
-	reader->suite->spec = calloc(total, sizeof(*reader->suite->spec));
-	if (!reader->suite->spec)
-		return matrix_no_memory(reader);
 	for (size_t i = 0; r == 0 && i < matrix_nr_items(list); i++)
 		for (size_t k = 0; r == 0 && k < entries[i].nr_boots; k++)
 			r = add_cell(reader, &entries[i], k);

@@ -2,7 +2,7 @@
  * matrix.h - the file of `tollgate smoke --config`: boots, and what each is multiplied by.
  *
  * YAML, read by libyaml. Its keys are the names of options; docs/guide/smoke.md has the form. Everything is
- * bounded: the depth of what is looked at by the form, the number of boots by CONFIG_SMOKE_BOOTS_MAX.
+ * bounded: the depth of what is looked at by the form, the number of boots by SMOKE_BOOTS_MAX.
  */
 #ifndef VMM_SMOKE_MATRIX_H
 #define VMM_SMOKE_MATRIX_H
@@ -10,7 +10,7 @@
 #include "base/diag.h"
 #include "smoke/options.h"
 
-enum { CONFIG_SMOKE_BOOTS_MAX = 1000, CONFIG_SMOKE_AXES_MAX = 8 };
+enum { CONFIG_SMOKE_AXES_MAX = 8 };
 
 /*
  * Adds the file's boots to a suite without any. settings are the command line's, which come last. The nr

@@ -42,6 +42,10 @@ static const struct option_row which_rows[] = {
 	{"config", SMOKE_OPT_CONFIG, "FILE",
 	 .help = "boots that a YAML file lists, as a matrix (docs/guide/smoke.md)", .common = true},
 	{"list", SMOKE_OPT_LIST, NULL, .help = "print the names of the boots, and boot none"},
+	{"only", SMOKE_OPT_ONLY, "PATTERN",
+	 .help = "boot those whose name matches alone, as 'distro/*/cpus=2'; repeatable"},
+	{"shard", SMOKE_OPT_SHARD, "I/N", .help = "boot the I-th of N parts of them"},
+	{"repeat", SMOKE_OPT_REPEAT, "N", .help = "boot each N times, as NAME/repeat=1 and so on"},
 	{"jobs", 'j', "N", .help = "boots side by side (default: as many as the CPUs hold)",
 	 .common = true},
 	{0},
@@ -148,9 +152,18 @@ static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct d
 	return 0;
 }
 
+static int add_only(struct smoke_run_opts *run, const char *arg, struct diag *diag)
+{
+	if (run->nr_only == SMOKE_ONLY_MAX)
+		return diag_set(diag, -EINVAL, "--only '%s': more than %d patterns", arg,
+				SMOKE_ONLY_MAX);
+	run->only[run->nr_only++] = arg;
+	return 0;
+}
+
 bool config_smoke_is_of_run(int opt)
 {
-	return opt == 'j' || (opt >= SMOKE_OPT_JUNIT && opt <= SMOKE_OPT_LOG_LIMIT);
+	return opt == 'j' || (opt >= SMOKE_OPT_JUNIT && opt <= SMOKE_OPT_SHARD);
 }
 
 int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg, struct diag *diag)
@@ -163,6 +176,8 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 	case SMOKE_OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
 	case SMOKE_OPT_LOG_DIR: run->log_dir = arg; return 0;
 	case SMOKE_OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
+	case SMOKE_OPT_ONLY: return add_only(run, arg, diag);
+	case SMOKE_OPT_SHARD: return config_smoke_shard(run, arg, diag);
 	default: return 0;
 	}
 }
@@ -215,45 +230,40 @@ const char *config_smoke_base_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
-/* The file's name, unless another kernel has the same; then the path as it was given. */
+/* The file's name, unless a kernel in another place has the same; then the path as it was given. */
 static const char *kernel_name(char *const *kernel, unsigned nr, unsigned i)
 {
 	for (unsigned k = 0; k < nr; k++)
-		if (k != i && strcmp(config_smoke_base_name(kernel[k]),
-				     config_smoke_base_name(kernel[i])) == 0)
+		if (strcmp(kernel[k], kernel[i]) != 0 &&
+		    strcmp(config_smoke_base_name(kernel[k]), config_smoke_base_name(kernel[i])) ==
+			    0)
 			return kernel[i];
 	return config_smoke_base_name(kernel[i]);
-}
-
-static int check_different(char *const *kernel, unsigned nr, struct diag *diag)
-{
-	for (unsigned i = 0; i < nr; i++) {
-		for (unsigned k = 0; k < i; k++) {
-			if (strcmp(kernel[i], kernel[k]) != 0)
-				continue;
-			diag_set(diag, -EINVAL, "'%s' is given twice", kernel[i]);
-			return -EINVAL;
-		}
-	}
-	return 0;
 }
 
 static int add_specs(struct smoke_suite *suite, const struct config_smoke_settings *settings,
 		     char *const *kernel, unsigned nr, struct diag *diag)
 {
-	const unsigned boots = nr ? nr : 1;
-	int r = check_different(kernel, nr, diag);
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	suite->spec = calloc(boots, sizeof(*suite->spec));
-	if (!suite->spec)
-		return diag_set(diag, -ENOMEM, "%u boots", boots);
-	for (unsigned i = 0; r == 0 && i < boots; i++) {
-		r = config_smoke_spec(nr ? kernel_name(kernel, nr, i) : "self-test",
-				      nr ? kernel[i] : NULL, settings, &suite->spec[i], diag);
-		if (r == 0)
-			suite->nr++;
+	if (nr == 0) {
+		const struct config_smoke_boot boot = {
+			.name = "self-test", .settings = settings, .times = 1};
+
+		return config_smoke_add(suite, &boot, diag);
+	}
+	for (unsigned i = 0; r == 0 && i < nr; i++) {
+		struct config_smoke_boot boot = {.name = kernel_name(kernel, nr, i),
+						 .kernel = kernel[i],
+						 .settings = settings};
+
+		for (unsigned k = 0; k < nr; k++) {
+			if (strcmp(kernel[k], kernel[i]) != 0)
+				continue;
+			boot.nth += k < i;
+			boot.times++;
+		}
+		r = config_smoke_add(suite, &boot, diag);
 	}
 	return r;
 }
@@ -292,7 +302,9 @@ static int make_suite(struct smoke_suite *suite, const struct command_line *line
 	for (size_t i = 0; r == 0 && i < line->run.nr; i++)
 		r = config_smoke_run_option(&suite->run, line->run.setting[i].opt,
 					    line->run.setting[i].arg, diag);
-	return r < 0 ? r : run_opts_check(&suite->run, diag);
+	if (r == 0)
+		r = run_opts_check(&suite->run, diag);
+	return r < 0 ? r : config_smoke_select(suite, diag);
 }
 
 int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct diag *diag)
@@ -313,8 +325,10 @@ int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct
 
 void config_smoke_fini(struct smoke_suite *suite)
 {
-	for (unsigned i = 0; i < suite->nr; i++)
-		config_smoke_spec_fini(&suite->spec[i]);
+	for (unsigned i = 0; i < suite->nr; i++) {
+		config_smoke_spec_fini(suite->spec[i]);
+		free(suite->spec[i]);
+	}
 	free(suite->spec);
 	config_smoke_matrix_fini(suite->matrix);
 	*suite = (struct smoke_suite){0};

@@ -56,6 +56,26 @@ int config_smoke_spec(const char *name, const char *kernel,
 		      const struct config_smoke_settings *settings, struct smoke_spec *ret,
 		      struct diag *diag);
 
+/* What a boot is made of. Strings are borrowed. */
+struct config_smoke_boot {
+	const char *name, *kernel; /* kernel: NULL for the built-in test kernel */
+	const struct config_smoke_settings *settings;
+	unsigned nth, times; /* the kernel was given that often, and this is the nth time, from 0 */
+};
+
+/*
+ * Adds a boot to the suite, as often as its --repeat says. Then each has a name of its own: "NAME/repeat=1". -errno
+ * with diag.
+ */
+int config_smoke_add(struct smoke_suite *suite, const struct config_smoke_boot *boot,
+		     struct diag *diag);
+
+/* Leaves those boots in the suite that --only and --shard select. -EINVAL with diag when a pattern selects none. */
+int config_smoke_select(struct smoke_suite *suite, struct diag *diag);
+
+/* "I/N" of --shard. -EINVAL with diag. */
+int config_smoke_shard(struct smoke_run_opts *run, const char *arg, struct diag *diag);
+
 /*
  * What a boot's process needs of a spec: its kernel and the settings that describe the VM, as the arguments
  * of a command line, each NUL-terminated. args is borrowed for config's life. -EINVAL with diag.

@@ -76,7 +76,7 @@ static void finish_without(struct run *run, unsigned i)
 {
 	struct smoke_result *result = &run->results[i];
 
-	result->spec = &run->suite->spec[i];
+	result->spec = run->suite->spec[i];
 	smoke_result_conclude(result, NULL, "");
 	finish_slot(run, i);
 }
@@ -90,7 +90,7 @@ static void trial_done(struct smoke_trial *trial, void *arg)
 
 	(void)trial;
 	run->running--;
-	smoke_load_remove(&run->load, &run->suite->spec[slot->i]);
+	smoke_load_remove(&run->load, run->suite->spec[slot->i]);
 	finish_slot(run, slot->i);
 	start_more(run);
 }
@@ -100,7 +100,7 @@ static void start_one(struct run *run, unsigned i)
 	struct slot *slot = &run->slot[i];
 	struct smoke_result *result = &run->results[i];
 	const struct smoke_trial_opts opts = {
-		.spec = &run->suite->spec[i],
+		.spec = run->suite->spec[i],
 		.result = result,
 		.loop = &run->loop,
 		.sink = &slot->sink,
@@ -122,7 +122,7 @@ static void start_one(struct run *run, unsigned i)
 static void start_more(struct run *run)
 {
 	while (run->next < run->suite->nr && !run->stopping &&
-	       smoke_limits_admit(&run->limits, &run->load, &run->suite->spec[run->next]))
+	       smoke_limits_admit(&run->limits, &run->load, run->suite->spec[run->next]))
 		start_one(run, run->next++);
 	while (run->next < run->suite->nr && run->stopping) {
 		run->results[run->next].facts.stop = SMOKE_STOP_SIGNAL;

@@ -11,7 +11,9 @@
 
 /* One boot. */
 struct smoke_spec {
-	char *name; /* of this boot alone, and the same in the next run; clean text */
+	char *name;       /* of this boot alone, and the same in the next run; clean text */
+	char *base;       /* the name without its number; the same for all repeats of a boot */
+	unsigned repeats; /* --repeat: how often it is booted */
 	struct config config;
 	char *args; /* what config was made of, for the boot's process: config_smoke_unpack() */
 	size_t args_len;
@@ -21,6 +23,8 @@ struct smoke_spec {
 	int64_t grace_ns;   /* at most so long for what follows the line that decided */
 	bool wants_status;  /* the guest runs a command, whose status is to come */
 };
+
+enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64 };
 
 enum smoke_report {
 	SMOKE_REPORT_JUNIT,
@@ -36,13 +40,17 @@ struct smoke_run_opts {
 	const char *report[SMOKE_REPORTS]; /* "-": standard output */
 	const char *config;                /* the file of --config */
 	const char *log_dir;
-	uint64_t log_limit_bytes; /* of each boot's log */
-	bool list;                /* print the boots' names, and boot none */
+	uint64_t log_limit_bytes;         /* of each boot's log */
+	bool list;                        /* print the boots' names, and boot none */
+	const char *only[SMOKE_ONLY_MAX]; /* names of boots, as patterns of fnmatch(3); none: all */
+	unsigned nr_only;
+	unsigned shard,
+		shards; /* every shards-th boot from that one on, which counts from 1; 0: all */
 };
 
 struct smoke_suite {
 	struct smoke_run_opts run;
-	struct smoke_spec *spec; /* nr of them */
+	struct smoke_spec **spec; /* nr of them, each allocated */
 	unsigned nr;
 	void *matrix; /* the file that strings of the above are in, or NULL */
 };

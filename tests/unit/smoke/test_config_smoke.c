@@ -68,7 +68,7 @@ static void assert_names(struct rig *rig, const char *const *names, unsigned nr)
 		fail_msg("%s", rig->diag.what);
 	assert_int_equal(rig->suite.nr, nr);
 	for (unsigned i = 0; i < nr; i++)
-		assert_string_equal(rig->suite.spec[i].name, names[i]);
+		assert_string_equal(rig->suite.spec[i]->name, names[i]);
 }
 
 /* The file, and behind ": " what is wrong. */
@@ -87,6 +87,7 @@ static void test_kernels_have_names(void **state)
 	static const char *const none[] = {"self-test"};
 	static const char *const two[] = {"a", "b"};
 	static const char *const three[] = {"x/a", "b", "y/a"};
+	static const char *const twice[] = {"x/a", "b/repeat=1", "y/a", "b/repeat=2"};
 	struct rig *rig = *state;
 
 	assert_names(rig, none, 1);
@@ -96,8 +97,80 @@ static void test_kernels_have_names(void **state)
 	arg(rig, "y/a");
 	assert_names(rig, three, 3);
 	arg(rig, "b");
-	assert_int_equal(parse(rig), -EINVAL);
-	assert_string_equal(rig->diag.what, "'b' is given twice");
+	assert_names(rig, twice, 4);
+	assert_string_equal(rig->suite.spec[3]->base, "b");
+	assert_string_equal(rig->suite.spec[3]->config.kernel, "b");
+}
+
+static void test_boots_are_repeated(void **state)
+{
+	static const char *const names[] = {"a", "b/repeat=1", "b/repeat=2", "c"};
+	static const char *const twice[] = {"k/repeat=1", "k/repeat=2", "k/repeat=3", "k/repeat=4"};
+	struct rig *rig = *state;
+
+	file("boots:\n"
+	     "  - {name: a, kernel: k, append: x}\n"
+	     "  - {name: b, kernel: k, repeat: 2}\n"
+	     "  - {name: c, kernel: k, repeat: 1}\n");
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	assert_names(rig, names, ARRAY_SIZE(names));
+	assert_string_equal(rig->suite.spec[2]->base, "b");
+	teardown(state);
+	setup(state);
+	arg(rig, "--repeat=2");
+	arg(rig, "k");
+	arg(rig, "k");
+	assert_names(rig, twice, 4);
+}
+
+static void test_boots_are_selected(void **state)
+{
+	static const struct {
+		const char *words[3];
+		const char
+			*names; /* what is left, each before a blank; or "!" and why nothing is */
+	} rows[] = {
+		{{"--only=a"}, "a "},
+		{{"--only=bb/*"}, "bb/cpus=1 bb/cpus=2 "},
+		{{"--only=*=2", "--only=a"}, "a bb/cpus=2 c/repeat=2 "},
+		{{"--only=c"}, "c/repeat=1 c/repeat=2 "},
+		{{"--only=c/repeat=2"}, "c/repeat=2 "},
+		{{"--only=b"}, "!--only 'b' matches no boot"},
+		{{"--shard=1/2"}, "a bb/cpus=2 c/repeat=2 "},
+		{{"--shard=2/2"}, "bb/cpus=1 c/repeat=1 "},
+		{{"--only=c", "--shard=2/2"}, "c/repeat=2 "},
+		{{"--only=a", "--shard=2/2"}, ""},
+		{{"--shard=0/2"}, "!--shard '0/2' is not I/N, with I from 1 to N and N up to 1000"},
+		{{"--shard=3/2"}, "!--shard '3/2' is not I/N, with I from 1 to N and N up to 1000"},
+		{{"--shard=1"}, "!--shard '1' is not I/N, with I from 1 to N and N up to 1000"},
+	};
+	struct rig *rig = *state;
+
+	file("boots:\n"
+	     "  - {name: a, kernel: k}\n"
+	     "  - {name: bb, kernel: k, matrix: {cpus: [1, 2]}}\n"
+	     "  - {name: c, kernel: k, repeat: 2}\n");
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char names[1024] = "";
+		size_t n = 0;
+		int r;
+
+		for (; n < ARRAY_SIZE(rows[i].words) && rows[i].words[n]; n++)
+			arg(rig, rows[i].words[n]);
+		r = parse(rig);
+		for (unsigned k = 0; k < rig->suite.nr; k++) {
+			strcat(names, rig->suite.spec[k]->name);
+			strcat(names, " ");
+		}
+		if (r < 0)
+			snprintf(names, sizeof(names), "!%s", rig->diag.what);
+		assert_string_equal(names, rows[i].names);
+		while (n-- > 0)
+			free(rig->argv[--rig->argc]);
+	}
 }
 
 static void test_words_make_the_boot(void **state)
@@ -113,7 +186,7 @@ static void test_words_make_the_boot(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		arg(rig, words[i]);
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->suite.spec[0];
+	spec = rig->suite.spec[0];
 	assert_int_equal(spec->timeout_ns, 3 * NS_PER_S / 2);
 	assert_int_equal(spec->stall_ns, 0); /* a command may be silent */
 	assert_true(spec->wants_status);
@@ -139,6 +212,7 @@ static void test_bad_words_are_refused(void **state)
 		{"--expect=(",
 		 "--expect '(' is not a regular expression: at 1, missing closing parenthesis"},
 		{"--reject=x*", "--reject 'x*' matches an empty line, and so any"},
+		{"--repeat=0", "--repeat '0' is not a number from 1 to 1000"},
 		{"--jobs=0", "--jobs '0' is not a number from 1 to 1000"},
 		{"--log-limit=x", "--log-limit 'x' is not a size"},
 		{"--initrd=x", "--initrd without a kernel"},
@@ -184,7 +258,7 @@ static void test_a_matrix_is_multiplied(void **state)
 	arg(rig, "--timeout=20");
 	assert_names(rig, names, ARRAY_SIZE(names));
 	assert_int_equal(rig->suite.run.jobs, 3);
-	spec = &rig->suite.spec[7];
+	spec = rig->suite.spec[7];
 	assert_string_equal(spec->config.kernel, "b");
 	assert_int_equal(spec->config.vm.machine.cpus, 2);
 	assert_int_equal(spec->config.vm.machine.mem_bytes, 1 << 30);
@@ -193,7 +267,7 @@ static void test_a_matrix_is_multiplied(void **state)
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_EXPECT], 4);
 	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 3)->pattern, "fourth");
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_REJECT],
-			 rig->suite.spec[8].rules.nr_of[SMOKE_RULE_REJECT] + 1);
+			 rig->suite.spec[8]->rules.nr_of[SMOKE_RULE_REJECT] + 1);
 	arg(rig, "--jobs=5");
 	assert_int_equal(parse(rig), 0);
 	assert_int_equal(rig->suite.run.jobs, 5);
@@ -213,7 +287,7 @@ static void test_kernels_of_the_command_line_are_for_boots_without(void **state)
 	arg(rig, "d/k1");
 	arg(rig, "d/k2");
 	assert_names(rig, names, ARRAY_SIZE(names));
-	assert_string_equal(rig->suite.spec[2].config.kernel, "d/k1");
+	assert_string_equal(rig->suite.spec[2]->config.kernel, "d/k1");
 }
 
 static void test_a_boot_is_quick_only_when_asked(void **state)
@@ -227,8 +301,8 @@ static void test_a_boot_is_quick_only_when_asked(void **state)
 	arg(rig, "--config");
 	arg(rig, rig->path);
 	assert_names(rig, names, ARRAY_SIZE(names));
-	assert_true(rig->suite.spec[0].config.vm.machine.quick);
-	assert_false(rig->suite.spec[1].config.vm.machine.quick);
+	assert_true(rig->suite.spec[0]->config.vm.machine.quick);
+	assert_false(rig->suite.spec[1]->config.vm.machine.quick);
 }
 
 static void test_bad_files_are_refused_by_line(void **state)
@@ -264,7 +338,8 @@ static void test_bad_files_are_refused_by_line(void **state)
 	assert_refused(rig, "boots:\n  - kernel: k\n    matrix: {a: [{cpus: 1}]}\n",
 		       ":3: this wants a name, which becomes a part of the boot's");
 	assert_refused(rig, "boots:\n  - name: n\n", ":2: this boot has no kernel");
-	assert_refused(rig, "boots:\n  - kernel: k\n  - kernel: k\n", ": two boots are called 'k'");
+	assert_refused(rig, "boots:\n  - kernel: k\n  - kernel: k\n",
+		       ": boot 'k': two boots are called 'k'");
 	assert_refused(rig, "boots:\n  - kernel: k\n    cpus: 0\n",
 		       ": boot 'k': --cpus '0' is not a number from 1 to 255");
 	assert_refused(rig, "x: &x [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]\nboots: []\n",
@@ -326,6 +401,10 @@ static void test_a_run_has_a_thousand_boots_at_most(void **state)
 	file(text);
 	assert_int_equal(parse(rig), 0);
 	assert_int_equal(rig->suite.nr, 1000);
+	arg(rig, "--repeat=2");
+	assert_int_equal(parse(rig), -EINVAL);
+	assert_non_null(strstr(rig->diag.what, ": a run has at most 1000 boots"));
+	free(rig->argv[--rig->argc]);
 	put_boot(text + head, sizeof(text) - head, "k", 1001);
 	assert_refused(rig, text, ":2: this makes too many boots");
 	len = head + put_boot(text + head, sizeof(text) - head, "k", 501);
@@ -379,13 +458,13 @@ static void test_defaults_may_be_left_out(void **state)
 
 	arg(rig, "k");
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->suite.spec[0];
+	spec = rig->suite.spec[0];
 	assert_int_equal(spec->timeout_ns, 300 * NS_PER_S);
 	assert_int_equal(spec->grace_ns, 2 * NS_PER_S);
 	assert_true(spec->rules.nr_of[SMOKE_RULE_REJECT] > 0);
 	arg(rig, "--no-default-rejects");
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->suite.spec[0];
+	spec = rig->suite.spec[0];
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_REJECT], 0);
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_PANIC], 0);
 	arg(rig, "--reject-warnings");
@@ -404,8 +483,8 @@ static void test_a_value_may_be_left_out(void **state)
 	file("boots:\n  - {name: a, kernel: k, run: x, busybox: true}\n"
 	     "  - {name: b, kernel: k, run: x, busybox: /b}\n");
 	assert_int_equal(parse(rig), 0);
-	assert_null(rig->suite.spec[0].config.initramfs.busybox_file);
-	assert_string_equal(rig->suite.spec[1].config.initramfs.busybox_file, "/b");
+	assert_null(rig->suite.spec[0]->config.initramfs.busybox_file);
+	assert_string_equal(rig->suite.spec[1]->config.initramfs.busybox_file, "/b");
 }
 
 static void test_a_file_that_is_not_there(void **state)
@@ -435,7 +514,7 @@ static void test_words_reach_the_boots_process(void **state)
 	arg(rig, "--");
 	arg(rig, words[i]);
 	assert_int_equal(parse(rig), 0);
-	spec = &rig->suite.spec[0];
+	spec = rig->suite.spec[0];
 	assert_int_equal(config_smoke_unpack(spec->args, spec->args_len, config, &rig->diag), 0);
 	assert_string_equal(config->kernel, "-k");
 	assert_int_equal(config->vm.machine.mem_bytes, 1 << 30);
@@ -455,6 +534,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(kernels_have_names),
+		TEST(boots_are_repeated),
+		TEST(boots_are_selected),
 		TEST(words_make_the_boot),
 		TEST(words_reach_the_boots_process),
 		TEST(bad_words_are_refused),

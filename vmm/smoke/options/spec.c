@@ -71,6 +71,16 @@ static int take_vm_setting(struct config *config, int opt, const char *arg, stru
 	return r == 1 ? config_machine_option(config, opt, arg, diag) : r;
 }
 
+static int take_repeat(struct smoke_spec *spec, const char *arg, struct diag *diag)
+{
+	uint64_t n = 0;
+	const int r = option_u64("--repeat", arg, 1, SMOKE_BOOTS_MAX, &n, diag);
+
+	if (r == 0)
+		spec->repeats = (unsigned)n;
+	return r;
+}
+
 static int builder_take_option(struct builder *b, const struct config_smoke_setting *setting,
 			       struct diag *diag)
 {
@@ -88,6 +98,7 @@ static int builder_take_option(struct builder *b, const struct config_smoke_sett
 	case SMOKE_OPT_PHASE_TIMEOUT: return add_phase(spec, setting->arg, diag);
 	case SMOKE_OPT_GRACE:
 		return option_seconds("--grace", setting->arg, true, &spec->grace_ns, diag);
+	case SMOKE_OPT_REPEAT: return take_repeat(spec, setting->arg, diag);
 	default: return take_vm_setting(&spec->config, setting->opt, setting->arg, diag);
 	}
 }
@@ -104,7 +115,7 @@ static const struct option_row *row_of(int opt)
 static bool is_of_judge(int opt)
 {
 	return opt == 'e' || opt == 'r' ||
-	       (opt >= SMOKE_OPT_NO_DEFAULT_REJECTS && opt <= SMOKE_OPT_GRACE);
+	       (opt >= SMOKE_OPT_NO_DEFAULT_REJECTS && opt <= SMOKE_OPT_REPEAT);
 }
 
 /* As a command line has them: every setting by its long name, then the kernel. */
@@ -211,6 +222,7 @@ int config_smoke_spec(const char *name, const char *kernel,
 
 	*ret = (struct smoke_spec){
 		.name = clean_name(name),
+		.repeats = 1,
 		.timeout_ns = DEFAULT_TIMEOUT_NS,
 		.stall_ns = -1,
 		.grace_ns = DEFAULT_GRACE_NS,
@@ -241,8 +253,9 @@ void config_smoke_spec_fini(struct smoke_spec *spec)
 	config_fini(&spec->config);
 	smoke_rules_fini(&spec->rules);
 	free(spec->name);
+	free(spec->base);
 	free(spec->args);
-	spec->name = spec->args = NULL;
+	spec->name = spec->base = spec->args = NULL;
 }
 
 int config_smoke_settings_add(struct config_smoke_settings *settings, int opt, const char *arg)
