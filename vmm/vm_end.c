@@ -36,3 +36,9 @@ int vm_end_status(const struct vm_end *end)
 	}
 	return EXIT_KVM_ERROR;
 }
+
+int vm_end_status_qemu(const struct vm_end *end)
+{
+	return end->kind == VM_END_EXIT_CODE ? (int)((end->code << 1 | 1) & 0xff)
+					     : vm_end_status(end);
+}

@@ -47,4 +47,7 @@ const char *vm_end_name(enum vm_end_kind kind);
  */
 int vm_end_status(const struct vm_end *end);
 
+/* The exit status as isa-debug-exit makes QEMU end: of a code, (code << 1) | 1 modulo 256; else vm_end_status(). */
+int vm_end_status_qemu(const struct vm_end *end);
+
 #endif

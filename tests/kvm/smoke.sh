@@ -440,4 +440,68 @@ case_boots_are_repeated_and_selected() {
 	complained "^tollgate: --only 'j' matches no boot\$" '^  remedy: --list'
 }
 
+case_an_end_may_be_expected() {
+	tollgate smoke -p panic --expect-end panic -e 'exits: panic' "$(kernel exits)"
+	judged 0 'PASS guest-exits: saw all 1 expected, as expected: panic (pvpanic)'
+	printf 'Kernel panic - not syncing: for a test\n' | speak panic hang
+	smoke_of panic --expect-end panic
+	judged 0 'PASS panic: as expected: kernel panic: Kernel panic - not syncing: for a test'
+	tollgate smoke -p poweroff --expect-end panic "$(kernel exits)"
+	judged 119 'FAIL guest-exits: expectation missed, exit status 119: no panic but power off (pvpanic)'
+	tollgate smoke -p exit=16 --expect-end code=16 --exit-code qemu "$(kernel exits)"
+	judged 0 'PASS guest-exits: as expected: exit code 16 (exit port)'
+	tollgate smoke -p exit=17 --expect-end code=16 --exit-code qemu "$(kernel exits)"
+	judged 35 'FAIL guest-exits: guest code, exit status 35: exit code 17 (exit port)'
+	tollgate smoke -p exit=0 --exit-code qemu "$(kernel exits)"
+	judged 1 'FAIL guest-exits: guest code, exit status 1: exit code 0 (exit port)'
+	tollgate smoke -p reset=cf9 --expect-end reset "$(kernel exits)"
+	judged 0 'PASS guest-exits: as expected: reset (reset register 0xcf9)'
+	tollgate smoke -p how=loop --expect-end timeout --timeout 0.5 "$(kernel hang)"
+	judged 0 'PASS guest-hang: as expected: not over after 0.500 s'
+}
+
+# The one that fails ends the one that would never end, and no other begins.
+case_the_first_failure_may_end_the_run() {
+	cat >plan.yaml <<-END
+		stall: 0
+		timeout: 0
+		boots:
+		  - {name: hangs, kernel: $(kernel hang), append: how=loop}
+		  - {name: fails, kernel: $(kernel exits), append: exit=3}
+		  - {name: later, kernel: $(kernel exits), append: exit=0}
+	END
+	tollgate smoke --config plan.yaml -j 2 --fail-fast --junit junit --tap tap --json json
+	same 'exit status' "$status" 3
+	printed '^SKIP hangs: not run: ended, because another boot did not pass$' '^FAIL fails: guest code, exit status 3: ' \
+		'^SKIP later: not run: not begun, because another boot did not pass$' '^0 passed, 1 failed, 2 not run$'
+	same 'skipped' "$(xmllint --xpath 'string(/testsuites/@skipped)' junit)" 2
+	same 'skipped' "$(grep -c '^ok .* # SKIP ' tap)" 2
+	jq -e '.failed == 1 and .not_run == 2' json >/dev/null || fail "$(cat json)"
+}
+
+case_a_rejected_pattern_may_not_be_the_end() {
+	printf 'BUG: one\nlast words\n' | speak bug off
+	smoke_of bug --keep-going
+	judged 120 'FAIL bug: rejected pattern, exit status 120: BUG: BUG: one'
+	printed '^  \| last words$'
+	same 'the end' "$(jq -r .boots[0].end.kind <("$TOLLGATE" smoke --flat 0x7c00,real --keep-going --json - bug 2>/dev/null))" 'exit code'
+}
+
+# The kernel of that name is another one the second time.
+case_what_passes_now_and_then_is_flaky() {
+	local vmm
+	cp "$(kernel hang)" k
+	start smoke -j 1 --repeat 2 --timeout 0 --stall 0 -p 'how=loop exit=0' k
+	wait_for has_boots 1
+	vmm=$(<"/proc/$pid/task/$pid/children")
+	cp "$(kernel exits)" other
+	mv other k
+	kill -9 "${vmm% }"
+	finish
+	same 'exit status' "$status" 115
+	printed '^FAIL k/repeat=1: KVM error' '^PASS k/repeat=2: ' '^flaky: k passed 1 of 2 times$' '^1 passed, 1 failed$'
+	tollgate smoke --repeat 2 -p exit=3 k
+	! has_printed flaky || fail 'what never passes is not flaky'
+}
+
 run_cases

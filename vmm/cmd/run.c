@@ -19,9 +19,8 @@
 
 static int exit_status(const struct config *config, const struct vm_end *end)
 {
-	if (config->exit_code == CONFIG_EXIT_CODE_QEMU && end->kind == VM_END_EXIT_CODE)
-		return (int)((end->code << 1 | 1) & 0xff);
-	return vm_end_status(end);
+	return config->exit_code == CONFIG_EXIT_CODE_QEMU ? vm_end_status_qemu(end)
+							  : vm_end_status(end);
 }
 
 /*

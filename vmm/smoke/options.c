@@ -23,9 +23,19 @@ static const struct option_row judge_rows[] = {
 		 "one is seen; without any, when the guest ends well",
 	 .common = true},
 	{"reject", 'r', "REGEX", .help = "must not be seen", .common = true},
+	{"expect-end", SMOKE_OPT_EXPECT_END, "END",
+	 .help = "the boot passes when the guest ends so: poweroff, panic, reset,\n"
+		 "triple-fault, halted, timeout, or code=N of the exit port",
+	 config_smoke_end_values},
+	{"exit-code", SMOKE_OPT_EXIT_CODE, "HOW",
+	 .help = "guest: the guest's code is the exit status, 0 a pass (default);\n"
+		 "qemu: (code << 1) | 1, a pass only with --expect-end code=N",
+	 config_smoke_exit_code_values},
 	{"no-default-rejects", SMOKE_OPT_NO_DEFAULT_REJECTS, NULL,
 	 .help = "allow panics, BUGs, oopses, lockups, RCU stalls, hung tasks"},
 	{"reject-warnings", SMOKE_OPT_REJECT_WARNINGS, NULL, .help = "refuse kernel WARNINGs too"},
+	{"keep-going", SMOKE_OPT_KEEP_GOING, NULL,
+	 .help = "go on after a rejected pattern, to the guest's end or a limit"},
 	{"timeout", SMOKE_OPT_TIMEOUT, "SECONDS",
 	 .help = "for the whole boot (default 300; 0: none)", .common = true},
 	{"stall", SMOKE_OPT_STALL, "SECONDS",
@@ -46,6 +56,7 @@ static const struct option_row which_rows[] = {
 	 .help = "boot those whose name matches alone, as 'distro/*/cpus=2'; repeatable"},
 	{"shard", SMOKE_OPT_SHARD, "I/N", .help = "boot the I-th of N parts of them"},
 	{"repeat", SMOKE_OPT_REPEAT, "N", .help = "boot each N times, as NAME/repeat=1 and so on"},
+	{"fail-fast", SMOKE_OPT_FAIL_FAST, NULL, .help = "end the run when a boot does not pass"},
 	{"jobs", 'j', "N", .help = "boots side by side (default: as many as the CPUs hold)",
 	 .common = true},
 	{0},
@@ -177,6 +188,7 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 	case SMOKE_OPT_LOG_DIR: run->log_dir = arg; return 0;
 	case SMOKE_OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
 	case SMOKE_OPT_ONLY: return add_only(run, arg, diag);
+	case SMOKE_OPT_FAIL_FAST: run->fail_fast = true; return 0;
 	case SMOKE_OPT_SHARD: return config_smoke_shard(run, arg, diag);
 	default: return 0;
 	}

@@ -58,6 +58,22 @@ static void put_end(FILE *f, const struct smoke_result *result)
 		fprintf(f, " (%s)", result->end_by);
 }
 
+/* "code 3" */
+static void put_wanted(FILE *f, const struct smoke_wanted_end *wanted)
+{
+	fputs(vm_end_name(wanted->kind), f);
+	if (wanted->kind == VM_END_EXIT_CODE)
+		fprintf(f, " %" PRIu32, wanted->code);
+}
+
+/* A good end, instead of the wanted one. */
+static void put_unwanted(FILE *f, const struct smoke_result *result)
+{
+	fputs("no ", f);
+	put_wanted(f, &result->facts.wanted);
+	fputs(" but ", f);
+}
+
 static void put_missed(FILE *f, const struct smoke_result *result)
 {
 	const struct smoke_rule *awaited = result_awaited(result);
@@ -67,6 +83,8 @@ static void put_missed(FILE *f, const struct smoke_result *result)
 		fprintf(f, "no '%s' before ", awaited->pattern);
 	else if (phase)
 		fprintf(f, "phase '%s' did not come before ", phase->name);
+	else if (result->facts.wanted.kind != VM_END_NONE)
+		put_unwanted(f, result);
 	else
 		fputs("the command's status never came: ", f);
 	put_end(f, result);
@@ -92,18 +110,6 @@ static void put_phase(FILE *f, const struct smoke_result *result)
 	put_seconds(f, phase->limit_ns);
 }
 
-static void put_pass(FILE *f, const struct smoke_result *result)
-{
-	const unsigned expected = result->spec->rules.nr_of[SMOKE_RULE_EXPECT];
-
-	if (expected)
-		fprintf(f, "saw all %u expected", expected);
-	if (expected && result->spec->wants_status)
-		fputs(", ", f);
-	if (!expected || result->spec->wants_status)
-		put_end(f, result);
-}
-
 static void put_words(FILE *f, const struct smoke_result *result, const struct smoke_rule *by,
 		      const char *text)
 {
@@ -112,6 +118,36 @@ static void put_words(FILE *f, const struct smoke_result *result, const struct s
 		return;
 	}
 	fprintf(f, "%s: %s", by->name, text);
+}
+
+/* The end as it was wanted: who reported it, or the guest's line that did. */
+static void put_wanted_end(FILE *f, const struct smoke_result *result, const struct smoke_rule *by,
+			   const char *text)
+{
+	if (result->facts.wanted.kind == VM_END_TIMEOUT)
+		put_limit(f, result, "not over after ", result->spec->timeout_ns);
+	else if (result->facts.wanted.kind == VM_END_PANIC)
+		put_words(f, result, by, text);
+	else
+		put_end(f, result);
+}
+
+static void put_pass(FILE *f, const struct smoke_result *result, const struct smoke_rule *by,
+		     const char *text)
+{
+	const unsigned expected = result->spec->rules.nr_of[SMOKE_RULE_EXPECT];
+
+	if (expected)
+		fprintf(f, "saw all %u expected", expected);
+	if (result->facts.wanted.kind != VM_END_NONE) {
+		fputs(expected ? ", as expected: " : "as expected: ", f);
+		put_wanted_end(f, result, by, text);
+		return;
+	}
+	if (expected && result->spec->wants_status)
+		fputs(", ", f);
+	if (!expected || result->spec->wants_status)
+		put_end(f, result);
 }
 
 static void put_kvm_error(FILE *f, const struct smoke_result *result)
@@ -128,7 +164,7 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 	const struct smoke_spec *spec = result->spec;
 
 	switch (result->outcome) {
-	case SMOKE_PASS: put_pass(f, result); break;
+	case SMOKE_PASS: put_pass(f, result, by, text); break;
 	case SMOKE_EXPECT_MISSED: put_missed(f, result); break;
 	case SMOKE_REJECTED:
 	case SMOKE_PANIC: put_words(f, result, by, text); break;
@@ -139,6 +175,11 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 	case SMOKE_SETUP_ERROR: fputs(result->diag.what, f); break;
 	case SMOKE_KILLED:
 		fputs(result->was_started ? "stopped" : "stopped before it was started", f);
+		break;
+	case SMOKE_NOT_RUN:
+		fputs(result->was_started ? "ended, because another boot did not pass"
+					  : "not begun, because another boot did not pass",
+		      f);
 		break;
 	case SMOKE_TRIPLE_FAULT:
 	case SMOKE_RESET:
@@ -151,11 +192,14 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 void smoke_result_conclude(struct smoke_result *result, const struct smoke_rule *decided_by,
 			   const char *decided_text)
 {
+	const struct vm_end end = {.kind = result->facts.end, .code = result->facts.code};
 	char why[SMOKE_WHY_MAX] = "";
 	FILE *f = fmemopen(why, sizeof(why), "w");
 
 	result->outcome = smoke_outcome_of(&result->facts);
 	result->status = smoke_outcome_status(result->outcome, result->facts.code);
+	if (result->outcome == SMOKE_GUEST_CODE && result->facts.qemu_codes)
+		result->status = vm_end_status_qemu(&end);
 	if (!f)
 		return;
 	put_why(f, result, decided_by, decided_text);

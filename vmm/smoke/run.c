@@ -35,7 +35,7 @@ struct run {
 	struct smoke_result *results;
 	struct slot *slot;
 	unsigned next, running;
-	bool stopping;
+	enum smoke_stop stopping; /* why no more boots begin */
 	struct smoke_limits limits;
 	struct smoke_load load;
 	struct event_loop loop;
@@ -65,10 +65,23 @@ static bool run_has_room(struct smoke_trial_sink *sink)
 	return slot->run->sink->has_room(slot->run->sink, slot->i);
 }
 
+/* Ends the boots that run; those that have not begun are finished by start_more(). */
+static void run_end_boots(struct run *run, enum smoke_stop why)
+{
+	if (run->stopping == SMOKE_STOP_NONE)
+		run->stopping = why;
+	for (unsigned i = 0; i < run->suite->nr; i++)
+		if (run->slot[i].trial && !run->slot[i].is_done)
+			smoke_trial_stop(run->slot[i].trial, why);
+}
+
 static void finish_slot(struct run *run, unsigned i)
 {
 	run->slot[i].is_done = true;
 	run->sink->finished(run->sink, i);
+	if (run->suite->run.fail_fast && run->stopping == SMOKE_STOP_NONE &&
+	    run->results[i].outcome != SMOKE_PASS)
+		run_end_boots(run, SMOKE_STOP_FAIL_FAST);
 }
 
 /* A boot that never ran: it could not be made, or a signal asked us to stop. */
@@ -125,7 +138,7 @@ static void start_more(struct run *run)
 	       smoke_limits_admit(&run->limits, &run->load, run->suite->spec[run->next]))
 		start_one(run, run->next++);
 	while (run->next < run->suite->nr && run->stopping) {
-		run->results[run->next].facts.stop = SMOKE_STOP_SIGNAL;
+		run->results[run->next].facts.stop = run->stopping;
 		finish_without(run, run->next++);
 	}
 	if (run->running == 0)
@@ -140,10 +153,7 @@ static void run_signals_ready(struct event_source *src, uint32_t epoll_events)
 	(void)epoll_events;
 	if (read(src->fd, &si, sizeof(si)) != sizeof(si))
 		return;
-	run->stopping = true;
-	for (unsigned i = 0; i < run->suite->nr; i++)
-		if (run->slot[i].trial && !run->slot[i].is_done)
-			smoke_trial_stop(run->slot[i].trial);
+	run_end_boots(run, SMOKE_STOP_SIGNAL);
 	start_more(run);
 }
 
@@ -251,7 +261,7 @@ int smoke_run(const struct smoke_suite *suite, struct smoke_run_sink *sink,
 int smoke_run_status(const struct smoke_suite *suite, const struct smoke_result *results)
 {
 	for (unsigned i = 0; i < suite->nr; i++)
-		if (results[i].status != EXIT_OK)
+		if (results[i].status != EXIT_OK && results[i].outcome != SMOKE_NOT_RUN)
 			return results[i].status;
 	return EXIT_OK;
 }

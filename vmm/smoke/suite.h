@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "smoke/judge/outcome.h"
 #include "smoke/judge/rules.h"
 
 /* One boot. */
@@ -21,7 +22,10 @@ struct smoke_spec {
 	int64_t timeout_ns; /* of the whole boot; 0: none */
 	int64_t stall_ns;   /* of silence; 0: none */
 	int64_t grace_ns;   /* at most so long for what follows the line that decided */
-	bool wants_status;  /* the guest runs a command, whose status is to come */
+	struct smoke_wanted_end wanted;
+	bool qemu_codes;   /* a guest's code is told as isa-debug-exit does */
+	bool keep_going;   /* a rejected pattern does not end the boot */
+	bool wants_status; /* the guest runs a command, whose status is to come */
 };
 
 enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64 };
@@ -41,6 +45,7 @@ struct smoke_run_opts {
 	const char *config;                /* the file of --config */
 	const char *log_dir;
 	uint64_t log_limit_bytes;         /* of each boot's log */
+	bool fail_fast;                   /* the first boot that does not pass ends the run */
 	bool list;                        /* print the boots' names, and boot none */
 	const char *only[SMOKE_ONLY_MAX]; /* names of boots, as patterns of fnmatch(3); none: all */
 	unsigned nr_only;

@@ -73,6 +73,12 @@ void smoke_trial_look_at_finding(struct smoke_trial *trial)
 		smoke_trial_stop_vm(trial);
 		return;
 	case SMOKE_FOUND_REJECT:
+		if (trial->spec->keep_going) {
+			if (trial->result->times.decided_ns == 0)
+				trial->result->times.decided_ns = trial->last_byte_ns;
+			return;
+		}
+		/* fall through */
 	case SMOKE_FOUND_PANIC:
 		trial->result->times.decided_ns = trial->last_byte_ns;
 		smoke_trial_enter(trial, SMOKE_TRIAL_GRACE);
@@ -189,6 +195,8 @@ static void conclude(struct smoke_trial *trial, int wait_status)
 	note_death(trial, wait_status);
 	conclude_times(trial);
 	result->facts.finding = trial->judge.finding;
+	result->facts.expect_missed =
+		trial->judge.met[SMOKE_RULE_EXPECT] < trial->spec->rules.nr_of[SMOKE_RULE_EXPECT];
 	result->facts.phase_missed = smoke_trial_phase_awaited(trial) != NULL;
 	result->too_dear = trial->judge.too_dear;
 	result->report = smoke_trial_clean_report(trial);
@@ -300,7 +308,7 @@ static struct smoke_trial *trial_alloc(const struct smoke_trial_opts *opts)
 	trial->report_text = malloc(SMOKE_WIRE_REPORT_MAX);
 	trial->judge_sink = (struct smoke_judge_sink){.line = trial_hear_line, .met = hear_met};
 	judge.sink = &trial->judge_sink;
-	judge.expects_decide = !opts->spec->wants_status;
+	judge.expects_decide = !opts->spec->wants_status && opts->spec->wanted.kind == VM_END_NONE;
 	smoke_judge_init(&trial->judge, &judge);
 	return trial->report_text ? trial : smoke_trial_destroy(trial);
 }
@@ -316,6 +324,8 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 		return diag_set(diag, -ENOMEM, "boot '%s'", opts->spec->name);
 	facts->expects = opts->spec->rules.nr_of[SMOKE_RULE_EXPECT] > 0;
 	facts->wants_status = opts->spec->wants_status;
+	facts->wanted = opts->spec->wanted;
+	facts->qemu_codes = opts->spec->qemu_codes;
 	trial->result->was_started = true;
 	trial->result->times.start_ns = trial->last_byte_ns = trial->phase_since_ns =
 		clock_monotonic_ns();

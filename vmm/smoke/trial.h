@@ -82,7 +82,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 /* Not before the loop has ended. Takes NULL and one that is not done; returns NULL. */
 struct smoke_trial *smoke_trial_destroy(struct smoke_trial *trial);
 
-/* Ends it, because of a signal; done() comes soon. Again: at once. */
-void smoke_trial_stop(struct smoke_trial *trial);
+/* Ends it, for SMOKE_STOP_SIGNAL or SMOKE_STOP_FAIL_FAST; done() comes soon. Again: at once. */
+void smoke_trial_stop(struct smoke_trial *trial, enum smoke_stop why);
 
 #endif

@@ -199,6 +199,30 @@ static void test_words_make_the_boot(void **state)
 	assert_non_null(smoke_rules_get(&spec->rules, SMOKE_RULE_PANIC, 0));
 }
 
+static void test_the_end_is_of_the_boot(void **state)
+{
+	struct rig *rig = *state;
+
+	file("boots:\n"
+	     "  - {name: a, kernel: k, expect-end: code=0x10, exit-code: qemu, keep-going: true}\n"
+	     "  - {name: b, kernel: k, expect-end: triple-fault}\n"
+	     "fail-fast: true\n");
+	arg(rig, "--config");
+	arg(rig, rig->path);
+	assert_int_equal(parse(rig), 0);
+	assert_true(rig->suite.run.fail_fast);
+	assert_int_equal(rig->suite.spec[0]->wanted.kind, VM_END_EXIT_CODE);
+	assert_int_equal(rig->suite.spec[0]->wanted.code, 16);
+	assert_true(rig->suite.spec[0]->qemu_codes);
+	assert_true(rig->suite.spec[0]->keep_going);
+	assert_int_equal(rig->suite.spec[1]->wanted.kind, VM_END_TRIPLE_FAULT);
+	assert_false(rig->suite.spec[1]->qemu_codes);
+	arg(rig, "--expect-end=timeout");
+	arg(rig, "--timeout=0");
+	assert_int_equal(parse(rig), -EINVAL);
+	assert_non_null(strstr(rig->diag.what, "--expect-end timeout with --timeout 0"));
+}
+
 static void test_bad_words_are_refused(void **state)
 {
 	static const struct {
@@ -213,6 +237,10 @@ static void test_bad_words_are_refused(void **state)
 		 "--expect '(' is not a regular expression: at 1, missing closing parenthesis"},
 		{"--reject=x*", "--reject 'x*' matches an empty line, and so any"},
 		{"--repeat=0", "--repeat '0' is not a number from 1 to 1000"},
+		{"--expect-end=code", "--expect-end 'code' is not poweroff, panic, reset, "
+				      "triple-fault, halted, timeout or code="},
+		{"--expect-end=code=", "--expect-end code '' is not a number from 0 to 4294967295"},
+		{"--exit-code=x", "--exit-code 'x' is not guest or qemu"},
 		{"--jobs=0", "--jobs '0' is not a number from 1 to 1000"},
 		{"--log-limit=x", "--log-limit 'x' is not a size"},
 		{"--initrd=x", "--initrd without a kernel"},
@@ -538,6 +566,7 @@ int main(void)
 		TEST(boots_are_selected),
 		TEST(words_make_the_boot),
 		TEST(words_reach_the_boots_process),
+		TEST(the_end_is_of_the_boot),
 		TEST(bad_words_are_refused),
 		TEST(a_matrix_is_multiplied),
 		TEST(kernels_of_the_command_line_are_for_boots_without),

@@ -36,6 +36,49 @@ static const struct {
 	{{.end = VM_END_PANIC, .expects = true, .finding = SMOKE_FOUND_ALL_EXPECTED}, SMOKE_PASS},
 	{{.stop = SMOKE_STOP_TIMEOUT, .end = VM_END_KILLED, .expects = true}, SMOKE_TIMEOUT},
 
+	/* With an end to expect. */
+	{{.end = VM_END_PANIC, .wanted = {VM_END_PANIC}}, SMOKE_PASS},
+	{{.end = VM_END_RESET, .finding = SMOKE_FOUND_PANIC, .wanted = {VM_END_PANIC}}, SMOKE_PASS},
+	{{.end = VM_END_RESET, .finding = SMOKE_FOUND_PANIC, .wanted = {VM_END_RESET}},
+	 SMOKE_PANIC},
+	{{.end = VM_END_PANIC, .expect_missed = true, .wanted = {VM_END_PANIC}},
+	 SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_PANIC, .phase_missed = true, .wanted = {VM_END_PANIC}},
+	 SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_POWEROFF, .wanted = {VM_END_PANIC}}, SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_EXIT_CODE, .wanted = {VM_END_POWEROFF}}, SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_POWEROFF, .wanted = {VM_END_POWEROFF}}, SMOKE_PASS},
+	{{.end = VM_END_POWEROFF, .wants_status = true, .wanted = {VM_END_POWEROFF}}, SMOKE_PASS},
+	{{.end = VM_END_POWEROFF,
+	  .expects = true,
+	  .finding = SMOKE_FOUND_ALL_EXPECTED,
+	  .wanted = {VM_END_RESET}},
+	 SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_EXIT_CODE, .code = 3, .wanted = {VM_END_EXIT_CODE, 3}}, SMOKE_PASS},
+	{{.end = VM_END_EXIT_CODE, .code = 4, .wanted = {VM_END_EXIT_CODE, 3}}, SMOKE_GUEST_CODE},
+	{{.end = VM_END_EXIT_CODE, .wanted = {VM_END_EXIT_CODE, 3}}, SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_TRIPLE_FAULT, .wanted = {VM_END_TRIPLE_FAULT}}, SMOKE_PASS},
+	{{.end = VM_END_RESET, .wanted = {VM_END_RESET}}, SMOKE_PASS},
+	{{.end = VM_END_HALTED, .wanted = {VM_END_HALTED}}, SMOKE_PASS},
+	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_TIMEOUT, .wanted = {VM_END_TIMEOUT}},
+	 SMOKE_PASS},
+	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_SIGNAL, .wanted = {VM_END_TIMEOUT}},
+	 SMOKE_KILLED},
+	{{.end = VM_END_KILLED, .finding = SMOKE_FOUND_REJECT, .wanted = {VM_END_TIMEOUT}},
+	 SMOKE_REJECTED},
+	{{.setup_failed = true, .wanted = {VM_END_PANIC}}, SMOKE_SETUP_ERROR},
+	{{.end = VM_END_KVM_ERROR, .wanted = {VM_END_PANIC}}, SMOKE_KVM_ERROR},
+
+	/* No code is a success of itself as isa-debug-exit has them. */
+	{{.end = VM_END_EXIT_CODE, .qemu_codes = true}, SMOKE_GUEST_CODE},
+	{{.end = VM_END_EXIT_CODE, .qemu_codes = true, .wanted = {VM_END_EXIT_CODE, 0}},
+	 SMOKE_PASS},
+	{{.end = VM_END_EXIT_CODE,
+	  .code = 16,
+	  .qemu_codes = true,
+	  .wanted = {VM_END_EXIT_CODE, 16}},
+	 SMOKE_PASS},
+
 	/* A phase that did not come. */
 	{{.end = VM_END_POWEROFF, .phase_missed = true}, SMOKE_EXPECT_MISSED},
 	{{.end = VM_END_EXIT_CODE, .phase_missed = true}, SMOKE_EXPECT_MISSED},
@@ -85,6 +128,9 @@ static const struct {
 	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_PHASE}, SMOKE_PHASE_TIMEOUT},
 	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_SIGNAL}, SMOKE_KILLED},
 	{{.vmm_died = true, .stop = SMOKE_STOP_TIMEOUT}, SMOKE_TIMEOUT},
+	{{.vmm_died = true, .stop = SMOKE_STOP_FAIL_FAST}, SMOKE_NOT_RUN},
+	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_FAIL_FAST, .finding = SMOKE_FOUND_PANIC},
+	 SMOKE_PANIC},
 };
 
 static void test_outcomes(void **state)
@@ -105,8 +151,9 @@ static void test_every_outcome_has_its_own_name_and_status(void **state)
 	for (enum smoke_outcome a = 0; a < SMOKE_OUTCOMES; a++) {
 		for (enum smoke_outcome b = 0; b < a; b++) {
 			assert_string_not_equal(smoke_outcome_name(a), smoke_outcome_name(b));
-			assert_int_not_equal(smoke_outcome_status(a, 7),
-					     smoke_outcome_status(b, 7));
+			if (a != SMOKE_NOT_RUN) /* it has none that counts */
+				assert_int_not_equal(smoke_outcome_status(a, 7),
+						     smoke_outcome_status(b, 7));
 		}
 	}
 }

@@ -229,7 +229,7 @@ static void boot_and_stop(unsigned stops)
 	jumped_ns = clock_monotonic_ns();
 	virtual_time = stops > 0;
 	while (stops-- > 0)
-		smoke_trial_stop(made);
+		smoke_trial_stop(made, SMOKE_STOP_SIGNAL);
 	event_loop_run(&loop);
 	smoke_trial_destroy(made);
 }

@@ -17,7 +17,9 @@ static enum smoke_outcome outcome_of_end(const struct smoke_facts *facts)
 {
 	switch (facts->end) {
 	case VM_END_POWEROFF: return outcome_of_good_end(facts);
-	case VM_END_EXIT_CODE: return facts->code ? SMOKE_GUEST_CODE : outcome_of_good_end(facts);
+	case VM_END_EXIT_CODE:
+		return facts->code || facts->qemu_codes ? SMOKE_GUEST_CODE
+							: outcome_of_good_end(facts);
 	case VM_END_PANIC: return SMOKE_PANIC;
 	case VM_END_TRIPLE_FAULT: return SMOKE_TRIPLE_FAULT;
 	case VM_END_RESET: return SMOKE_RESET;
@@ -36,17 +38,24 @@ static enum smoke_outcome outcome_of_stop(enum smoke_stop stop)
 	case SMOKE_STOP_TIMEOUT: return SMOKE_TIMEOUT;
 	case SMOKE_STOP_STALL: return SMOKE_STALL;
 	case SMOKE_STOP_PHASE: return SMOKE_PHASE_TIMEOUT;
+	case SMOKE_STOP_FAIL_FAST: return SMOKE_NOT_RUN;
 	case SMOKE_STOP_SIGNAL:
 	case SMOKE_STOP_NONE: break;
 	}
 	return SMOKE_KILLED;
 }
 
-enum smoke_outcome smoke_outcome_of(const struct smoke_facts *facts)
+static bool wants_end(const struct smoke_facts *facts)
+{
+	return facts->wanted.kind != VM_END_NONE;
+}
+
+/* As if no end was wanted. */
+static enum smoke_outcome outcome_of_events(const struct smoke_facts *facts)
 {
 	if (facts->setup_failed)
 		return SMOKE_SETUP_ERROR;
-	if (facts->finding == SMOKE_FOUND_ALL_EXPECTED && !facts->wants_status)
+	if (facts->finding == SMOKE_FOUND_ALL_EXPECTED && !facts->wants_status && !wants_end(facts))
 		return SMOKE_PASS;
 	if (facts->end == VM_END_PANIC || facts->finding == SMOKE_FOUND_PANIC)
 		return SMOKE_PANIC;
@@ -55,6 +64,44 @@ enum smoke_outcome smoke_outcome_of(const struct smoke_facts *facts)
 	if (facts->stop != SMOKE_STOP_NONE)
 		return outcome_of_stop(facts->stop);
 	return facts->vmm_died ? SMOKE_KVM_ERROR : outcome_of_end(facts);
+}
+
+static bool is_good_end(enum smoke_outcome got)
+{
+	return got == SMOKE_PASS || got == SMOKE_EXPECT_MISSED;
+}
+
+bool smoke_outcome_is_wanted(const struct smoke_facts *facts)
+{
+	const enum smoke_outcome got = outcome_of_events(facts);
+
+	switch (facts->wanted.kind) {
+	case VM_END_POWEROFF: return is_good_end(got) && facts->end == VM_END_POWEROFF;
+	case VM_END_EXIT_CODE:
+		return (is_good_end(got) || got == SMOKE_GUEST_CODE) &&
+		       facts->end == VM_END_EXIT_CODE && facts->code == facts->wanted.code;
+	case VM_END_PANIC: return got == SMOKE_PANIC;
+	case VM_END_TRIPLE_FAULT: return got == SMOKE_TRIPLE_FAULT;
+	case VM_END_RESET: return got == SMOKE_RESET;
+	case VM_END_HALTED: return got == SMOKE_HALTED;
+	case VM_END_TIMEOUT: return got == SMOKE_TIMEOUT;
+	case VM_END_KVM_ERROR:
+	case VM_END_KILLED:
+	case VM_END_NONE: break;
+	}
+	return false;
+}
+
+enum smoke_outcome smoke_outcome_of(const struct smoke_facts *facts)
+{
+	const enum smoke_outcome got = outcome_of_events(facts);
+
+	if (!wants_end(facts))
+		return got;
+	if (smoke_outcome_is_wanted(facts))
+		return facts->expect_missed || facts->phase_missed ? SMOKE_EXPECT_MISSED
+								   : SMOKE_PASS;
+	return is_good_end(got) ? SMOKE_EXPECT_MISSED : got;
 }
 
 const char *smoke_outcome_name(enum smoke_outcome outcome)
@@ -74,6 +121,7 @@ const char *smoke_outcome_name(enum smoke_outcome outcome)
 		[SMOKE_SETUP_ERROR] = "set-up error",
 		[SMOKE_HALTED] = "halted",
 		[SMOKE_KILLED] = "killed",
+		[SMOKE_NOT_RUN] = "not run",
 	};
 
 	assert(outcome < SMOKE_OUTCOMES);
@@ -99,6 +147,7 @@ int smoke_outcome_status(enum smoke_outcome outcome, uint32_t code)
 	case SMOKE_SETUP_ERROR: return EXIT_SETUP;
 	case SMOKE_HALTED: return EXIT_HALTED;
 	case SMOKE_KILLED:
+	case SMOKE_NOT_RUN:
 	case SMOKE_OUTCOMES: break;
 	}
 	return EXIT_KILLED;

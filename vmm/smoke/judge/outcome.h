@@ -23,8 +23,9 @@ enum smoke_outcome {
 	SMOKE_GUEST_CODE, /* the guest reported a code other than 0 */
 	SMOKE_KVM_ERROR,  /* KVM could not go on, or the VMM died */
 	SMOKE_SETUP_ERROR,
-	SMOKE_HALTED, /* every CPU, with interrupts off */
-	SMOKE_KILLED, /* a signal asked us to stop */
+	SMOKE_HALTED,  /* every CPU, with interrupts off */
+	SMOKE_KILLED,  /* we were told to stop */
+	SMOKE_NOT_RUN, /* another boot had failed, and --fail-fast ended or never began this one */
 	SMOKE_OUTCOMES,
 };
 
@@ -51,14 +52,24 @@ enum smoke_stop {
 	SMOKE_STOP_STALL,
 	SMOKE_STOP_PHASE,
 	SMOKE_STOP_SIGNAL,
+	SMOKE_STOP_FAIL_FAST, /* another boot did not pass */
+};
+
+/* The end that --expect-end asks for; VM_END_NONE: a good one. */
+struct smoke_wanted_end {
+	enum vm_end_kind kind;
+	uint32_t code; /* VM_END_EXIT_CODE */
 };
 
 /* All that is known of a boot that is over. */
 struct smoke_facts {
 	enum smoke_finding finding;
 	enum smoke_stop stop;
-	bool expects;      /* there is something to expect */
-	bool phase_missed; /* not all phases were seen */
+	bool expects;       /* there is something to expect */
+	bool expect_missed; /* not all of it was seen */
+	bool phase_missed;  /* not all phases were seen */
+	bool qemu_codes;    /* --exit-code qemu: no code is a success of itself */
+	struct smoke_wanted_end wanted;
 	bool wants_status; /* a command's status is to come through the exit port */
 	bool setup_failed;
 	bool vmm_died; /* the process that ran the VM ended without a word */
@@ -67,12 +78,15 @@ struct smoke_facts {
 };
 
 /*
- * A pattern that is required and did not come is never a pass. What was seen first counts: all that was
- * expected, when no status is to follow. The text of a panic or a rejected pattern counts before how the VM
- * ended, since kernels often reset or power off afterwards. A panic counts more than a pattern, because an
- * oops often is the first line of one.
+ * A pattern that is required and did not come is never a pass. What was seen first counts: all that was expected,
+ * when no status is to follow and no end is wanted; words of a panic or a rejected pattern before how the VM ended,
+ * since kernels often reset or power off afterwards. A panic counts more than a pattern, because an oops often is the
+ * first line of one. With a wanted end, that outcome is the pass, and a good end is not.
  */
 enum smoke_outcome smoke_outcome_of(const struct smoke_facts *facts);
+
+/* Whether the boot ended as --expect-end wants it, whatever was missed on the way. False when it wants none. */
+bool smoke_outcome_is_wanted(const struct smoke_facts *facts);
 
 /* "pass", "rejected pattern", …: for reports; stable. A static string. */
 const char *smoke_outcome_name(enum smoke_outcome outcome);

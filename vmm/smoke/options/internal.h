@@ -14,16 +14,24 @@ enum {
 	SMOKE_OPT_PHASE_TIMEOUT,
 	SMOKE_OPT_GRACE,
 	SMOKE_OPT_REPEAT,
-	SMOKE_OPT_JUNIT, /* from here to SMOKE_OPT_SHARD the run's */
+	SMOKE_OPT_EXPECT_END,
+	SMOKE_OPT_EXIT_CODE,
+	SMOKE_OPT_KEEP_GOING, /* the last that a boot's process need not know */
+	SMOKE_OPT_JUNIT,      /* from here to SMOKE_OPT_SHARD the run's */
 	SMOKE_OPT_TAP,
 	SMOKE_OPT_JSON,
 	SMOKE_OPT_BOOT_CHART,
 	SMOKE_OPT_LOG_DIR,
 	SMOKE_OPT_LOG_LIMIT,
 	SMOKE_OPT_ONLY,
+	SMOKE_OPT_FAIL_FAST,
 	SMOKE_OPT_SHARD,
 	SMOKE_OPT_CONFIG, /* these two are the command line's alone */
 	SMOKE_OPT_LIST,
 };
+
+/* The ends that --expect-end knows by one setting, with their enum vm_end_kind; "code=" has a number after it. */
+extern const struct option_value config_smoke_end_values[];
+extern const struct option_value config_smoke_exit_code_values[];
 
 #endif

@@ -81,6 +81,47 @@ static int take_repeat(struct smoke_spec *spec, const char *arg, struct diag *di
 	return r;
 }
 
+const struct option_value config_smoke_end_values[] = {
+	{"poweroff", VM_END_POWEROFF}, {"panic", VM_END_PANIC},
+	{"reset", VM_END_RESET},       {"triple-fault", VM_END_TRIPLE_FAULT},
+	{"halted", VM_END_HALTED},     {"timeout", VM_END_TIMEOUT},
+	{"code=", VM_END_EXIT_CODE},   {0},
+};
+const struct option_value config_smoke_exit_code_values[] = {
+	{"guest", CONFIG_EXIT_CODE_GUEST},
+	{"qemu", CONFIG_EXIT_CODE_QEMU},
+	{0},
+};
+
+static int take_expect_end(struct smoke_spec *spec, const char *arg, struct diag *diag)
+{
+	const char *number = option_item_value(arg, "code");
+	uint64_t code = 0;
+	int kind = VM_END_EXIT_CODE;
+	const int r =
+		number ? option_u64("--expect-end code", number, 0, UINT32_MAX, &code, diag)
+		       : option_choice("--expect-end", arg, config_smoke_end_values, &kind, diag);
+
+	if (r < 0)
+		return r;
+	if (!number && kind == VM_END_EXIT_CODE)
+		return diag_set(diag, -EINVAL, "--expect-end '%s' lacks a number, as code=3", arg);
+	spec->wanted = (struct smoke_wanted_end){
+		.kind = (enum vm_end_kind)kind,
+		.code = (uint32_t)code,
+	};
+	return 0;
+}
+
+static int take_exit_code(struct smoke_spec *spec, const char *arg, struct diag *diag)
+{
+	int how = 0;
+	const int r = option_choice("--exit-code", arg, config_smoke_exit_code_values, &how, diag);
+
+	spec->qemu_codes = how == CONFIG_EXIT_CODE_QEMU;
+	return r;
+}
+
 static int builder_take_option(struct builder *b, const struct config_smoke_setting *setting,
 			       struct diag *diag)
 {
@@ -99,6 +140,9 @@ static int builder_take_option(struct builder *b, const struct config_smoke_sett
 	case SMOKE_OPT_GRACE:
 		return option_seconds("--grace", setting->arg, true, &spec->grace_ns, diag);
 	case SMOKE_OPT_REPEAT: return take_repeat(spec, setting->arg, diag);
+	case SMOKE_OPT_EXPECT_END: return take_expect_end(spec, setting->arg, diag);
+	case SMOKE_OPT_EXIT_CODE: return take_exit_code(spec, setting->arg, diag);
+	case SMOKE_OPT_KEEP_GOING: spec->keep_going = true; return 0;
 	default: return take_vm_setting(&spec->config, setting->opt, setting->arg, diag);
 	}
 }
@@ -115,7 +159,7 @@ static const struct option_row *row_of(int opt)
 static bool is_of_judge(int opt)
 {
 	return opt == 'e' || opt == 'r' ||
-	       (opt >= SMOKE_OPT_NO_DEFAULT_REJECTS && opt <= SMOKE_OPT_REPEAT);
+	       (opt >= SMOKE_OPT_NO_DEFAULT_REJECTS && opt <= SMOKE_OPT_KEEP_GOING);
 }
 
 /* As a command line has them: every setting by its long name, then the kernel. */
@@ -206,11 +250,17 @@ static char *clean_name(const char *name)
 }
 
 /* What depends on more than one setting. A command may be busy for long without any output. */
-static void spec_complete(struct smoke_spec *spec)
+static int spec_complete(struct smoke_spec *spec, struct diag *diag)
 {
 	spec->wants_status = spec->config.initramfs.run != NULL;
 	if (spec->stall_ns < 0)
 		spec->stall_ns = spec->wants_status ? 0 : DEFAULT_STALL_NS;
+	if (spec->wanted.kind == VM_END_TIMEOUT && spec->timeout_ns == 0) {
+		diag_set(diag, -EINVAL, "--expect-end timeout with --timeout 0, which never comes");
+		diag_remedy(diag, "--timeout SECONDS is how long the guest is to run");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int config_smoke_spec(const char *name, const char *kernel,
@@ -242,7 +292,8 @@ int config_smoke_spec(const char *name, const char *kernel,
 		r = pack(settings, kernel, ret, diag);
 	if (r == 0)
 		r = add_standing_rules(&b, diag);
-	spec_complete(ret);
+	if (r == 0)
+		r = spec_complete(ret, diag);
 	if (r < 0)
 		config_smoke_spec_fini(ret);
 	return r;

@@ -182,15 +182,17 @@ void smoke_report_json(FILE *out, const struct smoke_suite *suite,
 		       const struct smoke_result *results)
 {
 	struct json_object *root = json_object_new_object(), *boots = json_object_new_array();
-	unsigned passed = 0;
+	unsigned passed = 0, not_run = 0;
 
 	for (unsigned i = 0; i < suite->nr; i++) {
 		passed += results[i].outcome == SMOKE_PASS;
+		not_run += results[i].outcome == SMOKE_NOT_RUN;
 		json_object_array_add(boots, trial_json(&results[i]));
 	}
 	add_int(root, "version", 1);
 	add_int(root, "passed", (int)passed);
-	add_int(root, "failed", (int)(suite->nr - passed));
+	add_int(root, "failed", (int)(suite->nr - passed - not_run));
+	add_int(root, "not_run", (int)not_run);
 	json_object_object_add(root, "boots", boots);
 	fputs(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
 							   JSON_C_TO_STRING_NOSLASHESCAPE),

@@ -13,6 +13,7 @@ static enum verdict verdict_of(const struct smoke_result *result)
 	case SMOKE_PASS: return VERDICT_PASS;
 	case SMOKE_SETUP_ERROR:
 	case SMOKE_KVM_ERROR: return VERDICT_ERROR;
+	case SMOKE_NOT_RUN: return VERDICT_SKIPPED;
 	case SMOKE_KILLED: return result->was_started ? VERDICT_ERROR : VERDICT_SKIPPED;
 	default: return VERDICT_FAILURE;
 	}

@@ -40,8 +40,13 @@ static void put_test(FILE *out, unsigned i, const struct smoke_result *result)
 {
 	const bool passed = result->outcome == SMOKE_PASS;
 
-	fprintf(out, "%s %u - ", passed ? "ok" : "not ok", i + 1);
+	fprintf(out, "%s %u - ", passed || result->outcome == SMOKE_NOT_RUN ? "ok" : "not ok",
+		i + 1);
 	put_description(out, result->spec->name);
+	if (result->outcome == SMOKE_NOT_RUN) {
+		fprintf(out, " # SKIP %s\n", result->why);
+		return;
+	}
 	fputs("\n  ---\n", out);
 	put_yaml(out, "outcome", smoke_outcome_name(result->outcome));
 	put_yaml(out, "message", result->why);

@@ -114,27 +114,71 @@ static void put_times(FILE *out, const struct smoke_result *result)
 	fputs(" s\n", out);
 }
 
+static const char *result_word(enum smoke_outcome outcome)
+{
+	switch (outcome) {
+	case SMOKE_PASS: return "PASS";
+	case SMOKE_NOT_RUN: return "SKIP";
+	default: return "FAIL";
+	}
+}
+
 void smoke_text_result(FILE *out, const struct smoke_result *result)
 {
 	const bool passed = result->outcome == SMOKE_PASS;
 
-	fprintf(out, "%s %s: ", passed ? "PASS" : "FAIL", result->spec->name);
-	if (!passed)
+	fprintf(out, "%s %s: ", result_word(result->outcome), result->spec->name);
+	if (result->outcome == SMOKE_NOT_RUN)
+		fprintf(out, "%s: ", smoke_outcome_name(result->outcome));
+	else if (!passed)
 		fprintf(out, "%s, exit status %d: ", smoke_outcome_name(result->outcome),
 			result->status);
 	fprintf(out, "%s\n", result->why);
 	put_times(out, result);
-	if (!passed)
+	if (!passed && result->outcome != SMOKE_NOT_RUN)
 		put_details(out, result);
 	put_given_up(out, result);
+}
+
+/* Whether the boot is the first of its name's repeats in the suite. */
+static bool is_first_repeat(const struct smoke_suite *suite, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (strcmp(suite->spec[k]->base, suite->spec[i]->base) == 0)
+			return false;
+	return true;
+}
+
+/* One that passed once and not another time is the hardest kind of failure: it has a line of its own. */
+static void put_flaky(FILE *out, const struct smoke_suite *suite,
+		      const struct smoke_result *results, unsigned first)
+{
+	unsigned passed = 0, failed = 0;
+
+	for (unsigned i = first; i < suite->nr; i++) {
+		if (strcmp(suite->spec[i]->base, suite->spec[first]->base) != 0)
+			continue;
+		passed += results[i].outcome == SMOKE_PASS;
+		failed += results[i].outcome != SMOKE_PASS && results[i].outcome != SMOKE_NOT_RUN;
+	}
+	if (passed && failed)
+		fprintf(out, "flaky: %s passed %u of %u times\n", suite->spec[first]->base, passed,
+			passed + failed);
 }
 
 void smoke_text_summary(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results)
 {
-	unsigned passed = 0;
+	unsigned passed = 0, not_run = 0;
 
-	for (unsigned i = 0; i < suite->nr; i++)
+	for (unsigned i = 0; i < suite->nr; i++) {
 		passed += results[i].outcome == SMOKE_PASS;
-	fprintf(out, "%u passed, %u failed\n", passed, suite->nr - passed);
+		not_run += results[i].outcome == SMOKE_NOT_RUN;
+		if (is_first_repeat(suite, i))
+			put_flaky(out, suite, results, i);
+	}
+	fprintf(out, "%u passed, %u failed", passed, suite->nr - passed - not_run);
+	if (not_run)
+		fprintf(out, ", %u not run", not_run);
+	fputc('\n', out);
 }

@@ -120,10 +120,10 @@ void smoke_trial_arm(struct smoke_trial *trial)
 	event_timer_arm(&trial->timer, at_ns);
 }
 
-void smoke_trial_stop(struct smoke_trial *trial)
+void smoke_trial_stop(struct smoke_trial *trial, enum smoke_stop why)
 {
 	if (trial->state < SMOKE_TRIAL_STOPPING)
-		trial_stop_for(trial, SMOKE_STOP_SIGNAL);
+		trial_stop_for(trial, why);
 	else
 		trial_kill_vm(trial);
 	smoke_trial_arm(trial);
