@@ -40,7 +40,7 @@ case_every_verdict_is_in_every_report() {
 	xpath junit.xml '/testsuites/testsuite/@errors' 1
 	xpath junit.xml '//testcase[2]/@name' nowhere
 	xpath junit.xml '//testcase[2]/error/@type' 'set-up error'
-	xpath junit.xml 'count(//testcase[1]/*[name() != "system-out"])' 0
+	xpath junit.xml 'count(//testcase[1]/*[name() != "system-out" and name() != "properties"])' 0
 	grep -q 'Failed test: *2$' proved || fail "$(cat proved)"
 	is json '.passed == 2 and .failed == 1 and [.boots[].name] == ["one", "nowhere", "two"]'
 	is json '.boots[0] | .outcome == "pass" and .exit_status == 0 and .exits.total > 0'
@@ -59,6 +59,17 @@ case_expectations_and_phases_have_their_times() {
 	same 'exit status' "$status" 119
 	is json '.boots[0].expected | .[0].pattern == "one" and .[0].met > 0 and .[1].pattern == "never" and .[1].met == null'
 	is json '.boots[0].phases | .[0].name == "p" and .[0].pattern == "t.o" and .[0].met > 0'
+}
+
+case_reports_have_what_a_server_sorts_by() {
+	all_reports --suite 'nightly <1>' --property 'branch=a & b' --property commit=0123abc -p exit=0 "$(kernel exits)"
+	same 'exit status' "$status" 0
+	xpath junit.xml '/testsuites/testsuite/@name' 'nightly <1>'
+	xpath junit.xml '/testsuites/testsuite/properties/property[@name="branch"]/@value' 'a & b'
+	xpath junit.xml '//testcase/properties/property[@name="cpus"]/@value' 1
+	same 'the date' "$(xmllint --xpath 'string(//testsuite/@timestamp)' junit.xml)Z" "$(jq -r '.boots[0].started_at' json)"
+	[ $(($(date +%s) - $(date -d "$(jq -r '.boots[0].started_at' json)" +%s))) -lt $limit_s ] || fail 'the date is not of today'
+	is json '.suite == "nightly <1>" and .properties == {branch: "a & b", commit: "0123abc"}'
 }
 
 case_hostile_words_do_no_harm_in_any_report() {

@@ -27,8 +27,9 @@ struct smoke_live {
 	const struct smoke_suite *suite;
 	const struct smoke_result *results; /* of the suite, while they become */
 	struct smoke_live_row row[SMOKE_LIVE_ROWS_MAX];
-	unsigned nr, nr_more; /* more: that run and have no row */
-	unsigned shown;       /* rows that are on the terminal */
+	unsigned nr, nr_more;  /* more: that run and have no row */
+	unsigned name_columns; /* of the rows that are drawn */
+	unsigned shown;        /* rows that are on the terminal */
 };
 
 /* Whether out is a terminal that knows how to move up. */

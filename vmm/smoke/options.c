@@ -14,6 +14,8 @@
 #define DEFAULT_LOG_LIMIT_BYTES (UINT64_C(64) << 20)
 #define LOG_LIMIT_MIN_BYTES     UINT64_C(1024)
 
+#define DEFAULT_SUITE "tollgate smoke"
+
 enum { JOBS_MAX = 1000 };
 
 static const struct option_row judge_rows[] = {
@@ -67,6 +69,10 @@ static const struct option_row report_rows[] = {
 	{"junit", SMOKE_OPT_JUNIT, "FILE",
 	 .help = "write a report: JUnit XML; - for standard output", .common = true},
 	{"tap", SMOKE_OPT_TAP, "FILE", .help = "the same as TAP"},
+	{"suite", SMOKE_OPT_SUITE, "NAME",
+	 .help = "the reports' name of this run (default 'tollgate smoke')"},
+	{"property", SMOKE_OPT_PROPERTY, "NAME=VALUE",
+	 .help = "for JUnit and JSON, as a commit or a branch; repeatable"},
 	{"json", SMOKE_OPT_JSON, "FILE", .help = "the same as JSON, with all there is",
 	 .common = true},
 	{"boot-chart", SMOKE_OPT_BOOT_CHART, "FILE", .help = "draw where the time went, as SVG"},
@@ -172,6 +178,22 @@ static int add_only(struct smoke_run_opts *run, const char *arg, struct diag *di
 	return 0;
 }
 
+static int add_property(struct smoke_run_opts *run, const char *arg, struct diag *diag)
+{
+	const char *equals = strchr(arg, '=');
+
+	if (!equals || equals == arg) {
+		diag_set(diag, -EINVAL, "--property '%s' is not NAME=VALUE", arg);
+		diag_remedy(diag, "as in --property commit=0123abc");
+		return -EINVAL;
+	}
+	if (run->nr_properties == SMOKE_PROPERTIES_MAX)
+		return diag_set(diag, -EINVAL, "--property '%s': more than %d", arg,
+				SMOKE_PROPERTIES_MAX);
+	run->property[run->nr_properties++] = arg;
+	return 0;
+}
+
 bool config_smoke_is_of_run(int opt)
 {
 	return opt == 'j' || (opt >= SMOKE_OPT_JUNIT && opt <= SMOKE_OPT_SHARD);
@@ -187,6 +209,8 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 	case SMOKE_OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
 	case SMOKE_OPT_LOG_DIR: run->log_dir = arg; return 0;
 	case SMOKE_OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
+	case SMOKE_OPT_SUITE: run->suite = arg; return 0;
+	case SMOKE_OPT_PROPERTY: return add_property(run, arg, diag);
 	case SMOKE_OPT_ONLY: return add_only(run, arg, diag);
 	case SMOKE_OPT_FAIL_FAST: run->fail_fast = true; return 0;
 	case SMOKE_OPT_SHARD: return config_smoke_shard(run, arg, diag);
@@ -324,7 +348,8 @@ int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct
 	struct command_line line = {0};
 	int r;
 
-	*suite = (struct smoke_suite){.run.log_limit_bytes = DEFAULT_LOG_LIMIT_BYTES};
+	*suite = (struct smoke_suite){
+		.run = {.log_limit_bytes = DEFAULT_LOG_LIMIT_BYTES, .suite = DEFAULT_SUITE}};
 	r = parse_options(&line, argc, argv, diag);
 	if (r == 0)
 		r = make_suite(suite, &line, argv + optind, (unsigned)(argc - optind), diag);

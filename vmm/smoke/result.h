@@ -33,6 +33,7 @@ struct smoke_result {
 	char end_by[64];         /* who ended the VM; may be empty */
 	const char *entered_by;  /* boot_protocol_name() of the kernel; NULL: not known */
 	struct diag diag;        /* set-up failed */
+	int64_t started_real_ns; /* CLOCK_REALTIME at times.start_ns */
 	struct smoke_times times;
 	int64_t met_ns[SMOKE_RULES_MAX]; /* by index of the rule: when it was met, 0: never */
 	int64_t cpu_ns, guest_cpu_ns;    /* of its process: all, and inside the guest */

@@ -28,7 +28,7 @@ struct smoke_spec {
 	bool wants_status; /* the guest runs a command, whose status is to come */
 };
 
-enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64 };
+enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64, SMOKE_PROPERTIES_MAX = 64 };
 
 enum smoke_report {
 	SMOKE_REPORT_JUNIT,
@@ -44,7 +44,10 @@ struct smoke_run_opts {
 	const char *report[SMOKE_REPORTS]; /* "-": standard output */
 	const char *config;                /* the file of --config */
 	const char *log_dir;
-	uint64_t log_limit_bytes;         /* of each boot's log */
+	uint64_t log_limit_bytes;                   /* of each boot's log */
+	const char *suite;                          /* the reports' name of the run */
+	const char *property[SMOKE_PROPERTIES_MAX]; /* "NAME=VALUE", for the reports */
+	unsigned nr_properties;
 	bool fail_fast;                   /* the first boot that does not pass ends the run */
 	bool list;                        /* print the boots' names, and boot none */
 	const char *only[SMOKE_ONLY_MAX]; /* names of boots, as patterns of fnmatch(3); none: all */

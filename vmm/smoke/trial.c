@@ -327,6 +327,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 	facts->wanted = opts->spec->wanted;
 	facts->qemu_codes = opts->spec->qemu_codes;
 	trial->result->was_started = true;
+	trial->result->started_real_ns = clock_ns(CLOCK_REALTIME);
 	trial->result->times.start_ns = trial->last_byte_ns = trial->phase_since_ns =
 		clock_monotonic_ns();
 	r = opts->start(opts->spec, &trial->child, diag);

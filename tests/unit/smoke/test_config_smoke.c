@@ -241,6 +241,8 @@ static void test_bad_words_are_refused(void **state)
 				      "triple-fault, halted, timeout or code="},
 		{"--expect-end=code=", "--expect-end code '' is not a number from 0 to 4294967295"},
 		{"--exit-code=x", "--exit-code 'x' is not guest or qemu"},
+		{"--property=x", "--property 'x' is not NAME=VALUE"},
+		{"--property==x", "--property '=x' is not NAME=VALUE"},
 		{"--jobs=0", "--jobs '0' is not a number from 1 to 1000"},
 		{"--log-limit=x", "--log-limit 'x' is not a size"},
 		{"--initrd=x", "--initrd without a kernel"},

@@ -1,5 +1,8 @@
+#include <string.h>
+
 #include "base/json.h"
 #include "smoke/report/files.h"
+#include "smoke/report/text.h"
 
 static void add_string(struct json_object *obj, const char *key, const char *value)
 {
@@ -37,6 +40,34 @@ static void add_time(struct json_object *obj, const char *key, int64_t at_ns, in
 static void add_seconds(struct json_object *obj, const char *key, int64_t ns)
 {
 	add_time(obj, key, ns + 1, 1);
+}
+
+static void add_date(struct json_object *obj, const char *key, const struct smoke_result *result)
+{
+	char date[32] = "";
+	FILE *f = result->was_started ? fmemopen(date, sizeof(date), "w") : NULL;
+
+	if (f) {
+		smoke_text_date(f, result->started_real_ns, true);
+		fclose(f);
+	}
+	add_string(obj, key, f ? date : NULL);
+}
+
+static struct json_object *properties_of(const struct smoke_run_opts *run)
+{
+	struct json_object *obj = json_object_new_object();
+
+	for (unsigned i = 0; i < run->nr_properties; i++) {
+		char name[256] = "", clean[256];
+		const char *value = strchr(run->property[i], '=') + 1;
+		const size_t len = (size_t)(value - 1 - run->property[i]);
+
+		memcpy(name, run->property[i], len < sizeof(name) ? len : sizeof(name) - 1);
+		smoke_text_clean(name, clean, sizeof(clean));
+		add_string(obj, clean, value);
+	}
+	return obj;
 }
 
 static struct json_object *times_of(const struct smoke_result *result)
@@ -164,6 +195,7 @@ static struct json_object *trial_json(const struct smoke_result *result)
 	add_int(obj, "exit_status", result->status);
 	add_string(obj, "why", result->why);
 	add_bool(obj, "started", result->was_started);
+	add_date(obj, "started_at", result);
 	add_string(obj, "entered_by", result->entered_by);
 	json_object_object_add(obj, "end", end_of(result));
 	json_object_object_add(obj, "seconds", times_of(result));
@@ -190,6 +222,8 @@ void smoke_report_json(FILE *out, const struct smoke_suite *suite,
 		json_object_array_add(boots, trial_json(&results[i]));
 	}
 	add_int(root, "version", 1);
+	add_string(root, "suite", suite->run.suite);
+	json_object_object_add(root, "properties", properties_of(&suite->run));
 	add_int(root, "passed", (int)passed);
 	add_int(root, "failed", (int)(suite->nr - passed - not_run));
 	add_int(root, "not_run", (int)not_run);

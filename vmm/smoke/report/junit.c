@@ -1,4 +1,6 @@
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "smoke/report/files.h"
 #include "smoke/report/text.h"
@@ -37,7 +39,82 @@ static void put_counts(FILE *out, const struct smoke_suite *suite,
 	fprintf(out, " tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\" time=\"",
 		suite->nr, n[VERDICT_FAILURE], n[VERDICT_ERROR], n[VERDICT_SKIPPED]);
 	smoke_text_seconds(out, ns);
-	fputs("\">\n", out);
+	fputs("\"", out);
+}
+
+static void put_property(FILE *out, const char *indent, const char *name, const char *value)
+{
+	fprintf(out, "%s<property name=\"", indent);
+	smoke_xml_string(out, name);
+	fputs("\" value=\"", out);
+	smoke_xml_string(out, value);
+	fputs("\"/>\n", out);
+}
+
+static void put_number(FILE *out, const char *indent, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	put_property(out, indent, name, text);
+}
+
+/* Of the run. */
+static void put_suite_properties(FILE *out, const struct smoke_run_opts *run)
+{
+	static const char indent[] = "      ";
+
+	fputs("    <properties>\n", out);
+	put_property(out, indent, "tollgate.version", TOLLGATE_VERSION);
+	if (run->shards) {
+		put_number(out, indent, "tollgate.shard", run->shard);
+		put_number(out, indent, "tollgate.shards", run->shards);
+	}
+	for (unsigned i = 0; i < run->nr_properties; i++) {
+		char name[256] = "";
+		const char *value = strchr(run->property[i], '=') + 1;
+		const size_t len = (size_t)(value - 1 - run->property[i]);
+
+		memcpy(name, run->property[i], len < sizeof(name) ? len : sizeof(name) - 1);
+		put_property(out, indent, name, value);
+	}
+	fputs("    </properties>\n", out);
+}
+
+/* Of a boot. */
+static void put_case_properties(FILE *out, const struct smoke_result *result)
+{
+	static const char indent[] = "        ";
+	const struct config *config = &result->spec->config;
+
+	fputs("      <properties>\n", out);
+	if (config->kernel)
+		put_property(out, indent, "kernel", config->kernel);
+	put_number(out, indent, "cpus", config->vm.machine.cpus);
+	put_number(out, indent, "mem_bytes", config->vm.machine.mem_bytes);
+	if (config->vm.machine.cmdline)
+		put_property(out, indent, "append", config->vm.machine.cmdline);
+	if (config->initramfs.run)
+		put_property(out, indent, "run", config->initramfs.run);
+	put_property(out, indent, "outcome", smoke_outcome_name(result->outcome));
+	put_number(out, indent, "exit_status", (uint64_t)result->status);
+	fputs("      </properties>\n", out);
+}
+
+/* When the first boot began, as the format has it: without a zone. */
+static void put_timestamp(FILE *out, const struct smoke_suite *suite,
+			  const struct smoke_result *results)
+{
+	int64_t first = INT64_MAX;
+
+	for (unsigned i = 0; i < suite->nr; i++)
+		if (results[i].was_started && results[i].started_real_ns < first)
+			first = results[i].started_real_ns;
+	if (first == INT64_MAX)
+		return;
+	fputs(" timestamp=\"", out);
+	smoke_text_date(out, first, false);
+	fputs("\"", out);
 }
 
 static void put_verdict(FILE *out, const struct smoke_result *result)
@@ -48,7 +125,9 @@ static void put_verdict(FILE *out, const struct smoke_result *result)
 	if (verdict == VERDICT_PASS)
 		return;
 	if (verdict == VERDICT_SKIPPED) {
-		fputs("      <skipped/>\n", out);
+		fputs("      <skipped message=\"", out);
+		smoke_xml_string(out, result->why);
+		fputs("\"/>\n", out);
 		return;
 	}
 	fprintf(out, "      <%s type=\"%s\" message=\"", tag, smoke_outcome_name(result->outcome));
@@ -69,6 +148,7 @@ static void put_case(FILE *out, const struct smoke_result *result)
 	fputs("\" time=\"", out);
 	smoke_text_seconds(out, duration_ns(result));
 	fputs("\">\n", out);
+	put_case_properties(out, result);
 	put_verdict(out, result);
 	if (details) {
 		smoke_text_result(details, result);
@@ -84,11 +164,17 @@ static void put_case(FILE *out, const struct smoke_result *result)
 void smoke_report_junit(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results)
 {
-	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"tollgate smoke\"",
-	      out);
+	fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"", out);
+	smoke_xml_string(out, suite->run.suite);
+	fputs("\"", out);
 	put_counts(out, suite, results);
-	fputs("  <testsuite name=\"tollgate smoke\"", out);
+	fputs(">\n  <testsuite name=\"", out);
+	smoke_xml_string(out, suite->run.suite);
+	fputs("\"", out);
 	put_counts(out, suite, results);
+	put_timestamp(out, suite, results);
+	fputs(">\n", out);
+	put_suite_properties(out, &suite->run);
 	for (unsigned i = 0; i < suite->nr; i++)
 		put_case(out, &results[i]);
 	fputs("  </testsuite>\n</testsuites>\n", out);

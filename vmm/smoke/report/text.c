@@ -2,12 +2,24 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 
 void smoke_text_seconds(FILE *out, int64_t ns)
 {
 	fprintf(out, "%" PRId64 ".%03" PRId64, ns / NS_PER_S, ns % NS_PER_S / NS_PER_MS);
+}
+
+void smoke_text_date(FILE *out, int64_t real_ns, bool zone)
+{
+	const time_t seconds = real_ns / NS_PER_S;
+	struct tm tm;
+	char date[32] = "";
+
+	if (gmtime_r(&seconds, &tm))
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	fprintf(out, "%s%s", date, zone ? "Z" : "");
 }
 
 static const char *stream_tag(enum smoke_stream stream)
