@@ -21,6 +21,7 @@ enum { PIECE_MAX = 256 };
 /* What was heard, as a number that any difference changes. */
 struct ear {
 	struct smoke_judge_sink sink;
+	struct smoke_splats splats;
 	uint64_t sum;
 };
 
@@ -79,6 +80,7 @@ static const struct smoke_rules *rules(void)
 		{SMOKE_RULE_EXPECT, "a"},           {SMOKE_RULE_EXPECT, "b.*c|\\bd\\b"},
 		{SMOKE_RULE_PHASE, "[e-k]+l"},      {SMOKE_RULE_INIT, "^m"},
 		{SMOKE_RULE_REJECT, "n(?=o)|p{2}"}, {SMOKE_RULE_PANIC, "q$"},
+		{SMOKE_RULE_ALLOW, "in a$|WARN"},
 	};
 
 	if (all.nr)
@@ -99,6 +101,7 @@ static struct smoke_judge *judge_create(struct ear *ear, bool expects_decide)
 	const struct smoke_judge_opts opts = {
 		.rules = rules(),
 		.sink = &ear->sink,
+		.splats = &ear->splats,
 		.expects_decide = expects_decide,
 	};
 	struct smoke_judge *judge = malloc(sizeof(*judge));
@@ -114,6 +117,68 @@ static void feed(struct smoke_judge *judge, enum smoke_stream stream, const uint
 {
 	for (size_t i = 0; i < n; i += piece)
 		smoke_judge_feed(judge, stream, buf + i, n - i < piece ? n - i : piece, 1);
+}
+
+/* What splats are made of. */
+static const char *const words[] = {
+	"BUG: ",
+	"KASAN: x in ",
+	"a+0x1/0x2",
+	"\n",
+	"[    1.234567] ",
+	"Oops: 0000 [#1]",
+	"RIP: 0010:",
+	"Call Trace:\n",
+	" </TASK>",
+	"WARNING: CPU: 1 PID: 2 at a.c:1 ",
+	"refcount_t: x",
+	"INFO: task a:1 blocked for more than 9 seconds",
+	"possible recursive locking detected",
+	", at: ",
+	"unable to handle ",
+	"---[ end trace 0 ]---",
+	"list_del corruption",
+	"a",
+	" ",
+	"====================",
+	"Kernel panic - not syncing: ",
+};
+
+static size_t choose_words(const uint8_t *data, size_t n, uint8_t *buf)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *word = words[data[i] % ARRAY_SIZE(words)];
+
+		if (strlen(word) > PIECE_MAX - len)
+			break;
+		memcpy(buf + len, word, strlen(word));
+		len += strlen(word);
+	}
+	return len;
+}
+
+/* Both have the same splats, of bounded size. */
+static void check_splats(const struct smoke_splats *a, const struct smoke_splats *b)
+{
+	assert(a->nr == b->nr && a->left_out == b->left_out && a->nr <= SMOKE_SPLATS_MAX);
+	for (unsigned i = 0; i < a->nr; i++) {
+		const struct smoke_splat *x = &a->splat[i], *y = &b->splat[i];
+
+		assert(strcmp(x->title, y->title) == 0 && x->class == y->class);
+		assert(x->times == y->times && x->rejected == y->rejected &&
+		       x->allowed == y->allowed);
+		assert(x->len == y->len && x->len <= SMOKE_SPLAT_TEXT_MAX);
+		assert(x->len == 0 || memcmp(x->text, y->text, x->len) == 0);
+		for (size_t k = 0, end; k < x->len; k = end + 1) {
+			end = k;
+			while (x->text[end] != '\n')
+				end++;
+			check_clean(x->text + k, end - k);
+		}
+		check_clean(x->title, strlen(x->title));
+	}
 }
 
 /* The bytes to print: of those given, or chosen by them. */
@@ -132,7 +197,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t buf[PIECE_MAX];
 	const size_t piece = fuzz_u8(&in) + 1U;
 	const uint8_t how = fuzz_u8(&in);
-	const bool few = how & 1, decide = how & 2;
+	const bool few = how & 1, decide = how & 2, splats = how & 4;
 	struct smoke_judge *a = judge_create(&at_once, decide);
 	struct smoke_judge *b = judge_create(&in_pieces, decide);
 
@@ -142,10 +207,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* A long line now and then, from few bytes of input. */
 		const unsigned times = head == 0xff ? 64 : 1;
 
-		choose(in.data, n, few, buf);
+		size_t len = n;
+
+		if (splats)
+			len = choose_words(in.data, n, buf);
+		else
+			choose(in.data, n, few, buf);
 		for (unsigned i = 0; i < times; i++) {
-			feed(a, head & 1, buf, n, PIECE_MAX);
-			feed(b, head & 1, buf, n, piece);
+			feed(a, head & 1, buf, len, PIECE_MAX);
+			feed(b, head & 1, buf, len, piece);
 		}
 		in.data += n;
 		in.left -= n;
@@ -154,6 +224,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	smoke_judge_finish(b, 1);
 	assert(a->finding == b->finding && a->decided_by == b->decided_by);
 	assert(at_once.sum == in_pieces.sum);
+	check_splats(&at_once.splats, &in_pieces.splats);
+	smoke_splats_fini(&at_once.splats);
+	smoke_splats_fini(&in_pieces.splats);
 	free(a);
 	free(b);
 	return 0;

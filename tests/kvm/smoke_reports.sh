@@ -72,6 +72,43 @@ case_reports_have_what_a_server_sorts_by() {
 	is json '.suite == "nightly <1>" and .properties == {branch: "a & b", commit: "0123abc"}'
 }
 
+# A kernel that is in trouble more than once: each report is an entry, and what is known is a note.
+case_each_splat_is_in_every_report() {
+	speak ill off <<-'END'
+		[    0.1] BUG: KASAN: slab-out-of-bounds in demo_write+0x1f/0x60 [demo]
+		[    0.1] Write of size 1 at addr ffff888003a1b2c0 by task cat/123
+		[    0.1] ==================================================================
+		[    0.2] WARNING: CPU: 0 PID: 12 at drivers/demo/core.c:12 demo_probe+0x1/0x2
+		[    0.2] ---[ end trace 0000000000000000 ]---
+		[    0.3] BUG: unable to handle page fault for address: ffffc90000000000
+		[    0.3] RIP: 0010:demo_open+0x12/0x34
+		[    0.3] ---[ end trace 0000000000000000 ]---
+	END
+	all_reports --flat 0x7c00,real --keep-going ill
+	same 'exit status' "$status" 120
+	printed '^  splat: KASAN: slab-out-of-bounds in demo_write$' '^  note: WARNING in demo_probe at drivers/demo/core.c$' \
+		'^  splat: page fault in demo_open$'
+	xpath junit.xml '/testsuites/@tests' 4
+	xpath junit.xml '/testsuites/@failures' 3
+	xpath junit.xml '//testcase[@classname="ill"][1]/@name' 'KASAN: slab-out-of-bounds in demo_write'
+	xpath junit.xml '//testcase[@classname="ill"][1]/failure/@type' KASAN
+	is json '[.boots[0].splats[] | [.class, .rejected, .lines]] == [["KASAN", true, 3], ["WARNING", false, 2], ["oops", true, 3]]'
+	is json '.boots[0].splats[0].text | startswith("[    0.1] BUG: KASAN") and endswith("==\n")'
+	grep -q 'rejected: "page fault in demo_open"' tap || fail "$(cat tap)"
+	printf '# known\n\n^KASAN: .* in demo_write$\n' >known
+	all_reports --flat 0x7c00,real --keep-going --allow-file known --allow 'page fault in demo_open' ill
+	same 'exit status' "$status" 0
+	printed '^PASS ill: ' '^  note: page fault in demo_open \(allowed\)$'
+	xpath junit.xml '/testsuites/@failures' 0
+	all_reports --flat 0x7c00,real --allow-file known ill
+	same 'exit status' "$status" 120
+	printed 'rejected pattern, exit status 120: BUG: \[    0.3\] BUG: unable to handle page fault for address'
+	printf '(\n' >known
+	tollgate smoke --flat 0x7c00,real --allow-file known ill
+	same 'exit status' "$status" 2
+	complained "^tollgate: known:1: '\(' is not a regular expression"
+}
+
 case_hostile_words_do_no_harm_in_any_report() {
 	local name=$'<&">\'# \033[31m\377 ]]> name'
 	{

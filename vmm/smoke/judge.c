@@ -1,12 +1,13 @@
 #include "smoke/judge.h"
 
-#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 void smoke_judge_init(struct smoke_judge *judge, const struct smoke_judge_opts *opts)
 {
 	memset(judge, 0, sizeof(*judge));
 	judge->opts = *opts;
+	judge->reader.splats = opts->splats;
 	for (enum smoke_stream i = 0; i < SMOKE_STREAMS; i++)
 		judge->lane[i].stream = i;
 }
@@ -31,10 +32,19 @@ static bool is_trouble(const struct smoke_rule *rule)
 	return rule->kind == SMOKE_RULE_REJECT || rule->kind == SMOKE_RULE_PANIC;
 }
 
+/* Whether --allow may forgive what the rule rejects. */
+static bool is_forgivable(const struct smoke_judge *judge, const struct smoke_rule *rule)
+{
+	return rule->kind == SMOKE_RULE_REJECT && rule->of_kernel &&
+	       judge->opts.rules->nr_of[SMOKE_RULE_ALLOW] > 0;
+}
+
 /* Whether a rule counts in this line: of those to be met in order, the next. */
 static bool applies(const struct smoke_judge *judge, const struct smoke_lane *lane,
 		    const struct smoke_rule *rule)
 {
+	if (rule->kind == SMOKE_RULE_ALLOW)
+		return false;
 	if (!is_trouble(rule))
 		return smoke_rules_get(judge->opts.rules, rule->kind, judge->met[rule->kind]) ==
 		       rule;
@@ -56,6 +66,12 @@ static void look_for(struct smoke_judge *judge, const struct smoke_lane *lane,
 
 	switch (smoke_rule_match(judge->opts.rules, rule, &subject, &at)) {
 	case SMOKE_MATCH_YES:
+		if (view == VIEW_GROWING && is_forgivable(judge, rule)) {
+			/* Nothing that ends with it, or later, counts before the line is whole. */
+			if (at <= first->open)
+				first->open = at - 1;
+			break;
+		}
 		/* Of two that end at one byte, trouble counts. */
 		if (!first->rule || at < first->end ||
 		    (at == first->end && is_trouble(rule) && !is_trouble(first->rule)))
@@ -96,6 +112,60 @@ static bool has_all(const struct smoke_judge *judge, enum smoke_rule_kind kind)
 	return judge->met[kind] == judge->opts.rules->nr_of[kind];
 }
 
+static bool is_allowed(struct smoke_judge *judge, const char *text, size_t len)
+{
+	const struct smoke_subject subject = {.text = text, .len = len};
+	const struct smoke_rules *rules = judge->opts.rules;
+	enum smoke_match match = SMOKE_MATCH_NO;
+	size_t at;
+
+	for (unsigned i = 0; i < rules->nr && match != SMOKE_MATCH_YES; i++) {
+		if (rules->rule[i].kind != SMOKE_RULE_ALLOW)
+			continue;
+		match = smoke_rule_match(rules, &rules->rule[i], &subject, &at);
+		judge->too_dear += match == SMOKE_MATCH_TOO_DEAR;
+	}
+	return match == SMOKE_MATCH_YES;
+}
+
+static bool title_is_allowed(struct smoke_judge *judge, const char *title)
+{
+	return is_allowed(judge, title, strlen(title));
+}
+
+/* A panic outweighs what came before it; else the first one counts. */
+static void find_trouble(struct smoke_judge *judge, const struct smoke_rule *rule)
+{
+	const bool panic = rule->kind == SMOKE_RULE_PANIC;
+
+	if (judge->finding == SMOKE_FOUND_PANIC || (judge->finding == SMOKE_FOUND_REJECT && !panic))
+		return;
+	judge->decided_text[0] = '\0';
+	decide(judge, panic ? SMOKE_FOUND_PANIC : SMOKE_FOUND_REJECT, rule);
+}
+
+/* The title of the splat that is pending is as it is going to be. */
+static void settle_pending(struct smoke_judge *judge)
+{
+	const bool begins = judge->line_is == SMOKE_SPLAT_LINE_BEGINS;
+	const struct smoke_rule *rule = judge->pending;
+	const enum smoke_finding before = judge->finding;
+	bool allowed;
+
+	if (!rule)
+		return;
+	judge->pending = NULL;
+	allowed = title_is_allowed(judge,
+				   begins ? judge->line_start.title : judge->reader.start.title);
+	*(begins ? &judge->line_allowed : &judge->reader.splat.allowed) |= allowed;
+	*(begins ? &judge->line_rejected : &judge->reader.splat.rejected) |= !allowed;
+	if (allowed || is_decided(judge))
+		return;
+	find_trouble(judge, rule);
+	if (judge->finding != before)
+		memcpy(judge->decided_text, judge->pending_text, sizeof(judge->decided_text));
+}
+
 /* An EXPECT, PHASE or INIT rule, in its order. A phase is required as much as what is expected. */
 static void meet(struct smoke_judge *judge, const struct smoke_rule *rule, int64_t now_ns)
 {
@@ -103,22 +173,43 @@ static void meet(struct smoke_judge *judge, const struct smoke_rule *rule, int64
 
 	judge->met[kind]++;
 	judge->opts.sink->met(judge->opts.sink, rule, now_ns);
+	if (kind != SMOKE_RULE_INIT && has_all(judge, SMOKE_RULE_EXPECT) &&
+	    has_all(judge, SMOKE_RULE_PHASE))
+		settle_pending(judge); /* what came before it */
 	if (judge->finding == SMOKE_FOUND_NOTHING && kind != SMOKE_RULE_INIT &&
 	    has_all(judge, SMOKE_RULE_EXPECT) && has_all(judge, SMOKE_RULE_PHASE) &&
 	    judge->opts.rules->nr_of[SMOKE_RULE_EXPECT] > 0)
 		decide(judge, SMOKE_FOUND_ALL_EXPECTED, rule);
 }
 
+/* Whether a default pattern in a whole line is allowed, as the splat's first line or title, or may be yet. */
+static bool is_forgiven(struct smoke_judge *judge, struct smoke_lane *lane,
+			const struct smoke_rule *rule)
+{
+	const bool begins = judge->line_is == SMOKE_SPLAT_LINE_BEGINS;
+
+	if (judge->line_is == SMOKE_SPLAT_LINE_WITHIN &&
+	    (judge->pending || judge->reader.splat.allowed))
+		return true;
+	lane->allowed = is_allowed(judge, lane->line, lane->len) ||
+			(begins && title_is_allowed(judge, judge->line_start.title));
+	if (lane->allowed || !begins || judge->line_start.where == SMOKE_WHERE_HERE)
+		return lane->allowed;
+	judge->pending = rule;
+	snprintf(judge->pending_text, sizeof(judge->pending_text), "%.*s", (int)lane->len,
+		 lane->line);
+	return true;
+}
+
 /* An oops may be followed by the panic that it causes; nothing follows a panic. */
 static void take_trouble(struct smoke_judge *judge, struct smoke_lane *lane,
 			 const struct smoke_rule *rule)
 {
-	const bool panic = rule->kind == SMOKE_RULE_PANIC;
-
-	lane->in_trouble[rule->kind] = lane->marked = true;
-	if (judge->finding == SMOKE_FOUND_PANIC || (judge->finding == SMOKE_FOUND_REJECT && !panic))
+	lane->in_trouble[rule->kind] = true;
+	if (is_forgivable(judge, rule) && is_forgiven(judge, lane, rule))
 		return;
-	decide(judge, panic ? SMOKE_FOUND_PANIC : SMOKE_FOUND_REJECT, rule);
+	lane->marked = true;
+	find_trouble(judge, rule);
 }
 
 /*
@@ -142,7 +233,18 @@ static void scan(struct smoke_judge *judge, struct smoke_lane *lane, enum view v
 	}
 }
 
-/* Reports the line's first n bytes to the sink. */
+/* The splat before the line that is looked at, or with it. */
+static void end_splat(struct smoke_judge *judge)
+{
+	const enum smoke_splat_line line_is = judge->line_is;
+
+	judge->line_is = SMOKE_SPLAT_LINE_OTHER; /* its title is reader's */
+	settle_pending(judge);
+	judge->line_is = line_is;
+	smoke_splat_end(&judge->reader);
+}
+
+/* Tells the sink of the line's first n bytes. */
 static void report_line(struct smoke_judge *judge, struct smoke_lane *lane, size_t n)
 {
 	const struct smoke_line line = {
@@ -159,10 +261,47 @@ static void report_line(struct smoke_judge *judge, struct smoke_lane *lane, size
 	memset(lane->in_trouble, 0, sizeof(lane->in_trouble));
 }
 
+/* A line of the console, whole: which splat it is of, before the rules are held against it. */
+static void look_at_splat(struct smoke_judge *judge, const struct smoke_lane *lane)
+{
+	judge->line_is = SMOKE_SPLAT_LINE_OTHER;
+	judge->line_allowed = judge->line_rejected = false;
+	if (lane->stream == SMOKE_CONSOLE && !lane->continued)
+		judge->line_is =
+			smoke_splat_peek(&judge->reader, lane->line, lane->len, &judge->line_start);
+}
+
+/* What the rules made of the line is the fate of its splat. */
+static void judge_splat(struct smoke_judge *judge, const struct smoke_lane *lane)
+{
+	const enum smoke_splat_line line_is = judge->line_is;
+	struct smoke_splat *splat = &judge->reader.splat;
+
+	if (lane->continued)
+		return;
+	judge->line_is = SMOKE_SPLAT_LINE_OTHER;
+	smoke_splat_read(&judge->reader, lane->line, lane->len, lane->at_ns);
+	if (line_is == SMOKE_SPLAT_LINE_OTHER)
+		return;
+	splat->allowed |= lane->allowed || judge->line_allowed;
+	splat->rejected |=
+		judge->line_rejected || (lane->marked && !judge->pending && !splat->allowed);
+	if (!smoke_splat_is_vague(&judge->reader))
+		settle_pending(judge);
+	if (judge->reader.is_over)
+		end_splat(judge);
+}
+
 static void end_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t now_ns)
 {
+	look_at_splat(judge, lane);
+	if (lane->stream == SMOKE_CONSOLE && judge->line_is != SMOKE_SPLAT_LINE_WITHIN)
+		end_splat(judge);
 	scan(judge, lane, VIEW_WHOLE, now_ns);
+	if (lane->stream == SMOKE_CONSOLE)
+		judge_splat(judge, lane);
 	report_line(judge, lane, lane->len);
+	lane->allowed = false;
 	lane->continued = false;
 	lane->len = lane->scanned = 0;
 	memset(lane->from, 0, sizeof(lane->from));
@@ -236,14 +375,21 @@ bool smoke_judge_waits(const struct smoke_judge *judge)
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
 		if (judge->lane[i].len > 0)
 			return true;
-	return false;
+	return judge->pending != NULL;
 }
 
 void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns)
 {
-	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
-		if (judge->lane[i].len > 0)
-			scan(judge, &judge->lane[i], VIEW_WHOLE, now_ns);
+	settle_pending(judge);
+	for (unsigned i = 0; i < SMOKE_STREAMS; i++) {
+		if (judge->lane[i].len == 0)
+			continue;
+		look_at_splat(judge, &judge->lane[i]);
+		judge->line_start.where =
+			SMOKE_WHERE_HERE; /* what would complete it did not come */
+		scan(judge, &judge->lane[i], VIEW_WHOLE, now_ns);
+	}
+	judge->line_is = SMOKE_SPLAT_LINE_OTHER;
 }
 
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns)
@@ -257,4 +403,5 @@ void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns)
 		if (lane->len > 0)
 			end_line(judge, lane, now_ns);
 	}
+	end_splat(judge);
 }

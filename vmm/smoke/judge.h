@@ -9,6 +9,9 @@
  * cannot change is a match. A prompt stays such a line; smoke_judge_quiet() reports that nothing has
  * followed for a while.
  *
+ * What the default patterns reject and --allow forgives is known when the line is whole. Where the splat's title is
+ * what is allowed, and later lines complete it, it is known with them, or when nothing has followed for a while.
+ *
  * A line of more than SMOKE_LINE_MAX bytes is cut. The cut hides nothing that is SMOKE_LINE_OVERLAP
  * bytes long or shorter.
  */
@@ -21,6 +24,7 @@
 
 #include "smoke/judge/outcome.h"
 #include "smoke/judge/rules.h"
+#include "smoke/judge/splat.h"
 #include "smoke/judge/text.h"
 
 enum { SMOKE_LINE_MAX = 4096, SMOKE_LINE_OVERLAP = 1024 };
@@ -53,6 +57,7 @@ struct smoke_judge_sink {
 struct smoke_judge_opts {
 	const struct smoke_rules *rules; /* borrowed */
 	struct smoke_judge_sink *sink;   /* borrowed */
+	struct smoke_splats *splats; /* borrowed; where the console's splats go. NULL: nowhere */
 	bool expects_decide; /* all expected and all phases seen is the end of it: nothing counts later */
 };
 
@@ -61,7 +66,7 @@ struct smoke_lane {
 	enum smoke_stream stream;
 	struct smoke_text text;
 	int64_t at_ns; /* when its first byte came */
-	bool marked, continued;
+	bool marked, continued, allowed;
 	bool in_trouble[SMOKE_RULE_KINDS]; /* a REJECT, a PANIC was met: one a line will do */
 	size_t from[SMOKE_RULE_KINDS];     /* how far into the line each kind is done with */
 	size_t scanned;                    /* bytes that have been looked at while unfinished */
@@ -74,7 +79,17 @@ struct smoke_judge {
 	enum smoke_finding finding;
 	const struct smoke_rule *decided_by; /* the rule of the finding */
 	unsigned met[SMOKE_RULE_KINDS];      /* EXPECT, PHASE, INIT: how many, in their order */
-	uint64_t too_dear;                   /* matches given up */
+	/* The first line of a splat that decided when its title was known; else empty: a marked line did. */
+	char decided_text[SMOKE_SPLAT_LOOK_MAX];
+	uint64_t too_dear; /* matches given up */
+	struct smoke_splat_reader reader;
+	/* The console's whole line that is held against the rules, before reader has it. */
+	enum smoke_splat_line line_is;
+	struct smoke_splat_start line_start;
+	bool line_allowed, line_rejected; /* what settled the splat that begins with it */
+	const struct smoke_rule
+		*pending; /* it rejects the open splat, unless its title is allowed */
+	char pending_text[SMOKE_SPLAT_LOOK_MAX];
 	struct smoke_lane lane[SMOKE_STREAMS];
 };
 
@@ -84,13 +99,13 @@ void smoke_judge_init(struct smoke_judge *judge, const struct smoke_judge_opts *
 void smoke_judge_feed(struct smoke_judge *judge, enum smoke_stream stream, const uint8_t *buf,
 		      size_t n, int64_t now_ns);
 
-/* Whether a line without an end waits for smoke_judge_quiet(). */
+/* Whether a line without an end, or a splat that may be allowed, waits for smoke_judge_quiet(). */
 bool smoke_judge_waits(const struct smoke_judge *judge);
 
 /* Takes lines as far as they have come for whole ones, for matching; they may go on all the same. */
 void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns);
 
-/* All streams have ended. */
+/* All streams have ended. What an open splat owns is in splats afterwards. */
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns);
 
 #endif

@@ -11,6 +11,7 @@ void smoke_result_fini(struct smoke_result *result)
 {
 	free(result->report);
 	result->report = NULL;
+	smoke_splats_fini(&result->splats);
 }
 
 static const struct smoke_rule *first_unmet(const struct smoke_result *result,

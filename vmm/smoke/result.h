@@ -7,6 +7,7 @@
 
 #include "base/diag.h"
 #include "smoke/judge/outcome.h"
+#include "smoke/judge/splat.h"
 #include "smoke/suite.h"
 #include "smoke/tail.h"
 #include "vcpu.h"
@@ -41,6 +42,7 @@ struct smoke_result {
 	uint64_t too_dear;
 	bool has_exits;
 	uint64_t exits[VCPU_EXIT_REASONS];
+	struct smoke_splats splats; /* of the kernel */
 	struct smoke_tail tail;
 	char *report; /* registers and exits; clean text, NULL: none */
 };

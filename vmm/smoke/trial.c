@@ -200,7 +200,9 @@ static void conclude(struct smoke_trial *trial, int wait_status)
 	result->facts.phase_missed = smoke_trial_phase_awaited(trial) != NULL;
 	result->too_dear = trial->judge.too_dear;
 	result->report = smoke_trial_clean_report(trial);
-	smoke_result_conclude(result, trial->judge.decided_by, trial->decided_text);
+	smoke_result_conclude(result, trial->judge.decided_by,
+			      trial->judge.decided_text[0] ? trial->judge.decided_text
+							   : trial->decided_text);
 }
 
 static void remove_source(struct smoke_trial *trial, struct event_source *src, int *fd)
@@ -308,6 +310,7 @@ static struct smoke_trial *trial_alloc(const struct smoke_trial_opts *opts)
 	trial->report_text = malloc(SMOKE_WIRE_REPORT_MAX);
 	trial->judge_sink = (struct smoke_judge_sink){.line = trial_hear_line, .met = hear_met};
 	judge.sink = &trial->judge_sink;
+	judge.splats = &opts->result->splats;
 	judge.expects_decide = !opts->spec->wants_status && opts->spec->wanted.kind == VM_END_NONE;
 	smoke_judge_init(&trial->judge, &judge);
 	return trial->report_text ? trial : smoke_trial_destroy(trial);
@@ -354,6 +357,7 @@ struct smoke_trial *smoke_trial_destroy(struct smoke_trial *trial)
 		kill(trial->child.pid, SIGKILL);
 		waitpid(trial->child.pid, NULL, 0);
 	}
+	smoke_splat_end(&trial->judge.reader);
 	trial_release(trial);
 	free(trial);
 	return NULL;

@@ -223,6 +223,30 @@ static void test_the_end_is_of_the_boot(void **state)
 	assert_non_null(strstr(rig->diag.what, "--expect-end timeout with --timeout 0"));
 }
 
+static void test_known_splats_come_from_a_file_too(void **state)
+{
+	struct rig *rig = *state;
+	char word[128];
+
+	file("# known\n\nKASAN: x  \r\n^BUG: y$\n");
+	snprintf(word, sizeof(word), "--allow-file=%s", rig->path);
+	arg(rig, "--allow=z");
+	arg(rig, word);
+	assert_int_equal(parse(rig), 0);
+	assert_int_equal(rig->suite.spec[0]->rules.nr_of[SMOKE_RULE_ALLOW], 3);
+	assert_string_equal(
+		smoke_rules_get(&rig->suite.spec[0]->rules, SMOKE_RULE_ALLOW, 1)->pattern,
+		"KASAN: x");
+	file("ok\n(\n");
+	assert_int_equal(parse(rig), -EINVAL);
+	snprintf(word, sizeof(word), "%s:2: '(' is not a regular expression", rig->path);
+	assert_memory_equal(rig->diag.what, word, strlen(word));
+	arg(rig, "--allow-file=/nonexistent");
+	file("ok\n");
+	assert_int_equal(parse(rig), -ENOENT);
+	assert_string_equal(rig->diag.what, "open '/nonexistent': No such file or directory");
+}
+
 static void test_bad_words_are_refused(void **state)
 {
 	static const struct {
@@ -297,7 +321,7 @@ static void test_a_matrix_is_multiplied(void **state)
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_EXPECT], 4);
 	assert_string_equal(smoke_rules_get(&spec->rules, SMOKE_RULE_EXPECT, 3)->pattern, "fourth");
 	assert_int_equal(spec->rules.nr_of[SMOKE_RULE_REJECT],
-			 rig->suite.spec[8]->rules.nr_of[SMOKE_RULE_REJECT] + 1);
+			 rig->suite.spec[8]->rules.nr_of[SMOKE_RULE_REJECT] + 2);
 	arg(rig, "--jobs=5");
 	assert_int_equal(parse(rig), 0);
 	assert_int_equal(rig->suite.run.jobs, 5);
@@ -569,6 +593,7 @@ int main(void)
 		TEST(words_make_the_boot),
 		TEST(words_reach_the_boots_process),
 		TEST(the_end_is_of_the_boot),
+		TEST(known_splats_come_from_a_file_too),
 		TEST(bad_words_are_refused),
 		TEST(a_matrix_is_multiplied),
 		TEST(kernels_of_the_command_line_are_for_boots_without),

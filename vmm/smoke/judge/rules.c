@@ -12,6 +12,9 @@
 /* KiB that the interpreter may use for one match; JIT-compiled code stays on its own 32 KiB. */
 enum { MATCH_HEAP_KIB_MAX = 1024 };
 
+/* Where a line begins, or behind what printk() puts there: "[    1.234567] ", "<4>". */
+#define AT_START "(^|\\] |<\\d>)"
+
 /* From the sources of Linux 4.19 to 6.12: kernel/panic.c, lib/bug.c, arch/x86/kernel/dumpstack.c, … */
 static const struct {
 	enum smoke_rule_kind kind;
@@ -24,13 +27,34 @@ static const struct {
 	{SMOKE_RULE_REJECT, false, "hard lockup", "hard LOCKUP on cpu"},
 	{SMOKE_RULE_REJECT, false, "RCU stall",
 	 "rcu.{0,40}(self-detected stall|detected (expedited )?stalls)"},
-	{SMOKE_RULE_REJECT, false, "hung task", "task .{1,80} blocked for more than \\d+ seconds"},
-	{SMOKE_RULE_REJECT, false, "Oops", "\\bOops\\b.{0,80}\\[#\\d+\\]"},
+	{SMOKE_RULE_REJECT, false, "hung task",
+	 "task .{1,80} (blocked|can.t die)( in I/O wait)? for more than \\d+ seconds"},
+	{SMOKE_RULE_REJECT, false, "Oops", "\\bOops\\b.{0,160}\\[#\\d+\\]"},
 	{SMOKE_RULE_REJECT, false, "general protection fault",
-	 "^(\\[[^]]{1,40}\\] )?(general protection fault|Unable to handle kernel )"},
+	 AT_START "(general protection fault|Unable to handle kernel )"},
+	{SMOKE_RULE_REJECT, false, "processor exception",
+	 AT_START "(traps: )?(divide.error|invalid opcode|stack segment|PANIC: "
+		  "double fault|"
+		  "double fault): "},
+	{SMOKE_RULE_REJECT, false, "lockdep",
+	 "\\b(WARNING|INFO|BUG): .{0,60}(possible (circular|recursive) locking|possible irq lock "
+	 "inversion|"
+	 "inconsistent lock state|suspicious (RCU|rcu_dereference_check..) usage|bad unlock "
+	 "balance|"
+	 "bad contention detected|held lock freed|lock held when returning|Invalid wait context|"
+	 "trying to register non-static key|Nested lock was not taken|unsafe lock order detected|"
+	 "still has locks held)|\\bDEBUG_LOCKS_WARN_ON\\("},
+	{SMOKE_RULE_REJECT, false, "refcount", "\\brefcount_t: "},
+	{SMOKE_RULE_REJECT, false, "list corruption", "\\blist_(add|del) (corruption|double add)"},
+	{SMOKE_RULE_REJECT, false, "stack corruption",
+	 "kernel stack overflow|stack guard page was hit|Thread overran stack|"
+	 "Insufficient stack space to handle exception"},
+	{SMOKE_RULE_REJECT, false, "kmemleak",
+	 "\\bkmemleak: \\d+ new suspected memory leak|\\bunreferenced object 0x"},
+	{SMOKE_RULE_REJECT, true, "out of memory", "ut of memory: Kill|invoked oom-killer"},
 	{SMOKE_RULE_REJECT, false, "BUG", "\\bBUG: |\\bkernel BUG at "},
 	{SMOKE_RULE_REJECT, false, "UBSAN", "\\bUBSAN: "},
-	{SMOKE_RULE_REJECT, true, "WARNING", "^(\\[[^]]{1,40}\\] )?WARNING: "},
+	{SMOKE_RULE_REJECT, true, "WARNING", AT_START "WARNING: "},
 };
 
 static int compile(const struct smoke_rule_opts *opts, pcre2_code **ret, struct diag *diag)

@@ -14,14 +14,15 @@
 
 #include "base/diag.h"
 
-enum { SMOKE_RULES_MAX = 64, SMOKE_MATCH_STEPS_MAX = 100000 };
+enum { SMOKE_RULES_MAX = 256, SMOKE_MATCH_STEPS_MAX = 100000 };
 
 enum smoke_rule_kind {
 	SMOKE_RULE_EXPECT, /* one after the other */
 	SMOKE_RULE_PHASE,  /* one after the other */
 	SMOKE_RULE_REJECT,
 	SMOKE_RULE_PANIC, /* a reject that is called panic */
-	SMOKE_RULE_INIT,  /* the kernel hands over to /init; a mark in time */
+	SMOKE_RULE_ALLOW, /* of a splat: its first line, or its title (splat.h); the default rejects forgive it */
+	SMOKE_RULE_INIT, /* the kernel hands over to /init; a mark in time */
 	SMOKE_RULE_KINDS,
 };
 

@@ -16,6 +16,8 @@ enum {
 	SMOKE_OPT_REPEAT,
 	SMOKE_OPT_EXPECT_END,
 	SMOKE_OPT_EXIT_CODE,
+	SMOKE_OPT_ALLOW,
+	SMOKE_OPT_ALLOW_FILE,
 	SMOKE_OPT_KEEP_GOING, /* the last that a boot's process need not know */
 	SMOKE_OPT_JUNIT,      /* from here to SMOKE_OPT_SHARD the run's */
 	SMOKE_OPT_TAP,
@@ -35,5 +37,8 @@ enum {
 /* The ends that --expect-end knows by one setting, with their enum vm_end_kind; "code=" has a number after it. */
 extern const struct option_value config_smoke_end_values[];
 extern const struct option_value config_smoke_exit_code_values[];
+
+/* Adds the patterns of a file, one per line; a blank line and one that begins with # are none. -errno with diag. */
+int config_smoke_allow_file(struct smoke_spec *spec, const char *path, struct diag *diag);
 
 #endif

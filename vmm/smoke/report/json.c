@@ -167,6 +167,29 @@ static struct json_object *lines_of(const struct smoke_result *result)
 	return array;
 }
 
+static struct json_object *splats_of(const struct smoke_result *result)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (unsigned i = 0; i < result->splats.nr; i++) {
+		const struct smoke_splat *splat = &result->splats.splat[i];
+		struct json_object *obj = json_object_new_object();
+
+		add_string(obj, "class", smoke_splat_class_name(splat->class));
+		add_string(obj, "title", splat->title);
+		add_int(obj, "times", (int)splat->times);
+		add_bool(obj, "rejected", splat->rejected);
+		add_bool(obj, "allowed", splat->allowed);
+		add_time(obj, "at", splat->at_ns, result->times.start_ns);
+		add_int(obj, "lines", (int)splat->lines);
+		json_object_object_add(obj, "text",
+				       json_object_new_string_len(splat->text ? splat->text : "",
+								  (int)splat->len));
+		json_object_array_add(array, obj);
+	}
+	return array;
+}
+
 static struct json_object *console_json(const struct smoke_result *result)
 {
 	struct json_object *obj = json_object_new_object();
@@ -203,6 +226,8 @@ static struct json_object *trial_json(const struct smoke_result *result)
 	json_object_object_add(obj, "exits", exits_of(result));
 	json_object_object_add(obj, "expected", rules_of(result, SMOKE_RULE_EXPECT));
 	json_object_object_add(obj, "phases", rules_of(result, SMOKE_RULE_PHASE));
+	json_object_object_add(obj, "splats", splats_of(result));
+	json_add_u64(obj, "splats_left_out", result->splats.left_out);
 	json_add_u64(obj, "matches_given_up", result->too_dear);
 	json_object_object_add(obj, "console", console_json(result));
 	json_object_object_add(obj, "report",

@@ -29,15 +29,19 @@ static int64_t duration_ns(const struct smoke_result *result)
 static void put_counts(FILE *out, const struct smoke_suite *suite,
 		       const struct smoke_result *results)
 {
-	unsigned n[VERDICTS] = {0};
+	unsigned n[VERDICTS] = {0}, tests = suite->nr;
 	int64_t ns = 0;
 
 	for (unsigned i = 0; i < suite->nr; i++) {
 		n[verdict_of(&results[i])]++;
+		tests += results[i].splats.nr;
+		for (unsigned k = 0; k < results[i].splats.nr; k++)
+			n[results[i].splats.splat[k].rejected ? VERDICT_FAILURE
+							      : VERDICT_SKIPPED]++;
 		ns += duration_ns(&results[i]);
 	}
-	fprintf(out, " tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\" time=\"",
-		suite->nr, n[VERDICT_FAILURE], n[VERDICT_ERROR], n[VERDICT_SKIPPED]);
+	fprintf(out, " tests=\"%u\" failures=\"%u\" errors=\"%u\" skipped=\"%u\" time=\"", tests,
+		n[VERDICT_FAILURE], n[VERDICT_ERROR], n[VERDICT_SKIPPED]);
 	smoke_text_seconds(out, ns);
 	fputs("\"", out);
 }
@@ -137,6 +141,31 @@ static void put_verdict(FILE *out, const struct smoke_result *result)
 	fprintf(out, "\nexit status %d</%s>\n", result->status, tag);
 }
 
+/* A splat is a test case of its boot, by its title: a server knows it again. */
+static void put_splat(FILE *out, const struct smoke_result *result, const struct smoke_splat *splat)
+{
+	fputs("    <testcase classname=\"", out);
+	smoke_xml_string(out, result->spec->name);
+	fputs("\" name=\"", out);
+	smoke_xml_string(out, splat->title);
+	fputs("\" time=\"0\">\n", out);
+	if (splat->rejected) {
+		fprintf(out, "      <failure type=\"%s\" message=\"",
+			smoke_splat_class_name(splat->class));
+		smoke_xml_string(out, splat->title);
+		fputs("\">", out);
+		smoke_xml_text(out, splat->text ? splat->text : "", splat->len);
+		fputs("</failure>\n", out);
+	} else {
+		fprintf(out, "      <skipped message=\"%s\"/>\n",
+			splat->allowed ? "allowed" : "a note");
+		fputs("      <system-out>", out);
+		smoke_xml_text(out, splat->text ? splat->text : "", splat->len);
+		fputs("</system-out>\n", out);
+	}
+	fputs("    </testcase>\n", out);
+}
+
 static void put_case(FILE *out, const struct smoke_result *result)
 {
 	char *text = NULL;
@@ -161,6 +190,13 @@ static void put_case(FILE *out, const struct smoke_result *result)
 	fputs("    </testcase>\n", out);
 }
 
+static void put_boot(FILE *out, const struct smoke_result *result)
+{
+	put_case(out, result);
+	for (unsigned i = 0; i < result->splats.nr; i++)
+		put_splat(out, result, &result->splats.splat[i]);
+}
+
 void smoke_report_junit(FILE *out, const struct smoke_suite *suite,
 			const struct smoke_result *results)
 {
@@ -176,6 +212,6 @@ void smoke_report_junit(FILE *out, const struct smoke_suite *suite,
 	fputs(">\n", out);
 	put_suite_properties(out, &suite->run);
 	for (unsigned i = 0; i < suite->nr; i++)
-		put_case(out, &results[i]);
+		put_boot(out, &results[i]);
 	fputs("  </testsuite>\n</testsuites>\n", out);
 }

@@ -36,6 +36,17 @@ static void put_lines(FILE *out, const struct smoke_tail *tail)
 	}
 }
 
+static void put_tap_splats(FILE *out, const struct smoke_splats *splats)
+{
+	if (splats->nr)
+		fputs("  splats:\n", out);
+	for (unsigned i = 0; i < splats->nr; i++) {
+		fputs("  ", out);
+		put_yaml(out, splats->splat[i].rejected ? "- rejected" : "- note",
+			 splats->splat[i].title);
+	}
+}
+
 static void put_test(FILE *out, unsigned i, const struct smoke_result *result)
 {
 	const bool passed = result->outcome == SMOKE_PASS;
@@ -54,6 +65,7 @@ static void put_test(FILE *out, unsigned i, const struct smoke_result *result)
 	smoke_text_seconds(out,
 			   result->was_started ? result->times.end_ns - result->times.start_ns : 0);
 	fputc('\n', out);
+	put_tap_splats(out, &result->splats);
 	if (!passed)
 		put_lines(out, &result->tail);
 	fputs("  ...\n", out);

@@ -126,6 +126,21 @@ static void put_times(FILE *out, const struct smoke_result *result)
 	fputs(" s\n", out);
 }
 
+/* All that the kernel reported, not only what decided. */
+static void put_splats(FILE *out, const struct smoke_splats *splats)
+{
+	for (unsigned i = 0; i < splats->nr; i++) {
+		const struct smoke_splat *splat = &splats->splat[i];
+
+		fprintf(out, "  %s: %s", splat->rejected ? "splat" : "note", splat->title);
+		if (splat->times > 1)
+			fprintf(out, ", %u times", splat->times);
+		fputs(splat->allowed ? " (allowed)\n" : "\n", out);
+	}
+	if (splats->left_out)
+		fprintf(out, "  (%" PRIu64 " more splats)\n", splats->left_out);
+}
+
 static const char *result_word(enum smoke_outcome outcome)
 {
 	switch (outcome) {
@@ -147,6 +162,7 @@ void smoke_text_result(FILE *out, const struct smoke_result *result)
 			result->status);
 	fprintf(out, "%s\n", result->why);
 	put_times(out, result);
+	put_splats(out, &result->splats);
 	if (!passed && result->outcome != SMOKE_NOT_RUN)
 		put_details(out, result);
 	put_given_up(out, result);
