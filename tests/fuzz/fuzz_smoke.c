@@ -22,6 +22,7 @@ enum { PIECE_MAX = 256 };
 struct ear {
 	struct smoke_judge_sink sink;
 	struct smoke_splats splats;
+	struct smoke_tests tests;
 	uint64_t sum;
 };
 
@@ -102,6 +103,7 @@ static struct smoke_judge *judge_create(struct ear *ear, bool expects_decide)
 		.rules = rules(),
 		.sink = &ear->sink,
 		.splats = &ear->splats,
+		.tests = &ear->tests,
 		.expects_decide = expects_decide,
 	};
 	struct smoke_judge *judge = malloc(sizeof(*judge));
@@ -140,6 +142,17 @@ static const char *const words[] = {
 	"list_del corruption",
 	"a",
 	" ",
+	"KTAP version 1\n",
+	"1..2\n",
+	"    ",
+	"ok ",
+	"not ok 3 a",
+	" # SKIP",
+	"# Subtest: ",
+	"# ",
+	"---\n",
+	"...\n",
+	"Bail out!",
 	"====================",
 	"Kernel panic - not syncing: ",
 };
@@ -178,6 +191,19 @@ static void check_splats(const struct smoke_splats *a, const struct smoke_splats
 			check_clean(x->text + k, end - k);
 		}
 		check_clean(x->title, strlen(x->title));
+	}
+}
+
+static void check_tests(const struct smoke_tests *a, const struct smoke_tests *b)
+{
+	char path[SMOKE_TEST_PATH_MAX];
+
+	assert(a->nr == b->nr && a->nr <= SMOKE_TESTS_MAX);
+	for (unsigned i = 0; i < a->nr; i++) {
+		assert(a->test[i].verdict == b->test[i].verdict);
+		assert(strcmp(a->test[i].name, b->test[i].name) == 0);
+		check_clean(a->test[i].name, strlen(a->test[i].name));
+		smoke_tests_path(a, i, path);
 	}
 }
 
@@ -225,6 +251,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(a->finding == b->finding && a->decided_by == b->decided_by);
 	assert(at_once.sum == in_pieces.sum);
 	check_splats(&at_once.splats, &in_pieces.splats);
+	smoke_judge_finish_tests(a, (enum smoke_ktap_end)(how % 3), 1);
+	smoke_judge_finish_tests(b, (enum smoke_ktap_end)(how % 3), 1);
+	check_tests(&at_once.tests, &in_pieces.tests);
+	smoke_tests_fini(&at_once.tests);
+	smoke_tests_fini(&in_pieces.tests);
 	smoke_splats_fini(&at_once.splats);
 	smoke_splats_fini(&in_pieces.splats);
 	free(a);

@@ -109,6 +109,56 @@ case_each_splat_is_in_every_report() {
 	complained "^tollgate: known:1: '\(' is not a regular expression"
 }
 
+# speak_tests FILE END: a kernel with KUnit's results, one of which failed; then more of standard input.
+speak_tests() {
+	{
+		cat <<-'END'
+			[    0.1] KTAP version 1
+			[    0.1] 1..2
+			[    0.1]     KTAP version 1
+			[    0.1]     # Subtest: demo
+			[    0.1]     1..3
+			[    0.1]     ok 1 adds
+			[    0.2]     # divides: EXPECTATION FAILED at lib/demo_test.c:12
+			[    0.2]     not ok 2 divides
+			[    0.2]     ok 3 waits # SKIP no <timer>
+			[    0.2] not ok 1 demo
+		END
+		cat
+	} | speak "$@"
+}
+
+case_tests_of_the_guest_are_in_every_report() {
+	printf '[    0.3] ok 2 other\n' | speak_tests whole off
+	all_reports --flat 0x7c00,real whole
+	same 'exit status' "$status" 111
+	printed '^FAIL whole: failed tests, exit status 111: 2 of 5 tests failed: demo/divides, \.\.\.$' \
+		'^  tests: 2 passed 2 failed 1 skipped$' '^  failed: demo/divides$'
+	xpath junit.xml '/testsuites/@tests' 6
+	xpath junit.xml '/testsuites/@failures' 3
+	xpath junit.xml '/testsuites/@skipped' 1
+	xpath junit.xml '//testcase[@name="demo/divides"]/failure/@message' 'divides: EXPECTATION FAILED at lib/demo_test.c:12'
+	xpath junit.xml '//testcase[@name="demo/waits"]/skipped/@message' 'SKIP no <timer>'
+	is json '[.boots[0].tests[] | [.name, .verdict, (.tests | length)]] == [["demo", "failed", 3], ["other", "passed", 0]]'
+	is json '.boots[0].tests[0].tests[1] | .name == "divides" and .verdict == "failed" and .seconds >= 0'
+	grep -qx '        not ok 2 - divides' tap || fail "$(cat tap)"
+	all_reports --flat 0x7c00,real --no-tests whole
+	same 'exit status' "$status" 0
+	is json '.boots[0].tests == []'
+}
+
+case_a_crash_marks_the_test_that_ran() {
+	printf '[    0.3] Kernel panic - not syncing: in a test\n' | speak_tests broken hang
+	all_reports --flat 0x7c00,real broken
+	same 'exit status' "$status" 112
+	xpath junit.xml '//testcase[failure/@type="crashed"]/@name' 'test 2'
+	is json '.boots[0].tests[1] | .name == "test 2" and .verdict == "crashed"'
+	printf 'done\n' | speak_tests short off
+	all_reports --flat 0x7c00,real short
+	same 'exit status' "$status" 111
+	xpath junit.xml '//testcase[failure/@type="missing"]/@name' 'plan of 2 tests, 1 results'
+}
+
 case_hostile_words_do_no_harm_in_any_report() {
 	local name=$'<&">\'# \033[31m\377 ]]> name'
 	{

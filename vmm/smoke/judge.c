@@ -8,6 +8,8 @@ void smoke_judge_init(struct smoke_judge *judge, const struct smoke_judge_opts *
 	memset(judge, 0, sizeof(*judge));
 	judge->opts = *opts;
 	judge->reader.splats = opts->splats;
+	judge->ktap[SMOKE_CONSOLE].tests = judge->ktap[SMOKE_COMMAND_OUT].tests = opts->tests;
+	judge->ktap[SMOKE_COMMAND_OUT].plan_begins = true;
 	for (enum smoke_stream i = 0; i < SMOKE_STREAMS; i++)
 		judge->lane[i].stream = i;
 }
@@ -292,6 +294,15 @@ static void judge_splat(struct smoke_judge *judge, const struct smoke_lane *lane
 		end_splat(judge);
 }
 
+static void read_test(struct smoke_judge *judge, const struct smoke_lane *lane)
+{
+	char buf[SMOKE_SPLAT_LOOK_MAX];
+
+	if (lane->stream <= SMOKE_COMMAND_OUT && judge->opts.tests && !lane->continued)
+		smoke_ktap_line(&judge->ktap[lane->stream],
+				smoke_splat_words(lane->line, lane->len, buf), lane->at_ns);
+}
+
 static void end_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t now_ns)
 {
 	look_at_splat(judge, lane);
@@ -300,6 +311,7 @@ static void end_line(struct smoke_judge *judge, struct smoke_lane *lane, int64_t
 	scan(judge, lane, VIEW_WHOLE, now_ns);
 	if (lane->stream == SMOKE_CONSOLE)
 		judge_splat(judge, lane);
+	read_test(judge, lane);
 	report_line(judge, lane, lane->len);
 	lane->allowed = false;
 	lane->continued = false;
@@ -404,4 +416,10 @@ void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns)
 			end_line(judge, lane, now_ns);
 	}
 	end_splat(judge);
+}
+
+void smoke_judge_finish_tests(struct smoke_judge *judge, enum smoke_ktap_end how, int64_t now_ns)
+{
+	for (unsigned i = 0; judge->opts.tests && i <= SMOKE_COMMAND_OUT; i++)
+		smoke_ktap_finish(&judge->ktap[i], how, now_ns);
 }

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "smoke/judge/ktap.h"
 #include "smoke/judge/outcome.h"
 #include "smoke/judge/rules.h"
 #include "smoke/judge/splat.h"
@@ -58,6 +59,8 @@ struct smoke_judge_opts {
 	const struct smoke_rules *rules; /* borrowed */
 	struct smoke_judge_sink *sink;   /* borrowed */
 	struct smoke_splats *splats; /* borrowed; where the console's splats go. NULL: nowhere */
+	struct smoke_tests
+		*tests; /* borrowed; where results of tests go. NULL: they are not read */
 	bool expects_decide; /* all expected and all phases seen is the end of it: nothing counts later */
 };
 
@@ -90,6 +93,8 @@ struct smoke_judge {
 	const struct smoke_rule
 		*pending; /* it rejects the open splat, unless its title is allowed */
 	char pending_text[SMOKE_SPLAT_LOOK_MAX];
+	struct smoke_ktap
+		ktap[SMOKE_COMMAND_OUT + 1]; /* of the console, and of a command's output */
 	struct smoke_lane lane[SMOKE_STREAMS];
 };
 
@@ -107,5 +112,8 @@ void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns);
 
 /* All streams have ended. What an open splat owns is in splats afterwards. */
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns);
+
+/* After that: what becomes of tests that have not ended. */
+void smoke_judge_finish_tests(struct smoke_judge *judge, enum smoke_ktap_end how, int64_t now_ns);
 
 #endif

@@ -39,6 +39,8 @@ static const struct option_row judge_rows[] = {
 	{"allow", SMOKE_OPT_ALLOW, "REGEX",
 	 .help = "a known report of the kernel, by its first line or title, is a note"},
 	{"allow-file", SMOKE_OPT_ALLOW_FILE, "FILE", .help = "one such REGEX per line"},
+	{"no-tests", SMOKE_OPT_NO_TESTS, NULL,
+	 .help = "do not read results of tests (KTAP, TAP) in what the guest prints"},
 	{"keep-going", SMOKE_OPT_KEEP_GOING, NULL,
 	 .help = "go on after a rejected pattern, to the guest's end or a limit"},
 	{"timeout", SMOKE_OPT_TIMEOUT, "SECONDS",
@@ -108,11 +110,12 @@ const struct option_table config_smoke_table = {
 	.group = groups,
 	.after = "Exit status, of the first boot that did not pass: 0 all passed, the guest's own "
 		 "code, 2 set-up\n"
-		 "error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 "
+		 "error, 111 failed tests, 112 panic, 113 triple fault, 114 reset, 115 KVM error, "
+		 "116 killed,\n"
+		 "117 timeout, 118 stall, 119 expectation missed, 120 rejected pattern, 121 phase "
 		 "timeout,\n"
-		 "118 stall, 119 expectation missed, 120 rejected pattern, 121 phase timeout, 122 "
-		 "halted;\n"
-		 "123, whatever the boots did: a report or a log could not be written.\n",
+		 "122 halted; 123, whatever the boots did: a report or a log could not be "
+		 "written.\n",
 	.operands = "KERNEL",
 };
 

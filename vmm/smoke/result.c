@@ -12,6 +12,7 @@ void smoke_result_fini(struct smoke_result *result)
 	free(result->report);
 	result->report = NULL;
 	smoke_splats_fini(&result->splats);
+	smoke_tests_fini(&result->tests);
 }
 
 static const struct smoke_rule *first_unmet(const struct smoke_result *result,
@@ -159,6 +160,24 @@ static void put_kvm_error(FILE *f, const struct smoke_result *result)
 		put_end(f, result);
 }
 
+/* "2 of 14 tests failed: suite/test, and 1 more" */
+static void put_tests(FILE *f, const struct smoke_tests *tests)
+{
+	const uint64_t failed = smoke_tests_failed(tests);
+	char path[SMOKE_TEST_PATH_MAX];
+	unsigned i = 0;
+
+	while (i < tests->nr && !smoke_test_is_bad(tests->test[i].verdict))
+		i++;
+	fprintf(f, "%" PRIu64 " of %" PRIu64 " tests failed", failed, tests->nr + tests->left_out);
+	if (i == tests->nr)
+		return;
+	smoke_tests_path(tests, i, path);
+	fprintf(f, ": %.200s", path);
+	if (failed > 1)
+		fputs(", ...", f);
+}
+
 static void put_why(FILE *f, const struct smoke_result *result, const struct smoke_rule *by,
 		    const char *text)
 {
@@ -167,6 +186,7 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 	switch (result->outcome) {
 	case SMOKE_PASS: put_pass(f, result, by, text); break;
 	case SMOKE_EXPECT_MISSED: put_missed(f, result); break;
+	case SMOKE_TESTS_FAILED: put_tests(f, &result->tests); break;
 	case SMOKE_REJECTED:
 	case SMOKE_PANIC: put_words(f, result, by, text); break;
 	case SMOKE_TIMEOUT: put_limit(f, result, "not over after ", spec->timeout_ns); break;

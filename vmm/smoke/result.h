@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
+#include "smoke/judge/ktap.h"
 #include "smoke/judge/outcome.h"
 #include "smoke/judge/splat.h"
 #include "smoke/suite.h"
@@ -42,6 +43,7 @@ struct smoke_result {
 	uint64_t too_dear;
 	bool has_exits;
 	uint64_t exits[VCPU_EXIT_REASONS];
+	struct smoke_tests tests;   /* that the guest ran */
 	struct smoke_splats splats; /* of the kernel */
 	struct smoke_tail tail;
 	char *report; /* registers and exits; clean text, NULL: none */

@@ -187,6 +187,22 @@ static void conclude_times(struct smoke_trial *trial)
 	}
 }
 
+/* A test that runs when the guest ends, other than well, is the one that it ended in. */
+static void conclude_tests(struct smoke_trial *trial)
+{
+	struct smoke_result *result = trial->result;
+	const struct smoke_facts *facts = &result->facts;
+	const bool by_itself = facts->end == VM_END_POWEROFF || facts->end == VM_END_EXIT_CODE;
+	enum smoke_ktap_end how = SMOKE_KTAP_DIED;
+
+	if (facts->finding == SMOKE_FOUND_ALL_EXPECTED && trial->judge.opts.expects_decide)
+		how = SMOKE_KTAP_STOPPED;
+	else if (by_itself && facts->finding < SMOKE_FOUND_REJECT)
+		how = SMOKE_KTAP_ENDED;
+	smoke_judge_finish_tests(&trial->judge, how, result->times.end_ns);
+	result->facts.tests_failed = smoke_tests_failed(&result->tests) > 0;
+}
+
 static void conclude(struct smoke_trial *trial, int wait_status)
 {
 	struct smoke_result *result = trial->result;
@@ -195,6 +211,7 @@ static void conclude(struct smoke_trial *trial, int wait_status)
 	note_death(trial, wait_status);
 	conclude_times(trial);
 	result->facts.finding = trial->judge.finding;
+	conclude_tests(trial);
 	result->facts.expect_missed =
 		trial->judge.met[SMOKE_RULE_EXPECT] < trial->spec->rules.nr_of[SMOKE_RULE_EXPECT];
 	result->facts.phase_missed = smoke_trial_phase_awaited(trial) != NULL;
@@ -311,6 +328,7 @@ static struct smoke_trial *trial_alloc(const struct smoke_trial_opts *opts)
 	trial->judge_sink = (struct smoke_judge_sink){.line = trial_hear_line, .met = hear_met};
 	judge.sink = &trial->judge_sink;
 	judge.splats = &opts->result->splats;
+	judge.tests = opts->spec->no_tests ? NULL : &opts->result->tests;
 	judge.expects_decide = !opts->spec->wants_status && opts->spec->wanted.kind == VM_END_NONE;
 	smoke_judge_init(&trial->judge, &judge);
 	return trial->report_text ? trial : smoke_trial_destroy(trial);

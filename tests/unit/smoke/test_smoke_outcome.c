@@ -69,6 +69,17 @@ static const struct {
 	{{.setup_failed = true, .wanted = {VM_END_PANIC}}, SMOKE_SETUP_ERROR},
 	{{.end = VM_END_KVM_ERROR, .wanted = {VM_END_PANIC}}, SMOKE_KVM_ERROR},
 
+	/* With tests of the guest's. */
+	{{.end = VM_END_POWEROFF, .tests_failed = true}, SMOKE_TESTS_FAILED},
+	{{.end = VM_END_EXIT_CODE, .wants_status = true, .tests_failed = true}, SMOKE_TESTS_FAILED},
+	{{.end = VM_END_EXIT_CODE, .code = 7, .tests_failed = true}, SMOKE_GUEST_CODE},
+	{{.end = VM_END_PANIC, .tests_failed = true}, SMOKE_PANIC},
+	{{.end = VM_END_PANIC, .tests_failed = true, .wanted = {VM_END_PANIC}}, SMOKE_TESTS_FAILED},
+	{{.end = VM_END_POWEROFF, .tests_failed = true, .wanted = {VM_END_PANIC}},
+	 SMOKE_EXPECT_MISSED},
+	{{.end = VM_END_KILLED, .finding = SMOKE_FOUND_ALL_EXPECTED, .tests_failed = true},
+	 SMOKE_TESTS_FAILED},
+
 	/* No code is a success of itself as isa-debug-exit has them. */
 	{{.end = VM_END_EXIT_CODE, .qemu_codes = true}, SMOKE_GUEST_CODE},
 	{{.end = VM_END_EXIT_CODE, .qemu_codes = true, .wanted = {VM_END_EXIT_CODE, 0}},
@@ -163,6 +174,7 @@ static void test_statuses_are_those_of_run(void **state)
 	(void)state;
 	assert_int_equal(smoke_outcome_status(SMOKE_PASS, 0), 0);
 	assert_int_equal(smoke_outcome_status(SMOKE_SETUP_ERROR, 0), 2);
+	assert_int_equal(smoke_outcome_status(SMOKE_TESTS_FAILED, 0), 111);
 	assert_int_equal(smoke_outcome_status(SMOKE_PANIC, 0), 112);
 	assert_int_equal(smoke_outcome_status(SMOKE_TRIPLE_FAULT, 0), 113);
 	assert_int_equal(smoke_outcome_status(SMOKE_RESET, 0), 114);

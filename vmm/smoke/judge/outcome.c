@@ -2,6 +2,11 @@
 
 #include <assert.h>
 
+static enum smoke_outcome outcome_of_tests(const struct smoke_facts *facts)
+{
+	return facts->tests_failed ? SMOKE_TESTS_FAILED : SMOKE_PASS;
+}
+
 static enum smoke_outcome outcome_of_good_end(const struct smoke_facts *facts)
 {
 	if (facts->expects && facts->finding != SMOKE_FOUND_ALL_EXPECTED)
@@ -10,7 +15,7 @@ static enum smoke_outcome outcome_of_good_end(const struct smoke_facts *facts)
 		return SMOKE_EXPECT_MISSED;
 	if (facts->wants_status && facts->end != VM_END_EXIT_CODE)
 		return SMOKE_EXPECT_MISSED;
-	return SMOKE_PASS;
+	return outcome_of_tests(facts);
 }
 
 static enum smoke_outcome outcome_of_end(const struct smoke_facts *facts)
@@ -56,7 +61,7 @@ static enum smoke_outcome outcome_of_events(const struct smoke_facts *facts)
 	if (facts->setup_failed)
 		return SMOKE_SETUP_ERROR;
 	if (facts->finding == SMOKE_FOUND_ALL_EXPECTED && !facts->wants_status && !wants_end(facts))
-		return SMOKE_PASS;
+		return outcome_of_tests(facts);
 	if (facts->end == VM_END_PANIC || facts->finding == SMOKE_FOUND_PANIC)
 		return SMOKE_PANIC;
 	if (facts->finding == SMOKE_FOUND_REJECT)
@@ -68,7 +73,7 @@ static enum smoke_outcome outcome_of_events(const struct smoke_facts *facts)
 
 static bool is_good_end(enum smoke_outcome got)
 {
-	return got == SMOKE_PASS || got == SMOKE_EXPECT_MISSED;
+	return got == SMOKE_PASS || got == SMOKE_EXPECT_MISSED || got == SMOKE_TESTS_FAILED;
 }
 
 bool smoke_outcome_is_wanted(const struct smoke_facts *facts)
@@ -100,7 +105,7 @@ enum smoke_outcome smoke_outcome_of(const struct smoke_facts *facts)
 		return got;
 	if (smoke_outcome_is_wanted(facts))
 		return facts->expect_missed || facts->phase_missed ? SMOKE_EXPECT_MISSED
-								   : SMOKE_PASS;
+								   : outcome_of_tests(facts);
 	return is_good_end(got) ? SMOKE_EXPECT_MISSED : got;
 }
 
@@ -110,6 +115,7 @@ const char *smoke_outcome_name(enum smoke_outcome outcome)
 		[SMOKE_PASS] = "pass",
 		[SMOKE_EXPECT_MISSED] = "expectation missed",
 		[SMOKE_REJECTED] = "rejected pattern",
+		[SMOKE_TESTS_FAILED] = "failed tests",
 		[SMOKE_PANIC] = "panic",
 		[SMOKE_TRIPLE_FAULT] = "triple fault",
 		[SMOKE_RESET] = "reset",
@@ -136,6 +142,7 @@ int smoke_outcome_status(enum smoke_outcome outcome, uint32_t code)
 	case SMOKE_PASS: return EXIT_OK;
 	case SMOKE_EXPECT_MISSED: return EXIT_EXPECT_MISSED;
 	case SMOKE_REJECTED: return EXIT_REJECTED;
+	case SMOKE_TESTS_FAILED: return EXIT_TESTS;
 	case SMOKE_PANIC: return EXIT_PANIC;
 	case SMOKE_TRIPLE_FAULT: return EXIT_TRIPLE_FAULT;
 	case SMOKE_RESET: return EXIT_RESET;

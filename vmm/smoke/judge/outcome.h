@@ -14,7 +14,8 @@ enum smoke_outcome {
 	SMOKE_PASS,
 	SMOKE_EXPECT_MISSED, /* the guest ended well, but not all expected or phases had been seen */
 	SMOKE_REJECTED,      /* a --reject pattern was seen */
-	SMOKE_PANIC,         /* reported by a device, or by the kernel's own message */
+	SMOKE_TESTS_FAILED,  /* the guest ended well, but tests that it ran did not */
+	SMOKE_PANIC,         /* told by a device, or by the kernel's own words */
 	SMOKE_TRIPLE_FAULT,
 	SMOKE_RESET,
 	SMOKE_TIMEOUT, /* --timeout */
@@ -31,6 +32,7 @@ enum smoke_outcome {
 
 /* Besides those of vm_end.h, which mean the same here. Documented in docs/tollgate.1. */
 enum {
+	EXIT_TESTS = 111,
 	EXIT_STALL = 118,
 	EXIT_EXPECT_MISSED = 119,
 	EXIT_REJECTED = 120,
@@ -68,6 +70,7 @@ struct smoke_facts {
 	bool expects;       /* there is something to expect */
 	bool expect_missed; /* not all of it was seen */
 	bool phase_missed;  /* not all phases were seen */
+	bool tests_failed;  /* of those that the guest ran */
 	bool qemu_codes;    /* --exit-code qemu: no code is a success of itself */
 	struct smoke_wanted_end wanted;
 	bool wants_status; /* a command's status is to come through the exit port */

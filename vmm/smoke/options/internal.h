@@ -16,6 +16,7 @@ enum {
 	SMOKE_OPT_REPEAT,
 	SMOKE_OPT_EXPECT_END,
 	SMOKE_OPT_EXIT_CODE,
+	SMOKE_OPT_NO_TESTS,
 	SMOKE_OPT_ALLOW,
 	SMOKE_OPT_ALLOW_FILE,
 	SMOKE_OPT_KEEP_GOING, /* the last that a boot's process need not know */

@@ -142,6 +142,7 @@ static int builder_take_option(struct builder *b, const struct config_smoke_sett
 	case SMOKE_OPT_REPEAT: return take_repeat(spec, setting->arg, diag);
 	case SMOKE_OPT_EXPECT_END: return take_expect_end(spec, setting->arg, diag);
 	case SMOKE_OPT_EXIT_CODE: return take_exit_code(spec, setting->arg, diag);
+	case SMOKE_OPT_NO_TESTS: spec->no_tests = true; return 0;
 	case SMOKE_OPT_ALLOW:
 		return add_rule(spec, SMOKE_RULE_ALLOW, "--allow", setting->arg, diag);
 	case SMOKE_OPT_ALLOW_FILE: return config_smoke_allow_file(spec, setting->arg, diag);

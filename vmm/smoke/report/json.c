@@ -167,6 +167,34 @@ static struct json_object *lines_of(const struct smoke_result *result)
 	return array;
 }
 
+/* Those of [from, to) at a depth, each with its parts, which come before it. */
+static struct json_object *tests_json(const struct smoke_tests *tests, unsigned from, unsigned to,
+				      unsigned depth)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (unsigned i = from; i < to; i++) {
+		const struct smoke_test *test = &tests->test[i];
+		struct json_object *obj;
+
+		if (test->depth != depth)
+			continue;
+		obj = json_object_new_object();
+		add_string(obj, "name", test->name);
+		add_string(obj, "verdict", smoke_test_verdict_name(test->verdict));
+		add_seconds(obj, "seconds", test->ns);
+		json_object_object_add(obj, "notes",
+				       test->notes ? json_object_new_string(test->notes) : NULL);
+		json_object_object_add(obj, "tests",
+				       depth < SMOKE_TEST_DEPTH_MAX
+					       ? tests_json(tests, from, i, depth + 1)
+					       : NULL);
+		json_object_array_add(array, obj);
+		from = i + 1;
+	}
+	return array;
+}
+
 static struct json_object *splats_of(const struct smoke_result *result)
 {
 	struct json_object *array = json_object_new_array();
@@ -226,6 +254,9 @@ static struct json_object *trial_json(const struct smoke_result *result)
 	json_object_object_add(obj, "exits", exits_of(result));
 	json_object_object_add(obj, "expected", rules_of(result, SMOKE_RULE_EXPECT));
 	json_object_object_add(obj, "phases", rules_of(result, SMOKE_RULE_PHASE));
+	json_object_object_add(obj, "tests", tests_json(&result->tests, 0, result->tests.nr, 0));
+	json_add_u64(obj, "tests_failed", smoke_tests_failed(&result->tests));
+	json_add_u64(obj, "tests_left_out", result->tests.left_out);
 	json_object_object_add(obj, "splats", splats_of(result));
 	json_add_u64(obj, "splats_left_out", result->splats.left_out);
 	json_add_u64(obj, "matches_given_up", result->too_dear);

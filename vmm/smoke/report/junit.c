@@ -21,6 +21,13 @@ static enum verdict verdict_of(const struct smoke_result *result)
 	}
 }
 
+static enum verdict verdict_of_test(const struct smoke_test *test)
+{
+	if (smoke_test_is_bad(test->verdict))
+		return VERDICT_FAILURE;
+	return test->verdict == SMOKE_TEST_PASSED ? VERDICT_PASS : VERDICT_SKIPPED;
+}
+
 static int64_t duration_ns(const struct smoke_result *result)
 {
 	return result->was_started ? result->times.end_ns - result->times.start_ns : 0;
@@ -34,7 +41,9 @@ static void put_counts(FILE *out, const struct smoke_suite *suite,
 
 	for (unsigned i = 0; i < suite->nr; i++) {
 		n[verdict_of(&results[i])]++;
-		tests += results[i].splats.nr;
+		tests += results[i].splats.nr + results[i].tests.nr;
+		for (unsigned k = 0; k < results[i].tests.nr; k++)
+			n[verdict_of_test(&results[i].tests.test[k])]++;
 		for (unsigned k = 0; k < results[i].splats.nr; k++)
 			n[results[i].splats.splat[k].rejected ? VERDICT_FAILURE
 							      : VERDICT_SKIPPED]++;
@@ -141,6 +150,36 @@ static void put_verdict(FILE *out, const struct smoke_result *result)
 	fprintf(out, "\nexit status %d</%s>\n", result->status, tag);
 }
 
+/* A test of the guest's, by its name behind those that it is a part of. */
+static void put_guest_test(FILE *out, const struct smoke_result *result, unsigned i)
+{
+	const struct smoke_test *test = &result->tests.test[i];
+	const char *notes = test->notes ? test->notes : "";
+	char path[SMOKE_TEST_PATH_MAX];
+
+	smoke_tests_path(&result->tests, i, path);
+	fputs("    <testcase classname=\"", out);
+	smoke_xml_string(out, result->spec->name);
+	fputs("\" name=\"", out);
+	smoke_xml_string(out, path);
+	fputs("\" time=\"", out);
+	smoke_text_seconds(out, test->ns);
+	fputs("\">\n", out);
+	if (smoke_test_is_bad(test->verdict)) {
+		fprintf(out, "      <failure type=\"%s\" message=\"",
+			smoke_test_verdict_name(test->verdict));
+		smoke_xml_text(out, notes, strcspn(notes, "\n"));
+		fputs("\">", out);
+		smoke_xml_text(out, notes, strlen(notes));
+		fputs("</failure>\n", out);
+	} else if (test->verdict != SMOKE_TEST_PASSED) {
+		fputs("      <skipped message=\"", out);
+		smoke_xml_text(out, notes, strcspn(notes, "\n"));
+		fputs("\"/>\n", out);
+	}
+	fputs("    </testcase>\n", out);
+}
+
 /* A splat is a test case of its boot, by its title: a server knows it again. */
 static void put_splat(FILE *out, const struct smoke_result *result, const struct smoke_splat *splat)
 {
@@ -193,6 +232,8 @@ static void put_case(FILE *out, const struct smoke_result *result)
 static void put_boot(FILE *out, const struct smoke_result *result)
 {
 	put_case(out, result);
+	for (unsigned i = 0; i < result->tests.nr; i++)
+		put_guest_test(out, result, i);
 	for (unsigned i = 0; i < result->splats.nr; i++)
 		put_splat(out, result, &result->splats.splat[i]);
 }

@@ -47,10 +47,50 @@ static void put_tap_splats(FILE *out, const struct smoke_splats *splats)
 	}
 }
 
+static void put_subtest(FILE *out, unsigned depth, unsigned number, const struct smoke_test *test)
+{
+	const bool bad = smoke_test_is_bad(test->verdict) || test->verdict == SMOKE_TEST_EXPECTED;
+
+	fprintf(out, "%*s%s %u - ", 4 * ((int)depth + 1), "", bad ? "not ok" : "ok", number);
+	put_description(out, test->name ? test->name : "");
+	if (test->verdict == SMOKE_TEST_SKIPPED)
+		fputs(" # SKIP", out);
+	if (test->verdict == SMOKE_TEST_EXPECTED)
+		fputs(" # TODO", out);
+	fputc('\n', out);
+}
+
+/* Those of [from, to) at a depth, each after its parts. */
+static void put_subtests(FILE *out, const struct smoke_tests *tests, unsigned from, unsigned to,
+			 unsigned depth)
+{
+	unsigned nr = 0, number = 0;
+
+	for (unsigned i = from; i < to; i++)
+		nr += tests->test[i].depth == depth;
+	if (nr == 0)
+		return;
+	fprintf(out, "%*s1..%u\n", 4 * ((int)depth + 1), "", nr);
+	for (unsigned i = from; i < to; i++) {
+		if (tests->test[i].depth != depth)
+			continue;
+		if (depth < SMOKE_TEST_DEPTH_MAX)
+			put_subtests(out, tests, from, i, depth + 1);
+		put_subtest(out, depth, ++number, &tests->test[i]);
+		from = i + 1;
+	}
+}
+
 static void put_test(FILE *out, unsigned i, const struct smoke_result *result)
 {
 	const bool passed = result->outcome == SMOKE_PASS;
 
+	if (result->tests.nr) {
+		fputs("# Subtest: ", out);
+		put_description(out, result->spec->name);
+		fputc('\n', out);
+		put_subtests(out, &result->tests, 0, result->tests.nr, 0);
+	}
 	fprintf(out, "%s %u - ", passed || result->outcome == SMOKE_NOT_RUN ? "ok" : "not ok",
 		i + 1);
 	put_description(out, result->spec->name);

@@ -141,6 +141,30 @@ static void put_splats(FILE *out, const struct smoke_splats *splats)
 		fprintf(out, "  (%" PRIu64 " more splats)\n", splats->left_out);
 }
 
+/* How many of each, and the first of those that are bad. */
+static void put_test_counts(FILE *out, const struct smoke_tests *tests)
+{
+	enum { BAD_MAX = 20 };
+	char path[SMOKE_TEST_PATH_MAX];
+	unsigned bad = 0;
+
+	if (tests->nr == 0)
+		return;
+	fputs("  tests:", out);
+	for (enum smoke_test_verdict i = 0; i < SMOKE_TEST_VERDICTS; i++)
+		if (tests->count[i])
+			fprintf(out, " %" PRIu64 " %s", tests->count[i],
+				smoke_test_verdict_name(i));
+	fputc('\n', out);
+	for (unsigned i = 0; i < tests->nr && bad < BAD_MAX; i++) {
+		if (!smoke_test_is_bad(tests->test[i].verdict))
+			continue;
+		bad++;
+		smoke_tests_path(tests, i, path);
+		fprintf(out, "  %s: %s\n", smoke_test_verdict_name(tests->test[i].verdict), path);
+	}
+}
+
 static const char *result_word(enum smoke_outcome outcome)
 {
 	switch (outcome) {
@@ -162,6 +186,7 @@ void smoke_text_result(FILE *out, const struct smoke_result *result)
 			result->status);
 	fprintf(out, "%s\n", result->why);
 	put_times(out, result);
+	put_test_counts(out, &result->tests);
 	put_splats(out, &result->splats);
 	if (!passed && result->outcome != SMOKE_NOT_RUN)
 		put_details(out, result);
