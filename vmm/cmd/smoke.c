@@ -14,6 +14,8 @@
 #include "base/out_file.h"
 #include "cmd/cmds.h"
 #include "config/files.h"
+#include "kvm.h"
+#include "smoke/bisect.h"
 #include "smoke/child.h"
 #include "smoke/live.h"
 #include "smoke/log.h"
@@ -304,13 +306,31 @@ static int smoke_finish(struct smoke *smoke)
 			status = EXIT_OUTPUT;
 		}
 	}
+	if (!smoke->suite.run.bisect)
+		return status;
+	status = status == EXIT_OUTPUT ? EXIT_BISECT_ABORT
+				       : smoke_bisect_status(&smoke->suite, smoke->results);
+	fprintf(smoke->out, "bisect: %s\n", smoke_bisect_name(status));
+	fflush(smoke->out);
 	return status;
+}
+
+/* A host without KVM could test no revision. */
+static int check_host(struct diag *diag)
+{
+	struct kvm kvm;
+	const int r = kvm_open(&kvm, diag);
+
+	kvm_close(&kvm);
+	return r;
 }
 
 static int run_suite(struct smoke *smoke, struct diag *diag)
 {
-	int r = open_outputs(smoke, diag);
+	int r = smoke->suite.run.bisect ? check_host(diag) : 0;
 
+	if (r == 0)
+		r = open_outputs(smoke, diag);
 	if (r < 0)
 		return r;
 	smoke->results = calloc(smoke->suite.nr, sizeof(*smoke->results));
@@ -350,6 +370,15 @@ static void smoke_fini(struct smoke *smoke)
 	config_smoke_fini(&smoke->suite);
 }
 
+/* Also of a command line that is refused: another revision would fare no better. */
+static bool wants_bisect(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--bisect") == 0)
+			return true;
+	return false;
+}
+
 int cmd_smoke(int argc, char **argv)
 {
 	struct smoke smoke = {.report_fd = {-1, -1, -1, -1}};
@@ -365,7 +394,7 @@ int cmd_smoke(int argc, char **argv)
 	smoke_fini(&smoke);
 	if (r < 0) {
 		cmd_fail(&diag);
-		return EXIT_SETUP;
+		return wants_bisect(argc, argv) ? EXIT_BISECT_ABORT : EXIT_SETUP;
 	}
 	return r;
 }

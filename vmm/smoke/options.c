@@ -55,6 +55,13 @@ static const struct option_row judge_rows[] = {
 };
 static const struct option_group judge_group = {"How a boot is judged", judge_rows};
 
+static const struct option_value flaky_values[] = {
+	{"bad", SMOKE_FLAKY_BAD},
+	{"good", SMOKE_FLAKY_GOOD},
+	{"skip", SMOKE_FLAKY_SKIP},
+	{0},
+};
+
 static const struct option_row which_rows[] = {
 	{"config", SMOKE_OPT_CONFIG, "FILE",
 	 .help = "boots that a YAML file lists, as a matrix (docs/guide/smoke.md)", .common = true},
@@ -63,6 +70,11 @@ static const struct option_row which_rows[] = {
 	 .help = "boot those whose name matches alone, as 'distro/*/cpus=2'; repeatable"},
 	{"shard", SMOKE_OPT_SHARD, "I/N", .help = "boot the I-th of N parts of them"},
 	{"repeat", SMOKE_OPT_REPEAT, "N", .help = "boot each N times, as NAME/repeat=1 and so on"},
+	{"bisect", SMOKE_OPT_BISECT, NULL,
+	 .help = "end with a status for `git bisect run`: 0 good, 1 bad, 125 skip"},
+	{"flaky", SMOKE_OPT_FLAKY, "HOW",
+	 .help = "with --bisect, repeats that differ are bad (default), good or skip",
+	 flaky_values},
 	{"fail-fast", SMOKE_OPT_FAIL_FAST, NULL, .help = "end the run when a boot does not pass"},
 	{"jobs", 'j', "N", .help = "boots side by side (default: as many as the CPUs hold)",
 	 .common = true},
@@ -200,6 +212,16 @@ static int add_property(struct smoke_run_opts *run, const char *arg, struct diag
 	return 0;
 }
 
+static int take_flaky(struct smoke_run_opts *run, const char *arg, struct diag *diag)
+{
+	int how = 0;
+	const int r = option_choice("--flaky", arg, flaky_values, &how, diag);
+
+	run->flaky = (enum smoke_flaky)how;
+	run->has_flaky = true;
+	return r;
+}
+
 bool config_smoke_is_of_run(int opt)
 {
 	return opt == 'j' || (opt >= SMOKE_OPT_JUNIT && opt <= SMOKE_OPT_SHARD);
@@ -218,6 +240,8 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 	case SMOKE_OPT_SUITE: run->suite = arg; return 0;
 	case SMOKE_OPT_PROPERTY: return add_property(run, arg, diag);
 	case SMOKE_OPT_ONLY: return add_only(run, arg, diag);
+	case SMOKE_OPT_BISECT: run->bisect = true; return 0;
+	case SMOKE_OPT_FLAKY: return take_flaky(run, arg, diag);
 	case SMOKE_OPT_FAIL_FAST: run->fail_fast = true; return 0;
 	case SMOKE_OPT_SHARD: return config_smoke_shard(run, arg, diag);
 	default: return 0;
@@ -322,6 +346,11 @@ static int run_opts_check(const struct smoke_run_opts *run, struct diag *diag)
 			diag_remedy(diag, "give each a file of its own");
 			return -EINVAL;
 		}
+	}
+	if (run->has_flaky && !run->bisect) {
+		diag_set(diag, -EINVAL, "--flaky without --bisect");
+		diag_remedy(diag, "add --bisect, and --repeat N");
+		return -EINVAL;
 	}
 	if (run->log_limit_bytes != DEFAULT_LOG_LIMIT_BYTES && !run->log_dir) {
 		diag_set(diag, -EINVAL, "--log-limit without --log-dir");

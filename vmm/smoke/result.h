@@ -30,6 +30,7 @@ struct smoke_result {
 	enum smoke_outcome outcome;
 	int status;       /* exit status that stands for it */
 	bool was_started; /* else we were stopped before it was started */
+	bool host_failed; /* its process could not even be made */
 	struct smoke_facts facts;
 	char why[SMOKE_WHY_MAX]; /* one clean line: what decided */
 	char end_by[64];         /* who ended the VM; may be empty */

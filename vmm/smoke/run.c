@@ -124,7 +124,7 @@ static void start_one(struct run *run, unsigned i)
 
 	run->sink->started(run->sink, i);
 	if (smoke_trial_create(&opts, &slot->trial, &result->diag) < 0) {
-		result->facts.setup_failed = true;
+		result->facts.setup_failed = result->host_failed = true;
 		finish_without(run, i);
 		return;
 	}

@@ -31,6 +31,9 @@ struct smoke_spec {
 
 enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64, SMOKE_PROPERTIES_MAX = 64 };
 
+/* What repeats of a boot are for --bisect when some are good and others bad. */
+enum smoke_flaky { SMOKE_FLAKY_BAD, SMOKE_FLAKY_GOOD, SMOKE_FLAKY_SKIP };
+
 enum smoke_report {
 	SMOKE_REPORT_JUNIT,
 	SMOKE_REPORT_TAP,
@@ -49,6 +52,9 @@ struct smoke_run_opts {
 	const char *suite;                          /* the reports' name of the run */
 	const char *property[SMOKE_PROPERTIES_MAX]; /* "NAME=VALUE", for the reports */
 	unsigned nr_properties;
+	bool bisect; /* the exit status is one of git-bisect(1)'s */
+	bool has_flaky;
+	enum smoke_flaky flaky;
 	bool fail_fast;                   /* the first boot that does not pass ends the run */
 	bool list;                        /* print the boots' names, and boot none */
 	const char *only[SMOKE_ONLY_MAX]; /* names of boots, as patterns of fnmatch(3); none: all */
