@@ -276,13 +276,16 @@ int config_smoke_spec(const char *name, const char *kernel,
 
 	*ret = (struct smoke_spec){
 		.name = clean_name(name),
+		.base = clean_name(name),
 		.repeats = 1,
 		.timeout_ns = DEFAULT_TIMEOUT_NS,
 		.stall_ns = -1,
 		.grace_ns = DEFAULT_GRACE_NS,
 	};
-	if (!ret->name)
+	if (!ret->name || !ret->base) {
+		config_smoke_spec_fini(ret);
 		return diag_set(diag, -ENOMEM, "boot '%s'", name);
+	}
 	config_init(&ret->config);
 	smoke_child_connect(&ret->config);
 	ret->config.kernel = kernel;

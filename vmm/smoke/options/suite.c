@@ -62,17 +62,18 @@ static int add_one(struct smoke_suite *suite, const struct config_smoke_boot *bo
 		   unsigned *ret_times, struct diag *diag)
 {
 	AUTO_FREE struct smoke_spec *spec = calloc(1, sizeof(*spec));
-	int r = spec ? make_room(suite, boot->name, diag)
-		     : diag_set(diag, -ENOMEM, "boot '%s'", boot->name);
+	int r;
 
-	if (r == 0)
-		r = config_smoke_spec(boot->name, boot->kernel, boot->settings, spec, diag);
+	if (!spec)
+		return diag_set(diag, -ENOMEM, "boot '%s'", boot->name);
+	r = make_room(suite, boot->name, diag);
+	if (r < 0)
+		return r;
+	r = config_smoke_spec(boot->name, boot->kernel, boot->settings, spec, diag);
 	if (r < 0)
 		return r;
 	*ret_times = spec->repeats;
-	spec->base = strdup(spec->name);
-	r = spec->base ? 0 : -ENOMEM;
-	if (r == 0 && boot->times * spec->repeats > 1)
+	if (boot->times * spec->repeats > 1)
 		r = number_spec(spec, boot->nth * spec->repeats + i + 1);
 	r = r < 0 ? diag_set(diag, r, "boot '%s'", boot->name) : check_name(suite, spec, diag);
 	if (r < 0) {

@@ -192,7 +192,7 @@ static void put_legend(const struct chart *chart)
 	}
 	x = chart->name_width + 5;
 	for (int i = 0; i < KINDS; i++) {
-		put_mark(chart->out, x, MARGIN / 2 + 25, (enum chart_kind)i);
+		put_mark(chart->out, x, MARGIN / 2.0 + 25, (enum chart_kind)i);
 		put_label(chart->out, x + 9, MARGIN / 2 + 30, "", kinds[i].name);
 		x += 32 + (double)nr_characters(kinds[i].name) * 6;
 	}
