@@ -8,13 +8,15 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct vcpu;
 
 struct vcpu_gate {
 	pthread_mutex_t lock;
-	pthread_cond_t opened;
+	pthread_cond_t opened, came;
 	bool closed;
+	unsigned closings;       /* how often it was closed: each calls every vCPU anew */
 	unsigned nr_vcpus, here; /* here: those that wait since it was closed */
 	void (*all_here)(void *arg);
 	void *arg;
@@ -27,6 +29,12 @@ void vcpu_gate_fini(struct vcpu_gate *gate);
 
 /* Calls the vCPUs to the gate and does not wait for them. They are nr_vcpus, and their threads run. */
 void vcpu_gate_close(struct vcpu_gate *gate, struct vcpu *vcpu);
+
+/*
+ * Waits until all are there, until until_ns of CLOCK_MONOTONIC. 0, -ETIMEDOUT, or -ECANCELED: another thread has
+ * opened it.
+ */
+int vcpu_gate_await(struct vcpu_gate *gate, int64_t until_ns);
 
 /* Lets them go on. Any thread; no effect on an open one. */
 void vcpu_gate_open(struct vcpu_gate *gate);
