@@ -25,10 +25,24 @@ static void doorbell_ready(struct event_source *src, uint32_t epoll_events)
 	io->dev->cls->io->kick(io->dev, (unsigned)(queue - io->queue));
 }
 
+/* Between two operations, as the loop calls it. */
+static void park_here(struct io_thread *io)
+{
+	pthread_mutex_lock(&io->lock);
+	while (io->park && !atomic_load(&io->loop.stop)) {
+		io->is_parked = true;
+		pthread_cond_broadcast(&io->changed);
+		pthread_cond_wait(&io->changed, &io->lock);
+	}
+	io->is_parked = false;
+	pthread_mutex_unlock(&io->lock);
+}
+
 static void control_ready(void *arg)
 {
-	const struct io_thread *io = arg;
+	struct io_thread *io = arg;
 
+	park_here(io);
 	io->dev->cls->io->control(io->dev);
 }
 
@@ -82,7 +96,7 @@ int io_thread_init(struct io_thread *io, struct diag *diag)
 	if (r < 0)
 		return diag_set(diag, r, "event loop of an I/O thread");
 	pthread_mutex_init(&io->lock, NULL);
-	pthread_cond_init(&io->ended, NULL);
+	pthread_cond_init(&io->changed, NULL);
 	io->bell = (struct doorbell){.ring = bell_ring, .control = bell_control};
 	io->writes = (struct io_counter){
 		.counter = {.take = write_counter_take, .watch = counter_watch},
@@ -190,7 +204,7 @@ static void *thread_main(void *arg)
 	io->dev->cls->io->end(io->dev);
 	pthread_mutex_lock(&io->lock);
 	io->has_ended = true;
-	pthread_cond_signal(&io->ended);
+	pthread_cond_broadcast(&io->changed);
 	pthread_mutex_unlock(&io->lock);
 	return NULL;
 }
@@ -205,10 +219,42 @@ int io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
 	return 0;
 }
 
+void io_thread_park(struct io_thread *io)
+{
+	pthread_mutex_lock(&io->lock);
+	io->park = true;
+	pthread_mutex_unlock(&io->lock);
+	event_loop_wake(&io->loop);
+}
+
+bool io_thread_await_parked(struct io_thread *io, int64_t until_ns)
+{
+	const struct timespec until = clock_timespec(until_ns);
+	bool is_parked;
+	int r = 0;
+
+	pthread_mutex_lock(&io->lock);
+	while (!io->is_parked && r == 0)
+		r = pthread_cond_clockwait(&io->changed, &io->lock, CLOCK_MONOTONIC, &until);
+	is_parked = io->is_parked;
+	pthread_mutex_unlock(&io->lock);
+	return is_parked;
+}
+
+void io_thread_unpark(struct io_thread *io)
+{
+	pthread_mutex_lock(&io->lock);
+	io->park = false;
+	pthread_cond_broadcast(&io->changed);
+	pthread_mutex_unlock(&io->lock);
+}
+
 void io_thread_stop(struct io_thread *io)
 {
-	if (io->started)
-		event_loop_stop(&io->loop);
+	if (!io->started)
+		return;
+	event_loop_stop(&io->loop);
+	io_thread_unpark(io);
 }
 
 bool io_thread_join(struct io_thread *io, int64_t until_ns)
@@ -221,7 +267,7 @@ bool io_thread_join(struct io_thread *io, int64_t until_ns)
 		return true;
 	pthread_mutex_lock(&io->lock);
 	while (!io->has_ended && r == 0)
-		r = pthread_cond_clockwait(&io->ended, &io->lock, CLOCK_MONOTONIC, &until);
+		r = pthread_cond_clockwait(&io->changed, &io->lock, CLOCK_MONOTONIC, &until);
 	ended = io->has_ended;
 	pthread_mutex_unlock(&io->lock);
 	if (!ended)
@@ -273,7 +319,7 @@ void io_thread_fini(struct io_thread *io, const struct kvm *kvm)
 	io->queue = NULL;
 	io->nr_queues = 0;
 	if (io->bell.ring) {
-		pthread_cond_destroy(&io->ended);
+		pthread_cond_destroy(&io->changed);
 		pthread_mutex_destroy(&io->lock);
 	}
 	event_loop_fini(&io->loop);

@@ -52,8 +52,9 @@ struct io_thread {
 	atomic_int tid;
 	atomic_bool ending; /* the loop is over, and the device quiesces */
 	pthread_mutex_t lock;
-	pthread_cond_t ended; /* has_ended changed */
-	bool has_ended; /* under lock: the thread touches nothing any more but lock and ended */
+	pthread_cond_t changed; /* one of the following, which are under lock */
+	bool has_ended;         /* the thread touches nothing any more but lock and changed */
+	bool park, is_parked;   /* it is to wait between two operations; and does */
 };
 
 /* The loop, and a bell that can be handed to a device. *io is zeroed before. -errno with diag. */
@@ -81,6 +82,16 @@ int io_thread_hear(struct io_thread *io, const struct kvm *kvm, struct diag *dia
 
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
 int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
+/*
+ * Asks the thread to wait between two operations of its device. What the host was asked for before goes on, and what it
+ * answers is taken when the thread goes on. A thread that is asked to end does not wait.
+ */
+void io_thread_park(struct io_thread *io);
+/* Waits until it does, until until_ns of CLOCK_MONOTONIC. False: the host does not let the thread go. */
+bool io_thread_await_parked(struct io_thread *io, int64_t until_ns);
+/* The thread goes on. No effect on one that was not asked to wait. */
+void io_thread_unpark(struct io_thread *io);
+
 /* Asks the thread to end, which it does once the device has quiesced (device_io_ops.end). */
 void io_thread_stop(struct io_thread *io);
 /*

@@ -2,6 +2,7 @@
  * A device's thread: which operation of the device each event calls, its last one, and what is known of a thread that the host, which a pipe
  * stands for here, does not let go.
  */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -205,6 +206,42 @@ static void nor_is_a_request_that_does_not_end(void **state)
 	does_not_end("what it asked the host for");
 }
 
+/* What it is asked for while it is parked it does afterwards. */
+static void a_parked_thread_does_nothing(void **state)
+{
+	(void)state;
+	start(OP_KICK);
+	for (unsigned i = 0; i < 100; i++) {
+		io_thread_park(&io);
+		assert_true(io_thread_await_parked(&io, INT64_MAX));
+		io_thread_unpark(&io);
+	}
+	io_thread_park(&io);
+	assert_true(io_thread_await_parked(&io, INT64_MAX));
+	io.bell.ring(&io.bell, 1);
+	poll(NULL, 0, 20); /* for one that does not wait */
+	assert_int_not_equal(waiter.last, OP_KICK);
+	io_thread_unpark(&io);
+	calls(OP_KICK);
+	assert_int_equal(waiter.queue, 1);
+}
+
+static void one_that_the_host_keeps_is_not_parked(void **state)
+{
+	(void)state;
+	start(OP_KICK);
+	io.bell.ring(&io.bell, 0);
+	wait_for(waiter.here[0]);
+	io_thread_park(&io);
+	assert_false(io_thread_await_parked(&io, clock_monotonic_ns() + NS_PER_MS));
+	waiter.waits_in = OP_NONE;
+	pass(waiter.host[1]);
+	assert_true(io_thread_await_parked(&io, INT64_MAX));
+	io_thread_stop(&io); /* which a parked one does */
+	assert_true(io_thread_join(&io, INT64_MAX));
+	assert_int_equal(waiter.ends, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +254,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_call_that_does_not_return_is_not_waited_for,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(nor_is_a_request_that_does_not_end, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_parked_thread_does_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_the_host_keeps_is_not_parked, setup,
 						teardown),
 	};
 
