@@ -252,6 +252,7 @@ static const struct option_value stats_values[] = {{"json:", 0}, {0}};
 enum {
 	OPT_TIMEOUT = CONFIG_OPT_OWN,
 	OPT_CONTROL,
+	OPT_PAUSED,
 	OPT_EXIT_CODE,
 	OPT_STATS,
 };
@@ -259,6 +260,8 @@ static const struct option_row end_rows[] = {
 	{"timeout", OPT_TIMEOUT, "SECONDS", .help = "end the VM after so long", .common = true},
 	{"control", OPT_CONTROL, "PATH",
 	 .help = "a socket for `tollgate control`, while the VM runs", .common = true},
+	{"paused", OPT_PAUSED, NULL,
+	 .help = "do not run the guest before `tollgate control PATH resume`"},
 	{"exit-code", OPT_EXIT_CODE, "HOW",
 	 .help = "guest: the guest's code is the exit status (default);\n"
 		 "qemu: (code << 1) | 1, as isa-debug-exit does",
@@ -343,6 +346,7 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	switch (opt) {
 	case OPT_TIMEOUT: return option_seconds("--timeout", arg, false, &config->timeout_ns, diag);
 	case OPT_CONTROL: config->control = arg; return 0;
+	case OPT_PAUSED: config->vm.paused = true; return 0;
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	default: return shared_option(config, opt, arg, diag);
@@ -387,10 +391,20 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 	return config_initramfs_check(&config->initramfs, diag);
 }
 
+static int check_paused(const struct config *config, struct diag *diag)
+{
+	if (!config->vm.paused || config->control)
+		return 0;
+	diag_set(diag, -EINVAL, "--paused without --control: nothing could let the guest run");
+	diag_remedy(diag, "add --control PATH; `tollgate control PATH resume` lets it run");
+	return -EINVAL;
+}
+
 static int config_check_run(const struct config *config, struct diag *diag)
 {
 	if (config_exits_check(config, diag) < 0 || config_console_check(config, diag) < 0 ||
-	    config_balloon_check(config, diag) < 0 || config_check_kernel(config, diag) < 0)
+	    config_balloon_check(config, diag) < 0 || config_check_kernel(config, diag) < 0 ||
+	    check_paused(config, diag) < 0)
 		return -EINVAL;
 	return config_files_check(config, diag);
 }

@@ -32,7 +32,7 @@ struct control_commands {
 	/*
 	 * Runs argv[0], a command, with nr - 1 arguments. It prints lines of data to out, none of them such as a
 	 * reply ends with. 0, or -errno with diag: what it printed is dropped then. It waits for no client and no
-	 * guest; unplug waits for a virtio device, for a few seconds at most.
+	 * guest; unplug waits for a virtio device, and what stops vCPUs for those, for a few seconds at most.
 	 */
 	int (*run)(struct control_commands *commands, char *const argv[], unsigned nr, FILE *out,
 		   struct diag *diag);

@@ -53,12 +53,8 @@ void event_loop_run(struct event_loop *loop);
 void event_loop_wake(struct event_loop *loop);
 void event_loop_stop(struct event_loop *loop);
 
-/*
- * A timer of CLOCK_MONOTONIC on a timerfd: when it expires, expired(arg) runs on the loop's thread. Devices
- * arm it by line.
- */
+/* A timer of CLOCK_MONOTONIC on a timerfd: when it expires, expired(arg) runs on the loop's thread. */
 struct event_timer {
-	struct timer_line line;
 	struct event_source src;
 	struct event_loop *loop; /* NULL: not there */
 	void (*expired)(void *arg);
@@ -74,5 +70,7 @@ void event_timer_fini(struct event_timer *timer); /* takes one that is not there
 void event_timer_arm(const struct event_timer *timer, int64_t deadline_ns); /* INT64_MAX disarms */
 void event_timer_arm_in(const struct event_timer *timer, int64_t ns);       /* once */
 void event_timer_arm_every(const struct event_timer *timer, int64_t period_ns);
+/* Until it expires; 0 when it is disarmed, or expired() is about to run. */
+int64_t event_timer_left_ns(const struct event_timer *timer);
 
 #endif

@@ -226,6 +226,7 @@ const struct vm_step vm_steps[] = {
 	{"vCPUs", vcpus_make, vcpus_unmake},
 	{"event loop", loop_make, loop_unmake},
 	{"halted CPUs", halted_make, vm_halted_fini},
+	{"pause", vm_pause_make, vm_pause_unmake},
 	{"boot", boot_make, NULL},
 	/*
 	 * What takes long is done by now, and nothing that others see was made. From here on signals and
@@ -246,6 +247,7 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->kvm.fd = vm->kvm.vm_fd = -1;
 	vm->time_exits = opts->time_exits;
 	vm->power.end = power_end;
+	guest_clock_init(&vm->clock, &guest_clock_host);
 	pthread_mutex_init(&vm->end_lock, NULL);
 	for (; vm->nr_made < vm_nr_steps; vm->nr_made++) {
 		const int r = vm_steps[vm->nr_made].make(vm, opts, diag);
@@ -269,6 +271,23 @@ static void note_panic(struct vm *vm)
 		vm->end = (struct vm_end){.kind = VM_END_PANIC, .by = "the kernel's console"};
 }
 
+/*
+ * The boot processor last: no guest code runs before every thread is there. Under the lock, because a guest that ends
+ * at once looks at what vcpu_start() writes after the thread runs.
+ */
+static int start_vcpus(struct vm *vm, struct diag *diag)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&vm->end_lock);
+	if (vm->pause.at_start) /* before they are there: none gets past it */
+		vcpu_gate_close(&vm->halted.gate, vm->vcpu);
+	for (unsigned i = vm->nr_vcpus; r == 0 && i-- > 0;)
+		r = vcpu_start(&vm->vcpu[i], diag);
+	pthread_mutex_unlock(&vm->end_lock);
+	return r;
+}
+
 int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 {
 	int r;
@@ -279,18 +298,17 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 		return diag_set(diag, r, "take SIGBUS");
 	r = vm_virtio_start(vm, diag);
 	vm_vcpu_files_set(vm);
-	/*
-	 * The boot processor last: no guest code runs before every thread is there. Under the lock,
-	 * because a guest that ends at once looks at what vcpu_start() writes after the thread runs.
-	 */
-	pthread_mutex_lock(&vm->end_lock);
-	for (unsigned i = vm->nr_vcpus; r == 0 && i-- > 0;)
-		r = vcpu_start(&vm->vcpu[i], diag);
-	pthread_mutex_unlock(&vm->end_lock);
+	if (r == 0)
+		r = start_vcpus(vm, diag);
 	if (r < 0)
 		vm_end(vm, (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "a thread is missing"});
 	else
 		vm_halted_start(vm);
+	if (r == 0 && vm->pause.at_start) {
+		r = vm_pause(vm, VM_PAUSED_BY_USER, diag);
+		if (r < 0)
+			vm_end(vm, (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "no pause"});
+	}
 	if (r == 0)
 		event_loop_run(&vm->loop);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)

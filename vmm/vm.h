@@ -17,6 +17,7 @@
 #include "boot/boot.h"
 #include "device.h"
 #include "event.h"
+#include "event/guest_clock.h"
 #include "iobus.h"
 #include "kvm.h"
 #include "kvm/coalesced.h"
@@ -28,6 +29,7 @@
 #include "vm/consoles.h"
 #include "vm/halted.h"
 #include "vm/io_devices.h"
+#include "vm/pause.h"
 
 struct vm_opts {
 	struct machine_spec machine;
@@ -45,6 +47,7 @@ struct vm_opts {
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;
 	int64_t deadline_ns; /* of CLOCK_MONOTONIC: VM_END_TIMEOUT; 0: none */
+	bool paused;         /* before the first instruction, until vm_resume() */
 };
 
 struct vm {
@@ -67,7 +70,7 @@ struct vm {
 	int *vcpu_files; /* while the vCPUs' threads run; vm/vcpu_files.h */
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
-	struct event_timer timer[MACHINE_DEVICES_MAX];
+	struct guest_timer timer[MACHINE_DEVICES_MAX];
 	struct device_char chr[MACHINE_DEVICES_MAX]; /* unused but for character devices */
 	struct register_page register_page
 		[MACHINE_DEVICES_MAX]; /* on the bus in the place of device[]; unused for most */
@@ -76,6 +79,8 @@ struct vm {
 	struct event_loop loop;
 	struct vm_chars chars;
 	struct vm_halted halted;
+	struct guest_clock clock; /* of the devices */
+	struct vm_pause pause;
 	struct event_source signals;
 	struct event_timer timeout, drain;
 	pthread_mutex_t end_lock;

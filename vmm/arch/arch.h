@@ -158,6 +158,20 @@ enum arch_halted arch_vcpu_halted(int vcpu_fd);
 bool arch_irqchip_wakes(const struct kvm *kvm);
 
 /*
+ * The clocks and timers that KVM keeps for a guest: they stand still between arch_clocks_stop() and
+ * arch_clocks_start(), while no vCPU is in KVM_RUN and nothing raises an interrupt. What a host's KVM does not let be
+ * stopped goes on; docs/guide/control.md says what.
+ */
+struct arch_clocks;
+
+/* Copies vcpu_fd, nr_vcpus of them; kvm is borrowed until arch_clocks_destroy(). -ENOMEM with diag. */
+int arch_clocks_create(const struct kvm *kvm, const int *vcpu_fd, unsigned nr_vcpus,
+		       struct arch_clocks **ret, struct diag *diag);
+void arch_clocks_stop(struct arch_clocks *clocks);
+void arch_clocks_start(const struct arch_clocks *clocks);
+struct arch_clocks *arch_clocks_destroy(struct arch_clocks *clocks); /* takes and returns NULL */
+
+/*
  * The ACPI tables of a machine, as its kernel finds them: *ret_bytes (*ret_len bytes) is the caller's to
  * free. -ENOTSUP with diag where the architecture has none, -ENOSPC, -ENOMEM; outputs are untouched then.
  */

@@ -44,6 +44,8 @@ const struct option_table cmd_control_table = {
 		 "  link NAME up|down   plugs a network's cable in, or pulls it out\n"
 		 "  unplug NAME         takes a device off the bus: it reads as all ones\n"
 		 "  plug NAME           puts it back; a virtio device has been reset\n"
+		 "  pause               stops the VM; its clocks and --timeout stand still\n"
+		 "  resume              lets it go on as if no time had passed\n"
 		 "  stop                ends the VM, as SIGTERM does: its exit status is 116\n",
 	.group = groups,
 	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "

@@ -12,6 +12,7 @@
 #include "base/suggest.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
+#include "vm/pause.h"
 #include "vm/plug.h"
 
 /* A command of a VM: arg are its nr arguments. 0, or -errno with diag. */
@@ -59,7 +60,7 @@ static int run_status(struct vm_control *ctl, char *const arg[], unsigned nr, FI
 	(void)arg;
 	(void)nr;
 	(void)diag;
-	fprintf(out, "state %s\n", vm_end_name(VM_END_NONE));
+	fprintf(out, "state %s\n", vm_is_paused(ctl->vm) ? "paused" : vm_end_name(VM_END_NONE));
 	fprintf(out, "uptime_s %" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
 	fprintf(out, "pid %ld\n", (long)getpid());
 	for (unsigned at = 0; (vd = next_device(ctl->vm, &virtio_balloon_class, &at));)
@@ -186,10 +187,16 @@ static int refuse_device(const struct vm *vm, const char *name, struct diag *dia
 	return -EINVAL;
 }
 
+/* A virtio device's own thread takes part. */
 static int plug_device(struct vm *vm, const char *name,
 		       int (*change)(struct vm *vm, unsigned i, struct diag *diag),
 		       struct diag *diag)
 {
+	if (vm_is_paused(vm)) {
+		diag_set(diag, -EINVAL, "'%s' cannot come or go while the VM is paused", name);
+		diag_remedy(diag, "resume it first");
+		return -EBUSY;
+	}
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
 		if (strcmp(vm->machine.device[i].name, name) == 0)
 			return change(vm, i, diag);
@@ -210,6 +217,24 @@ static int run_plug(struct vm_control *ctl, char *const arg[], unsigned nr, FILE
 	(void)nr;
 	(void)out;
 	return plug_device(ctl->vm, arg[0], vm_plug, diag);
+}
+
+static int run_pause(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		     struct diag *diag)
+{
+	(void)arg;
+	(void)nr;
+	(void)out;
+	return vm_pause(ctl->vm, VM_PAUSED_BY_USER, diag);
+}
+
+static int run_resume(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		      struct diag *diag)
+{
+	(void)arg;
+	(void)nr;
+	(void)out;
+	return vm_resume(ctl->vm, VM_PAUSED_BY_USER, diag);
 }
 
 /* The reply is sent before the loop looks whether it is to stop. */
@@ -236,6 +261,8 @@ static const struct command command[] = {
 	{"link", "NAME up|down", 2, 2, run_link, "plugs a network's cable in, or pulls it out"},
 	{"unplug", "NAME", 1, 1, run_unplug, "takes a device off the bus: it reads as all ones"},
 	{"plug", "NAME", 1, 1, run_plug, "puts it back; a virtio device has been reset"},
+	{"pause", "", 0, 0, run_pause, "stops the VM; its clocks and --timeout stand still"},
+	{"resume", "", 0, 0, run_resume, "lets it go on as if no time had passed"},
 	{"stop", "", 0, 0, commands_run_stop, "ends the VM, as SIGTERM does"},
 };
 

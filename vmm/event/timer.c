@@ -41,9 +41,14 @@ void event_timer_arm_every(const struct event_timer *timer, int64_t period_ns)
 	timer_set(timer, 0, &spec);
 }
 
-static void line_arm(struct timer_line *line, int64_t deadline_ns)
+int64_t event_timer_left_ns(const struct event_timer *timer)
 {
-	event_timer_arm(container_of(line, struct event_timer, line), deadline_ns);
+	struct itimerspec spec = {0};
+	int r = timerfd_gettime(timer->src.fd, &spec);
+
+	assert(r == 0);
+	(void)r;
+	return spec.it_value.tv_sec * NS_PER_S + spec.it_value.tv_nsec;
 }
 
 static void event_timer_ready(struct event_source *src, uint32_t epoll_events)
@@ -63,7 +68,6 @@ int event_timer_init(struct event_timer *timer, struct event_loop *loop, void (*
 	int r;
 
 	*timer = (struct event_timer){
-		.line.arm = line_arm,
 		.src = {.events = EPOLLIN, .ready = event_timer_ready},
 		.expired = expired,
 		.arg = arg,

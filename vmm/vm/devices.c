@@ -1,24 +1,6 @@
-#include "base/clock.h"
 #include "vm.h"
 #include "vm/internal.h"
 #include "vm/plug.h"
-
-static int64_t host_realtime_ns(const struct clock_src *clk)
-{
-	(void)clk;
-	return clock_ns(CLOCK_REALTIME);
-}
-
-static int64_t host_monotonic_ns(const struct clock_src *clk)
-{
-	(void)clk;
-	return clock_monotonic_ns();
-}
-
-static const struct clock_src host_clock = {
-	.realtime_ns = host_realtime_ns,
-	.monotonic_ns = host_monotonic_ns,
-};
 
 /* The index of the range that a register page serves; -1: none. */
 static int memory_range(const struct machine_device *row)
@@ -81,7 +63,7 @@ static int device_env_make(struct vm *vm, unsigned i, struct device_env *env, st
 	const struct machine_device *row = &vm->machine.device[i];
 
 	*env = (struct device_env){
-		.clock = &host_clock,
+		.clock = &vm->clock.src,
 		.mem = &vm->mem,
 		.power = &vm->power,
 		.conf = row->conf,
@@ -92,7 +74,7 @@ static int device_env_make(struct vm *vm, unsigned i, struct device_env *env, st
 		env->irq = &vm->irq[i].line;
 	}
 	if ((row->cls->expire && !vm->virtio[i]) || vm->register_page[i].page) {
-		int r = event_timer_init(&vm->timer[i], &vm->loop, device_expire, NULL);
+		int r = guest_timer_init(&vm->timer[i], &vm->loop, &vm->clock, device_expire, NULL);
 
 		if (r < 0)
 			return diag_set(diag, r, "timer of device '%s'", row->name);
@@ -165,7 +147,7 @@ void vm_devices_unmake(struct vm *vm)
 	vm_chars_fini(&vm->chars); /* whose ports need their devices */
 	vm_virtio_disconnect(vm);
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		event_timer_fini(&vm->timer[i]);
+		guest_timer_fini(&vm->timer[i]);
 		vm->device[i] = device_destroy(vm->device[i]);
 	}
 	vm_virtio_fini(vm);

@@ -70,6 +70,7 @@ static void halted_tick(void *arg)
 	if (h->asked || h->quiet < h->patience)
 		return;
 	h->asked = true;
+	atomic_store(&h->all_here, false); /* those whom a pause called */
 	vcpu_gate_close(&h->gate, vm->vcpu);
 }
 
@@ -109,6 +110,19 @@ void vm_halted_start(struct vm *vm)
 	/* vCPUs with a loop of their own do not come to the gate. */
 	if (!vm->vcpu[0].loop)
 		event_timer_arm_every(&vm->halted.timer, TICK_NS);
+}
+
+void vm_halted_suspend(struct vm *vm)
+{
+	event_timer_arm(&vm->halted.timer, INT64_MAX);
+	if (vm->halted.asked)
+		let_go(vm);
+}
+
+void vm_halted_resume(struct vm *vm)
+{
+	vm->halted.quiet = 0;
+	vm_halted_start(vm);
 }
 
 void vm_halted_fini(struct vm *vm)

@@ -32,6 +32,10 @@ struct vm_halted {
 int vm_halted_build(struct vm *vm, struct diag *diag);
 void vm_halted_start(struct vm *vm);
 
+/* Event thread: nobody looks, and none is held for a look; then as before. */
+void vm_halted_suspend(struct vm *vm);
+void vm_halted_resume(struct vm *vm);
+
 /* From the loop's woken function. */
 void vm_halted_woken(struct vm *vm);
 

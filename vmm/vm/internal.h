@@ -8,6 +8,8 @@
 #ifndef VMM_VM_INTERNAL_H
 #define VMM_VM_INTERNAL_H
 
+#include <stdint.h>
+
 #include "base/diag.h"
 
 struct vm;
@@ -33,6 +35,14 @@ vm_unmake_fn vm_pages_unmake, vm_devices_unmake, vm_ports_unmake, vm_mmio_unmake
 /* sources.c: what the event thread waits for besides the devices. */
 vm_make_fn vm_signals_make, vm_timeout_make, vm_coalesced_make;
 vm_unmake_fn vm_signals_unmake, vm_timeout_unmake, vm_coalesced_unmake;
+
+/* pause.c: room for what stands still. */
+vm_make_fn vm_pause_make;
+vm_unmake_fn vm_pause_unmake;
+
+/* sources.c: --timeout stands still. stop: what was left of it; start: it goes on with that. */
+int64_t vm_timeout_stop(struct vm *vm);
+void vm_timeout_start(struct vm *vm, int64_t left_ns);
 
 /* The event thread drains coalesced writes from now on, where there are any. */
 void vm_coalesced_start(struct vm *vm);

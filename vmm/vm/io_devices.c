@@ -65,7 +65,8 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 		env->irq = &virtio->irq.by_ioctl.line;
 	}
 	if (r == 0) {
-		r = event_timer_init(&virtio->timer, &virtio->io.loop, device_expire, NULL);
+		r = guest_timer_init(&virtio->timer, &virtio->io.loop, &vm->clock, device_expire,
+				     NULL);
 		if (r < 0)
 			diag_set(diag, r, "timer of device '%s'", row->name);
 	}
@@ -110,6 +111,27 @@ int vm_virtio_start(struct vm *vm, struct diag *diag)
 		if (vm->virtio[i])
 			r = io_thread_start(&vm->virtio[i]->io, vm->machine.device[i].name, diag);
 	return r;
+}
+
+bool vm_virtio_park(struct vm *vm, int64_t until_ns, unsigned *ret_stuck)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			io_thread_park(&vm->virtio[i]->io);
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		if (vm->virtio[i] && !io_thread_await_parked(&vm->virtio[i]->io, until_ns)) {
+			*ret_stuck = i;
+			return false;
+		}
+	}
+	return true;
+}
+
+void vm_virtio_unpark(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			io_thread_unpark(&vm->virtio[i]->io);
 }
 
 /*
@@ -177,7 +199,7 @@ void vm_virtio_fini(struct vm *vm)
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		if (!vm->virtio[i])
 			continue;
-		event_timer_fini(&vm->virtio[i]->timer);
+		guest_timer_fini(&vm->virtio[i]->timer);
 		io_thread_fini(&vm->virtio[i]->io, &vm->kvm);
 	}
 }

@@ -11,6 +11,7 @@
 #include "base/diag.h"
 #include "device.h"
 #include "event.h"
+#include "event/guest_clock.h"
 #include "event/io_thread.h"
 #include "kvm/irq.h"
 #include "machine.h"
@@ -20,7 +21,7 @@ struct vm;
 struct vm_virtio {
 	struct io_thread io;
 	struct irq_eventfd irq;
-	struct event_timer timer; /* on the I/O thread */
+	struct guest_timer timer; /* on the I/O thread */
 	uint8_t *register_page;   /* NULL: reads of the registers are exits */
 	unsigned slot;            /* memory slot of register_page */
 	bool in_memory;           /* the guest finds it in its memory */
@@ -52,6 +53,13 @@ const struct char_ops *vm_virtio_char_ops(const struct machine_device *row);
 /* Before the vCPUs start, and after they have ended. stop: false when a thread does not end. */
 int vm_virtio_start(struct vm *vm, struct diag *diag);
 bool vm_virtio_stop(struct vm *vm);
+
+/*
+ * While the vCPUs are held: each I/O thread waits between two operations; false, with *ret_stuck a device whose thread
+ * the host does not let go before until_ns of CLOCK_MONOTONIC. unpark: they go on, also after a failure.
+ */
+bool vm_virtio_park(struct vm *vm, int64_t until_ns, unsigned *ret_stuck);
+void vm_virtio_unpark(struct vm *vm);
 
 /*
  * While the guest runs: after hide, each access to device[i] is an exit, as KVM has neither page nor doorbell of it;

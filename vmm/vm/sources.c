@@ -109,6 +109,24 @@ void vm_timeout_unmake(struct vm *vm)
 	event_timer_fini(&vm->timeout);
 }
 
+int64_t vm_timeout_stop(struct vm *vm)
+{
+	int64_t left_ns;
+
+	if (!vm->timeout.loop)
+		return 0;
+	left_ns = event_timer_left_ns(&vm->timeout);
+	event_timer_arm(&vm->timeout, INT64_MAX);
+	return left_ns;
+}
+
+/* One that had passed, with its event still to come, has nothing left, and comes at once. */
+void vm_timeout_start(struct vm *vm, int64_t left_ns)
+{
+	if (vm->timeout.loop)
+		event_timer_arm_in(&vm->timeout, left_ns);
+}
+
 /*
  * A guest that sends a byte and halts until the UART interrupts waits for the drain, all the longer
  * while it was idle. Drivers that probe for the interrupt give it 100 ms and more.

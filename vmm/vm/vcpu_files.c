@@ -28,7 +28,7 @@ static void files_add_any(struct files *files, int fd)
 static void files_add_virtio(struct files *files, const struct vm_virtio *virtio)
 {
 	files_add(files, virtio->io.loop.wake.fd);
-	files_add(files, virtio->timer.src.fd);
+	files_add(files, virtio->timer.timer.src.fd);
 	files_add_any(files, virtio->irq.fd);
 	for (unsigned i = 0; i < virtio->io.nr_queues; i++)
 		files_add(files, virtio->io.queue[i].io.fd);
@@ -46,7 +46,7 @@ static void files_add_all(struct files *files, const struct vm *vm)
 	for (unsigned i = 0; i < vm->nr_loop_files; i++)
 		files_add(files, vm->loop_files[i]);
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
-		files_add_any(files, vm->timer[i].src.fd);
+		files_add_any(files, vm->timer[i].timer.src.fd);
 		if (vm->virtio[i])
 			files_add_virtio(files, vm->virtio[i]);
 	}

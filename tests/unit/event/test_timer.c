@@ -144,17 +144,6 @@ static void the_last_call_counts(void **state)
 	assert_int_equal(rig.expired, 1);
 }
 
-static void a_device_arms_it_by_its_line(void **state)
-{
-	(void)state;
-	rig.timer.line.arm(&rig.timer.line, 1);
-	run_until(1);
-	rig.timer.line.arm(&rig.timer.line, 1);
-	rig.timer.line.arm(&rig.timer.line, INT64_MAX);
-	run_for(NS_PER_MS);
-	assert_int_equal(rig.expired, 1);
-}
-
 static unsigned open_files(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -192,7 +181,6 @@ int main(void)
 		TEST(a_time_from_now_expires_once_and_not_before),
 		TEST(a_period_expires_again_and_again),
 		TEST(the_last_call_counts),
-		TEST(a_device_arms_it_by_its_line),
 		TEST(one_that_cannot_be_watched_leaves_no_file),
 	};
 

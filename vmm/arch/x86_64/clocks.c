@@ -1,0 +1,250 @@
+/*
+ * clocks.c - stops what tells a guest the time while its vCPUs are held, and lets it go on from there.
+ *
+ * - kvmclock: set to what it showed (KVM_SET_CLOCK), and the guest is told that it stood (KVM_KVMCLOCK_CTRL), so that
+ *   its watchdogs do not take the pause for a lockup.
+ * - TSC: its offset is made less by what was counted meanwhile (KVM_VCPU_TSC_OFFSET, since Linux 5.16). A write of
+ *   MSR_IA32_TSC would not do: KVM takes a value that is within a second of another vCPU's for the same value.
+ * - Local APIC timer: the deadline, or the count that is left, is taken out and put back. Kernels before Linux 5.9
+ *   begin a count anew.
+ * - PIT: channel 0 gets a mode that runs no timer, and its own back. A one-shot goes on with the ticks that it had
+ *   left; a periodic one begins a period anew.
+ *
+ * Sources: Documentation/virt/kvm/api.rst and devices/vcpu.rst; SDM volume 3, 11.5.4 "APIC Timer"; Intel 8254
+ * datasheet (231164-005), "Mode Definitions".
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/x86_64/internal.h"
+#include "base/clock.h"
+
+enum {
+	MSR_TSC = 0x10,
+	MSR_TSC_DEADLINE = 0x6e0,
+	LAPIC_LVT_TIMER = 0x320,
+	LAPIC_TIMER_INITIAL = 0x380,
+	LAPIC_TIMER_CURRENT = 0x390,
+	LVT_TIMER_MODE = 3 << 17,
+	LVT_TIMER_DEADLINE = 2 << 17,
+	PIT_MODE_NO_TIMER = 5, /* a strobe by a gate that a PC's channel 0 has not */
+	PIT_HZ = 1193182,
+};
+
+struct vcpu_clocks {
+	int fd;
+	bool has_tsc, has_deadline, has_count;
+	uint64_t tsc, deadline;
+	uint32_t initial, left; /* of the local APIC's timer */
+};
+
+struct arch_clocks {
+	const struct kvm *kvm; /* borrowed */
+	bool has_clock, has_pit;
+	struct kvm_clock_data clock;
+	struct kvm_pit_state2 pit;
+	unsigned nr_vcpus;
+	struct vcpu_clocks vcpu[];
+};
+
+/* A struct kvm_msrs of one: standard C lets no struct with a flexible array be a member. */
+struct one_msr {
+	uint32_t nmsrs, pad;
+	struct kvm_msr_entry entry;
+};
+
+static bool msr_get(int fd, uint32_t index, uint64_t *ret)
+{
+	struct one_msr msr = {.nmsrs = 1, .entry.index = index};
+
+	if (ioctl(fd, KVM_GET_MSRS, &msr) != 1)
+		return false;
+	*ret = msr.entry.data;
+	return true;
+}
+
+static void msr_set(int fd, uint32_t index, uint64_t val)
+{
+	struct one_msr msr = {.nmsrs = 1, .entry = {.index = index, .data = val}};
+
+	ioctl(fd, KVM_SET_MSRS, &msr);
+}
+
+static uint32_t lapic_get(const struct kvm_lapic_state *lapic, unsigned reg)
+{
+	uint32_t val;
+
+	memcpy(&val, lapic->regs + reg, sizeof(val));
+	return val;
+}
+
+static void lapic_set(struct kvm_lapic_state *lapic, unsigned reg, uint32_t val)
+{
+	memcpy(lapic->regs + reg, &val, sizeof(val));
+}
+
+/* With a count of 0 there is no timer. */
+static void lapic_count_set(int fd, uint32_t initial, uint32_t left)
+{
+	struct kvm_lapic_state lapic;
+
+	if (ioctl(fd, KVM_GET_LAPIC, &lapic) < 0)
+		return;
+	lapic_set(&lapic, LAPIC_TIMER_INITIAL, initial);
+	lapic_set(&lapic, LAPIC_TIMER_CURRENT, left);
+	ioctl(fd, KVM_SET_LAPIC, &lapic);
+}
+
+/* A one-shot that has expired counts no more, and would expire again. */
+static void lapic_timer_stop(struct vcpu_clocks *vcpu)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t mode;
+
+	vcpu->has_deadline = vcpu->has_count = false;
+	if (ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) < 0)
+		return;
+	mode = lapic_get(&lapic, LAPIC_LVT_TIMER) & LVT_TIMER_MODE;
+	if (mode == LVT_TIMER_DEADLINE) {
+		vcpu->has_deadline =
+			msr_get(vcpu->fd, MSR_TSC_DEADLINE, &vcpu->deadline) && vcpu->deadline;
+		if (vcpu->has_deadline)
+			msr_set(vcpu->fd, MSR_TSC_DEADLINE, 0);
+		return;
+	}
+	vcpu->initial = lapic_get(&lapic, LAPIC_TIMER_INITIAL);
+	vcpu->left = lapic_get(&lapic, LAPIC_TIMER_CURRENT);
+	vcpu->has_count = vcpu->initial && vcpu->left;
+	if (vcpu->has_count)
+		lapic_count_set(vcpu->fd, 0, 0);
+}
+
+static void lapic_timer_start(const struct vcpu_clocks *vcpu)
+{
+	if (vcpu->has_deadline)
+		msr_set(vcpu->fd, MSR_TSC_DEADLINE, vcpu->deadline);
+	if (vcpu->has_count)
+		lapic_count_set(vcpu->fd, vcpu->initial, vcpu->left);
+}
+
+static void tsc_set_back(int fd, uint64_t ticks)
+{
+	uint64_t offset;
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	if (ioctl(fd, KVM_GET_DEVICE_ATTR, &attr) < 0)
+		return; /* an older kernel: the TSC has gone on */
+	offset -= ticks;
+	ioctl(fd, KVM_SET_DEVICE_ATTR, &attr);
+}
+
+/* All by as much, so that those that were the same still are. */
+static void tsc_start(const struct arch_clocks *clocks)
+{
+	const struct vcpu_clocks *first = &clocks->vcpu[0];
+	uint64_t now;
+
+	if (!first->has_tsc || !msr_get(first->fd, MSR_TSC, &now))
+		return;
+	for (unsigned i = 0; i < clocks->nr_vcpus; i++)
+		tsc_set_back(clocks->vcpu[i].fd, now - first->tsc);
+}
+
+static bool pit_is_one_shot(const struct kvm_pit_channel_state *channel)
+{
+	return channel->mode != 2 && channel->mode != 3;
+}
+
+/* A mode's count of 0 stands for 65,536 (8254 datasheet, "Operation Common to All Modes"). */
+static uint32_t pit_ticks(const struct kvm_pit_channel_state *channel)
+{
+	return channel->count ? channel->count : 0x10000;
+}
+
+/* How many ticks a one-shot has left; 0: it has expired. KVM's times are of CLOCK_MONOTONIC. */
+static uint32_t pit_left(const struct kvm_pit_channel_state *channel)
+{
+	const int64_t ns = clock_monotonic_ns() - channel->count_load_time;
+	const int64_t left = pit_ticks(channel) - ns / 1000 * PIT_HZ / 1000000;
+
+	return left > 0 ? (uint32_t)left : 0;
+}
+
+static void pit_stop(struct arch_clocks *clocks)
+{
+	struct kvm_pit_channel_state *channel = &clocks->pit.channels[0];
+	struct kvm_pit_state2 still;
+
+	clocks->has_pit = ioctl(clocks->kvm->vm_fd, KVM_GET_PIT2, &clocks->pit) == 0 &&
+			  channel->mode < PIT_MODE_NO_TIMER && channel->count_load_time;
+	if (!clocks->has_pit)
+		return;
+	if (pit_is_one_shot(channel)) {
+		channel->count = pit_left(channel);
+		clocks->has_pit = channel->count > 0;
+	}
+	if (!clocks->has_pit)
+		return;
+	still = clocks->pit;
+	still.channels[0].mode = PIT_MODE_NO_TIMER;
+	ioctl(clocks->kvm->vm_fd, KVM_SET_PIT2, &still);
+}
+
+int arch_clocks_create(const struct kvm *kvm, const int *vcpu_fd, unsigned nr_vcpus,
+		       struct arch_clocks **ret, struct diag *diag)
+{
+	struct arch_clocks *clocks =
+		calloc(1, sizeof(*clocks) + nr_vcpus * sizeof(clocks->vcpu[0]));
+
+	if (!clocks)
+		return diag_set(diag, -ENOMEM, "clocks of %u vCPUs", nr_vcpus);
+	clocks->kvm = kvm;
+	clocks->nr_vcpus = nr_vcpus;
+	for (unsigned i = 0; i < nr_vcpus; i++)
+		clocks->vcpu[i].fd = vcpu_fd[i];
+	*ret = clocks;
+	return 0;
+}
+
+void arch_clocks_stop(struct arch_clocks *clocks)
+{
+	pit_stop(clocks);
+	for (unsigned i = 0; i < clocks->nr_vcpus; i++) {
+		struct vcpu_clocks *vcpu = &clocks->vcpu[i];
+
+		lapic_timer_stop(vcpu);
+		vcpu->has_tsc = msr_get(vcpu->fd, MSR_TSC, &vcpu->tsc);
+	}
+	clocks->has_clock = ioctl(clocks->kvm->vm_fd, KVM_GET_CLOCK, &clocks->clock) == 0;
+	clocks->clock = (struct kvm_clock_data){.clock = clocks->clock.clock};
+}
+
+/* Deadlines are TSC values, and kvmclock is computed from the TSC: that goes first. */
+void arch_clocks_start(const struct arch_clocks *clocks)
+{
+	struct kvm_clock_data clock = clocks->clock;
+	struct kvm_pit_state2 pit = clocks->pit;
+
+	tsc_start(clocks);
+	if (clocks->has_clock)
+		ioctl(clocks->kvm->vm_fd, KVM_SET_CLOCK, &clock);
+	for (unsigned i = 0; i < clocks->nr_vcpus; i++) {
+		lapic_timer_start(&clocks->vcpu[i]);
+		ioctl(clocks->vcpu[i].fd, KVM_KVMCLOCK_CTRL, 0); /* EINVAL: the guest uses none */
+	}
+	if (clocks->has_pit)
+		ioctl(clocks->kvm->vm_fd, KVM_SET_PIT2, &pit);
+}
+
+struct arch_clocks *arch_clocks_destroy(struct arch_clocks *clocks)
+{
+	free(clocks);
+	return NULL;
+}
