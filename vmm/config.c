@@ -289,9 +289,9 @@ const struct option_table config_run_table = {
 		 "\n"
 		 "Boots KERNEL, or the built-in test kernel, with its serial console on this "
 		 "terminal.\n"
-		 "Ctrl-a x ends the VM, Ctrl-a c moves the keys to the other console, Ctrl-a "
-		 "Ctrl-a sends\n"
-		 "Ctrl-a.\n",
+		 "Ctrl-a x ends the VM, Ctrl-a c moves the keys to the other console, Ctrl-a b "
+		 "sends a\n"
+		 "serial break, Ctrl-a h lists the keys, Ctrl-a Ctrl-a sends Ctrl-a.\n",
 	.group = run_groups,
 	.after = CONFIG_DEST_HELP
 	"\n"

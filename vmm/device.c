@@ -77,6 +77,23 @@ static size_t char_input(struct char_client *client, const uint8_t *buf, size_t 
 	return n;
 }
 
+static bool char_line_break(struct char_client *client, const uint8_t *buf, size_t n)
+{
+	const struct device_char *chr = container_of(client, struct device_char, client);
+	bool taken;
+
+	if (!chr->ops->rx_break)
+		return false;
+	device_lock(chr->dev);
+	taken = chr->ops->rx_room(chr->dev) > n;
+	if (taken)
+		chr->ops->rx_break(chr->dev);
+	if (taken && n)
+		chr->ops->rx(chr->dev, buf, n);
+	device_unlock(chr->dev);
+	return taken;
+}
+
 static void char_output_room(struct char_client *client)
 {
 	const struct device_char *chr = container_of(client, struct device_char, client);
@@ -104,6 +121,7 @@ void device_char_init(struct device_char *chr, struct device *dev, const struct 
 			{
 				.listens = char_listens,
 				.input = char_input,
+				.line_break = char_line_break,
 				.output_room = char_output_room,
 				.resized = char_resized,
 			},

@@ -51,6 +51,8 @@ struct char_ops {
 	bool (*listens)(struct device *dev);
 	size_t (*rx_room)(struct device *dev); /* bytes that rx takes now without loss */
 	void (*rx)(struct device *dev, const uint8_t *buf, size_t n); /* n <= rx_room */
+	/* A break on the line, which takes the room of a byte; NULL: the device knows none. */
+	void (*rx_break)(struct device *dev);
 	void (*tx_room)(struct device *dev); /* write took less; there is room again */
 	void (*resized)(struct device *dev); /* size may have changed; may be NULL */
 };

@@ -140,6 +140,12 @@ struct arch_boot *arch_boot_destroy(struct arch_boot *boot);
  */
 void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
 
+/*
+ * For reports: where it is, and the return addresses of its callers, by the chain of frame pointers, one per line. That
+ * is right for code that keeps frame pointers, and may be short or wrong for other code.
+ */
+void arch_vcpu_print_stack(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
+
 /* A KVM_EXIT_* that only this architecture has, without the prefix; NULL: not one of those. */
 const char *arch_exit_name(uint32_t reason);
 
@@ -153,6 +159,9 @@ enum arch_halted {
 	ARCH_HALTED,        /* with interrupts off: only a CPU that runs can wake it */
 };
 enum arch_halted arch_vcpu_halted(int vcpu_fd);
+
+/* Sends it an interrupt that cannot be masked. 0 or -errno. */
+int arch_vcpu_nmi(int vcpu_fd);
 
 /* Whether an interrupt chip may send what a CPU with interrupts off takes. */
 bool arch_irqchip_wakes(const struct kvm *kvm);

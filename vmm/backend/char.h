@@ -148,6 +148,9 @@ void char_host_resized(struct char_host *host);
 /* Input goes to the next of the ports that listen, from now on. */
 void char_host_next_input(struct char_host *host);
 
+/* A serial break for the port that listens, after what came before. One that has no room loses it, as on a line. */
+void char_host_line_break(struct char_host *host);
+
 /*
  * For the end, when the loop does not run any more and no device puts anything: writes what can be
  * written now; true when nothing is left, false when out.fd takes no more before it polls writable.

@@ -46,6 +46,10 @@ const struct option_table cmd_control_table = {
 		 "  plug NAME           puts it back; a virtio device has been reset\n"
 		 "  pause               stops the VM; its clocks and --timeout stand still\n"
 		 "  resume              lets it go on as if no time had passed\n"
+		 "  regs [CPU]          the registers of each vCPU, or of one\n"
+		 "  stack [CPU]         its callers, by frame pointers\n"
+		 "  nmi [CPU]           a non-maskable interrupt for vCPU 0, or another\n"
+		 "  sysrq KEY           a serial break and KEY: Linux's SysRq\n"
 		 "  stop                ends the VM, as SIGTERM does: its exit status is 116\n",
 	.group = groups,
 	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "

@@ -10,17 +10,17 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "base/suggest.h"
+#include "control/internal.h"
 #include "virtio/classes.h"
 #include "virtio/transport.h"
 #include "vm/pause.h"
 #include "vm/plug.h"
 
-/* A command of a VM: arg are its nr arguments. 0, or -errno with diag. */
+/* A command of a VM. */
 struct command {
 	const char *name, *args;
 	unsigned args_min, args_max;
-	int (*run)(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
-		   struct diag *diag);
+	command_fn *run;
 	const char *help;
 };
 
@@ -263,6 +263,10 @@ static const struct command command[] = {
 	{"plug", "NAME", 1, 1, run_plug, "puts it back; a virtio device has been reset"},
 	{"pause", "", 0, 0, run_pause, "stops the VM; its clocks and --timeout stand still"},
 	{"resume", "", 0, 0, run_resume, "lets it go on as if no time had passed"},
+	{"regs", "[CPU]", 0, 1, command_regs, "the registers of each vCPU, or of one"},
+	{"stack", "[CPU]", 0, 1, command_stack, "its callers, by frame pointers"},
+	{"nmi", "[CPU]", 0, 1, command_nmi, "a non-maskable interrupt for vCPU 0, or another"},
+	{"sysrq", "KEY", 1, 1, command_sysrq, "a serial break and KEY: Linux's SysRq"},
 	{"stop", "", 0, 0, commands_run_stop, "ends the VM, as SIGTERM does"},
 };
 

@@ -10,9 +10,9 @@
  * - time. The divisor and frame format are stored and mean nothing; a byte takes no time. There is
  *   no shift register apart from the FIFO, so TEMT equals THRE.
  * - the character timeout as a delay: data below the trigger level shows it at once. Host input
- *   arrives in bursts with nothing after them to wait for, and a timer would only add latency.
- * - word length (bytes pass whole), parity and framing errors (FE comes only with a break), break
- *   on the line outside loopback, and hardware flow control: the modem inputs are idle.
+ *   arrives in bursts with nothing behind them to wait for, and a timer would only add latency.
+ * - word length (bytes pass whole), parity and framing errors (FE comes only with a break), a break
+ *   that the guest sends outside loopback, and hardware flow control: the modem inputs are idle.
  * - DMA mode (FCR3): a PC does not wire RXRDY and TXRDY. Factory test writes to LSR and MSR.
  *
  * Departures, each to keep the host's bytes or a guest's self-test whole: host input waits until the
@@ -411,6 +411,17 @@ static void uart_op_rx(struct device *dev, const uint8_t *buf, size_t n)
 	uart_irq_update(uart);
 }
 
+/* However long it lasts, one zero byte (8.4); its stop bit is a space, hence FE. */
+static void uart_op_rx_break(struct device *dev)
+{
+	struct uart *uart = uart_of(dev);
+
+	if (uart_looped(uart))
+		return;
+	uart_rx_push(uart, 0, LSR_BI | LSR_FE);
+	uart_irq_update(uart);
+}
+
 static void uart_op_tx_room(struct device *dev)
 {
 	struct uart *uart = uart_of(dev);
@@ -440,6 +451,7 @@ static int uart_init(struct device *dev, const struct device_env *env)
 static const struct char_ops uart_char_ops = {
 	.rx_room = uart_op_rx_room,
 	.rx = uart_op_rx,
+	.rx_break = uart_op_rx_break,
 	.tx_room = uart_op_tx_room,
 };
 

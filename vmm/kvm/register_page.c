@@ -211,6 +211,15 @@ static void page_rx(struct device *dev, const uint8_t *buf, size_t n)
 	update(rp);
 }
 
+static void page_rx_break(struct device *dev)
+{
+	struct register_page *rp = register_page_of(dev);
+
+	rp->input_waits = false;
+	rp->inner->cls->chr->rx_break(rp->inner);
+	update(rp);
+}
+
 static void page_tx_room(struct device *dev)
 {
 	struct register_page *rp = register_page_of(dev);
@@ -247,6 +256,7 @@ static void page_irq_set(struct irq_line *irq, bool level)
 static const struct char_ops page_char_ops = {
 	.rx_room = page_rx_room,
 	.rx = page_rx,
+	.rx_break = page_rx_break,
 	.tx_room = page_tx_room,
 };
 
@@ -290,7 +300,7 @@ struct device *register_page_attach(struct register_page *rp, struct device *inn
 
 	assert(rp->page && !rp->inner && rp->theirs.clock);
 	assert(cls->register_page && !cls->expire && !cls->io && !cls->self_locked);
-	assert(!cls->chr || (!cls->chr->listens && !cls->chr->resized));
+	assert(!cls->chr || (!cls->chr->listens && !cls->chr->resized && cls->chr->rx_break));
 	assert(len <= REGISTER_PAGE_LEN_MAX);
 	rp->cls = (struct device_class){
 		.name = cls->name,

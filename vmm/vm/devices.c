@@ -83,7 +83,7 @@ static int device_env_make(struct vm *vm, unsigned i, struct device_env *env, st
 	return 0;
 }
 
-/* As the back end sees it: a register page has char_ops of its own. */
+/* As the back end sees it: a register page has char_ops of its own. port NULL: it is connected to nothing. */
 static void connect_char(struct vm *vm, unsigned i, struct char_port *port)
 {
 	struct device *dev = vm_bus_device(vm, i);
@@ -92,7 +92,8 @@ static void connect_char(struct vm *vm, unsigned i, struct char_port *port)
 	if (!ops)
 		ops = vm_virtio_char_ops(&vm->machine.device[i]);
 	device_char_init(&vm->chr[i], dev, ops);
-	char_port_connect(port, &vm->chr[i].client);
+	if (port)
+		char_port_connect(port, &vm->chr[i].client);
 }
 
 static int device_make(struct vm *vm, unsigned i, const struct vm_opts *opts, struct diag *diag)
@@ -119,7 +120,7 @@ static int device_make(struct vm *vm, unsigned i, const struct vm_opts *opts, st
 		register_page_attach(page, vm->device[i], (uint8_t)memory_range(row),
 				     (uint8_t)row->range[0].len, vm->coalesced.capacity);
 	vm->timer[i].arg = vm_bus_device(vm, i);
-	if (port)
+	if (vm_virtio_char_ops(row))
 		connect_char(vm, i, port);
 	return vm_virtio_build_doorbells(vm, i, &opts->virtio, diag);
 }

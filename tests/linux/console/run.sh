@@ -218,7 +218,59 @@ case_retarget() {
 	done
 }
 
-[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon oom retarget
+# now_cs: hundredths of a second of a clock that nobody sets.
+now_cs() {
+	read -r up _ </proc/uptime
+	echo "${up%.*}${up#*.}"
+}
+
+# Answers the guest, which then shows its clocks a second time.
+shows_clocks() {
+	wait_told ready "$1" && echo >&6 && wait_told complaints "$1"
+}
+
+wait_said() {
+	until grep -q "$1" $here/serial; do
+		kill -0 "$pid" 2>/dev/null || {
+			fail "the guest ended before: $1"
+			return 1
+		}
+		sleep 0.1
+	done
+}
+
+# For longer than it takes Linux to call a CPU locked up (20 s): its clocks do not move, and no watchdog barks.
+case_debug() {
+	run debug --control $here/ctl
+	since=$(now_cs)
+	shows_clocks 1 && wait_told ready 2 || return
+	control pause
+	paused=$(now_cs)
+	sleep 25
+	paused=$(($(now_cs) - paused))
+	control resume
+	shows_clocks 2 || return
+	ran=$(($(now_cs) - since - paused))
+	first=$(told uptime 1) second=$(told uptime 2)
+	uptime=$((${second%.*}${second#*.} - ${first%.*}${first#*.}))
+	[ $uptime -le $((ran + 2)) ] || fail "its uptime went on by $uptime cs, of $ran in which it was not paused"
+	seconds=$(($(told date 2) - $(told date 1)))
+	[ $((seconds * 100)) -le $((ran + 100)) ] || fail "its date went on by $seconds s, of $ran cs"
+	same 'complaints' "$(told complaints 2)" 0
+	wait_told listening 1 || return
+	control stack >/dev/null
+	control regs 0 | grep -q 'long mode' || fail 'no registers'
+	control sysrq h
+	wait_said 'sysrq: HELP' || return
+	control nmi
+	wait_said 'NMI received for unknown reason' || return
+	control sysrq c
+	wait "$pid"
+	same 'exit status' "$?" 112
+	grep -q "panic (the kernel's console), exit status 112" $here/err || fail "$(head -n 1 $here/err)"
+}
+
+[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon oom retarget debug
 for name; do
 	case_failed=
 	pid=

@@ -52,6 +52,7 @@ static const struct char_ops all_ops = {
 	.listens = test_listens,
 	.rx_room = test_rx_room,
 	.rx = test_rx,
+	.rx_break = note_call,
 	.tx_room = note_call,
 	.resized = note_call,
 };
@@ -88,10 +89,30 @@ static void call_all(struct device *dev)
 	device_char_init(&chr, dev, &all_ops);
 	chr.client.listens(&chr.client);
 	assert_int_equal(chr.client.input(&chr.client, &byte, 1), 1);
+	seen.room = 1;
+	assert_true(chr.client.line_break(&chr.client, NULL, 0));
 	chr.client.output_room(&chr.client);
 	chr.client.resized(&chr.client);
 	device_expire(dev);
-	assert_int_equal(seen.calls, 6);
+	assert_int_equal(seen.calls, 8);
+}
+
+/* All of it, or nothing. */
+static void a_break_takes_the_room_of_a_byte(void **state)
+{
+	struct device *dev = make(&locked_class);
+	struct device_char chr;
+
+	(void)state;
+	device_char_init(&chr, dev, &all_ops);
+	for (seen.room = 0; seen.room < 3; seen.room++)
+		assert_false(chr.client.line_break(&chr.client, (const uint8_t *)"ab", 2));
+	assert_int_equal(seen.in_len, 0);
+	assert_true(chr.client.line_break(&chr.client, (const uint8_t *)"ab", 2));
+	assert_int_equal(seen.in_len, 2);
+	device_char_init(&chr, dev, &char_ops_output);
+	assert_false(chr.client.line_break(&chr.client, NULL, 0));
+	device_destroy(dev);
 }
 
 static void each_call_holds_the_lock_unless_self_locked(void **state)
@@ -145,6 +166,7 @@ static void a_device_may_leave_out_listens_and_resized(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_break_takes_the_room_of_a_byte),
 		cmocka_unit_test(each_call_holds_the_lock_unless_self_locked),
 		cmocka_unit_test(input_is_no_more_than_the_device_has_room_for),
 		cmocka_unit_test(a_device_may_leave_out_listens_and_resized),

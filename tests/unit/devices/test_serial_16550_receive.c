@@ -357,6 +357,47 @@ static void linux_loses_no_byte_from_its_probe_to_a_reopened_tty(void **state)
 	}
 }
 
+static void line_break(struct rig *rig)
+{
+	device_lock(rig->dev);
+	rig->dev->cls->chr->rx_break(rig->dev);
+	device_unlock(rig->dev);
+}
+
+/* 8.4: one zero byte, shown with BI and FE once it is the next to be read, and an interrupt for line status. */
+static void a_break_is_a_zero_byte_with_its_bits(void **state)
+{
+	struct rig *rig = *state;
+
+	receive_by_irq(rig);
+	wr(rig, FCR, FCR_ENABLE);
+	wr(rig, IER, IER_ERBFI | IER_ELSI);
+	rx(rig, "a");
+	line_break(rig);
+	rx(rig, "k");
+	assert_int_equal(rd(rig, LSR), LSR_IDLE | LSR_DR | LSR_FIFO_ERROR);
+	assert_int_equal(rd(rig, RBR), 'a');
+	assert_int_equal(rd(rig, IIR) & 0x0f, 0x06); /* receiver line status */
+	assert_int_equal(rd(rig, LSR), LSR_IDLE | LSR_DR | LSR_BI | LSR_FE | LSR_FIFO_ERROR);
+	assert_int_equal(rd(rig, LSR), LSR_IDLE | LSR_DR);
+	assert_int_equal(rd(rig, RBR), 0);
+	assert_int_equal(rd(rig, LSR), LSR_IDLE | LSR_DR);
+	assert_int_equal(rd(rig, RBR), 'k');
+	assert_int_equal(rd(rig, LSR), LSR_IDLE);
+}
+
+/* Its input is disconnected in loopback (8.8). */
+static void a_break_is_lost_in_loopback(void **state)
+{
+	struct rig *rig = *state;
+
+	receive_by_irq(rig);
+	wr(rig, MCR, MCR_OUT2 | MCR_LOOP);
+	line_break(rig);
+	assert_int_equal(rd(rig, LSR), LSR_IDLE);
+	assert_int_equal(rx_room(rig), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +413,8 @@ int main(void)
 		TEST(looks_in_loopback_bring_no_host_input),
 		TEST(input_outlives_the_change_to_fifo_mode_of_a_receiver),
 		TEST(a_receiver_may_still_discard_input),
+		TEST(a_break_is_a_zero_byte_with_its_bits),
+		TEST(a_break_is_lost_in_loopback),
 		TEST(linux_loses_no_byte_from_its_probe_to_a_reopened_tty),
 	};
 

@@ -100,3 +100,8 @@ bool arch_irqchip_wakes(const struct kvm *kvm)
 			return true;
 	return false;
 }
+
+int arch_vcpu_nmi(int vcpu_fd)
+{
+	return ioctl(vcpu_fd, KVM_NMI) < 0 ? -errno : 0;
+}

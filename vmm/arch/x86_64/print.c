@@ -1,34 +1,12 @@
 /* A vCPU's registers for a person who must find out what went wrong. */
 #include <inttypes.h>
 #include <linux/kvm.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/arch.h"
 #include "arch/x86_64/disasm.h"
-#include "mem.h"
+#include "arch/x86_64/internal.h"
 
-enum { INSN_BYTES = 16, PAGE_BYTES = 4096 };
-
-/* Linear address -> the bytes there, through KVM_TRANSLATE. Returns how many of len were read. */
-static size_t read_linear(int vcpu_fd, const struct guest_mem *mem, uint64_t linear, uint8_t *buf,
-			  size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		struct kvm_translation tr = {.linear_address = linear + done};
-		size_t n = PAGE_BYTES - (size_t)(tr.linear_address % PAGE_BYTES);
-
-		if (n > len - done)
-			n = len - done;
-		if (ioctl(vcpu_fd, KVM_TRANSLATE, &tr) < 0 || !tr.valid ||
-		    guest_mem_read(mem, tr.physical_address, buf + done, n) < 0)
-			break;
-		done += n;
-	}
-	return done;
-}
+enum { INSN_BYTES = 16 };
 
 static const char *mode_name(const struct kvm_sregs *s)
 {
@@ -54,7 +32,7 @@ static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, cons
 {
 	char text[96];
 	uint8_t code[INSN_BYTES];
-	size_t n = read_linear(vcpu_fd, mem, linear, code, sizeof(code));
+	size_t n = linear_read(vcpu_fd, mem, linear, code, sizeof(code));
 
 	fprintf(out, "%sinstruction bytes at %#" PRIx64 ":", indent, linear);
 	for (size_t i = 0; i < n; i++)

@@ -78,6 +78,16 @@ void char_host_input_pump(struct char_host *host)
 			host_input_used(host) < CHAR_INPUT_BYTES ? host->in_events : 0);
 }
 
+void char_host_line_break(struct char_host *host)
+{
+	struct char_port *port;
+
+	char_host_input_pump(host);
+	port = input_port(host);
+	if (port)
+		port->client->line_break(port->client, NULL, 0);
+}
+
 void char_host_in_ready(struct event_source *src, uint32_t epoll_events)
 {
 	struct char_host *host = container_of(src, struct char_host, in);

@@ -102,6 +102,34 @@ static void foreground_expired(void *arg)
 	console_resume(&con->host);
 }
 
+static const char keys_help[] =
+	"\n"
+	"Ctrl-a x       ends the VM\n"
+	"Ctrl-a c       moves the keys to the next console\n"
+	"Ctrl-a b       sends a serial break; Linux takes the next key for SysRq\n"
+	"Ctrl-a h       lists these keys\n"
+	"Ctrl-a Ctrl-a  sends Ctrl-a\n";
+
+/* What a key after Ctrl-a does. */
+static void escape_key(struct char_host *host, uint8_t key)
+{
+	switch (key) {
+	case 'x':
+	case 'X':
+		host->power->end(host->power,
+				 (struct vm_end){.kind = VM_END_KILLED, .by = "Ctrl-a x"});
+		break;
+	case 'c':
+	case 'C': char_host_next_input(host); break;
+	case 'b':
+	case 'B': char_host_line_break(host); break;
+	case 'h':
+	case 'H':
+	case '?': terminal_print(keys_help); break;
+	default: break;
+	}
+}
+
 /* On a terminal Ctrl-a is the escape. */
 static bool console_in_filter(struct char_host *host, uint8_t byte)
 {
@@ -113,11 +141,8 @@ static bool console_in_filter(struct char_host *host, uint8_t byte)
 	con->escape_seen = !escaped && byte == CTRL_A;
 	if (con->escape_seen)
 		return false;
-	if (escaped && (byte == 'x' || byte == 'X'))
-		host->power->end(host->power,
-				 (struct vm_end){.kind = VM_END_KILLED, .by = "Ctrl-a x"});
-	if (escaped && (byte == 'c' || byte == 'C'))
-		char_host_next_input(host);
+	if (escaped)
+		escape_key(host, byte);
 	return !escaped || byte == CTRL_A;
 }
 

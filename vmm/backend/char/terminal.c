@@ -1,5 +1,6 @@
 #include "backend/char/terminal.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -8,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/file.h"
 #include "base/macros.h"
 
@@ -98,6 +100,14 @@ bool terminal_raw(int fd)
 	terminal.fd = fd;
 	set_mode(fd, &raw);
 	return true;
+}
+
+void terminal_print(const char *text)
+{
+	AUTO_CLOSE int fd = open("/dev/tty", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : write(fd, text, strlen(text));
+
+	(void)n; /* a terminal that is stopped shows less */
 }
 
 void terminal_restore(void)

@@ -15,6 +15,9 @@ bool terminal_raw(int fd);
 /* Whether fd is our controlling terminal and another process group than ours is in its foreground. */
 bool terminal_in_background(int fd);
 
+/* Prints text on our controlling terminal, as much as it takes at once; nothing when there is none. */
+void terminal_print(const char *text);
+
 /*
  * Restores the mode found by the first terminal_raw(); no effect otherwise, and none in the terminal's
  * background, where its mode is somebody else's. Async-signal-safe.

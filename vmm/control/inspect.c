@@ -1,0 +1,67 @@
+/* inspect.c - the commands that look into a guest, or wake one that hangs. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "control/commands.h"
+#include "control/internal.h"
+#include "vm/inspect.h"
+
+/* The vCPU that a command names; fallback without one. */
+static int parse_vcpu(char *const arg[], unsigned nr, unsigned fallback, unsigned *ret,
+		      struct diag *diag)
+{
+	uint64_t val;
+
+	*ret = fallback;
+	if (nr == 0)
+		return 0;
+	if (parse_u64(arg[0], &val) < 0 || val >= UINT_MAX) {
+		diag_set(diag, -EINVAL, "'%s' is not the number of a vCPU", arg[0]);
+		diag_remedy(diag, "they are counted from 0");
+		return -EINVAL;
+	}
+	*ret = (unsigned)val;
+	return 0;
+}
+
+int command_regs(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		 struct diag *diag)
+{
+	unsigned vcpu;
+	int r = parse_vcpu(arg, nr, VM_ALL_VCPUS, &vcpu, diag);
+
+	return r < 0 ? r : vm_print_registers(ctl->vm, vcpu, out, diag);
+}
+
+int command_stack(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		  struct diag *diag)
+{
+	unsigned vcpu;
+	int r = parse_vcpu(arg, nr, VM_ALL_VCPUS, &vcpu, diag);
+
+	return r < 0 ? r : vm_print_stacks(ctl->vm, vcpu, out, diag);
+}
+
+int command_nmi(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		struct diag *diag)
+{
+	unsigned vcpu;
+	int r = parse_vcpu(arg, nr, 0, &vcpu, diag);
+
+	(void)out;
+	return r < 0 ? r : vm_send_nmi(ctl->vm, vcpu, diag);
+}
+
+int command_sysrq(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		  struct diag *diag)
+{
+	(void)nr;
+	(void)out;
+	if (strlen(arg[0]) == 1 && (arg[0][0] & 0x80) == 0)
+		return vm_send_sysrq(ctl->vm, (uint8_t)arg[0][0], diag);
+	diag_set(diag, -EINVAL, "'%s' is not one key", arg[0]);
+	diag_remedy(diag, "one ASCII character, as in sysrq t; sysrq h has the guest list them");
+	return -EINVAL;
+}
