@@ -14,8 +14,8 @@ enum { FRAMES_MAX = 64 };
 struct stack_walk {
 	int vcpu_fd;
 	const struct guest_mem *mem;
-	uint64_t base;  /* of the stack's segment */
-	unsigned width; /* bytes of a pointer */
+	uint64_t base; /* of the stack's segment */
+	size_t width;  /* bytes of a pointer */
 };
 
 /* The frame at fp: the caller's frame and the address that it returns to. */
