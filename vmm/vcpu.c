@@ -202,7 +202,7 @@ static bool dispatch_system_event(struct vcpu *vcpu)
 	}
 }
 
-static bool vcpu_fail(struct vcpu *vcpu, const char *by)
+static void note_error(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	struct vcpu_error *e = &vcpu->error;
@@ -220,7 +220,31 @@ static bool vcpu_fail(struct vcpu *vcpu, const char *by)
 	} else if (run->exit_reason == KVM_EXIT_UNKNOWN) {
 		e->hardware = run->hw.hardware_exit_reason;
 	}
+}
+
+static bool vcpu_fail(struct vcpu *vcpu, const char *by)
+{
+	note_error(vcpu);
 	return end_vm(vcpu, VM_END_KVM_ERROR, by);
+}
+
+/* A debugger's breakpoint may be what KVM could not emulate: then it says whether this is an error. */
+static bool dispatch_internal_error(struct vcpu *vcpu)
+{
+	if (!vcpu->debugged || !arch_debug_failed(vcpu->fd, vcpu->run, &vcpu->debug_exit))
+		return vcpu_fail(vcpu, "KVM_EXIT_INTERNAL_ERROR");
+	note_error(vcpu);
+	vcpu->debugged(vcpu, vcpu->debugged_arg);
+	return true;
+}
+
+static bool dispatch_debug(struct vcpu *vcpu)
+{
+	if (!vcpu->debugged)
+		return vcpu_fail(vcpu, "KVM_EXIT_DEBUG without a debugger");
+	vcpu->debug_exit = arch_debug_exit_of(vcpu->run);
+	vcpu->debugged(vcpu, vcpu->debugged_arg);
+	return true;
 }
 
 static bool dispatch_rare(struct vcpu *vcpu)
@@ -232,9 +256,9 @@ static bool dispatch_rare(struct vcpu *vcpu)
 	case KVM_EXIT_INTR: return true;
 	case KVM_EXIT_SHUTDOWN: return end_vm(vcpu, VM_END_TRIPLE_FAULT, "KVM_EXIT_SHUTDOWN");
 	case KVM_EXIT_SYSTEM_EVENT: return dispatch_system_event(vcpu);
-	case KVM_EXIT_INTERNAL_ERROR: return vcpu_fail(vcpu, "KVM_EXIT_INTERNAL_ERROR");
+	case KVM_EXIT_INTERNAL_ERROR: return dispatch_internal_error(vcpu);
 	case KVM_EXIT_FAIL_ENTRY: return vcpu_fail(vcpu, "KVM_EXIT_FAIL_ENTRY");
-	case KVM_EXIT_DEBUG: return vcpu_fail(vcpu, "KVM_EXIT_DEBUG without a debugger");
+	case KVM_EXIT_DEBUG: return dispatch_debug(vcpu);
 	case KVM_EXIT_EXCEPTION: return vcpu_fail(vcpu, "KVM_EXIT_EXCEPTION");
 	default: return vcpu_fail(vcpu, "an exit that Tollgate does not know");
 	}

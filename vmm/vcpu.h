@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "arch/arch.h"
 #include "base/diag.h"
 #include "device/lines.h"
 #include "iobus.h"
@@ -75,10 +76,16 @@ struct vcpu {
 	const int *files;
 	size_t nr_files;
 	struct vcpu_gate *gate; /* borrowed; NULL: nobody calls */
+	bool held;              /* under its lock: waits there, open or not */
 	bool has_thread;
 	pthread_t thread;
 	void (*loop)(struct vcpu *vcpu, void *arg); /* NULL: vcpu_loop() */
 	void *loop_arg;
+
+	/* On its thread, after KVM_EXIT_DEBUG, which debug_exit describes. NULL: nobody debugs. */
+	void (*debugged)(struct vcpu *vcpu, void *arg);
+	void *debugged_arg;
+	struct arch_debug_exit debug_exit;
 
 	/* Memory of the host that fails under the guest. */
 	bool in_run;                    /* in KVM_RUN; for signal handlers of this thread */

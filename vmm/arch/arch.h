@@ -146,6 +146,66 @@ void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const 
  */
 void arch_vcpu_print_stack(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
 
+/* A guest's memory by linear address, as a vCPU sees it. How many of len bytes were read or written. */
+size_t arch_linear_read(int vcpu_fd, const struct guest_mem *mem, uint64_t linear, void *buf,
+			size_t len);
+size_t arch_linear_write(int vcpu_fd, const struct guest_mem *mem, uint64_t linear, const void *buf,
+			 size_t len);
+bool arch_translate(int vcpu_fd, uint64_t linear, uint64_t *ret_gpa);
+
+/* The instruction that a debugger puts in the place of another one to stop a vCPU there. */
+extern const uint8_t arch_breakpoint[];
+extern const size_t arch_breakpoint_bytes;
+
+enum { ARCH_DEBUG_POINTS = 4 }; /* that the hardware watches */
+enum arch_debug_kind {
+	ARCH_DEBUG_NONE,
+	ARCH_DEBUG_BREAK,  /* before an instruction there */
+	ARCH_DEBUG_WRITE,  /* after a write there */
+	ARCH_DEBUG_ACCESS, /* after a read or a write there */
+};
+
+/* How a vCPU is debugged; zeroed: not at all, which costs it nothing. */
+struct arch_debug {
+	bool breakpoints; /* arch_breakpoint stops it */
+	bool step;        /* it stops after one instruction, without taking interrupts */
+	bool is_guests; /* the arch_breakpoint that stopped it is the guest's own: it gets the exception */
+	struct arch_debug_point {
+		enum arch_debug_kind kind;
+		uint64_t addr;
+		uint8_t len; /* 1, 2, 4 or 8, and addr a multiple of it; 1 for ARCH_DEBUG_BREAK */
+	} point[ARCH_DEBUG_POINTS];
+};
+
+/* Not while it is in KVM_RUN, as the next. 0 or -errno. */
+int arch_vcpu_debug(int vcpu_fd, const struct arch_debug *debug);
+
+/* Why a vCPU stopped. */
+struct arch_debug_exit {
+	uint64_t linear;    /* where it is */
+	bool is_breakpoint; /* at arch_breakpoint */
+	bool is_step;
+	bool failed; /* KVM could not emulate arch_breakpoint, as those do that emulate guest code */
+	int point;   /* of arch_debug; -1: none */
+};
+
+struct kvm_run;
+struct arch_debug_exit arch_debug_exit_of(const struct kvm_run *run); /* of KVM_EXIT_DEBUG */
+/* Of KVM_EXIT_INTERNAL_ERROR: whether that was for arch_breakpoint. */
+bool arch_debug_failed(int vcpu_fd, const struct kvm_run *run, struct arch_debug_exit *ret);
+
+/*
+ * The registers as gdb takes them, in the order of the description that arch_print_target() gives (gdb's manual, "Target
+ * Descriptions"): ARCH_REGISTERS_BYTES_MAX are enough. 0 or -errno.
+ */
+enum { ARCH_REGISTERS_BYTES_MAX = 1024 };
+int arch_registers_read(int vcpu_fd, uint8_t *buf);
+int arch_registers_write(int vcpu_fd, const uint8_t *buf);
+size_t arch_registers_bytes(void);
+/* Where the n-th is, and how long; false when there is none. */
+bool arch_register_place(unsigned n, size_t *ret_off, size_t *ret_len);
+void arch_print_target(FILE *out);
+
 /* A KVM_EXIT_* that only this architecture has, without the prefix; NULL: not one of those. */
 const char *arch_exit_name(uint32_t reason);
 

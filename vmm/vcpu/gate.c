@@ -50,6 +50,22 @@ int vcpu_gate_await(struct vcpu_gate *gate, int64_t until_ns)
 	return r;
 }
 
+void vcpu_gate_hold(struct vcpu_gate *gate, struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&gate->lock);
+	vcpu->held = true;
+	vcpu_call(vcpu);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void vcpu_gate_release(struct vcpu_gate *gate, struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&gate->lock);
+	vcpu->held = false;
+	pthread_cond_broadcast(&gate->opened);
+	pthread_mutex_unlock(&gate->lock);
+}
+
 void vcpu_gate_open(struct vcpu_gate *gate)
 {
 	pthread_mutex_lock(&gate->lock);
@@ -74,11 +90,12 @@ void vcpu_gate_wait(struct vcpu_gate *gate, struct vcpu *vcpu)
 
 	pthread_mutex_lock(&gate->lock);
 	counted_in = gate->closings - 1;
-	while (gate->closed && !atomic_load(&vcpu->stop)) {
+	while ((gate->closed || vcpu->held) && !atomic_load(&vcpu->stop)) {
 		/* It may have been opened and closed again before this thread ran on. */
-		if (counted_in != gate->closings)
+		if (gate->closed && counted_in != gate->closings) {
 			gate_count(gate);
-		counted_in = gate->closings;
+			counted_in = gate->closings;
+		}
 		pthread_cond_wait(&gate->opened, &gate->lock);
 	}
 	/* Under the lock, so that a call that follows is not taken back; a stop may come at any time. */

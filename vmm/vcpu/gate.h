@@ -36,6 +36,13 @@ void vcpu_gate_close(struct vcpu_gate *gate, struct vcpu *vcpu);
  */
 int vcpu_gate_await(struct vcpu_gate *gate, int64_t until_ns);
 
+/*
+ * One vCPU waits at the gate, open or not, from when it comes there next; and no more. It counts among those that came.
+ * Any thread, hold also on its own.
+ */
+void vcpu_gate_hold(struct vcpu_gate *gate, struct vcpu *vcpu);
+void vcpu_gate_release(struct vcpu_gate *gate, struct vcpu *vcpu);
+
 /* Lets them go on. Any thread; no effect on an open one. */
 void vcpu_gate_open(struct vcpu_gate *gate);
 

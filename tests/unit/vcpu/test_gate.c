@@ -123,11 +123,36 @@ static void those_who_do_not_come(void **state)
 	assert_int_equal(pthread_create(&thread[0], NULL, vcpu_main, &vcpu[0]), 0);
 }
 
+/* It waits at an open gate, counts at a closed one, and goes on alone. */
+static void one_is_held_alone(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	vcpu_gate_hold(&gate, &vcpu[1]);
+	vcpu_gate_close(&gate, vcpu);
+	assert_int_equal(vcpu_gate_await(&gate, INT64_MAX), 0);
+	before = atomic_load(&steps[1]);
+	vcpu_gate_open(&gate);
+	for (uint64_t other = atomic_load(&steps[0]); atomic_load(&steps[0]) < other + 1000;)
+		sched_yield();
+	assert_int_equal(atomic_load(&steps[1]), before);
+	vcpu_gate_close(&gate, vcpu);
+	assert_int_equal(vcpu_gate_await(&gate, INT64_MAX), 0);
+	vcpu_gate_release(&gate, &vcpu[1]);
+	sched_yield();
+	assert_int_equal(atomic_load(&steps[1]), before);
+	vcpu_gate_open(&gate);
+	while (atomic_load(&steps[1]) == before)
+		sched_yield();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(all_are_held_until_it_opens, setup, teardown),
 		cmocka_unit_test_setup_teardown(closed_again_before_they_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_is_held_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(those_who_do_not_come, setup, teardown),
 	};
 

@@ -28,12 +28,6 @@ int mce_setup(int vcpu_fd, const struct arch_cpu_model *model); /* 0 or -errno *
 /* What readings of a vCPU's MSR_IA32_TSC by one ioctl say, one after the other (guest_tsc.c). */
 enum arch_guest_clock guest_tsc_judge(const struct kvm_msr_entry *readings, unsigned nr);
 
-/*
- * Bytes at a linear address of a vCPU, through its page tables (linear.c): how many of len were read. mem is the VM's.
- */
-size_t linear_read(int vcpu_fd, const struct guest_mem *mem, uint64_t linear, void *buf,
-		   size_t len);
-
 /* Where a chip that every machine has is (acpi.c); below 4 GiB, where 32-bit kernels see it. */
 uint32_t chip_gpa(const struct machine *m, const char *name);
 

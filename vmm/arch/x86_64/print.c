@@ -32,7 +32,7 @@ static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, cons
 {
 	char text[96];
 	uint8_t code[INSN_BYTES];
-	size_t n = linear_read(vcpu_fd, mem, linear, code, sizeof(code));
+	size_t n = arch_linear_read(vcpu_fd, mem, linear, code, sizeof(code));
 
 	fprintf(out, "%sinstruction bytes at %#" PRIx64 ":", indent, linear);
 	for (size_t i = 0; i < n; i++)

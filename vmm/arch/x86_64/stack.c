@@ -25,7 +25,7 @@ static bool read_frame(const struct stack_walk *walk, uint64_t fp, uint64_t *ret
 	uint8_t frame[16];
 	uint64_t word[2] = {0};
 
-	if (linear_read(walk->vcpu_fd, walk->mem, walk->base + fp, frame, 2 * walk->width) <
+	if (arch_linear_read(walk->vcpu_fd, walk->mem, walk->base + fp, frame, 2 * walk->width) <
 	    2 * walk->width)
 		return false;
 	memcpy(&word[0], frame, walk->width); /* little endian */
