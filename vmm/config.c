@@ -253,6 +253,7 @@ enum {
 	OPT_TIMEOUT = CONFIG_OPT_OWN,
 	OPT_CONTROL,
 	OPT_PAUSED,
+	OPT_GDB,
 	OPT_EXIT_CODE,
 	OPT_STATS,
 };
@@ -262,6 +263,9 @@ static const struct option_row end_rows[] = {
 	 .help = "a socket for `tollgate control`, while the VM runs", .common = true},
 	{"paused", OPT_PAUSED, NULL,
 	 .help = "do not run the guest before `tollgate control PATH resume`"},
+	{"gdb", OPT_GDB, "PLACE",
+	 .help = "a stub for gdb: PORT on 127.0.0.1, or unix:PATH; then ,wait: the guest\n"
+		 "does not run before gdb lets it"},
 	{"exit-code", OPT_EXIT_CODE, "HOW",
 	 .help = "guest: the guest's code is the exit status (default);\n"
 		 "qemu: (code << 1) | 1, as isa-debug-exit does",
@@ -346,7 +350,8 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	switch (opt) {
 	case OPT_TIMEOUT: return option_seconds("--timeout", arg, false, &config->timeout_ns, diag);
 	case OPT_CONTROL: config->control = arg; return 0;
-	case OPT_PAUSED: config->vm.paused = true; return 0;
+	case OPT_PAUSED: config->vm.paused_by |= VM_PAUSED_BY_USER; return 0;
+	case OPT_GDB: return config_gdb_option(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	default: return shared_option(config, opt, arg, diag);
@@ -393,7 +398,7 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 
 static int check_paused(const struct config *config, struct diag *diag)
 {
-	if (!config->vm.paused || config->control)
+	if (!(config->vm.paused_by & VM_PAUSED_BY_USER) || config->control)
 		return 0;
 	diag_set(diag, -EINVAL, "--paused without --control: nothing could let the guest run");
 	diag_remedy(diag, "add --control PATH; `tollgate control PATH resume` lets it run");

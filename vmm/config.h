@@ -15,6 +15,7 @@
 #include "config/balloon.h"
 #include "config/console.h"
 #include "config/disk.h"
+#include "config/debugger.h"
 #include "config/initramfs.h"
 #include "config/net.h"
 #include "config/rng.h"
@@ -67,6 +68,7 @@ struct config {
 	struct config_initramfs initramfs;
 	struct config_consoles consoles;
 	struct config_balloon balloon;
+	struct config_gdb gdb;
 	int64_t timeout_ns; /* 0: none; the caller sets vm.deadline_ns */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */

@@ -32,6 +32,8 @@ static void loop_woken(void *arg)
 	struct vm *vm = arg;
 
 	vm_chars_woken(&vm->chars);
+	if (vm->debugger.woken)
+		vm->debugger.woken(vm->debugger.arg);
 	vm_halted_woken(vm);
 }
 
@@ -305,7 +307,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	else
 		vm_halted_start(vm);
 	if (r == 0 && vm->pause.at_start) {
-		r = vm_pause(vm, VM_PAUSED_BY_USER, diag);
+		r = vm_pause(vm, vm->pause.at_start, diag);
 		if (r < 0)
 			vm_end(vm, (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "no pause"});
 	}

@@ -47,7 +47,8 @@ struct vm_opts {
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;
 	int64_t deadline_ns; /* of CLOCK_MONOTONIC: VM_END_TIMEOUT; 0: none */
-	bool paused;         /* before the first instruction, until vm_resume() */
+	unsigned
+		paused_by; /* enum vm_pause_by: before the first instruction, until each resumes it */
 };
 
 struct vm {
@@ -81,6 +82,10 @@ struct vm {
 	struct vm_halted halted;
 	struct guest_clock clock; /* of the devices */
 	struct vm_pause pause;
+	struct vm_debugger {
+		void (*woken)(void *arg); /* event thread, after event_loop_wake(); NULL: none */
+		void *arg;
+	} debugger;
 	struct event_source signals;
 	struct event_timer timeout, drain;
 	pthread_mutex_t end_lock;

@@ -13,6 +13,7 @@
 #include "config.h"
 #include "config/make_vm.h"
 #include "control/commands.h"
+#include "gdb.h"
 #include "vm.h"
 #include "vm/report.h"
 #include "vm/stats.h"
@@ -109,9 +110,38 @@ static void print_console_names(const struct vm *vm)
 	}
 }
 
+/* What listens for those who look into the VM, or tell it something. */
+struct run_listeners {
+	struct vm_control control;
+	struct gdb *gdb; /* NULL: none */
+};
+
+/* The commands are there for gdb's `monitor`, too. */
+static int listeners_open(struct run_listeners *on, const struct config *config, struct vm *vm,
+			  struct diag *diag)
+{
+	uint16_t port = 0;
+	int r = 0;
+
+	if (config->control || config->gdb.wanted)
+		r = vm_control_open(&on->control, config->control, vm, diag);
+	if (r < 0 || !config->gdb.wanted)
+		return r;
+	r = gdb_open(&config->gdb.opts, vm, &on->control.commands, &on->gdb, &port, diag);
+	if (r == 0 && port != config->gdb.opts.port)
+		fprintf(stderr, "tollgate: gdb's stub is at localhost:%u\n", port);
+	return r;
+}
+
+static void listeners_close(struct run_listeners *on, int status)
+{
+	on->gdb = gdb_close(on->gdb, status);
+	vm_control_close(&on->control);
+}
+
 /* Everything up to the guest's first instruction. */
 static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
-		  struct vm_control *control, int *ret_stats_fd, struct diag *diag)
+		  struct run_listeners *on, int *ret_stats_fd, struct diag *diag)
 {
 	int r;
 
@@ -120,8 +150,8 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	cmd_guard_begin(config->vm.deadline_ns);
 	r = config_make_vm(config, vm, diag);
 	cmd_guard_end();
-	if (r == 0 && config->control)
-		r = vm_control_open(control, config->control, vm, diag);
+	if (r == 0)
+		r = listeners_open(on, config, vm, diag);
 	if (r == 0)
 		r = open_stats(config, ret_stats_fd, diag);
 	return r;
@@ -138,8 +168,8 @@ static void print_warnings(const struct config *config)
 static int run_config(struct config *config, int64_t started_ns, struct diag *diag)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
-	struct vm_control control = {0};
-	struct vm_end end;
+	struct run_listeners on = {0};
+	struct vm_end end = {0};
 	AUTO_CLOSE int stats_fd = -1;
 	int status = EXIT_SETUP, r;
 
@@ -148,7 +178,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 		cmd_fail(diag);
 		return EXIT_SETUP;
 	}
-	r = set_up(config, started_ns, vm, &control, &stats_fd, diag);
+	r = set_up(config, started_ns, vm, &on, &stats_fd, diag);
 	print_warnings(config);
 	if (r == 0) {
 		print_console_names(vm);
@@ -156,7 +186,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 			report_emulates_linux(stderr);
 		r = vm_run(vm, &end, diag);
 	}
-	vm_control_close(&control);
+	listeners_close(&on, r == 0 ? exit_status(config, &end) : EXIT_SETUP);
 	if (r == 0) {
 		status = run_finish(vm, config, &end, stats_fd);
 	} else {

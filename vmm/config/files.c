@@ -49,6 +49,7 @@ static int add_outputs(const struct config *config, struct file_uses *uses)
 		{"--serial", config->consoles.serial.path},
 		{"--virtio-console", config->consoles.virtio.path},
 		{"--control", config->control},
+		{"--gdb", config->gdb.opts.path},
 		{"--stats", config->stats_json},
 	};
 	int r = 0;

@@ -320,7 +320,7 @@ int vm_control_open(struct vm_control *ctl, const char *path, struct vm *vm, str
 		.vm = vm,
 		.since_ns = clock_monotonic_ns(),
 	};
-	r = control_open(path, &vm->loop, &ctl->commands, &ctl->socket, diag);
+	r = path ? control_open(path, &vm->loop, &ctl->commands, &ctl->socket, diag) : 0;
 	if (r == 0)
 		stats_kvm_open(&ctl->kvm, vm);
 	return r;

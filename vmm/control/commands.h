@@ -21,7 +21,10 @@ struct vm_control {
 	int64_t since_ns; /* of CLOCK_MONOTONIC: when it was opened */
 };
 
-/* Makes the socket at path for a VM that is about to run, and is borrowed. -errno with diag. */
+/*
+ * Makes the socket at path for a VM that is about to run, and is borrowed. NULL: no socket, for one who calls the
+ * commands' run. -errno with diag.
+ */
 int vm_control_open(struct vm_control *ctl, const char *path, struct vm *vm, struct diag *diag);
 
 /* The name of the i-th command; NULL after the last one. */

@@ -18,7 +18,7 @@ int vm_pause_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 		return diag_set(diag, -ENOMEM, "clocks of %u vCPUs", vm->nr_vcpus);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		fd[i] = vm->vcpu[i].fd;
-	vm->pause.at_start = opts->paused;
+	vm->pause.at_start = opts->paused_by;
 	return arch_clocks_create(&vm->kvm, fd, vm->nr_vcpus, &vm->pause.clocks, diag);
 }
 
@@ -104,7 +104,7 @@ static void clocks_start(struct vm *vm)
 	timers_follow(vm);
 }
 
-int vm_pause(struct vm *vm, enum vm_pause_by by, struct diag *diag)
+int vm_pause(struct vm *vm, unsigned by, struct diag *diag)
 {
 	struct vm_pause *pause = &vm->pause;
 	int r;

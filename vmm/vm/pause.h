@@ -26,8 +26,8 @@ enum vm_pause_by {
 };
 
 struct vm_pause {
-	bool at_start; /* vm_run() begins with a pause by the user */
-	unsigned by;   /* enum vm_pause_by */
+	unsigned at_start; /* enum vm_pause_by: vm_run() begins with a pause by these */
+	unsigned by;       /* the same, now */
 	struct arch_clocks *clocks;
 	int64_t timeout_left_ns;
 };
@@ -36,7 +36,7 @@ struct vm_pause {
  * Waits for the vCPUs and I/O threads, for a few seconds at most. -errno with diag: the VM runs on as before, or is
  * about to end. -EALREADY: that one has paused it already.
  */
-int vm_pause(struct vm *vm, enum vm_pause_by by, struct diag *diag);
+int vm_pause(struct vm *vm, unsigned by, struct diag *diag);
 
 /* -EALREADY with diag: that one has not paused it. */
 int vm_resume(struct vm *vm, enum vm_pause_by by, struct diag *diag);
