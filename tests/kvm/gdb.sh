@@ -114,7 +114,7 @@ case_a_thread_per_vcpu() {
 	debug 'info threads' 'hbreak kernel_main' c delete 'break ap_start' c 'info threads' 'p $_thread' bt c 'p $_thread' \
 		delete c
 	says '\* 1 .*\(vCPU 0\).*' '.*2 .*\(vCPU 1, not started\).*' 'Thread 1 hit Breakpoint 1, .*kernel_main \(.*' \
-		'Thread [23] hit Breakpoint 2, .*ap_start \(.*' '.*1 .*\(vCPU 0\).*' '\$1 = [23]' '#0 .* in ap_start \(.*' \
+		'Thread [23] hit Breakpoint 2, .*ap_start \(.*' '.*1 .*\(vCPU 0\).*' '\$1 = [23]' '#0 .*ap_start \(.*' \
 		'Thread [23] hit Breakpoint 2, .*ap_start \(.*' '\$2 = [23]' '\[Inferior 1 \(Remote target\) exited normally\]'
 	finish
 	ended 0 'exit code 0 (exit port)'
