@@ -224,7 +224,7 @@ static int target_make(struct gdb *gdb)
 	return fclose(out) == 0 ? 0 : -ENOMEM;
 }
 
-static int check_host(const struct vm *vm, struct diag *diag)
+static int check_guest_debug(const struct vm *vm, struct diag *diag)
 {
 	static const struct arch_debug none;
 
@@ -250,7 +250,7 @@ int gdb_open(const struct gdb_opts *opts, struct vm *vm, struct control_commands
 	if (r < 0)
 		diag_set(diag, r, "gdb stub");
 	if (r == 0)
-		r = check_host(vm, diag);
+		r = check_guest_debug(vm, diag);
 	if (r == 0)
 		r = listener_open(gdb, opts, ret_port, diag);
 	if (r < 0) {

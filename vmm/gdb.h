@@ -31,7 +31,7 @@ struct gdb_opts {
 int gdb_open(const struct gdb_opts *opts, struct vm *vm, struct control_commands *commands,
 	     struct gdb **ret, uint16_t *ret_port, struct diag *diag);
 
-/* After vm_run(): tells the client how the VM ended, if it takes it at once. Takes NULL; returns NULL. */
+/* After vm_run(): reports to the client how the VM ended, if it takes the packet at once. Takes NULL; returns NULL. */
 struct gdb *gdb_close(struct gdb *gdb, int exit_status);
 
 #endif

@@ -316,7 +316,7 @@ static int smoke_finish(struct smoke *smoke)
 }
 
 /* A host without KVM could test no revision. */
-static int check_host(struct diag *diag)
+static int check_kvm(struct diag *diag)
 {
 	struct kvm kvm;
 	const int r = kvm_open(&kvm, diag);
@@ -327,7 +327,7 @@ static int check_host(struct diag *diag)
 
 static int run_suite(struct smoke *smoke, struct diag *diag)
 {
-	int r = smoke->suite.run.bisect ? check_host(diag) : 0;
+	int r = smoke->suite.run.bisect ? check_kvm(diag) : 0;
 
 	if (r == 0)
 		r = open_outputs(smoke, diag);

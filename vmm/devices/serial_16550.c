@@ -10,7 +10,7 @@
  * - time. The divisor and frame format are stored and mean nothing; a byte takes no time. There is
  *   no shift register apart from the FIFO, so TEMT equals THRE.
  * - the character timeout as a delay: data below the trigger level shows it at once. Host input
- *   arrives in bursts with nothing behind them to wait for, and a timer would only add latency.
+ *   arrives in bursts with nothing after them to wait for, and a timer would only add latency.
  * - word length (bytes pass whole), parity and framing errors (FE comes only with a break), a break
  *   that the guest sends outside loopback, and hardware flow control: the modem inputs are idle.
  * - DMA mode (FCR3): a PC does not wire RXRDY and TXRDY. Factory test writes to LSR and MSR.

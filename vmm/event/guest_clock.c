@@ -45,7 +45,7 @@ static int64_t guest_monotonic_ns(const struct clock_src *src)
 	return host_ns - stood_by(clock, host_ns);
 }
 
-/* Behind the host's time of day by as long as it has stood still, as a clock whose battery was taken out. */
+/* Late, compared with the host's time of day, by as long as it has stood still. */
 static int64_t guest_realtime_ns(const struct clock_src *src)
 {
 	const struct guest_clock *clock = clock_of(src);

@@ -360,7 +360,7 @@ static void monitor(struct gdb *gdb, const char *hex)
 }
 
 /* What follows prefix in a packet; NULL: it does not begin so. */
-static const char *after(const char *packet, const char *prefix)
+static const char *packet_after(const char *packet, const char *prefix)
 {
 	const size_t len = strlen(prefix);
 
@@ -371,24 +371,24 @@ static void query(struct gdb *gdb, const char *packet)
 {
 	const char *at;
 
-	if (after(packet, "qSupported"))
+	if (packet_after(packet, "qSupported"))
 		gdb_replyf(gdb,
 			   "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+;"
 			   "swbreak+;hwbreak+",
 			   GDB_PACKET_BYTES);
-	else if ((at = after(packet, "qXfer:features:read:target.xml:")))
+	else if ((at = packet_after(packet, "qXfer:features:read:target.xml:")))
 		read_target(gdb, at);
 	else if (strcmp(packet, "qfThreadInfo") == 0)
 		list_threads(gdb);
 	else if (strcmp(packet, "qsThreadInfo") == 0)
 		gdb_reply(gdb, "l");
-	else if ((at = after(packet, "qThreadExtraInfo,")))
+	else if ((at = packet_after(packet, "qThreadExtraInfo,")))
 		describe_thread(gdb, at);
 	else if (strcmp(packet, "qC") == 0)
 		gdb_replyf(gdb, "QC%x", gdb->current + 1);
 	else if (strcmp(packet, "qAttached") == 0)
 		gdb_reply(gdb, "1");
-	else if ((at = after(packet, "qRcmd,")))
+	else if ((at = packet_after(packet, "qRcmd,")))
 		monitor(gdb, at);
 	else
 		gdb_reply(gdb, "");
@@ -403,9 +403,9 @@ static void long_command(struct gdb *gdb, const char *packet)
 {
 	const char *at;
 
-	if ((at = after(packet, "vCont"))) {
+	if ((at = packet_after(packet, "vCont"))) {
 		vcont(gdb, at);
-	} else if (after(packet, "vKill;")) {
+	} else if (packet_after(packet, "vKill;")) {
 		gdb_reply(gdb, "OK");
 		debugger_end_vm(gdb);
 	} else {

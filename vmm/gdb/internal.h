@@ -36,7 +36,7 @@ enum gdb_action { GDB_STAYS, GDB_CONTINUES, GDB_STEPS };
 struct gdb_vcpu {
 	atomic_bool has_stopped; /* set on its thread, which then waits at the gate */
 	enum gdb_action action;
-	bool unreported; /* it has stopped by a watchpoint or a step, and gdb was told of another one */
+	bool unreported; /* it has stopped by a watchpoint or a step, and another vCPU was reported to gdb */
 };
 
 struct gdb {

@@ -25,7 +25,7 @@ static void release(struct gdb *gdb, unsigned i)
 	vcpu_gate_release(gdb->vm->vcpu[i].gate, &gdb->vm->vcpu[i]);
 }
 
-/* What a vCPU is to do, told to KVM while it is held. */
+/* Sets in KVM, while the vCPU is held, how it is to run. */
 static void apply(struct gdb *gdb, unsigned i, bool is_guests)
 {
 	struct arch_debug debug = {

@@ -58,7 +58,7 @@ int smoke_bisect_status(const struct smoke_suite *suite, const struct smoke_resu
 	case BISECT_GOOD: return EXIT_BISECT_GOOD;
 	case BISECT_BAD: return EXIT_BISECT_BAD;
 	case BISECT_ABORT: return EXIT_BISECT_ABORT;
-	case BISECT_NOTHING: /* no boot at all tells nothing */
+	case BISECT_NOTHING: /* no boot at all: no verdict */
 	case BISECT_SKIP: break;
 	}
 	return EXIT_BISECT_SKIP;

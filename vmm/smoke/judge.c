@@ -246,7 +246,7 @@ static void end_splat(struct smoke_judge *judge)
 	smoke_splat_end(&judge->reader);
 }
 
-/* Tells the sink of the line's first n bytes. */
+/* Passes the line's first n bytes to the sink. */
 static void report_line(struct smoke_judge *judge, struct smoke_lane *lane, size_t n)
 {
 	const struct smoke_line line = {

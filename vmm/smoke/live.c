@@ -149,7 +149,7 @@ static void draw_row(struct smoke_live *live, const struct smoke_live_row *row, 
 	if (stage[0])
 		used += (unsigned)fprintf(live->out, " %-8s ", stage);
 	snprintf(line, sizeof(line), "%s", row->text);
-	if (used + 1 < columns) /* the last column is left free: some terminals wrap behind it */
+	if (used + 1 < columns) /* the last column is left free: some terminals wrap after it */
 		fprintf(live->out, "%.*s", (int)(columns - used - 1), line);
 	fputc('\n', live->out);
 	live->shown++;

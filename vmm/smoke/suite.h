@@ -23,7 +23,7 @@ struct smoke_spec {
 	int64_t stall_ns;   /* of silence; 0: none */
 	int64_t grace_ns;   /* at most so long for what follows the line that decided */
 	struct smoke_wanted_end wanted;
-	bool qemu_codes;   /* a guest's code is told as isa-debug-exit does */
+	bool qemu_codes;   /* a guest's code is reported as isa-debug-exit does */
 	bool no_tests;     /* results of tests are not read */
 	bool keep_going;   /* a rejected pattern does not end the boot */
 	bool wants_status; /* the guest runs a command, whose status is to come */

@@ -1,7 +1,7 @@
 /*
- * clocks.c - stops what tells a guest the time while its vCPUs are held, and lets it go on from there.
+ * clocks.c - stops a guest's clocks while its vCPUs are held, and lets them go on from there.
  *
- * - kvmclock: set to what it showed (KVM_SET_CLOCK), and the guest is told that it stood (KVM_KVMCLOCK_CTRL), so that
+ * - kvmclock: set to what it showed (KVM_SET_CLOCK), and KVM reports the stop to the guest (KVM_KVMCLOCK_CTRL), so that
  *   its watchdogs do not take the pause for a lockup.
  * - TSC: its offset is made less by what was counted meanwhile (KVM_VCPU_TSC_OFFSET, since Linux 5.16). A write of
  *   MSR_IA32_TSC would not do: KVM takes a value that is within a second of another vCPU's for the same value.

@@ -1,5 +1,5 @@
 /*
- * registers.c - a vCPU's registers in the order in which gdb is told of them (gdb's manual, "i386 Features"): its core,
+ * registers.c - a vCPU's registers in the order in which gdb receives them (gdb's manual, "i386 Features"): its core,
  * SSE and segment features, and one of our own with what a kernel's author looks for.
  */
 #include <errno.h>

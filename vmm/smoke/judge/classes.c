@@ -43,7 +43,7 @@ const char *smoke_splat_class_name(enum smoke_splat_class class)
  */
 enum title_form { FORM_REST, FORM_PHRASE, FORM_WARNING };
 
-/* Where in the line the phrase is: where the words begin, behind one of the tags below, or anywhere near the start. */
+/* Where in the line the phrase is: where the words begin, after one of the tags below, or anywhere near the start. */
 enum title_place { PLACE_START, PLACE_TAGGED, PLACE_NEAR };
 
 /* The first row that applies counts. */
@@ -219,7 +219,7 @@ static const char *const sources[] = {
 
 enum { NEAR_BYTES = 100 };
 
-/* Behind one of the words, if it is there. */
+/* What follows the tag that s begins with; s: it begins with none of them. */
 static const char *splat_skip_tag(const char *s, const char *const *words, size_t nr)
 {
 	for (size_t i = 0; i < nr; i++) {

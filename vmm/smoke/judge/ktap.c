@@ -10,17 +10,18 @@
 #include "base/clock.h"
 #include "smoke/judge/tests.h"
 
-/* What a line says, behind its indentation. */
+/* What a line says, after its indentation. */
 enum ktap_what { KTAP_OTHER, KTAP_VERSION, KTAP_PLAN, KTAP_RESULT, KTAP_SUBTEST, KTAP_BAIL };
 
 struct ktap_line {
 	enum ktap_what what;
 	unsigned indent;
-	const char *rest; /* behind the words that say what it is */
+	const char *rest; /* what follows the words that say what it is */
 	bool ok;
 };
 
-static const char *after(const char *s, const char *prefix)
+/* What follows prefix in s; NULL: s does not begin so. */
+static const char *line_after(const char *s, const char *prefix)
 {
 	const size_t len = strlen(prefix);
 
@@ -34,18 +35,19 @@ static bool is_number(const char *s)
 
 static enum ktap_what what_is(const char *s, struct ktap_line *ret)
 {
-	if ((ret->rest = after(s, "KTAP version ")) || (ret->rest = after(s, "TAP version ")))
+	if ((ret->rest = line_after(s, "KTAP version ")) ||
+	    (ret->rest = line_after(s, "TAP version ")))
 		return is_number(ret->rest) ? KTAP_VERSION : KTAP_OTHER;
-	if ((ret->rest = after(s, "1..")))
+	if ((ret->rest = line_after(s, "1..")))
 		return is_number(ret->rest) ? KTAP_PLAN : KTAP_OTHER;
-	if ((ret->rest = after(s, "# Subtest: ")))
+	if ((ret->rest = line_after(s, "# Subtest: ")))
 		return KTAP_SUBTEST;
-	if ((ret->rest = after(s, "Bail out!")))
+	if ((ret->rest = line_after(s, "Bail out!")))
 		return KTAP_BAIL;
-	ret->rest = after(s, "not ok");
+	ret->rest = line_after(s, "not ok");
 	ret->ok = !ret->rest;
 	if (!ret->rest)
-		ret->rest = after(s, "ok");
+		ret->rest = line_after(s, "ok");
 	return ret->rest && (*ret->rest == ' ' || *ret->rest == '\0') ? KTAP_RESULT : KTAP_OTHER;
 }
 
@@ -159,7 +161,7 @@ static void take_subtest(struct smoke_ktap *ktap, const struct ktap_line *line, 
 		ktap_open(ktap, line->indent, at_ns);
 }
 
-/* Behind the number and the dash; "name # SKIP reason" becomes a name, and a verdict. */
+/* Reads what follows the number and the dash: "name # SKIP reason" becomes a name, and a verdict. */
 static enum smoke_test_verdict take_name(const struct ktap_line *line, char *name, char *reason)
 {
 	enum smoke_test_verdict verdict = line->ok ? SMOKE_TEST_PASSED : SMOKE_TEST_FAILED;
@@ -223,7 +225,7 @@ static void take_result(struct smoke_ktap *ktap, const struct ktap_line *line, i
 	level->since_ns = at_ns;
 }
 
-/* Nothing follows: the tests that were to come do not count beside it. */
+/* Nothing follows: the tests that were to come do not count as missing. */
 static void take_bail(struct smoke_ktap *ktap, const struct ktap_line *line)
 {
 	char name[] = "Bail out!";
@@ -235,7 +237,7 @@ static void take_bail(struct smoke_ktap *ktap, const struct ktap_line *line)
 	ktap->depth = 0;
 }
 
-/* A YAML block behind a result (TAP 13): what the test itself says of its time, and the rest as its notes. */
+/* A YAML block after a result (TAP 13): what the test itself says of its time, and the rest as its notes. */
 static void take_yaml(struct smoke_ktap *ktap, const char *line)
 {
 	struct smoke_tests *tests = ktap->tests;
@@ -262,7 +264,7 @@ static void take_other(struct smoke_ktap *ktap, const char *line)
 		return;
 	if (strcmp(s, "---") == 0)
 		ktap->in_yaml = true;
-	else if (after(s, "# module: ") || after(s, "# Totals: "))
+	else if (line_after(s, "# module: ") || line_after(s, "# Totals: "))
 		return; /* of a group, not of a test */
 	else if (*s == '#' || (ktap->notes_len && s - line >= 4))
 		note_line(ktap, s + (*s == '#') + (*s == '#' && s[1] == ' '));

@@ -3,7 +3,7 @@
  * kselftest have it, and TAP 13 and 14.
  *
  * On the console results begin with a version line; in a command's output a plan alone is enough. Subtests are
- * indented, or behind "# ". A test whose result never comes, when the guest ends, is the one that ran: it crashed. A
+ * indented, or follow "# ". A test whose result never comes, when the guest ends, is the one that ran: it crashed. A
  * plan that is not met is a failure. Memory is bounded; tests beyond SMOKE_TESTS_MAX are counted.
  */
 #ifndef VMM_SMOKE_JUDGE_KTAP_H
@@ -18,7 +18,7 @@ enum {
 	SMOKE_TEST_DEPTH_MAX = 8,
 	SMOKE_TEST_NAME_MAX = 160,
 	SMOKE_TEST_NOTES_MAX = 1024,       /* bytes of diagnostics of one test that did not pass */
-	SMOKE_TEST_PATH_MAX = 1024,        /* of a test's name behind those that it is a part of */
+	SMOKE_TEST_PATH_MAX = 1024,        /* of a test's name after those of its groups */
 	SMOKE_TESTS_NOTES_MAX = 256 << 10, /* of all tests of a boot */
 };
 
@@ -59,8 +59,8 @@ uint64_t smoke_tests_failed(const struct smoke_tests *tests);
 bool smoke_test_is_bad(enum smoke_test_verdict verdict);
 
 /*
- * The name of the i-th test behind those that it is a part of: "suite/test". One that has the name of an earlier test
- * beside it has a number.
+ * The name of the i-th test after those that it is a part of: "suite/test". When an earlier test of the same group has
+ * the same name, a number follows it.
  */
 void smoke_tests_path(const struct smoke_tests *tests, unsigned i, char buf[SMOKE_TEST_PATH_MAX]);
 

@@ -15,7 +15,7 @@ enum smoke_outcome {
 	SMOKE_EXPECT_MISSED, /* the guest ended well, but not all expected or phases had been seen */
 	SMOKE_REJECTED,      /* a --reject pattern was seen */
 	SMOKE_TESTS_FAILED,  /* the guest ended well, but tests that it ran did not */
-	SMOKE_PANIC,         /* told by a device, or by the kernel's own words */
+	SMOKE_PANIC,         /* reported by a device, or by the kernel's own words */
 	SMOKE_TRIPLE_FAULT,
 	SMOKE_RESET,
 	SMOKE_TIMEOUT, /* --timeout */
@@ -25,7 +25,7 @@ enum smoke_outcome {
 	SMOKE_KVM_ERROR,  /* KVM could not go on, or the VMM died */
 	SMOKE_SETUP_ERROR,
 	SMOKE_HALTED,  /* every CPU, with interrupts off */
-	SMOKE_KILLED,  /* we were told to stop */
+	SMOKE_KILLED,  /* a signal or a client ended it */
 	SMOKE_NOT_RUN, /* another boot had failed, and --fail-fast ended or never began this one */
 	SMOKE_OUTCOMES,
 };

@@ -12,7 +12,7 @@
 /* KiB that the interpreter may use for one match; JIT-compiled code stays on its own 32 KiB. */
 enum { MATCH_HEAP_KIB_MAX = 1024 };
 
-/* Where a line begins, or behind what printk() puts there: "[    1.234567] ", "<4>". */
+/* Where a line begins, or after what printk() puts there: "[    1.234567] ", "<4>". */
 #define AT_START "(^|\\] |<\\d>)"
 
 /* From the sources of Linux 4.19 to 6.12: kernel/panic.c, lib/bug.c, arch/x86/kernel/dumpstack.c, … */

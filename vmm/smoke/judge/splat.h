@@ -94,7 +94,7 @@ struct smoke_splat_start {
  * title.c and classes.c
  */
 
-/* The words of a line behind the time and the caller that printk() may print; NUL-terminated, as buf. */
+/* The words of a line after the time and the caller that printk() may print; NUL-terminated, as buf. */
 const char *smoke_splat_words(const char *text, size_t len, char buf[SMOKE_SPLAT_LOOK_MAX]);
 
 /* Whether a splat begins with these words. */

@@ -104,7 +104,7 @@ static const char *name_of(const struct smoke_test *test)
 	return test->name ? test->name : "";
 }
 
-/* How many tests of the same name come before it, beside it. */
+/* How many tests of the same group and name come before it. */
 static unsigned nth_of_name(const struct smoke_tests *tests, unsigned i)
 {
 	const struct smoke_test *test = &tests->test[i];

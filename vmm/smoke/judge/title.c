@@ -9,7 +9,7 @@
 
 enum { STAMP_WITHIN_BYTES = 100, STAMP_DECIMALS = 6 };
 
-/* Behind "[    1.234567] ", "[    T12] " or "<4>"; there is at most one blank of it. */
+/* After "[    1.234567] ", "[    T12] " or "<4>", with at most one blank. */
 static const char *skip_stamp(const char *s)
 {
 	const char *end;
@@ -26,7 +26,7 @@ static const char *skip_stamp(const char *s)
 }
 
 /*
- * Behind "[    1.234567] " within the line: after a prompt, or after words that another CPU had begun. Else s.
+ * To a "[    1.234567] " within the line: after a prompt, or after words that another CPU had begun. Else s.
  */
 static const char *skip_to_stamp(const char *s)
 {
@@ -76,7 +76,7 @@ static size_t hex_len(const char *s)
 	return strspn(s, "0123456789abcdefABCDEF");
 }
 
-/* "+0x12/0x345", as behind a function; 0: there is none. */
+/* "+0x12/0x345", as after a function; 0: there is none. */
 static size_t offset_len(const char *s)
 {
 	size_t n = 3;
@@ -103,7 +103,7 @@ static size_t copy_suffix_len(const char *s)
 	return n;
 }
 
-/* ":123" or ":123:4" behind a source file's name; 0: it is another thing. */
+/* ":123" or ":123:4" after a source file's name; 0: it is another thing. */
 static size_t source_line_len(const char *line, const char *s)
 {
 	size_t n = 0;

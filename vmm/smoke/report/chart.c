@@ -148,7 +148,7 @@ static void put_label(FILE *out, double x, unsigned y, const char *attributes, c
 	fputs("</text>\n", out);
 }
 
-/* A disc, a cross, a triangle, a square, a ring: told apart without colours, too. x, y: the middle. */
+/* A disc, a cross, a triangle, a square, a ring: the shapes differ without colours, too. x, y: the middle. */
 static void put_mark(FILE *out, double x, double y, enum chart_kind kind)
 {
 	const char *colour = kinds[kind].colour;

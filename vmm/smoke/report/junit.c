@@ -150,7 +150,7 @@ static void put_verdict(FILE *out, const struct smoke_result *result)
 	fprintf(out, "\nexit status %d</%s>\n", result->status, tag);
 }
 
-/* A test of the guest's, by its name behind those that it is a part of. */
+/* A test of the guest's, named by its path: "suite/test". */
 static void put_guest_test(FILE *out, const struct smoke_result *result, unsigned i)
 {
 	const struct smoke_test *test = &result->tests.test[i];
