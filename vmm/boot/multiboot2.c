@@ -230,8 +230,8 @@ static int relocate(struct boot_plan *plan, const struct multiboot2 *mb, struct 
 	    plan->end_gpa - 1 > range->max_addr)
 		base = lowest_address(range);
 	if (!u64_range_within(base, span, (uint64_t)range->max_addr + 1))
-		return multiboot2_refuse_header(
-			mb, "its address range is too small for the kernel", diag);
+		return multiboot2_refuse_header(mb, "its address range is too small for the kernel",
+						diag);
 	for (unsigned i = 0; i < plan->nr_segments; i++)
 		plan->segment[i].gpa += base - first;
 	plan->end_gpa += base - first;

@@ -273,8 +273,8 @@ static int say_no_interface(const struct net_tap_opts *opts, int r, struct diag 
 	const char *name = opts->ifname[0] ? opts->ifname : "a new one";
 
 	if (r == -EINVAL) {
-		diag_set(diag, r, "tap interface %s: it is not one, or not made for %u queue%s", name,
-			 opts->pairs, opts->pairs == 1 ? "" : "s");
+		diag_set(diag, r, "tap interface %s: it is not one, or not made for %u queue%s",
+			 name, opts->pairs, opts->pairs == 1 ? "" : "s");
 		interface_remedy(opts, diag);
 		return r;
 	}
