@@ -166,6 +166,7 @@ static size_t choose_words(const uint8_t *data, size_t n, uint8_t *buf)
 
 		if (strlen(word) > PIECE_MAX - len)
 			break;
+		/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): input of given length, which is not a string */
 		memcpy(buf + len, word, strlen(word));
 		len += strlen(word);
 	}

@@ -73,7 +73,7 @@ static volatile uint64_t deadline_came_tsc;
 
 static uint64_t scale(const volatile struct pvclock *clock, uint64_t ticks)
 {
-	const int shift = clock->tsc_shift;
+	const int8_t shift = clock->tsc_shift;
 
 	ticks = shift < 0 ? ticks >> -shift : ticks << shift;
 	return (uint64_t)((u128)ticks * clock->tsc_to_ns_mul >> 32);

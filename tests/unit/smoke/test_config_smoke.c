@@ -155,15 +155,16 @@ static void test_boots_are_selected(void **state)
 	arg(rig, rig->path);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char names[1024] = "";
-		size_t n = 0;
+		size_t n = 0, len = 0;
 		int r;
 
 		for (; n < ARRAY_SIZE(rows[i].words) && rows[i].words[n]; n++)
 			arg(rig, rows[i].words[n]);
 		r = parse(rig);
 		for (unsigned k = 0; k < rig->suite.nr; k++) {
-			strcat(names, rig->suite.spec[k]->name);
-			strcat(names, " ");
+			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s ",
+						rig->suite.spec[k]->name);
+			assert_true(len < sizeof(names));
 		}
 		if (r < 0)
 			snprintf(names, sizeof(names), "!%s", rig->diag.what);
