@@ -54,8 +54,8 @@ const struct smoke_rule *smoke_trial_phase_awaited(const struct smoke_trial *tri
 /* Sets the timer to the earliest limit. Only ever earlier: a timer that fires too early looks again. */
 void smoke_trial_arm(struct smoke_trial *trial);
 
-/* smoke_trial.timer has expired. */
-void smoke_trial_timer_expired(void *trial);
+/* smoke_trial.timer has expired; arg is the trial. */
+void smoke_trial_timer_expired(void *arg);
 
 /*
  * trial/messages.c
