@@ -418,6 +418,7 @@ static void uart_op_rx_break(struct device *dev)
 
 	if (uart_looped(uart))
 		return;
+	uart_lsr_changes(uart);
 	uart_rx_push(uart, 0, LSR_BI | LSR_FE);
 	uart_irq_update(uart);
 }

@@ -56,6 +56,13 @@ static void random_input(struct rig *a, struct rig *b, uint64_t *seed)
 	rx_bytes(b, bytes, n);
 }
 
+static void rx_break(struct rig *rig)
+{
+	device_lock(rig->dev);
+	rig->dev->cls->chr->rx_break(rig->dev);
+	device_unlock(rig->dev);
+}
+
 static void random_room(struct rig *a, struct rig *b, uint64_t *seed)
 {
 	a->f.room = b->f.room = random_below(seed, 20);
@@ -115,6 +122,10 @@ static void test_quick_reads_change_nothing(void **state)
 		case 0: random_write(a, b, &seed); break;
 		case 1: random_input(a, b, &seed); break;
 		case 2: random_room(a, b, &seed); break;
+		case 3:
+			rx_break(a);
+			rx_break(b);
+			break;
 		default:
 			assert_int_equal(read_by_any_way(a, range, off, &nr_quick),
 					 fake_read(b->dev, range, off, 1));
