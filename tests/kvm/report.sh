@@ -112,6 +112,20 @@ case_real_mode_is_named_and_its_bytes_found_by_cs() {
 		'^  instruction bytes at 0x7c05: eb fe 00'
 }
 
+# A handler that never ends its interrupt, and one that never runs, look alike without this.
+case_interrupts_that_wait_are_named() {
+	assemble code <<-'END'
+		mov $0xfee00000, %edi
+		movl $0x1ff, 0xf0(%rdi) # the local APIC on
+		movl $0x40050, 0x300(%rdi) # vector 0x50 to itself
+		cli
+		hlt
+	END
+	tollgate run --flat 0x100000 code
+	ended 122 'halted (every CPU, with interrupts off)'
+	complained '^  halted: waits for an interrupt$' '^  interrupt vectors in service: none, requested: 50$'
+}
+
 case_eight_vcpus_are_told_and_the_rest_counted() {
 	tollgate run --cpus 10 --timeout 0.5 "$(kernel hang)"
 	same 'vCPUs' "$(grep -c '^vCPU [0-7]:$' "$case_dir/err")" 8

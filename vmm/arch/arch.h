@@ -135,7 +135,7 @@ int arch_boot_load(struct arch_boot *boot, const struct machine *m, int vcpu_fd,
 struct arch_boot *arch_boot_destroy(struct arch_boot *boot);
 
 /*
- * For reports: registers, the mode, and the bytes of the instruction.
+ * For reports: registers, the mode, the interrupts of the local APIC, and the bytes of the instruction.
  * Each line starts with indent. Says so when a register set cannot be read.
  */
 void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);

@@ -1,12 +1,19 @@
 /* A vCPU's registers for a person who must find out what went wrong. */
 #include <inttypes.h>
 #include <linux/kvm.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/disasm.h"
 #include "arch/x86_64/internal.h"
 
-enum { INSN_BYTES = 16 };
+enum {
+	INSN_BYTES = 16,
+	/* Of the local APIC's page: 256 bits each, 32 per 16 bytes (SDM volume 3, table 11-1). */
+	LAPIC_ISR = 0x100,
+	LAPIC_IRR = 0x200,
+	VECTORS = 256,
+};
 
 static const char *mode_name(const struct kvm_sregs *s)
 {
@@ -42,6 +49,41 @@ static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, cons
 		fprintf(out, "%sinstruction: %s\n", indent, text);
 }
 
+static void print_vectors(FILE *out, const char *what, const struct kvm_lapic_state *lapic,
+			  unsigned reg)
+{
+	bool any = false;
+
+	fprintf(out, "%s", what);
+	for (unsigned v = 0; v < VECTORS; v++) {
+		uint32_t bits;
+
+		memcpy(&bits, lapic->regs + reg + v / 32 * 16, sizeof(bits));
+		if (bits >> v % 32 & 1) {
+			fprintf(out, " %02x", v);
+			any = true;
+		}
+	}
+	if (!any)
+		fprintf(out, " none");
+}
+
+/* An interrupt in service that its handler has not ended holds back all of its class and below. */
+static void print_interrupts(FILE *out, int vcpu_fd, const char *indent)
+{
+	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp;
+
+	if (ioctl(vcpu_fd, KVM_GET_MP_STATE, &mp) == 0 && mp.mp_state == KVM_MP_STATE_HALTED)
+		fprintf(out, "%shalted: waits for an interrupt\n", indent);
+	if (ioctl(vcpu_fd, KVM_GET_LAPIC, &lapic) < 0)
+		return;
+	fprintf(out, "%sinterrupt vectors", indent);
+	print_vectors(out, " in service:", &lapic, LAPIC_ISR);
+	print_vectors(out, ", requested:", &lapic, LAPIC_IRR);
+	fprintf(out, "\n");
+}
+
 void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent)
 {
 	struct kvm_regs r;
@@ -75,6 +117,7 @@ void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const 
 	print_segment(out, indent, "tr", &s.tr);
 	fprintf(out, "%sgdt base %016llx limit %04x  idt base %016llx limit %04x\n", indent,
 		s.gdt.base, s.gdt.limit, s.idt.base, s.idt.limit);
+	print_interrupts(out, vcpu_fd, indent);
 	print_code(out, vcpu_fd, mem, indent, s.cs.l ? r.rip : s.cs.base + r.rip,
 		   s.cs.l    ? 64
 		   : s.cs.db ? 32
