@@ -1,7 +1,7 @@
 # qemu.bash - sourced by testbed: the QEMU that L1 runs in, and its monitor.
 # shellcheck shell=bash disable=SC2034,SC2154 # ret_... are for testbed, which sets here, run, where and vm_pid
 #
-#   $cache/qemu/KEY/bin/qemu-system-x86_64   a copy without the fault that mend-qemu explains
+#   $cache/qemu/KEY/bin/qemu-system-x86_64   a copy without the two faults that mend-qemu explains
 #   $cache/qemu/KEY/{share,lib}              links to the package's, which QEMU looks for next to its bin
 #
 # KEY is the sum of the package's binary and of mend-qemu, so a copy never outlives either.
