@@ -27,7 +27,7 @@ static void count(void *arg)
 		event_loop_stop(&r->loop);
 }
 
-static void stop(void *arg)
+static void end_loop(void *arg)
 {
 	event_loop_stop(arg);
 }
@@ -59,7 +59,7 @@ static int set_up(void **state)
 	rig = (struct rig){0};
 	return event_loop_init(&rig.loop, NULL, NULL) < 0 ||
 	       event_timer_init(&rig.timer, &rig.loop, count, &rig) < 0 ||
-	       event_timer_init(&rig.other, &rig.loop, stop, &rig.loop) < 0;
+	       event_timer_init(&rig.other, &rig.loop, end_loop, &rig.loop) < 0;
 }
 
 static int tear_down(void **state)
