@@ -73,27 +73,36 @@ static void gap_write(struct device *dev, struct io_at at, uint64_t val)
 	(void)val;
 }
 
-/*
- * Makes the reader's gap the addresses around addr, which no range claims: a guest that stays there
- * is served like one that stays in a range. e is the entry that the search for addr found.
- */
-static const struct iobus_entry *reader_gap(struct iobus_reader *r, const struct iobus_snapshot *s,
-					    const struct iobus_entry *e, uint64_t addr)
+/* Bytes from addr, which no range claims, to the next range; e is what the search found. */
+static uint64_t snapshot_gap(const struct iobus_snapshot *s, const struct iobus_entry *e,
+			     uint64_t addr)
 {
-	const struct iobus_entry *next = addr >= e->range.first ? e + 1 : e;
-	const uint64_t first = addr >= e->range.first ? e->range.first + e->range.len : 0;
-	const uint64_t last = next < s->entry + s->nr ? next->range.first - 1 : UINT64_MAX;
-	/* A gap that is the whole space lacks its last byte, whose accesses take the general path. */
-	const uint64_t len = last - first + (last - first < UINT64_MAX);
+	if (addr >= e->range.first)
+		e++;
+	return e < s->entry + s->nr ? e->range.first - addr : UINT64_MAX;
+}
+
+/*
+ * Makes the reader's gap the unclaimed address addr: a guest that stays there is served like one that stays in a range.
+ * e is the entry that the search for addr found.
+ */
+static void reader_gap(struct iobus_reader *r, const struct iobus_snapshot *s,
+		       const struct iobus_entry *e, uint64_t addr)
+{
+	struct iobus_counter *own = iobus_unclaimed_at(&r->counters, addr);
 
 	r->gap = (struct iobus_entry){
-		.range = {.first = first, .len = len},
+		.range = {.first = addr, .len = snapshot_gap(s, e, addr)},
 		.read = gap_read,
 		.write = gap_write,
 		.max_access = IOBUS_ACCESS_MAX,
 	};
 	iobus_entry_set_fit(&r->gap);
-	return &r->gap;
+	for (unsigned k = 0; k < ARRAY_SIZE(r->gap.fit); k++)
+		if (r->gap.fit[k].off > 1)
+			r->gap.fit[k].off = 1; /* another address has another count */
+	r->last = &r->gap;
+	r->last_count = own ? own : &r->counters.gap;
 }
 
 /*
@@ -119,8 +128,7 @@ static inline const struct iobus_snapshot *reader_search(struct iobus_reader *r,
 		r->last = e;
 		r->last_count = iobus_counter_at(&r->counters, e->slot);
 	} else {
-		r->last = reader_gap(r, s, e, addr);
-		r->last_count = &r->counters.gap;
+		reader_gap(r, s, e, addr);
 	}
 	return s;
 }
@@ -150,15 +158,6 @@ static unsigned access_part(const struct access *a, const struct iobus_entry *e,
 		entry_op(e, a->addr + pos - e->range.first, size, a->dir, data);
 	}
 	return ops;
-}
-
-/* Bytes from addr, which no range claims, to the next range; e is what the search found. */
-static uint64_t snapshot_gap(const struct iobus_snapshot *s, const struct iobus_entry *e,
-			     uint64_t addr)
-{
-	if (addr >= e->range.first)
-		e++;
-	return e < s->entry + s->nr ? e->range.first - addr : UINT64_MAX;
 }
 
 static unsigned min_bytes(unsigned bytes, uint64_t limit)
@@ -203,9 +202,15 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 			iobus_count_add(&counter->ns, (uint64_t)(t - before));
 		}
 	}
+	if (claimed == 0) {
+		struct iobus_counter *own = iobus_unclaimed_at(c, a->addr);
+
+		iobus_count_add(&(own ? own : &c->gap)->accesses[a->dir], 1);
+		return;
+	}
 	if (claimed < a->size)
 		iobus_count_add(&c->unclaimed[a->dir], 1);
-	if (ops > 1 || (ops == 1 && claimed < a->size))
+	if (ops > 1 || claimed < a->size)
 		iobus_count_add(&c->split, 1);
 	/*
 	 * One access, whatever the ranges counted. Release, and the last: a thread that sums up loads this

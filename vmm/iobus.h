@@ -125,4 +125,17 @@ size_t iobus_counts(struct iobus *bus, struct iobus_count *buf, size_t cap,
 /* The same of one reader alone, in the same order as long as no range comes or goes. */
 size_t iobus_reader_counts(const struct iobus_reader *reader, struct iobus_count *buf, size_t cap);
 
+/* An address that no range claims, and the accesses that began there and touched no range. */
+struct iobus_unclaimed {
+	uint64_t addr;
+	uint64_t reads, writes;
+};
+
+/*
+ * The unclaimed addresses that the guest accessed: an array of *ret_nr, in address order, that the caller frees. Of addresses
+ * beyond a hundred or so a reader, only iobus_totals has the sum. Summed over all readers, and may run while they do.
+ * -ENOMEM.
+ */
+int iobus_unclaimed(struct iobus *bus, struct iobus_unclaimed **ret, size_t *ret_nr);
+
 #endif

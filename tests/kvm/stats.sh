@@ -42,6 +42,7 @@ case_counts_are_what_the_guest_did() {
 	holds stats "pio($((0xe9))) | .device == \"debugcon0\" and .reads == 200 + 40 + 30 and .writes == 0"
 	holds stats "pio($((0xf4))) | .device == \"exit0\" and .reads == 0 and .writes == 1"
 	holds stats '.pio.unclaimed_reads == 100 + 40 and .pio.unclaimed_writes == 50'
+	holds stats '.pio.unclaimed == [{address: 3584, reads: 100, writes: 50}]'
 	holds stats '.pio.split == 40'
 	holds stats '.pio.reads == 200 + 100 + 40 + 30 and .pio.writes == 300 + 50 + 1'
 	holds stats '[.pio.ranges[] | .reads + .writes] | add == 300 + 270 + 1'
@@ -139,7 +140,7 @@ case_the_table_says_the_same() {
 	tollgate run --flat 0x7c00,real --stats --stats=json:stats --exits writes code
 	complained "^exits to userspace: $(jq .exits.total stats)\$" "^  IO +$(jq .exits.IO stats)\$" \
 		'^       0x80-0x80 +port80 +0 +300 +0$' '^       0xe9-0xe9 +debugcon0 +270 +0 +0$' \
-		'^       unclaimed +140 +50$' '^       split accesses: 40$'
+		'^       unclaimed +140 +50$' '^         0xe00 +100 +50$' '^       split accesses: 40$'
 	! grep -q ' rtc0 ' "$case_dir/err" || fail 'a range without accesses is in the table'
 }
 

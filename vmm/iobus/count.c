@@ -68,6 +68,17 @@ static void counter_fold(struct iobus_counter *to, const struct iobus_counter *f
 	iobus_count_add(&to->ns, count_get(&from->ns));
 }
 
+static void unclaimed_fold(struct iobus_counters *to, const struct iobus_counters *c)
+{
+	for (unsigned i = 0; i < IOBUS_UNCLAIMED_MAX; i++) {
+		const struct iobus_unclaimed_counter *from = &c->unclaimed_at[i];
+		const uint64_t key = count_get(&from->key);
+		struct iobus_counter *own = key ? iobus_unclaimed_at(to, key - 1) : NULL;
+
+		counter_fold(own ? own : &to->gap, &from->counter);
+	}
+}
+
 void iobus_counters_fold(struct iobus *bus, const struct iobus_counters *c)
 {
 	struct iobus_counters *to = &bus->folded;
@@ -75,6 +86,7 @@ void iobus_counters_fold(struct iobus *bus, const struct iobus_counters *c)
 	for (unsigned k = 0; k < IOBUS_CHUNKS && c->chunk[k] && to->chunk[k]; k++)
 		for (uint32_t i = 0; i < chunk_slots(k); i++)
 			counter_fold(&to->chunk[k][i], &c->chunk[k][i]);
+	unclaimed_fold(to, c);
 	counter_fold(&to->gap, &c->gap);
 	for (int dir = IOBUS_READ; dir <= IOBUS_WRITE; dir++) {
 		iobus_count_add(&to->correction[dir], count_get(&c->correction[dir]));
@@ -111,9 +123,13 @@ void iobus_counters_retire(struct iobus *bus, uint32_t slot)
  */
 static void totals_add(struct iobus_totals *totals, const struct iobus_counters *c)
 {
-	const uint64_t gap_reads = count_get(&c->gap.accesses[IOBUS_READ]);
-	const uint64_t gap_writes = count_get(&c->gap.accesses[IOBUS_WRITE]);
+	uint64_t gap_reads = count_get(&c->gap.accesses[IOBUS_READ]);
+	uint64_t gap_writes = count_get(&c->gap.accesses[IOBUS_WRITE]);
 
+	for (unsigned i = 0; i < IOBUS_UNCLAIMED_MAX; i++) {
+		gap_reads += count_get(&c->unclaimed_at[i].counter.accesses[IOBUS_READ]);
+		gap_writes += count_get(&c->unclaimed_at[i].counter.accesses[IOBUS_WRITE]);
+	}
 	totals->reads += gap_reads;
 	totals->reads += atomic_load_explicit(&c->correction[IOBUS_READ], memory_order_acquire);
 	totals->writes += gap_writes;
@@ -190,4 +206,69 @@ size_t iobus_reader_counts(const struct iobus_reader *reader, struct iobus_count
 	}
 	pthread_mutex_unlock(&bus->lock);
 	return nr;
+}
+
+/* Puts what the addresses of c have to buf. Returns how many there were. */
+static size_t unclaimed_copy(struct iobus_unclaimed *buf, const struct iobus_counters *c)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < IOBUS_UNCLAIMED_MAX; i++) {
+		const struct iobus_unclaimed_counter *at = &c->unclaimed_at[i];
+		const struct iobus_unclaimed one = {
+			.addr = count_get(&at->key) - 1,
+			.reads = count_get(&at->counter.accesses[IOBUS_READ]),
+			.writes = count_get(&at->counter.accesses[IOBUS_WRITE]),
+		};
+
+		if (one.reads || one.writes)
+			buf[n++] = one;
+	}
+	return n;
+}
+
+static int unclaimed_compare(const void *a, const void *b)
+{
+	const struct iobus_unclaimed *ua = a, *ub = b;
+
+	return (ua->addr > ub->addr) - (ua->addr < ub->addr);
+}
+
+/* Sorts by address, and adds up what readers have of the same one. */
+static size_t unclaimed_sum(struct iobus_unclaimed *buf, size_t n)
+{
+	size_t nr = 0;
+
+	qsort(buf, n, sizeof(*buf), unclaimed_compare);
+	for (size_t i = 0; i < n; i++) {
+		if (nr && buf[nr - 1].addr == buf[i].addr) {
+			buf[nr - 1].reads += buf[i].reads;
+			buf[nr - 1].writes += buf[i].writes;
+		} else {
+			buf[nr++] = buf[i];
+		}
+	}
+	return nr;
+}
+
+int iobus_unclaimed(struct iobus *bus, struct iobus_unclaimed **ret, size_t *ret_nr)
+{
+	struct iobus_unclaimed *buf;
+	size_t n, readers = 0;
+
+	pthread_mutex_lock(&bus->lock);
+	for (const struct iobus_reader *r = bus->readers; r; r = r->next)
+		readers++;
+	buf = calloc((readers + 1) * IOBUS_UNCLAIMED_MAX, sizeof(*buf));
+	if (!buf) {
+		pthread_mutex_unlock(&bus->lock);
+		return -ENOMEM;
+	}
+	n = unclaimed_copy(buf, &bus->folded);
+	for (const struct iobus_reader *r = bus->readers; r; r = r->next)
+		n += unclaimed_copy(buf + n, &r->counters);
+	pthread_mutex_unlock(&bus->lock);
+	*ret_nr = unclaimed_sum(buf, n);
+	*ret = buf;
+	return 0;
 }

@@ -60,9 +60,25 @@ enum {
 	IOBUS_CHUNKS = 11, /* 64 * (2^11 - 1) slots, enough for IOBUS_RANGES_MAX */
 };
 
+/*
+ * Unclaimed addresses that have a count of their own, in sets by a hash of the address. Bounded, as the guest chooses
+ * them; where a set is full the others share one count.
+ */
+enum {
+	IOBUS_UNCLAIMED_SETS_LOG2 = 5,
+	IOBUS_UNCLAIMED_WAYS = 4,
+	IOBUS_UNCLAIMED_MAX = IOBUS_UNCLAIMED_WAYS << IOBUS_UNCLAIMED_SETS_LOG2,
+};
+
+struct iobus_unclaimed_counter {
+	_Atomic uint64_t key; /* the address + 1; 0: free. Stored once */
+	struct iobus_counter counter;
+};
+
 struct iobus_counters {
 	struct iobus_counter *chunk[IOBUS_CHUNKS]; /* owned; NULL until a slot in it is taken */
-	/* Accesses that no range claims a byte of, and that lie in one gap. In no other count. */
+	/* Accesses that no range claims a byte of, by where they begin, and the rest of them. In no other count. */
+	struct iobus_unclaimed_counter unclaimed_at[IOBUS_UNCLAIMED_MAX];
 	struct iobus_counter gap;
 	/* The correction that turns all other counts into accesses, modulo 2^64; by enum iobus_dir. */
 	_Atomic uint64_t correction[2];
@@ -108,8 +124,7 @@ struct iobus_reader {
 	struct iobus_counter *last_count; /* of last */
 
 	struct iobus *bus;
-	struct iobus_entry
-		gap; /* the addresses around the last unclaimed one; reads give all ones */
+	struct iobus_entry gap; /* the last unclaimed address; reads give all ones */
 	struct iobus_counters counters;
 	struct iobus_reader *next; /* under the bus's lock */
 };
@@ -188,6 +203,24 @@ static inline void iobus_count_add(_Atomic uint64_t *count, uint64_t n)
 {
 	atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + n,
 			      memory_order_relaxed);
+}
+
+/* The count of accesses that begin at an unclaimed address; NULL: it shares gap. The reader's thread. */
+static inline struct iobus_counter *iobus_unclaimed_at(struct iobus_counters *c, uint64_t addr)
+{
+	const uint64_t hash = addr * UINT64_C(0x9e3779b97f4a7c15), key = addr + 1;
+	struct iobus_unclaimed_counter *set =
+		&c->unclaimed_at[(hash >> (64 - IOBUS_UNCLAIMED_SETS_LOG2)) * IOBUS_UNCLAIMED_WAYS];
+
+	for (unsigned i = 0; i < IOBUS_UNCLAIMED_WAYS && key; i++) {
+		const uint64_t at = atomic_load_explicit(&set[i].key, memory_order_relaxed);
+
+		if (at == 0)
+			atomic_store_explicit(&set[i].key, key, memory_order_relaxed);
+		if (at == 0 || at == key)
+			return &set[i].counter;
+	}
+	return NULL;
 }
 
 /* Makes room for slots 0 to slot, zeroed. Returns 0 or -ENOMEM; what it got so far stays. */

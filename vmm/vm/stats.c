@@ -19,6 +19,8 @@ struct bus_view {
 		*collected; /* of them, what KVM collected; NULL when it collects nothing */
 	size_t n;
 	struct iobus_totals totals;
+	struct iobus_unclaimed *unclaimed;
+	size_t nr_unclaimed;
 };
 
 void stats_exits_sum(const struct vm *vm, struct stats_exits *ret)
@@ -50,11 +52,14 @@ static struct bus_view bus_view_read(struct iobus *bus, const struct iobus_reade
 		view.collected = calloc(view.n, sizeof(*view.collected));
 	if (view.collected)
 		iobus_reader_counts(collecting, view.collected, view.n);
+	if (iobus_unclaimed(bus, &view.unclaimed, &view.nr_unclaimed) < 0)
+		view.nr_unclaimed = 0;
 	return view;
 }
 
 static void bus_view_free(struct bus_view *view)
 {
+	free(view->unclaimed);
 	free(view->collected);
 	free(view->count);
 }
@@ -97,6 +102,21 @@ static void print_range(FILE *out, const struct bus_view *view, size_t i, bool t
 	fputc('\n', out);
 }
 
+static void print_unclaimed(FILE *out, const struct bus_view *view)
+{
+	const struct iobus_totals *totals = &view->totals;
+
+	if (totals->unclaimed_reads || totals->unclaimed_writes)
+		fprintf(out, "       %-36s %12" PRIu64 " %12" PRIu64 "\n", "unclaimed",
+			totals->unclaimed_reads, totals->unclaimed_writes);
+	for (size_t i = 0; i < view->nr_unclaimed; i++) {
+		const struct iobus_unclaimed *at = &view->unclaimed[i];
+
+		fprintf(out, "         %#-34" PRIx64 " %12" PRIu64 " %12" PRIu64 "\n", at->addr,
+			at->reads, at->writes);
+	}
+}
+
 /* Everything of a bus is under its heading, unclaimed accesses too; a bus that had no access has none. */
 static void print_bus(FILE *out, const struct bus_view *view, bool timed)
 {
@@ -112,9 +132,7 @@ static void print_bus(FILE *out, const struct bus_view *view, bool timed)
 	for (size_t i = 0; i < view->n; i++)
 		if (view->count[i].reads + view->count[i].writes > 0)
 			print_range(out, view, i, timed);
-	if (totals->unclaimed_reads || totals->unclaimed_writes)
-		fprintf(out, "       %-36s %12" PRIu64 " %12" PRIu64 "\n", "unclaimed",
-			totals->unclaimed_reads, totals->unclaimed_writes);
+	print_unclaimed(out, view);
 	if (totals->split)
 		fprintf(out, "       split accesses: %" PRIu64 "\n", totals->split);
 }
@@ -273,6 +291,21 @@ static struct json_object *json_exits(const struct vm *vm)
 	return obj;
 }
 
+static struct json_object *json_unclaimed(const struct bus_view *view)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < view->nr_unclaimed; i++) {
+		struct json_object *at = json_object_new_object();
+
+		json_add_u64(at, "address", view->unclaimed[i].addr);
+		json_add_u64(at, "reads", view->unclaimed[i].reads);
+		json_add_u64(at, "writes", view->unclaimed[i].writes);
+		json_object_array_add(array, at);
+	}
+	return array;
+}
+
 static struct json_object *json_bus(struct iobus *bus, const struct iobus_reader *collecting,
 				    bool timed)
 {
@@ -299,6 +332,7 @@ static struct json_object *json_bus(struct iobus *bus, const struct iobus_reader
 		json_object_array_add(ranges, range);
 	}
 	json_object_object_add(obj, "ranges", ranges);
+	json_object_object_add(obj, "unclaimed", json_unclaimed(&view));
 	bus_view_free(&view);
 	return obj;
 }

@@ -457,7 +457,9 @@ static void removal_awaits_the_reader_inside_and_nobody_awaits_the_removal(void 
 	do {
 		sched_yield();
 		wr(reader, 0x100, 1);
-	} while (atomic_load(&reader->counters.gap.accesses[IOBUS_WRITE]) == 0);
+	} while (
+		atomic_load(&iobus_unclaimed_at(&reader->counters, 0x100)->accesses[IOBUS_WRITE]) ==
+		0);
 	assert_false(atomic_load(&gate.left));
 	assert_int_equal(sem_post(&gate.go), 0);
 	pthread_join(reading, NULL);
@@ -469,6 +471,80 @@ static void removal_awaits_the_reader_inside_and_nobody_awaits_the_removal(void 
 	sem_destroy(&gate.go);
 }
 
+static void expect_unclaimed(const struct iobus_unclaimed *want, size_t nr)
+{
+	struct iobus_unclaimed *got;
+	size_t n;
+
+	assert_int_equal(iobus_unclaimed(bus, &got, &n), 0);
+	assert_int_equal(n, nr);
+	for (size_t i = 0; i < nr; i++) {
+		assert_int_equal(got[i].addr, want[i].addr);
+		assert_int_equal(got[i].reads, want[i].reads);
+		assert_int_equal(got[i].writes, want[i].writes);
+	}
+	free(got);
+}
+
+static void unclaimed_accesses_count_by_the_address_they_begin_at(void **state)
+{
+	struct iobus_reader *other;
+	struct iobus_totals totals;
+
+	(void)state;
+	assert_int_equal(add(&quiet, 0x100, 4, "quiet"), 0);
+	assert_int_equal(iobus_reader_create(bus, &other), 0);
+	expect_unclaimed(NULL, 0);
+	for (unsigned i = 0; i < 5; i++) /* the last hit; another way for each size */
+		rd(reader, 0x200, 1U << i % 4);
+	wr(reader, 0x1ff, 1);
+	wr(reader, 0x1ff, 3); /* never one op */
+	rd(other, 0x200, 4);
+	rd(other, 0xfd,
+	   4); /* three bytes of its four are nobody's: counted, and under no address */
+	rd(other, 0xf8, 8); /* up to the range */
+	rd(other, UINT64_MAX, 1);
+	expect_unclaimed((struct iobus_unclaimed[]){{0xf8, 1, 0}, {0x1ff, 0, 2}, {0x200, 6, 0}}, 3);
+	iobus_set_timing(bus, true);
+	rd(reader, 0x200, 2);
+	iobus_set_timing(bus, false);
+	other = iobus_reader_destroy(other); /* its counts stay */
+	assert_int_equal(add(&quiet, 0x200, 4, "late"), 0);
+	rd(reader, 0x200, 2); /* claimed by now */
+	assert_int_equal(iobus_remove(bus, 0x200, NULL), 0);
+	rd(reader, 0x200, 2);
+	expect_unclaimed((struct iobus_unclaimed[]){{0xf8, 1, 0}, {0x1ff, 0, 2}, {0x200, 8, 0}}, 3);
+	iobus_counts(bus, NULL, 0, &totals);
+	assert_int_equal(totals.unclaimed_reads, 1 + 8 + 1 + 1);
+	assert_int_equal(totals.unclaimed_writes, 2);
+	assert_int_equal(totals.reads, totals.unclaimed_reads + 1);
+}
+
+/* A guest that probes the whole space grows nothing, and no access is lost from the sum. */
+static void unclaimed_addresses_beyond_the_table_share_a_count(void **state)
+{
+	enum { ADDRS = 5000 };
+	struct iobus_unclaimed *got;
+	struct iobus_totals totals;
+	uint64_t sum = 0;
+	size_t n;
+
+	(void)state;
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < ADDRS; i++)
+			rd(reader, i * UINT64_C(0x1008), 4);
+	assert_int_equal(iobus_unclaimed(bus, &got, &n), 0);
+	assert_in_range(n, IOBUS_UNCLAIMED_MAX / 2, IOBUS_UNCLAIMED_MAX);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(got[i].reads, 2);
+		sum += got[i].reads;
+	}
+	free(got);
+	iobus_counts(bus, NULL, 0, &totals);
+	assert_int_equal(totals.unclaimed_reads, 2 * ADDRS);
+	assert_in_range(sum, 1, totals.unclaimed_reads - 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static int run(const char *group)
@@ -478,6 +554,8 @@ static int run(const char *group)
 		TEST(counts_fill_what_the_buffer_holds),
 		TEST(a_readers_own_counts_leave_out_the_others),
 		TEST(counts_of_a_destroyed_reader_stay),
+		TEST(unclaimed_accesses_count_by_the_address_they_begin_at),
+		TEST(unclaimed_addresses_beyond_the_table_share_a_count),
 		TEST(totals_keep_removed_ranges_and_new_ranges_start_at_zero),
 		TEST(ranges_added_under_a_reader_get_counters_of_their_own),
 		TEST(time_in_dispatch_is_taken_while_timing_is_on),
