@@ -55,6 +55,40 @@ case_stop_is_told_at_the_end() {
 	holds stats '.end == {kind: "killed", by: "control socket", exit_status: 116}'
 }
 
+# rates DEVICE: its line of what top printed last.
+rates() {
+	grep -E "^  (PIO|MMIO) .* $1 +[0-9]+ +[0-9]+ +[0-9]+\$" shown || fail "no line of $1: $(cat shown)"
+}
+
+# The guest makes each of its accesses as often as the others, for as long as it runs.
+case_top_tells_what_rises() {
+	local line
+	assemble code <<-'END'
+		mov $0xe00, %edx # nobody's
+		1: in $0xe9, %al
+		out %al, %dx
+		jmp 1b
+	END
+	start_controlled --flat 0x100000 --exits writes code
+	timeout -k 10 "$limit_s" "$TOLLGATE" top --once --interval 0.2 ctl nosuch >shown
+	sed -n 1p shown | grep -qE '^ctl: [1-9][0-9]* exits/s to userspace, [1-9][0-9]* in KVM$' || fail "$(cat shown)"
+	grep -qE '^  IO +[1-9][0-9]*$' shown || fail 'no line of IO'
+	grep -qx 'nosuch: no VM is at control socket .nosuch.: No such file or directory' shown || fail 'an absent VM'
+	line=$(rates debugcon0)
+	[[ $line =~ \ [1-9][0-9]*\ +0\ +0$ ]] || fail "debugcon0: $line"
+	line=$(rates unclaimed)
+	[[ $line =~ \ 0\ +[1-9][0-9]*\ +0$ ]] || fail "unclaimed: $line"
+	! grep -q serial0 shown || fail 'a device without accesses'
+	# It finds the VM by its process, and goes on until that ends.
+	timeout -k 10 "$limit_s" "$TOLLGATE" top --interval 0.1 >shown &
+	found=$!
+	wait_for grep -qE "^$PWD/ctl: [1-9][0-9]* exits/s" shown
+	stop
+	timeout -k 10 "$limit_s" "$TOLLGATE" top --once ctl 2>refusal && fail 'no VM, and no error'
+	grep -qx "tollgate: no VM is at control socket 'ctl': No such file or directory" refusal || fail "$(cat refusal)"
+	kill $found 2>/dev/null || true # it may follow VMs of others
+}
+
 # Whether the running guest has made its last write that counts.
 has_written() {
 	control stats

@@ -20,10 +20,11 @@ int cmd_hammer(int argc, char **argv);
 int cmd_machine(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_smoke(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_smoke_boot(int argc, char **argv); /* one boot's process: smoke/child.h */
 
 extern const struct option_table cmd_completion_table, cmd_control_table, cmd_doctor_table,
-	cmd_hammer_table, cmd_machine_table;
+	cmd_hammer_table, cmd_machine_table, cmd_top_table;
 
 /* Every subcommand, up to a row without a name. */
 struct command {

@@ -1,17 +1,13 @@
 /* `tollgate control`: one command for a running VM. */
 #include <errno.h>
 #include <getopt.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/option.h"
-#include "base/unix_socket.h"
+#include "cmd/client.h"
 #include "cmd/cmds.h"
 #include "control.h"
 #include "control/commands.h"
@@ -20,7 +16,7 @@
 
 #define WAIT_DEFAULT_NS (60 * NS_PER_S)
 
-enum { WAIT_STEP_MS = 20, OPT_WAIT = 0x100 };
+enum { OPT_WAIT = 0x100 };
 
 static const struct option_row rows[] = {
 	{"wait", OPT_WAIT, "[=SECONDS]",
@@ -81,54 +77,14 @@ static int make_line(char *const *arg, char line[CONTROL_INPUT_BYTES + 1], struc
 	return 0;
 }
 
-/* A VM that is not there yet: its socket comes once it is set up, maybe in the place of a dead one's. */
-static int connect_by(int fd, const struct sockaddr_un *addr, int64_t until_ns)
-{
-	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
-		if ((errno != ENOENT && errno != ECONNREFUSED) || clock_monotonic_ns() >= until_ns)
-			return -errno;
-		poll(NULL, 0, WAIT_STEP_MS);
-	}
-	return 0;
-}
-
-static int dial(const char *path, int64_t wait_ns, struct diag *diag)
-{
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un addr;
-	int r;
-
-	if (fd < 0)
-		return diag_set(diag, -errno, "make a socket");
-	if (unix_address(path, &addr) < 0)
-		return diag_set(diag, -EINVAL, "control socket '%s': a path of at most %d bytes",
-				path, UNIX_PATH_BYTES_MAX);
-	r = connect_by(fd, &addr, wait_ns ? clock_monotonic_ns() + wait_ns : 0);
-	if (r == 0)
-		return STEAL_FD(fd);
-	diag_set(diag, r, "no VM is at control socket '%s'", path);
-	switch (r) {
-	case -ECONNREFUSED:
-		diag_remedy(diag, "the VM or program that made it is gone; start another one");
-		break;
-	case -EACCES: diag_remedy(diag, "it is for the user who runs the VM, and for root"); break;
-	default:
-		diag_remedy(
-			diag,
-			"start one by: tollgate run --control %s; --wait waits until it is there",
-			path);
-		break;
-	}
-	return r;
-}
-
 /* A VM is not trusted with our terminal: what would move, colour or reprogram it is left out. */
-static void print_line(const char *line, bool to_terminal)
+static void print_line(void *arg, const char *line)
 {
+	const bool *to_terminal = arg;
 	struct smoke_text text = {0};
 	char out[SMOKE_TEXT_OUT_MAX];
 
-	if (!to_terminal) {
+	if (!*to_terminal) {
 		fputs(line, stdout);
 		return;
 	}
@@ -139,63 +95,20 @@ static void print_line(const char *line, bool to_terminal)
 	}
 }
 
-/* text follows CONTROL_REPLY_ERROR. */
-static int reply_refused(const char *text, struct diag *diag)
-{
-	char line[sizeof(diag->what) + sizeof(diag->remedy)];
-	char *remedy;
-
-	smoke_text_clean(text, line, sizeof(line));
-	remedy = strstr(line, CONTROL_REPLY_REMEDY);
-
-	if (remedy) {
-		*remedy = '\0';
-		diag_remedy(diag, "%s", remedy + strlen(CONTROL_REPLY_REMEDY));
-	}
-	return diag_set(diag, -EINVAL, "%s", line);
-}
-
-/* Prints what comes, up to the line that ends the reply. */
-static int print_reply(FILE *in, struct diag *diag)
-{
-	const bool to_terminal = isatty(STDOUT_FILENO) == 1;
-	AUTO_FREE char *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-
-	while ((n = getline(&line, &cap, in)) > 0 && line[n - 1] == '\n') {
-		if (strcmp(line, CONTROL_REPLY_OK "\n") == 0)
-			return 0;
-		if (strncmp(line, CONTROL_REPLY_ERROR, strlen(CONTROL_REPLY_ERROR)) == 0) {
-			line[n - 1] = '\0';
-			return reply_refused(line + strlen(CONTROL_REPLY_ERROR), diag);
-		}
-		print_line(line, to_terminal);
-	}
-	diag_set(diag, -EINVAL, "the VM ended before it had answered");
-	diag_remedy(diag, "its own messages say how it ended");
-	return -EINVAL;
-}
-
 static int control(const char *path, int64_t wait_ns, char *const *arg, struct diag *diag)
 {
+	bool to_terminal = isatty(STDOUT_FILENO) == 1;
 	char line[CONTROL_INPUT_BYTES + 1];
-	FILE *in;
+	const struct client_request request = {
+		.path = path,
+		.line = line,
+		.wait_ns = wait_ns,
+		.take = print_line,
+		.arg = &to_terminal,
+	};
 	int r = make_line(arg, line, diag);
-	int fd = r < 0 ? r : dial(path, wait_ns, diag);
 
-	if (fd < 0)
-		return fd;
-	/* One that takes no more clients says so, and may have closed by now. */
-	send(fd, line, strlen(line), MSG_NOSIGNAL);
-	in = fdopen(fd, "r");
-	if (!in) {
-		close(fd);
-		return diag_set(diag, -ENOMEM, "read from '%s'", path);
-	}
-	r = print_reply(in, diag);
-	fclose(in);
-	return r;
+	return r < 0 ? r : client_ask(&request, diag);
 }
 
 static int parse_wait(const char *arg, int64_t *ret_ns, struct diag *diag)

@@ -58,7 +58,7 @@ static void print_vectors(FILE *out, const char *what, const struct kvm_lapic_st
 	for (unsigned v = 0; v < VECTORS; v++) {
 		uint32_t bits;
 
-		memcpy(&bits, lapic->regs + reg + v / 32 * 16, sizeof(bits));
+		memcpy(&bits, lapic->regs + reg + (size_t)(v / 32) * 16, sizeof(bits));
 		if (bits >> v % 32 & 1) {
 			fprintf(out, " %02x", v);
 			any = true;
