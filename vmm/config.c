@@ -171,6 +171,8 @@ static const struct option_row kernel_rows[] = {
 	 .help = "load KERNEL as it is at ADDR; MODE real or long (default long)"},
 	{"rootfs", CONFIG_OPT_ROOTFS, "FILE[,HOW]",
 	 .help = "a disk, as --disk makes it, that is the root directory", .common = true},
+	{"symbols", CONFIG_OPT_SYMBOLS, "FILE",
+	 .help = "KERNEL's vmlinux or System.map: names for addresses in reports"},
 	{0},
 };
 const struct option_group config_kernel_group = {"Kernel", kernel_rows};
@@ -238,6 +240,7 @@ int config_kernel_option(struct config *config, int opt, const char *arg, struct
 	case CONFIG_OPT_BOOT: return parse_boot(config, arg, diag);
 	case CONFIG_OPT_FLAT: return parse_flat(config, arg, diag);
 	case CONFIG_OPT_ROOTFS: return add_rootfs(config, arg, diag);
+	case CONFIG_OPT_SYMBOLS: config->symbols = arg; return 0;
 	default: return 1;
 	}
 }
@@ -384,7 +387,8 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 	const char *about_kernel = config->nr_initrds                       ? "--initrd"
 				   : config->vm.boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
 				   : initramfs ? "--run, --copy, --overlay, --root or --rootfs"
-					       : NULL;
+				   : config->symbols ? "--symbols"
+						     : NULL;
 
 	if (!config->kernel && about_kernel) {
 		diag_set(diag, -EINVAL, "%s without a kernel", about_kernel);

@@ -65,6 +65,7 @@ struct config {
 	const char *kernel;      /* NULL: the built-in test kernel */
 	const char *initrd[CONFIG_INITRDS_MAX];
 	unsigned nr_initrds;
+	const char *symbols; /* NULL: none */
 	struct config_initramfs initramfs;
 	struct config_consoles consoles;
 	struct config_balloon balloon;
@@ -127,6 +128,7 @@ enum {
 	CONFIG_OPT_BOOT,
 	CONFIG_OPT_FLAT,
 	CONFIG_OPT_ROOTFS,
+	CONFIG_OPT_SYMBOLS,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */

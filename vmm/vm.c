@@ -219,6 +219,7 @@ const struct vm_step vm_steps[] = {
 	{"host check", host_make, NULL},
 	{"RAM", ram_make, ram_unmake},
 	{"machine", machine_make, machine_unmake},
+	{"symbols", vm_symbols_make, vm_symbols_unmake},
 	{"register pages", vm_pages_make, vm_pages_unmake},
 	{"KVM's VM", kvm_vm_make, kvm_vm_unmake},
 	{"memory slots", vm_slots_make, NULL},

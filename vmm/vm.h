@@ -30,6 +30,7 @@
 #include "vm/halted.h"
 #include "vm/io_devices.h"
 #include "vm/pause.h"
+#include "vm/symbols.h"
 
 struct vm_opts {
 	struct machine_spec machine;
@@ -39,6 +40,7 @@ struct vm_opts {
 	struct boot_file kernel;
 	struct boot_file initrd[BOOT_INITRDS_MAX];
 	unsigned nr_initrds;
+	struct boot_file symbols; /* of the kernel; data NULL: none */
 	bool input;     /* stdin is the console's input, and a terminal there becomes raw */
 	bool to_stdout; /* what the devices write that are not in output[]; else it is dropped */
 	struct vm_output output[VM_OUTPUTS_MAX];
@@ -57,6 +59,7 @@ struct vm {
 	struct arch_boot *boot;    /* NULL once the kernel is in its place */
 	struct arch_kernel kernel; /* zeroed before it is known */
 	struct machine machine;
+	struct vm_symbols symbols;
 	struct kvm kvm;
 	struct guest_mem mem;
 	struct arch_cpu_model *cpu_model;

@@ -18,6 +18,7 @@
 #include "kvm.h"
 #include "kvm/caps.h"
 #include "machine.h"
+#include "symbols.h"
 
 /* The machine of this architecture, for machine_resolve(). */
 extern const struct machine_platform arch_platform;
@@ -104,6 +105,11 @@ struct arch_boot_opts {
 	unsigned nr_initrds; /* at most BOOT_INITRDS_MAX */
 };
 
+/* Where a kernel's image is in guest memory, and at which linear address it runs. */
+struct arch_image {
+	uint64_t gpa, linear, len;
+};
+
 /* By which of its entries a kernel is started, and what the machine has to know of it. */
 struct arch_kernel {
 	const char *name; /* as in arch_boot_opts, borrowed; NULL before there is one */
@@ -111,6 +117,10 @@ struct arch_kernel {
 	enum boot_protocol protocol;
 	uint64_t entry_gpa;
 	bool finds_register_pages; /* where the machine has some (machine_spec.register_pages) */
+	bool is_linux;
+	struct arch_image image; /* as it is loaded, if that is how it runs; len 0: unknown */
+	uint8_t build_id[BOOT_BUILD_ID_MAX];
+	size_t build_id_len; /* 0: unknown */
 };
 
 /* A kernel on its way into guest memory. */
@@ -134,17 +144,36 @@ int arch_boot_load(struct arch_boot *boot, const struct machine *m, int vcpu_fd,
 /* Takes NULL. Returns NULL. */
 struct arch_boot *arch_boot_destroy(struct arch_boot *boot);
 
-/*
- * For reports: registers, the mode, the interrupts of the local APIC, and the bytes of the instruction.
- * Each line starts with indent. Says so when a register set cannot be read.
- */
-void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
+/* For reports: a vCPU, its memory, and names for its addresses (NULL: none). Each line starts with indent. */
+struct arch_view {
+	int vcpu_fd;
+	const struct guest_mem *mem;
+	const struct symbols *symbols;
+	const char *indent;
+};
 
 /*
- * For reports: where it is, and the return addresses of its callers, by the chain of frame pointers, one per line. That
- * is right for code that keeps frame pointers, and may be short or wrong for other code.
+ * Registers, the mode, the interrupts that are in service or requested, and the bytes of the instruction. Says so when
+ * a register set cannot be read.
  */
-void arch_vcpu_print_stack(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
+void arch_vcpu_print(FILE *out, const struct arch_view *view);
+
+/*
+ * Where it is, and the return addresses of its callers, one per line: by the chain of frame pointers, with a number.
+ * That is right for code that keeps frame pointers, and may be short or wrong for other code. With symbols also each
+ * other word on the stack that follows a call in text, with a question mark: some of these are of earlier calls.
+ */
+void arch_vcpu_print_stack(FILE *out, const struct arch_view *view);
+
+/* How far a Linux kernel may have moved itself from where it was linked: a multiple of bytes, below nr times that. */
+struct arch_kernel_move {
+	uint64_t bytes;
+	unsigned nr;
+};
+extern const struct arch_kernel_move arch_kernel_move;
+
+/* Where a vCPU's page tables map a Linux kernel; there may be more around it. False: they map none. */
+bool arch_kernel_image(int vcpu_fd, const struct guest_mem *mem, struct arch_image *ret);
 
 /* A guest's memory by linear address, as a vCPU sees it. How many of len bytes were read or written. */
 size_t arch_linear_read(int vcpu_fd, const struct guest_mem *mem, uint64_t linear, void *buf,

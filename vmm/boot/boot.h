@@ -61,6 +61,7 @@ struct boot_opts {
 
 enum {
 	BOOT_SEGMENTS_MAX = 64,
+	BOOT_BUILD_ID_MAX = 32,
 	BOOT_SETUP_HEADER_MAX = 0x290 - 0x1f1, /* the room the zero page has for it */
 };
 
@@ -95,6 +96,12 @@ struct boot_plan {
 		load_base_gpa; /* Multiboot 2, a kernel that may be moved: where it begins; else 0 */
 	uint8_t setup_header[BOOT_SETUP_HEADER_MAX]; /* a bzImage's, from its offset 0x1f1 */
 	uint32_t setup_header_len;                   /* 0: no bzImage */
+	bool is_linux;                               /* an ELF file that shows a sign of it */
+	/* Of an ELF file, which runs where it is loaded: linear addresses less physical ones. */
+	bool has_linear_offset;
+	uint64_t linear_offset;
+	uint8_t build_id[BOOT_BUILD_ID_MAX]; /* of an ELF file (NT_GNU_BUILD_ID) */
+	uint32_t build_id_len;               /* 0: none */
 	uint8_t *owned; /* bytes that segments point into, besides the image; or NULL */
 	uint8_t *
 		room; /* opts->room when it was written to and segments may point into it, or NULL */

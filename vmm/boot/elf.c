@@ -65,6 +65,18 @@ static int add_segment(struct boot_plan *plan, const struct elf *elf, const Elf6
 	return boot_plan_add(plan, elf->img, &seg, diag);
 }
 
+/* One that is longer than any digest is left out. */
+static void note_build_id(struct boot_plan *plan, const struct elf *elf)
+{
+	struct elf_note note;
+
+	if (!elf_note_find(elf, ELF_NOTE_GNU, NT_GNU_BUILD_ID, &note) ||
+	    note.desc_len > sizeof(plan->build_id))
+		return;
+	memcpy(plan->build_id, note.desc, note.desc_len);
+	plan->build_id_len = note.desc_len;
+}
+
 static int add_segments(struct boot_plan *plan, const struct elf *elf, struct diag *diag)
 {
 	bool executable = false;
@@ -78,8 +90,12 @@ static int add_segments(struct boot_plan *plan, const struct elf *elf, struct di
 		r = add_segment(plan, elf, &ph, diag);
 		if (r < 0)
 			return r;
+		if (!plan->has_linear_offset)
+			plan->linear_offset = ph.p_vaddr - ph.p_paddr;
+		plan->has_linear_offset = true;
 		executable |= ph.p_filesz && (ph.p_flags & PF_X);
 	}
+	note_build_id(plan, elf);
 	if (!executable)
 		return boot_refuse(elf->img, diag, "name the linked vmlinux",
 				   "is an ELF file without executable code");
@@ -150,7 +166,8 @@ static int load_pvh(struct boot_plan *plan, const struct elf *elf, const struct 
 		return r;
 	plan->protocol = BOOT_PVH;
 	plan->kind = elf->is64 ? "ELF64 with PVH note" : "ELF32 with PVH note";
-	if (has_linux_note(elf))
+	plan->is_linux = has_linux_note(elf);
+	if (plan->is_linux)
 		limit_linux_cmdline(plan);
 	if (plan->initrd_gpa_limit > UINT32_MAX) /* Linux keeps 32 bits of a module's address */
 		plan->initrd_gpa_limit = UINT32_MAX;
@@ -175,7 +192,6 @@ static int refuse_without_entry(const struct elf *elf, struct diag *diag)
 
 static int load_linux64(struct boot_plan *plan, const struct elf *elf, bool any, struct diag *diag)
 {
-	bool is_linux;
 	int r = check_not_userspace(elf, diag);
 
 	if (r < 0)
@@ -187,10 +203,10 @@ static int load_linux64(struct boot_plan *plan, const struct elf *elf, bool any,
 	r = add_segments(plan, elf, diag);
 	if (r < 0)
 		return r;
-	is_linux = has_linux_note(elf) || has_linux_banner(plan);
-	if (!is_linux && !any)
+	plan->is_linux = has_linux_note(elf) || has_linux_banner(plan);
+	if (!plan->is_linux && !any)
 		return refuse_without_entry(elf, diag);
-	if (is_linux)
+	if (plan->is_linux)
 		limit_linux_cmdline(plan);
 	return boot_plan_set_entry(plan, elf->img, elf->h.e_entry, diag);
 }

@@ -12,6 +12,8 @@ static int add_inputs(const struct config *config, struct file_uses *uses)
 	const struct config_initramfs *initramfs = &config->initramfs;
 	int r = file_uses_add(uses, "kernel", config->kernel, false, 0);
 
+	if (r == 0)
+		r = file_uses_add(uses, "--symbols", config->symbols, false, 0);
 	for (unsigned i = 0; r == 0 && i < config->nr_initrds; i++)
 		r = file_uses_add(uses, "--initrd", config->initrd[i], false, 0);
 	if (r == 0)

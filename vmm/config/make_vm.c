@@ -14,13 +14,32 @@
 struct vm_files {
 	struct file_map kernel;
 	struct file_map initrd[CONFIG_INITRDS_MAX];
+	struct file_map symbols;
 };
 
 static void files_close(struct vm_files *files)
 {
 	file_map_close(&files->kernel);
+	file_map_close(&files->symbols);
 	for (unsigned i = 0; i < CONFIG_INITRDS_MAX; i++)
 		file_map_close(&files->initrd[i]);
+}
+
+static int open_symbols(struct vm_files *files, const struct config *config, struct vm_opts *opts,
+			struct diag *diag)
+{
+	int r;
+
+	if (!config->symbols)
+		return 0;
+	r = file_map_open(&files->symbols, "symbols", config->symbols, diag);
+	if (r == 0)
+		opts->symbols = (struct boot_file){
+			.name = config->symbols,
+			.data = files->symbols.data,
+			.len = files->symbols.len,
+		};
+	return r;
 }
 
 static int open_initrds(struct vm_files *files, const struct config *config, struct vm_opts *opts,
@@ -58,7 +77,8 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 		.data = files->kernel.data,
 		.len = files->kernel.len,
 	};
-	return open_initrds(files, config, opts, diag);
+	r = open_symbols(files, config, opts, diag);
+	return r < 0 ? r : open_initrds(files, config, opts, diag);
 }
 
 /* What was read while another process wrote is a mixture: the message says so, and not what came of it. */
@@ -70,6 +90,8 @@ static int vm_check_files(const struct vm_files *files, const struct config *con
 
 	if (files->kernel.data)
 		r = file_map_check(&files->kernel, "kernel", config->kernel, &changed);
+	if (r == 0 && files->symbols.data)
+		r = file_map_check(&files->symbols, "symbols", config->symbols, &changed);
 	for (unsigned i = 0; r == 0 && i < config->nr_initrds && files->initrd[i].data; i++)
 		r = file_map_check(&files->initrd[i], "initrd", config->initrd[i], &changed);
 	if (r < 0 && diag)
@@ -131,7 +153,7 @@ static bool emulates_linux(const struct boot_file *kernel)
 /* What the files held is in the guest's memory now. */
 static void forget_files(struct vm_opts *opts)
 {
-	opts->kernel = (struct boot_file){0};
+	opts->kernel = opts->symbols = (struct boot_file){0};
 	memset(opts->initrd, 0, sizeof(opts->initrd));
 	opts->nr_initrds = 0;
 }

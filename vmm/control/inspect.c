@@ -44,6 +44,31 @@ int command_stack(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *
 	return r < 0 ? r : vm_print_stacks(ctl->vm, vcpu, out, diag);
 }
 
+/* Reports and gdb print addresses without 0x. */
+static int parse_address(const char *arg, uint64_t *ret)
+{
+	char prefixed[20];
+
+	if (strncmp(arg, "0x", 2) == 0)
+		return parse_u64(arg, ret);
+	if ((size_t)snprintf(prefixed, sizeof(prefixed), "0x%s", arg) >= sizeof(prefixed))
+		return -EINVAL;
+	return parse_u64(prefixed, ret);
+}
+
+int command_sym(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		struct diag *diag)
+{
+	uint64_t addr;
+
+	(void)nr;
+	if (parse_address(arg[0], &addr) == 0)
+		return vm_print_symbol(ctl->vm, addr, out, diag);
+	diag_set(diag, -EINVAL, "'%s' is not a hexadecimal address", arg[0]);
+	diag_remedy(diag, "as in sym ffffffff81000000; 0x before it is allowed");
+	return -EINVAL;
+}
+
 int command_nmi(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
 		struct diag *diag)
 {

@@ -6,7 +6,7 @@
 
 #include "vm.h"
 
-typedef void print_vcpu_fn(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent);
+typedef void print_vcpu_fn(FILE *out, const struct arch_view *view);
 
 static int check_vcpu(const struct vm *vm, unsigned vcpu, struct diag *diag)
 {
@@ -20,20 +20,23 @@ static int check_vcpu(const struct vm *vm, unsigned vcpu, struct diag *diag)
 static int print_vcpus(struct vm *vm, unsigned which, print_vcpu_fn *print, FILE *out,
 		       struct diag *diag)
 {
+	struct arch_view view = {.mem = &vm->mem, .indent = "  "};
 	int r = check_vcpu(vm, which, diag);
 
 	if (r == 0)
 		r = vm_hold(vm, diag);
 	if (r < 0)
 		return r;
+	view.symbols = vm_symbols(vm);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		view.vcpu_fd = vm->vcpu[i].fd;
 		if (which != VM_ALL_VCPUS && which != i)
 			continue;
 		fprintf(out, "vCPU %u:\n", i);
 		if (arch_vcpu_halted(vm->vcpu[i].fd) == ARCH_WAITS_FOR_CPU)
 			fputs("  not started\n", out);
 		else
-			print(out, vm->vcpu[i].fd, &vm->mem, "  ");
+			print(out, &view);
 	}
 	vm_let_go(vm);
 	return 0;

@@ -40,6 +40,10 @@ vm_unmake_fn vm_signals_unmake, vm_timeout_unmake, vm_coalesced_unmake;
 vm_make_fn vm_pause_make;
 vm_unmake_fn vm_pause_unmake;
 
+/* symbols.c: those that are given, and those of a small kernel. */
+vm_make_fn vm_symbols_make;
+vm_unmake_fn vm_symbols_unmake;
+
 /* sources.c: --timeout stands still. stop: what was left of it; start: it goes on with that. */
 int64_t vm_timeout_stop(struct vm *vm);
 void vm_timeout_start(struct vm *vm, int64_t left_ns);

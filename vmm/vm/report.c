@@ -4,7 +4,7 @@
 
 #include "virtio/transport.h"
 
-enum { REPORT_VCPUS_MAX = 8 };
+enum { REPORT_REGISTERS_MAX = 8 }; /* vCPUs; of the others, the stack alone */
 
 void report_end(FILE *out, const struct vm_end *end, int exit_status)
 {
@@ -67,23 +67,38 @@ void report_emulates_linux(FILE *out)
 		module[0] ? module : "unknown module", arch_backing_none, arch_backing_any);
 }
 
-void report_print(FILE *out, const struct vm *vm)
+static void print_registers(FILE *out, const struct vcpu *vcpu, const struct arch_view *view)
 {
 	char module[32];
+
+	vcpu_print_error(out, vcpu, "  ");
+	if (vcpu_error_is_emulation(vcpu))
+		print_emulation(out, arch_backing_name(),
+				arch_backing_module(module, sizeof(module)));
+	arch_vcpu_print(out, view);
+}
+
+void report_print(FILE *out, struct vm *vm)
+{
+	struct arch_view view = {.mem = &vm->mem, .symbols = vm_symbols(vm)};
 
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
 		const struct vcpu *vcpu = &vm->vcpu[i];
 
-		if (i == REPORT_VCPUS_MAX) {
-			fprintf(out, "and %u more vCPUs\n", vm->nr_vcpus - i);
-			break;
-		}
+		view.vcpu_fd = vcpu->fd;
+		view.indent = "  ";
 		fprintf(out, "vCPU %u:\n", i);
-		vcpu_print_error(out, vcpu, "  ");
-		if (vcpu_error_is_emulation(vcpu))
-			print_emulation(out, arch_backing_name(),
-					arch_backing_module(module, sizeof(module)));
-		arch_vcpu_print(out, vcpu->fd, &vm->mem, "  ");
+		if (i > 0 && arch_vcpu_halted(vcpu->fd) == ARCH_WAITS_FOR_CPU) {
+			fprintf(out, "  not started\n");
+			continue;
+		}
+		if (i < REPORT_REGISTERS_MAX)
+			print_registers(out, vcpu, &view);
+		view.indent = "    ";
+		fprintf(out, "  stack:\n");
+		arch_vcpu_print_stack(out, &view);
+		if (i >= REPORT_REGISTERS_MAX)
+			continue;
 		fprintf(out, "  last exits, the latest last:\n");
 		vcpu_print_history(out, vcpu, "    ");
 	}

@@ -14,10 +14,10 @@ void report_end(FILE *out, const struct vm_end *end, int exit_status);
 bool report_wanted(const struct vm_end *end);
 
 /*
- * Registers, instruction bytes and last exits of each vCPU (of the first eight), and what KVM said.
- * After vm_run().
+ * Each vCPU's stack; for the first eight also registers, instruction bytes, last exits, and what KVM said. With names
+ * for addresses where there are some. After vm_run().
  */
-void report_print(FILE *out, const struct vm *vm);
+void report_print(FILE *out, struct vm *vm);
 
 /* A line for each device whose I/O thread does not end (vm_virtio.stuck). */
 void report_stuck(FILE *out, const struct vm *vm);

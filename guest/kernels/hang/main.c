@@ -3,7 +3,7 @@
  * CPUs that have halted.
  *
  *   how=hlt     interrupts on, HLT (default): the vCPU sleeps in KVM
- *   how=loop    a jump to itself: the vCPU never exits by its own doing
+ *   how=loop    interrupts off, a jump to itself in spin_forever(): the vCPU never exits by its own doing
  *   how=exits   reads an unclaimed port forever: the vCPU exits all the time
  *   how=halted  interrupts off, HLT: nothing wakes this CPU any more; others were not started
  *   how=all     the same on every CPU
@@ -59,6 +59,13 @@ static void start_others(void)
 	smp_start(smp_cpus(), another_cpu);
 }
 
+/* What a report of the hang has to name. */
+__attribute__((noinline)) static void spin_forever(void)
+{
+	__asm__ volatile("cli\n"
+			 "1: jmp 1b");
+}
+
 void kernel_main(void)
 {
 	static const char *const ways[] = {"hlt", "loop", "exits", "halted",
@@ -75,7 +82,7 @@ void kernel_main(void)
 		if (how == HOW_EXITS)
 			in8(UNCLAIMED_PORT);
 		else if (how == HOW_LOOP)
-			__asm__ volatile("1: jmp 1b");
+			spin_forever();
 		else
 			irq_wait();
 	}

@@ -212,6 +212,20 @@ static int identify_kernel(struct arch_boot *b, struct diag *diag)
 	return 0;
 }
 
+/* A kernel that decompresses itself is elsewhere then. */
+static void describe_image(const struct boot_plan *plan, struct arch_kernel *ret)
+{
+	const uint64_t gpa = plan->segment[0].gpa;
+
+	ret->is_linux = plan->is_linux || plan->setup_header_len > 0;
+	memcpy(ret->build_id, plan->build_id, plan->build_id_len);
+	ret->build_id_len = plan->build_id_len;
+	if (plan->has_linear_offset)
+		ret->image = (struct arch_image){.gpa = gpa,
+						 .linear = gpa + plan->linear_offset,
+						 .len = plan->end_gpa - gpa};
+}
+
 int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		     struct arch_boot **ret, struct arch_kernel *ret_kernel, struct diag *diag)
 {
@@ -234,6 +248,7 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		.finds_register_pages =
 			arch_boot_has_info(b) && boot_plan_finds_memory_uart(&b->plan),
 	};
+	describe_image(&b->plan, ret_kernel);
 	boot_plan_describe(&b->plan, ret_kernel->kind, sizeof(ret_kernel->kind));
 	*ret = b;
 	return 0;

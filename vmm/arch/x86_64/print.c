@@ -34,12 +34,12 @@ static void print_segment(FILE *out, const char *indent, const char *name,
 		s->l ? " 64-bit" : "", s->present ? "" : " not present");
 }
 
-static void print_code(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent,
-		       uint64_t linear, unsigned bits)
+static void print_code(FILE *out, const struct arch_view *view, uint64_t linear, unsigned bits)
 {
+	const char *indent = view->indent;
 	char text[96];
 	uint8_t code[INSN_BYTES];
-	size_t n = arch_linear_read(vcpu_fd, mem, linear, code, sizeof(code));
+	size_t n = arch_linear_read(view->vcpu_fd, view->mem, linear, code, sizeof(code));
 
 	fprintf(out, "%sinstruction bytes at %#" PRIx64 ":", indent, linear);
 	for (size_t i = 0; i < n; i++)
@@ -84,12 +84,22 @@ static void print_interrupts(FILE *out, int vcpu_fd, const char *indent)
 	fprintf(out, "\n");
 }
 
-void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const char *indent)
+static void print_symbol(FILE *out, const struct arch_view *view, uint64_t linear)
 {
+	char text[SYMBOL_TEXT_MAX];
+
+	if (symbols_format(view->symbols, linear, text)[0])
+		fprintf(out, "%sat %s\n", view->indent, text);
+}
+
+void arch_vcpu_print(FILE *out, const struct arch_view *view)
+{
+	const char *indent = view->indent;
 	struct kvm_regs r;
 	struct kvm_sregs s;
 
-	if (ioctl(vcpu_fd, KVM_GET_REGS, &r) < 0 || ioctl(vcpu_fd, KVM_GET_SREGS, &s) < 0) {
+	if (ioctl(view->vcpu_fd, KVM_GET_REGS, &r) < 0 ||
+	    ioctl(view->vcpu_fd, KVM_GET_SREGS, &s) < 0) {
 		fprintf(out, "%sregisters cannot be read\n", indent);
 		return;
 	}
@@ -101,6 +111,7 @@ void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const 
 			"triple-faults\n",
 			indent);
 	fprintf(out, "%srip %016llx rflags %08llx\n", indent, r.rip, r.rflags);
+	print_symbol(out, view, s.cs.l ? r.rip : s.cs.base + r.rip);
 	fprintf(out, "%srax %016llx rbx %016llx rcx %016llx rdx %016llx\n", indent, r.rax, r.rbx,
 		r.rcx, r.rdx);
 	fprintf(out, "%srsi %016llx rdi %016llx rbp %016llx rsp %016llx\n", indent, r.rsi, r.rdi,
@@ -117,9 +128,6 @@ void arch_vcpu_print(FILE *out, int vcpu_fd, const struct guest_mem *mem, const 
 	print_segment(out, indent, "tr", &s.tr);
 	fprintf(out, "%sgdt base %016llx limit %04x  idt base %016llx limit %04x\n", indent,
 		s.gdt.base, s.gdt.limit, s.idt.base, s.idt.limit);
-	print_interrupts(out, vcpu_fd, indent);
-	print_code(out, vcpu_fd, mem, indent, s.cs.l ? r.rip : s.cs.base + r.rip,
-		   s.cs.l    ? 64
-		   : s.cs.db ? 32
-			     : 16);
+	print_interrupts(out, view->vcpu_fd, indent);
+	print_code(out, view, s.cs.l ? r.rip : s.cs.base + r.rip, s.cs.l ? 64 : s.cs.db ? 32 : 16);
 }
