@@ -315,6 +315,7 @@ int machine_resolve(const struct machine_platform *platform, const struct machin
 		.cpus = spec->cpus,
 		.cmdline_user = spec->cmdline,
 		.quiet = spec->quiet,
+		.sysrq = spec->sysrq,
 		.hvc = spec->hvc,
 		.quick = spec->quick,
 		.chip = platform->chip,

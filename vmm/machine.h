@@ -141,6 +141,7 @@ struct machine_spec {
 	unsigned cpus;
 	const char *cmdline; /* of the user, may be NULL; borrowed */
 	bool quiet;          /* the kernel's messages below errors are not for the console */
+	bool sysrq;          /* the kernel obeys SysRq */
 	bool quick; /* the kernel may leave out tests of itself that a boot can do without */
 	bool hvc;   /* they are for hvc0, and for the serial port until that is there */
 	bool command_ports; /* what a command's output needs: MACHINE_COMMAND_OUT and the others */
@@ -165,7 +166,7 @@ struct machine {
 	uint64_t mem_bytes;
 	unsigned cpus;
 	const char *cmdline_user;                 /* borrowed from the spec */
-	bool quiet, hvc, quick;                   /* as in the spec */
+	bool quiet, sysrq, hvc, quick;            /* as in the spec */
 	struct machine_span ram[MACHINE_RAM_MAX]; /* what is backed by memory slots, ascending */
 	unsigned nr_ram;
 	struct machine_map_entry map[MACHINE_MAP_MAX]; /* advertised to the kernel, ascending */

@@ -143,6 +143,81 @@ case_stalls() {
 	judged 117 "FAIL chatter: timeout, exit status 117: not over after $((2 * s)).000 s"
 }
 
+# linux_like FILE: a kernel that passes for Linux, prints "hello", and answers a key after a break on its serial port.
+# What it answers would decide the boot, were it the guest's own word. With "deaf" it spins instead.
+linux_like() {
+	as --32 -o "$1.o" - <<-END
+		.code32
+		.globl _start
+		_start: mov \$0x80000, %esp
+		mov \$0x3fa, %dx
+		mov \$1, %al
+		out %al, %dx
+		mov \$hello, %esi
+		call print
+		${2:+deaf: jmp deaf}
+		wait: mov \$0x3fd, %dx
+		in %dx, %al
+		test \$1, %al
+		jz wait
+		mov \$0x3f8, %dx
+		in %dx, %al
+		test %al, %al # the break
+		jz wait
+		mov %al, key
+		mov \$answer, %esi
+		call print
+		jmp wait
+		print: mov \$0x3fd, %dx
+		1: in %dx, %al
+		test \$0x20, %al
+		jz 1b
+		mov \$0x3f8, %dx
+		lodsb
+		test %al, %al
+		jz 2f
+		out %al, %dx
+		jmp print
+		2: ret
+		.section .data
+		hello: .asciz "hello\n"
+		answer: .ascii "sysrq: "
+		key: .ascii " \nBUG: unable to handle page fault\nexpected\nKernel panic - not syncing: no\n"
+		.asciz "ok 1 - a test\n"
+		.section .note.Xen, "a", @note
+		.long 4, 4, 18
+		.asciz "Xen"
+		.long _start
+		.section .note.Linux, "a", @note
+		.long 6, 4, 0x100
+		.asciz "Linux"
+		.balign 4
+		.long 0
+	END
+	ld -m elf_i386 -static -N --no-warn-rwx-segments -Ttext=0x200000 -o "$1" "$1.o"
+}
+
+# A Linux guest that hangs is asked by SysRq before it is ended. Its answers are in the log, and decide nothing.
+case_a_hung_linux_is_asked() {
+	linux_like asked
+	tollgate smoke --stall 1 --timeout 0 -e expected --log-dir logs --json report asked
+	judged 118 'FAIL asked: stall, exit status 118: silent for 1.000 s, waiting for '"'expected'"
+	same 'keys' "$(grep -o 'sysrq: .$' logs/asked.log | tr '\n' ' ')" 'sysrq: l sysrq: w sysrq: t '
+	holds report '.boots[0] | .splats == [] and .tests == [] and ([.. | objects | .lines? // empty | arrays | .[].text] == ["hello"])'
+	grep -q '^ *at wait+0x' "$case_dir/out" || grep -q 'at print+0x' "$case_dir/out" || { show && fail 'no name'; }
+	tollgate smoke --timeout 1 --stall 0 --log-dir again asked
+	judged 117 'FAIL asked: timeout, exit status 117: not over after 1.000 s'
+	same 'keys' "$(grep -c 'sysrq: .$' again/asked.log)" 3
+}
+
+# One that does not answer is not asked again.
+case_a_hung_linux_that_does_not_answer() {
+	linux_like asked deaf
+	tollgate smoke --stall 1 --timeout 0 --log-dir logs asked
+	judged 118 'FAIL asked: stall, exit status 118: silent for 1.000 s'
+	! grep -q sysrq: logs/asked.log || fail "it answered: $(cat logs/asked.log)"
+}
+
 case_phase_timeouts() {
 	printf 'first\nsecond\n' | speak phases hang
 	smoke_of phases --phase-timeout a=first:60 --phase-timeout b=second:60 --phase-timeout 'c=third:0.5'

@@ -88,6 +88,8 @@ static void put_defaults(FILE *f, const struct machine *m, enum console console,
 		fputs("cryptomgr.notests ", f);
 	if (!params_have(user, "panic="))
 		fputs("panic=-1 ", f);
+	if (m->sysrq && !params_have(user, "sysrq_always_enabled"))
+		fputs("sysrq_always_enabled ", f);
 	if (m->quiet && !says_how_quiet(user))
 		fputs("quiet ", f);
 }

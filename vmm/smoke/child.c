@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,6 +25,7 @@
 #include "config/make_vm.h"
 #include "smoke/options.h"
 #include "smoke/wire.h"
+#include "vm/inspect.h"
 #include "vm/report.h"
 #include "vm/stats.h"
 
@@ -33,6 +36,7 @@ enum {
 	CHILD_ERR_FD,
 	CHILD_LOG_FD,
 	CHILD_ARGS_FD,
+	CHILD_ASK_FD,
 	CHILD_FDS,
 };
 
@@ -53,6 +57,7 @@ void smoke_child_connect(struct config *config)
 
 	memcpy(config->vm.output, output, sizeof(output));
 	config->vm.nr_outputs = ARRAY_SIZE(output);
+	config->vm.machine.sysrq = true;
 }
 
 /* What is lost when the supervisor is gone is of no use to anybody. */
@@ -128,11 +133,33 @@ static void send_report(struct vm *vm, const struct config *config)
 	free(text);
 }
 
+/* The supervisor's end of its socket, on the VM's event loop. */
+struct keys {
+	struct event_source source;
+	struct vm *vm;
+};
+
+/* A guest that takes no input has no answer, which is what its supervisor then finds. */
+static void keys_ready(struct event_source *src, uint32_t epoll_events)
+{
+	struct keys *keys = container_of(src, struct keys, source);
+	struct diag diag = {0};
+	uint8_t key;
+
+	(void)epoll_events;
+	if (io_read_some(src->fd, &key, 1) == 1)
+		vm_send_sysrq(keys->vm, key, &diag);
+	else
+		event_loop_want(&keys->vm->loop, src, 0);
+}
+
 /* False: a thread that the host does not let go may use config until this process has ended. */
 static bool child_run(struct config *config)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct smoke_msg msg = {.type = SMOKE_MSG_STARTED};
+	struct keys keys = {.source = {.fd = CHILD_ASK_FD, .events = EPOLLIN, .ready = keys_ready},
+			    .vm = vm};
 	struct diag diag = {0};
 	struct vm_end end = {0};
 	int r;
@@ -147,8 +174,11 @@ static bool child_run(struct config *config)
 		msg.at_ns = clock_monotonic_ns();
 		msg.started.entered_by = vm->kernel.protocol;
 		msg.started.emulates_linux = vm->emulates_linux;
+		msg.started.is_linux = vm->kernel.is_linux;
 		send_bytes(&msg, sizeof(msg));
+		event_loop_add(&vm->loop, &keys.source);
 		r = vm_run(vm, &end, &diag);
+		event_loop_remove(&vm->loop, &keys.source);
 	}
 	if (r < 0) {
 		send_failure(&diag);
@@ -165,10 +195,10 @@ static bool child_run(struct config *config)
 
 /* Both ends of each pipe. */
 struct pipes {
-	int stream[SMOKE_STREAMS], report;
+	int stream[SMOKE_STREAMS], report, ask;
 };
 
-static const struct pipes no_pipes = {.stream = {-1, -1, -1, -1}, .report = -1};
+static const struct pipes no_pipes = {.stream = {-1, -1, -1, -1}, .report = -1, .ask = -1};
 
 static void close_pipes(struct pipes *ends)
 {
@@ -177,6 +207,8 @@ static void close_pipes(struct pipes *ends)
 			close(ends->stream[i]);
 	if (ends->report >= 0)
 		close(ends->report);
+	if (ends->ask >= 0)
+		close(ends->ask);
 	*ends = no_pipes;
 }
 
@@ -267,13 +299,26 @@ static int make_pipe(int *ret_read, int *ret_write)
 	return 0;
 }
 
+static int make_ask(int *ret_ours, int *ret_childs)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+		return -errno;
+	*ret_ours = fcntl(ends[0], F_DUPFD_CLOEXEC, CHILD_FDS);
+	*ret_childs = fcntl(ends[1], F_DUPFD_CLOEXEC, CHILD_FDS);
+	close(ends[0]);
+	close(ends[1]);
+	return *ret_ours < 0 || *ret_childs < 0 ? -errno : 0;
+}
+
 static int make_pipes(struct pipes *ret_read, struct pipes *ret_write)
 {
 	int r = make_pipe(&ret_read->report, &ret_write->report);
 
 	for (unsigned i = 0; r == 0 && i < SMOKE_STREAMS; i++)
 		r = make_pipe(&ret_read->stream[i], &ret_write->stream[i]);
-	return r;
+	return r < 0 ? r : make_ask(&ret_read->ask, &ret_write->ask);
 }
 
 /* A file without a name that holds spec's arguments. */
@@ -304,6 +349,8 @@ static int add_actions(posix_spawn_file_actions_t *actions, const struct pipes *
 		r = posix_spawn_file_actions_adddup2(actions, ends->stream[i], stream_fd[i]);
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(actions, ends->report, CHILD_REPORT_FD);
+	if (r == 0)
+		r = posix_spawn_file_actions_adddup2(actions, ends->ask, CHILD_ASK_FD);
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(actions, args_fd, CHILD_ARGS_FD);
 	return r ? r : posix_spawn_file_actions_addclosefrom_np(actions, CHILD_FDS);
@@ -368,5 +415,6 @@ int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, st
 	}
 	memcpy(ret->stream_fd, ours.stream, sizeof(ret->stream_fd));
 	ret->report_fd = ours.report;
+	ret->ask_fd = ours.ask;
 	return 0;
 }

@@ -13,12 +13,13 @@ struct smoke_child {
 	int pid_fd;
 	int stream_fd[SMOKE_STREAMS]; /* what the guest prints; non-blocking */
 	int report_fd;                /* wire.h; non-blocking */
+	int ask_fd;                   /* wire.h: a socket; -1: this process takes no keys */
 };
 
 /* The subcommand that smoke_child_start() starts. No user's: it is in no list. */
 #define SMOKE_CHILD_COMMAND "smoke-boot"
 
-/* Makes a configuration write its streams where smoke_child_start() has pipes. */
+/* Makes a configuration write its streams where smoke_child_start() has pipes, and its kernel obey SysRq. */
 void smoke_child_connect(struct config *config);
 
 /*

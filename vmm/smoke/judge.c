@@ -224,7 +224,7 @@ static void scan(struct smoke_judge *judge, struct smoke_lane *lane, enum view v
 	size_t end;
 
 	lane->scanned = lane->len;
-	if (lane->stream == SMOKE_INIT_LOG)
+	if (lane->stream == SMOKE_INIT_LOG || judge->is_muted)
 		return;
 	while (!is_decided(judge) && (rule = find_first(judge, lane, view, &end)) != NULL) {
 		lane->from[rule->kind] = end;
@@ -268,7 +268,7 @@ static void look_at_splat(struct smoke_judge *judge, const struct smoke_lane *la
 {
 	judge->line_is = SMOKE_SPLAT_LINE_OTHER;
 	judge->line_allowed = judge->line_rejected = false;
-	if (lane->stream == SMOKE_CONSOLE && !lane->continued)
+	if (lane->stream == SMOKE_CONSOLE && !lane->continued && !judge->is_muted)
 		judge->line_is =
 			smoke_splat_peek(&judge->reader, lane->line, lane->len, &judge->line_start);
 }
@@ -279,7 +279,7 @@ static void judge_splat(struct smoke_judge *judge, const struct smoke_lane *lane
 	const enum smoke_splat_line line_is = judge->line_is;
 	struct smoke_splat *splat = &judge->reader.splat;
 
-	if (lane->continued)
+	if (lane->continued || judge->is_muted)
 		return;
 	judge->line_is = SMOKE_SPLAT_LINE_OTHER;
 	smoke_splat_read(&judge->reader, lane->line, lane->len, lane->at_ns);
@@ -298,7 +298,8 @@ static void read_test(struct smoke_judge *judge, const struct smoke_lane *lane)
 {
 	char buf[SMOKE_SPLAT_LOOK_MAX];
 
-	if (lane->stream <= SMOKE_COMMAND_OUT && judge->opts.tests && !lane->continued)
+	if (lane->stream <= SMOKE_COMMAND_OUT && judge->opts.tests && !lane->continued &&
+	    !judge->is_muted)
 		smoke_ktap_line(&judge->ktap[lane->stream],
 				smoke_splat_words(lane->line, lane->len, buf), lane->at_ns);
 }
@@ -402,6 +403,13 @@ void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns)
 		scan(judge, &judge->lane[i], VIEW_WHOLE, now_ns);
 	}
 	judge->line_is = SMOKE_SPLAT_LINE_OTHER;
+}
+
+void smoke_judge_mute(struct smoke_judge *judge)
+{
+	if (!judge->is_muted)
+		end_splat(judge);
+	judge->is_muted = true;
 }
 
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns)

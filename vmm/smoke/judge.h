@@ -84,6 +84,7 @@ struct smoke_judge {
 	unsigned met[SMOKE_RULE_KINDS];      /* EXPECT, PHASE, INIT: how many, in their order */
 	/* The first line of a splat that decided when its title was known; else empty: a marked line did. */
 	char decided_text[SMOKE_SPLAT_LOOK_MAX];
+	bool is_muted;     /* lines go to the sink, and are held against nothing */
 	uint64_t too_dear; /* matches given up */
 	struct smoke_splat_reader reader;
 	/* The console's whole line that is held against the rules, before reader has it. */
@@ -109,6 +110,9 @@ bool smoke_judge_waits(const struct smoke_judge *judge);
 
 /* Takes lines as far as they have come for whole ones, for matching; they may go on all the same. */
 void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns);
+
+/* What comes from now on is not the guest's own doing: it goes to the sink and is held against nothing. */
+void smoke_judge_mute(struct smoke_judge *judge);
 
 /* All streams have ended. What an open splat owns is in splats afterwards. */
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns);

@@ -38,7 +38,7 @@ static void trial_hear_line(struct smoke_judge_sink *sink, const struct smoke_li
 
 	if (line->stream == SMOKE_INIT_LOG)
 		note_init(trial, line);
-	else
+	else if (!trial->judge.is_muted) /* its last words are before what it was asked */
 		smoke_tail_add(&trial->result->tail, line);
 	if (line->marked && trial->decided_by != trial->judge.decided_by) {
 		trial->decided_by = trial->judge.decided_by;
@@ -237,6 +237,9 @@ static void trial_release(struct smoke_trial *trial)
 		remove_source(trial, &trial->stream[i], &trial->child.stream_fd[i]);
 	remove_source(trial, &trial->report, &trial->child.report_fd);
 	remove_source(trial, &trial->process, &trial->child.pid_fd);
+	if (trial->child.ask_fd >= 0)
+		close(trial->child.ask_fd);
+	trial->child.ask_fd = -1;
 	event_timer_fini(&trial->timer);
 	free(trial->report_text);
 	trial->report_text = NULL;
@@ -321,7 +324,7 @@ static struct smoke_trial *trial_alloc(const struct smoke_trial_opts *opts)
 	trial->done = opts->done;
 	trial->done_arg = opts->done_arg;
 	trial->armed_ns = INT64_MAX;
-	trial->child.report_fd = trial->child.pid_fd = -1;
+	trial->child.report_fd = trial->child.pid_fd = trial->child.ask_fd = -1;
 	for (unsigned i = 0; i < SMOKE_STREAMS; i++)
 		trial->child.stream_fd[i] = -1;
 	trial->report_text = malloc(SMOKE_WIRE_REPORT_MAX);

@@ -20,6 +20,7 @@
 enum smoke_trial_state {
 	SMOKE_TRIAL_RUNNING,
 	SMOKE_TRIAL_GRACE,    /* trouble was seen; what belongs to it may follow */
+	SMOKE_TRIAL_ASKING,   /* a limit was reached; the guest is asked what it does */
 	SMOKE_TRIAL_STOPPING, /* the VM was asked to end */
 	SMOKE_TRIAL_KILLED,   /* it did not, and its process is gone soon */
 };
@@ -48,7 +49,9 @@ struct smoke_trial {
 	struct event_timer timer;
 	int64_t last_byte_ns, phase_since_ns, state_since_ns, armed_ns;
 	int64_t held_ns; /* when sink had no room; 0: the streams are read */
-	bool was_quiet;  /* the judge knows that nothing follows for now */
+	bool is_linux;
+	unsigned asked; /* keys of SysRq that it was sent */
+	bool was_quiet; /* the judge knows that nothing follows for now */
 
 	struct smoke_judge_sink judge_sink;
 	struct smoke_judge judge;

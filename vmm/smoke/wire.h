@@ -1,6 +1,7 @@
 /*
  * wire.h - what the process that runs a VM reports to the supervisor, through a pipe: one SMOKE_MSG_STARTED,
- * then one SMOKE_MSG_ENDED and the text of a report up to the pipe's end; or one SMOKE_MSG_FAILED.
+ * then one SMOKE_MSG_ENDED and the text of a report up to the pipe's end; or one SMOKE_MSG_FAILED. The other way, each
+ * byte is a key of SysRq for the guest.
  *
  * Both ends are the same program. The supervisor checks what it reads all the same, because a guest may
  * have taken over the other one.
@@ -26,6 +27,7 @@ struct smoke_msg {
 		struct {
 			uint32_t entered_by;     /* enum boot_protocol */
 			uint32_t emulates_linux; /* vm.h; 0 or 1 */
+			uint32_t is_linux;       /* 0 or 1 */
 		} started;
 		struct {
 			uint32_t kind, code; /* struct vm_end */

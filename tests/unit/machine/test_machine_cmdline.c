@@ -75,18 +75,44 @@ static void words_that_only_look_alike_change_nothing(void **state)
 		    "console=ttyS0 8250.nr_uarts=1 pci=conf1,noearly panic=-1 x=\"open");
 }
 
-static void assert_quiet_line(const char *user, const char *want)
+static void assert_spec_line(const struct machine_spec *spec, const char *want)
 {
-	const struct machine_spec spec = {
-		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = 1, .cmdline = user, .quiet = true};
 	struct diag diag = {0};
 	struct machine m;
 	char *line;
 
-	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), 0);
+	assert_int_equal(machine_resolve(&arch_platform, spec, &m, &diag), 0);
 	assert_int_equal(machine_cmdline_render(&m, &line, &diag), 0);
 	assert_string_equal(line, want);
 	free(line);
+}
+
+static void assert_quiet_line(const char *user, const char *want)
+{
+	const struct machine_spec spec = {
+		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES, .cpus = 1, .cmdline = user, .quiet = true};
+
+	assert_spec_line(&spec, want);
+}
+
+static void a_machine_with_sysrq_obeys_all_keys_once(void **state)
+{
+	static const char *const wanted[][2] = {
+		{"x",
+		 "console=ttyS0 8250.nr_uarts=1 pci=conf1,noearly panic=-1 sysrq_always_enabled x"},
+		{"sysrq_always_enabled",
+		 "console=ttyS0 8250.nr_uarts=1 pci=conf1,noearly panic=-1 sysrq_always_enabled"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		const struct machine_spec spec = {.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
+						  .cpus = 1,
+						  .cmdline = wanted[i][0],
+						  .sysrq = true};
+
+		assert_spec_line(&spec, wanted[i][1]);
+	}
 }
 
 static void a_quiet_machine_is_quiet_unless_the_user_wants_messages(void **state)
@@ -164,6 +190,7 @@ int main(void)
 		cmocka_unit_test(the_users_words_come_last),
 		cmocka_unit_test(a_default_gives_way_to_a_word_of_its_kind),
 		cmocka_unit_test(words_that_only_look_alike_change_nothing),
+		cmocka_unit_test(a_machine_with_sysrq_obeys_all_keys_once),
 		cmocka_unit_test(a_quiet_machine_is_quiet_unless_the_user_wants_messages),
 		cmocka_unit_test(only_a_quick_machine_leaves_tests_out),
 		cmocka_unit_test(the_longest_line_fits_with_its_nul),

@@ -257,6 +257,28 @@ static void test_phases_and_init_are_marks_only(void **state)
 	assert_int_equal(rig->judge.met[SMOKE_RULE_PHASE], 2);
 }
 
+/* What a guest says when it is asked: a line that had begun belongs to it. */
+static void test_nothing_is_held_against_a_muted_guest(void **state)
+{
+	struct rig *rig = *state;
+
+	add(rig, SMOKE_RULE_EXPECT, "one");
+	add(rig, SMOKE_RULE_PHASE, "two");
+	add(rig, SMOKE_RULE_REJECT, "bad");
+	begin(rig, true);
+	feed(rig, "one\nt");
+	smoke_judge_mute(&rig->judge);
+	smoke_judge_mute(&rig->judge);
+	feed(rig, "wo\nbad\nKernel panic - not syncing: x\nok 1 - y\nbad");
+	smoke_judge_quiet(&rig->judge, 1);
+	smoke_judge_finish(&rig->judge, 1);
+	assert_string_equal(
+		rig->heard,
+		"met one\n one\n two\n bad\n Kernel panic - not syncing: x\n ok 1 - y\n bad\n");
+	assert_int_equal(rig->judge.finding, SMOKE_FOUND_NOTHING);
+	assert_int_equal(rig->judge.met[SMOKE_RULE_PHASE], 0);
+}
+
 static void test_streams_do_not_mix(void **state)
 {
 	struct rig *rig = *state;
@@ -464,6 +486,7 @@ int main(void)
 		TEST(trouble_wins_a_tie),
 		TEST(what_may_end_first_is_waited_for),
 		TEST(phases_and_init_are_marks_only),
+		TEST(nothing_is_held_against_a_muted_guest),
 		TEST(streams_do_not_mix),
 		TEST(long_lines_hide_nothing),
 		TEST(a_cut_does_not_part_expectations),

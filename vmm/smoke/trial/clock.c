@@ -2,17 +2,19 @@
  * clock.c - the limits of one boot's time, and how it is stopped.
  */
 #include <signal.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "smoke/trial/internal.h"
 
 /*
  * QUIET: a line that nothing follows for so long is taken for a prompt. SILENCE: after a panic's last
- * line. KILL: a VM that was asked to end and has not is ended by force. ROOM: how soon a sink that had no room is asked
+ * line, and after an answer's. ANSWER: how long each may take. KILL: a VM that was asked to end and has not is ended by force. ROOM: how soon a sink that had no room is asked
  * again.
  */
 #define QUIET_NS   (100 * NS_PER_MS)
 #define SILENCE_NS (300 * NS_PER_MS)
+#define ANSWER_NS  (2 * NS_PER_S)
 #define KILL_NS    (5 * NS_PER_S)
 #define ROOM_NS    (10 * NS_PER_MS)
 
@@ -36,6 +38,39 @@ void smoke_trial_stop_vm(struct smoke_trial *trial)
 	}
 	smoke_trial_enter(trial, SMOKE_TRIAL_STOPPING);
 	kill(trial->child.pid, SIGTERM);
+}
+
+/* What Linux prints of itself by SysRq (Documentation/admin-guide/sysrq.rst): its CPUs, blocked tasks, all tasks. */
+static const char ask_keys[] = "lwt";
+
+static bool has_answered(const struct smoke_trial *trial)
+{
+	return trial->last_byte_ns > trial->state_since_ns;
+}
+
+/* Asks for the next of these. False when there is none, or nobody who would answer. */
+static bool trial_ask(struct smoke_trial *trial)
+{
+	const char key = ask_keys[trial->asked];
+
+	if (!key || !trial->is_linux || trial->child.ask_fd < 0 ||
+	    (trial->state == SMOKE_TRIAL_ASKING && !has_answered(trial)) ||
+	    send(trial->child.ask_fd, &key, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+		return false;
+	trial->asked++;
+	smoke_judge_mute(&trial->judge);
+	smoke_trial_enter(trial, SMOKE_TRIAL_ASKING);
+	return true;
+}
+
+/* A limit was reached: what the guest did then is in the log before it ends. */
+static void trial_stop_at_limit(struct smoke_trial *trial, enum smoke_stop why)
+{
+	trial->result->facts.stop = why;
+	if (trial->result->times.decided_ns == 0)
+		trial->result->times.decided_ns = clock_monotonic_ns();
+	if (!trial_ask(trial))
+		smoke_trial_stop_vm(trial);
 }
 
 static void trial_stop_for(struct smoke_trial *trial, enum smoke_stop why)
@@ -80,6 +115,14 @@ static int64_t grace_at(const struct smoke_trial *trial)
 			     trial->state_since_ns + trial->spec->grace_ns);
 }
 
+static int64_t answer_at(const struct smoke_trial *trial)
+{
+	const int64_t last_ns = trial->state_since_ns + ANSWER_NS;
+
+	return has_answered(trial) ? trial_earlier(trial->last_byte_ns + SILENCE_NS, last_ns)
+				   : last_ns;
+}
+
 static int64_t quiet_at(const struct smoke_trial *trial)
 {
 	return smoke_judge_waits(&trial->judge) && !trial->was_quiet
@@ -99,6 +142,7 @@ static int64_t decision_at(const struct smoke_trial *trial)
 		return trial_earlier(trial_earlier(timeout_at(trial), stall_at(trial)),
 				     trial_earlier(phase_at(trial), quiet_at(trial)));
 	case SMOKE_TRIAL_GRACE: return grace_at(trial);
+	case SMOKE_TRIAL_ASKING: return answer_at(trial);
 	case SMOKE_TRIAL_STOPPING: return trial->state_since_ns + KILL_NS;
 	case SMOKE_TRIAL_KILLED: break;
 	}
@@ -122,8 +166,10 @@ void smoke_trial_arm(struct smoke_trial *trial)
 
 void smoke_trial_stop(struct smoke_trial *trial, enum smoke_stop why)
 {
-	if (trial->state < SMOKE_TRIAL_STOPPING)
+	if (trial->state < SMOKE_TRIAL_ASKING)
 		trial_stop_for(trial, why);
+	else if (trial->state == SMOKE_TRIAL_ASKING)
+		smoke_trial_stop_vm(trial);
 	else
 		trial_kill_vm(trial);
 	smoke_trial_arm(trial);
@@ -139,11 +185,11 @@ static void trial_look_at_limits(struct smoke_trial *trial, int64_t now)
 			return;
 	}
 	if (now >= timeout_at(trial))
-		trial_stop_for(trial, SMOKE_STOP_TIMEOUT);
+		trial_stop_at_limit(trial, SMOKE_STOP_TIMEOUT);
 	else if (now >= phase_at(trial))
-		trial_stop_for(trial, SMOKE_STOP_PHASE);
+		trial_stop_at_limit(trial, SMOKE_STOP_PHASE);
 	else if (now >= stall_at(trial))
-		trial_stop_for(trial, SMOKE_STOP_STALL);
+		trial_stop_at_limit(trial, SMOKE_STOP_STALL);
 }
 
 void smoke_trial_timer_expired(void *arg)
@@ -158,6 +204,10 @@ void smoke_trial_timer_expired(void *arg)
 	case SMOKE_TRIAL_RUNNING: trial_look_at_limits(trial, now); break;
 	case SMOKE_TRIAL_GRACE:
 		if (now >= grace_at(trial))
+			smoke_trial_stop_vm(trial);
+		break;
+	case SMOKE_TRIAL_ASKING:
+		if (now >= answer_at(trial) && !trial_ask(trial))
 			smoke_trial_stop_vm(trial);
 		break;
 	case SMOKE_TRIAL_STOPPING:

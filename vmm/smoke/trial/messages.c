@@ -58,6 +58,7 @@ static void take_start(struct smoke_trial *trial)
 	trial->result->times.guest_ns = message_at_ns(trial);
 	trial->result->entered_by =
 		boot_protocol_name((enum boot_protocol)trial->msg.started.entered_by);
+	trial->is_linux = trial->msg.started.is_linux != 0;
 	trial->last_byte_ns = trial->phase_since_ns = clock_monotonic_ns();
 	if (trial->sink)
 		trial->sink->guest(trial->sink, trial->msg.started.emulates_linux != 0);
