@@ -257,6 +257,7 @@ enum {
 	OPT_CONTROL,
 	OPT_PAUSED,
 	OPT_GDB,
+	OPT_CORE,
 	OPT_EXIT_CODE,
 	OPT_STATS,
 };
@@ -269,6 +270,10 @@ static const struct option_row end_rows[] = {
 	{"gdb", OPT_GDB, "PLACE",
 	 .help = "a stub for gdb: PORT on 127.0.0.1, or unix:PATH; then ,wait: the guest\n"
 		 "does not run before gdb lets it"},
+	{"core", OPT_CORE, "FILE[,on=ENDS]",
+	 .help = "the guest's memory and registers, when it ends badly: for gdb, crash, drgn\n"
+		 "ENDS: panic, triple-fault, kvm-error, timeout, halted (these by default),\n"
+		 "reset, killed"},
 	{"exit-code", OPT_EXIT_CODE, "HOW",
 	 .help = "guest: the guest's code is the exit status (default);\n"
 		 "qemu: (code << 1) | 1, as isa-debug-exit does",
@@ -355,6 +360,7 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_CONTROL: config->control = arg; return 0;
 	case OPT_PAUSED: config->vm.paused_by |= VM_PAUSED_BY_USER; return 0;
 	case OPT_GDB: return config_gdb_option(config, arg, diag);
+	case OPT_CORE: return config_core_option(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	default: return shared_option(config, opt, arg, diag);

@@ -14,6 +14,7 @@
 #include "boot/boot.h"
 #include "config/balloon.h"
 #include "config/console.h"
+#include "config/core.h"
 #include "config/debugger.h"
 #include "config/disk.h"
 #include "config/initramfs.h"
@@ -70,6 +71,7 @@ struct config {
 	struct config_consoles consoles;
 	struct config_balloon balloon;
 	struct config_gdb gdb;
+	struct config_core core;
 	int64_t timeout_ns; /* 0: none; the caller sets vm.deadline_ns */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */

@@ -2,14 +2,19 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/mman.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/io_full.h"
 #include "base/parse.h"
 
 enum { SMALL_PAGE_BYTES = 4 << 10, HUGE_PAGE_BYTES = 2 << 20, POPULATE_BYTES = 64 << 20 };
@@ -229,6 +234,44 @@ int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len)
 	assert((char *)host >= (char *)mem->base &&
 	       u64_range_within((uint64_t)((char *)host - (char *)mem->base), len, mem->bytes));
 	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
+}
+
+/* Documentation/admin-guide/mm/pagemap.rst: an entry of 8 bytes per page. */
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+enum { PAGEMAP_ENTRIES = 512 };
+
+static enum guest_page page_of_entry(uint64_t entry)
+{
+	if (entry & PAGEMAP_PRESENT)
+		return GUEST_PAGE_RESIDENT;
+	return entry & PAGEMAP_SWAPPED ? GUEST_PAGE_ELSEWHERE : GUEST_PAGE_UNTOUCHED;
+}
+
+void guest_mem_pages(const void *host, size_t nr, enum guest_page *ret)
+{
+	AUTO_CLOSE const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	const uint64_t first = (uintptr_t)host / GUEST_PAGE_BYTES;
+	uint64_t entry[PAGEMAP_ENTRIES];
+
+	for (size_t i = 0; i < nr; i += PAGEMAP_ENTRIES) {
+		const size_t n = nr - i < PAGEMAP_ENTRIES ? nr - i : PAGEMAP_ENTRIES;
+		const off_t off = (off_t)((first + i) * sizeof(entry[0]));
+		const bool known =
+			fd >= 0 && io_pread_full(fd, entry, n * sizeof(entry[0]), off) == 0;
+
+		for (size_t k = 0; k < n; k++)
+			ret[i + k] = known ? page_of_entry(entry[k]) : GUEST_PAGE_RESIDENT;
+	}
+}
+
+/* The kernel's copy answers with an error where a load of ours would be a SIGBUS. */
+bool guest_mem_copy_page(const void *host, uint8_t buf[GUEST_PAGE_BYTES])
+{
+	const struct iovec from = {(void *)(uintptr_t)host, GUEST_PAGE_BYTES};
+	const struct iovec to = {buf, GUEST_PAGE_BYTES};
+
+	return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == GUEST_PAGE_BYTES;
 }
 
 void guest_mem_prefer_small(const struct guest_mem *mem, bool small)

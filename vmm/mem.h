@@ -61,6 +61,24 @@ int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, 
  */
 int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len);
 
+enum { GUEST_PAGE_BYTES = 4096 };
+
+/* Where the host keeps a page of RAM. */
+enum guest_page {
+	GUEST_PAGE_UNTOUCHED, /* zeros, and nothing of the host's */
+	GUEST_PAGE_RESIDENT,
+	GUEST_PAGE_ELSEWHERE, /* in swap, or lost: a memory error takes a page away so; guest_mem_copy_page() knows */
+};
+
+/*
+ * Looks at nr pages from host on, of one region, and touches none. Pages are resident where the host does not say,
+ * and reads of untouched ones are zeros.
+ */
+void guest_mem_pages(const void *host, size_t nr, enum guest_page *ret);
+
+/* Copies a page; false when its content is lost. Never a SIGBUS. */
+bool guest_mem_copy_page(const void *host, uint8_t buf[GUEST_PAGE_BYTES]);
+
 /*
  * Whether the host is to back RAM with small pages from now on: around discarded ones it would otherwise
  * make huge pages anew. Those that are there stay. Advice, so nothing fails.

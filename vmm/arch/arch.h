@@ -235,6 +235,16 @@ size_t arch_registers_bytes(void);
 bool arch_register_place(unsigned n, size_t *ret_off, size_t *ret_len);
 void arch_print_target(FILE *out);
 
+/* The e_machine of this architecture's ELF files. */
+extern const uint16_t arch_elf_machine;
+
+/*
+ * For a core file (core.h): the registers of nr vCPUs as notes, of each the general and floating-point ones as Linux
+ * has them for a process with the id of the vCPU's index plus 1; then of each the system registers. 0 or -errno; out's
+ * own errors are ferror(3)'s.
+ */
+int arch_core_notes(FILE *out, const int *vcpu_fd, unsigned nr);
+
 /* A KVM_EXIT_* that only this architecture has, without the prefix; NULL: not one of those. */
 const char *arch_exit_name(uint32_t reason);
 

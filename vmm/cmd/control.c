@@ -1,6 +1,7 @@
 /* `tollgate control`: one command for a running VM. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ const struct option_table cmd_control_table = {
 		 "  stack [CPU]         its callers, by frame pointers\n"
 		 "  nmi [CPU]           a non-maskable interrupt for vCPU 0, or another\n"
 		 "  sysrq KEY           a serial break and KEY: Linux's SysRq\n"
+		 "  core FILE           its memory and registers, for gdb, crash and drgn\n"
 		 "  stop                ends the VM, as SIGTERM does: its exit status is 116\n",
 	.group = groups,
 	.after = "Exit status: 0 when the VM did so, 2 when not, with the reason on standard "
@@ -54,15 +56,27 @@ const struct option_table cmd_control_table = {
 	.operand = vm_control_command,
 };
 
+/* Whether a word of the command is the name of a file, which the VM would look for in its own directory. */
+static bool is_relative_file(char *const *first, char *const *arg)
+{
+	return arg == first + 1 && strcmp(first[0], "core") == 0 && (*arg)[0] != '/';
+}
+
 /* The command as a line; -EINVAL with diag for arguments that make no line, or several lines. */
 static int make_line(char *const *arg, char line[CONTROL_INPUT_BYTES + 1], struct diag *diag)
 {
+	char *const *first = arg;
+	char here[PATH_MAX] = "";
 	size_t len = 0;
 
 	for (; *arg; arg++) {
-		const int n = snprintf(line + len, CONTROL_INPUT_BYTES - len, "%s%s",
-				       len ? " " : "", *arg);
+		const bool relative = is_relative_file(first, arg);
+		int n;
 
+		if (relative && !getcwd(here, sizeof(here)))
+			return diag_set(diag, -errno, "this directory");
+		n = snprintf(line + len, CONTROL_INPUT_BYTES - len, "%s%s%s%s", len ? " " : "",
+			     relative ? here : "", relative ? "/" : "", *arg);
 		if ((*arg)[0] == '\0')
 			return diag_set(diag, -EINVAL, "an argument of the command is empty");
 		if (strpbrk(*arg, "\r\n"))

@@ -13,8 +13,10 @@
 #include "config.h"
 #include "config/make_vm.h"
 #include "control/commands.h"
+#include "core.h"
 #include "gdb.h"
 #include "vm.h"
+#include "vm/dump.h"
 #include "vm/report.h"
 #include "vm/stats.h"
 
@@ -63,7 +65,22 @@ static void print_left_out(const struct vm_chars *chars)
 	}
 }
 
-/* The file comes before the end line, which has the exit status. */
+/* False when it could not be written, which is printed. */
+static bool write_core(struct vm *vm, const struct config *config, const struct vm_end *end)
+{
+	struct diag diag = {0};
+
+	if (!config_core_wanted(&config->core, end->kind))
+		return true;
+	if (vm_core_write_ended(vm, config->core.path, &diag) < 0) {
+		cmd_fail(&diag);
+		return false;
+	}
+	fprintf(stderr, "tollgate: the guest's core is in '%s'\n", config->core.path);
+	return true;
+}
+
+/* The files come before the end line, which has the exit status. */
 static int run_finish(struct vm *vm, const struct config *config, const struct vm_end *end,
 		      int stats_fd)
 {
@@ -78,6 +95,8 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 		if (end->kind != VM_END_KILLED) /* which its own status says */
 			status = EXIT_OUTPUT;
 	}
+	if (!write_core(vm, config, end))
+		status = EXIT_OUTPUT;
 	if (config->stats || stats_fd >= 0)
 		stats_kvm_open(&kvm, vm);
 	if (stats_fd >= 0 &&
@@ -152,6 +171,8 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	cmd_guard_end();
 	if (r == 0)
 		r = listeners_open(on, config, vm, diag);
+	if (r == 0 && config->core.path)
+		r = core_check(config->core.path, diag);
 	if (r == 0)
 		r = open_stats(config, ret_stats_fd, diag);
 	return r;

@@ -52,6 +52,7 @@ static int add_outputs(const struct config *config, struct file_uses *uses)
 		{"--virtio-console", config->consoles.virtio.path},
 		{"--control", config->control},
 		{"--gdb", config->gdb.opts.path},
+		{"--core", config->core.path},
 		{"--stats", config->stats_json},
 	};
 	int r = 0;

@@ -268,6 +268,7 @@ static const struct command command[] = {
 	{"sym", "ADDR", 1, 1, command_sym, "the symbol of an address, which is hexadecimal"},
 	{"nmi", "[CPU]", 0, 1, command_nmi, "a non-maskable interrupt for vCPU 0, or another"},
 	{"sysrq", "KEY", 1, 1, command_sysrq, "a serial break and KEY: Linux's SysRq"},
+	{"core", "FILE", 1, 1, command_core, "its memory and registers, for gdb, crash and drgn"},
 	{"stop", "", 0, 0, commands_run_stop, "ends the VM, as SIGTERM does"},
 };
 

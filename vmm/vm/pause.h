@@ -23,6 +23,7 @@ struct arch_clocks;
 enum vm_pause_by {
 	VM_PAUSED_BY_USER = 1 << 0,
 	VM_PAUSED_BY_DEBUGGER = 1 << 1,
+	VM_PAUSED_BY_CORE = 1 << 2, /* while one is written */
 };
 
 struct vm_pause {

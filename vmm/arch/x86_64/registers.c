@@ -139,17 +139,21 @@ struct one_msr {
 	struct kvm_msr_entry entry;
 };
 
-static int state_read(int vcpu_fd, struct state *s)
+uint64_t x86_kernel_gs_base(int vcpu_fd)
 {
 	struct one_msr msr = {.nmsrs = 1, .entry.index = MSR_KERNEL_GS_BASE};
 
+	return ioctl(vcpu_fd, KVM_GET_MSRS, &msr) == 1 ? msr.entry.data : 0;
+}
+
+static int state_read(int vcpu_fd, struct state *s)
+{
 	memset(s, 0, sizeof(*s));
 	if (ioctl(vcpu_fd, KVM_GET_REGS, &s->regs) < 0 ||
 	    ioctl(vcpu_fd, KVM_GET_SREGS, &s->sregs) < 0 ||
 	    ioctl(vcpu_fd, KVM_GET_FPU, &s->fpu) < 0)
 		return -errno;
-	if (ioctl(vcpu_fd, KVM_GET_MSRS, &msr) == 1)
-		s->kernel_gs_base = msr.entry.data;
+	s->kernel_gs_base = x86_kernel_gs_base(vcpu_fd);
 	for (unsigned i = 0; i < STACK_REGISTERS; i++)
 		if (!(s->fpu.ftwx >> i & 1))
 			s->tags |= (uint16_t)(TAG_EMPTY << (2 * i));
