@@ -16,7 +16,8 @@
 /* The file's head: all but memory. */
 struct head {
 	Elf64_Ehdr elf;
-	Elf64_Phdr segment[1 + GUEST_MEM_REGIONS_MAX]; /* the notes, then RAM */
+	Elf64_Phdr segment
+		[2 + GUEST_MEM_REGIONS_MAX]; /* the notes, RAM, and the kernel's part of it again */
 };
 
 static void put_padded(FILE *out, const void *bytes, size_t len)
@@ -41,13 +42,17 @@ void core_note_put(FILE *out, const char *name, uint32_t type, const void *desc,
 }
 
 /* The caller's notes and the guest's, which the caller of this frees. -ENOMEM. */
-static int make_notes(const struct core_opts *opts, char **ret, size_t *ret_len)
+static int make_notes(const struct core_opts *opts, char **ret, size_t *ret_len,
+		      struct core_mapping *ret_kernel)
 {
 	char info[CORE_VMCOREINFO_MAX];
 	const size_t info_len = core_vmcoreinfo_find(opts->mem, info);
 	FILE *out = open_memstream(ret, ret_len);
 	bool failed;
 
+	*ret_kernel = (struct core_mapping){0};
+	if (info_len && opts->find_kernel)
+		*ret_kernel = opts->find_kernel(info, info_len);
 	if (!out)
 		return -ENOMEM;
 	fwrite(opts->notes, 1, opts->notes_len, out);
@@ -62,8 +67,37 @@ static uint64_t whole_pages(uint64_t bytes)
 	return (bytes + GUEST_PAGE_BYTES - 1) / GUEST_PAGE_BYTES * GUEST_PAGE_BYTES;
 }
 
+/* p_align stays 0, by which crash distinguishes a file such as QEMU's and kdump's from one of netdump. */
+static Elf64_Phdr load_of(const struct core_mapping *at, uint64_t off)
+{
+	return (Elf64_Phdr){
+		.p_type = PT_LOAD,
+		.p_flags = PF_R | PF_W | PF_X,
+		.p_offset = off,
+		.p_vaddr = at->virt,
+		.p_paddr = at->gpa,
+		.p_filesz = at->len,
+		.p_memsz = at->len,
+	};
+}
+
+/* Where the kernel is, once more, by its virtual address: readers need that to get to its page tables. */
+static void add_kernel(struct head *head, const struct guest_region *region,
+		       const struct core_mapping *kernel, uint64_t region_off)
+{
+	struct core_mapping at = *kernel;
+
+	if (kernel->len == 0 || kernel->gpa < region->gpa ||
+	    kernel->gpa - region->gpa >= region->len)
+		return;
+	if (at.len > region->len - (at.gpa - region->gpa))
+		at.len = region->len - (at.gpa - region->gpa);
+	head->segment[head->elf.e_phnum++] = load_of(&at, region_off + (at.gpa - region->gpa));
+}
+
 /* Holes of the file and zeros of memory have the same bounds, as memory begins at a page. */
-static void fill_head(const struct core_opts *opts, size_t notes_len, struct head *ret)
+static void fill_head(const struct core_opts *opts, size_t notes_len,
+		      const struct core_mapping *kernel, struct head *ret)
 {
 	uint64_t off = whole_pages(sizeof(*ret) + notes_len);
 
@@ -84,17 +118,10 @@ static void fill_head(const struct core_opts *opts, size_t notes_len, struct hea
 	};
 	for (unsigned i = 0; i < opts->mem->nr_regions; i++) {
 		const struct guest_region *region = &opts->mem->region[i];
+		const struct core_mapping ram = {region->gpa, region->gpa, region->len};
 
-		ret->segment[1 + i] = (Elf64_Phdr){
-			.p_type = PT_LOAD,
-			.p_flags = PF_R | PF_W | PF_X,
-			.p_offset = off,
-			.p_vaddr = region->gpa,
-			.p_paddr = region->gpa,
-			.p_filesz = region->len,
-			.p_memsz = region->len,
-			.p_align = GUEST_PAGE_BYTES,
-		};
+		ret->segment[1 + i] = load_of(&ram, off);
+		add_kernel(ret, region, kernel, off);
 		off += region->len;
 	}
 }
@@ -103,13 +130,14 @@ static int fill_file(const struct core_opts *opts, int fd)
 {
 	AUTO_FREE char *notes = NULL;
 	size_t notes_len = 0;
+	struct core_mapping kernel;
 	struct head head;
 	uint64_t ram_off;
-	int r = make_notes(opts, &notes, &notes_len);
+	int r = make_notes(opts, &notes, &notes_len, &kernel);
 
 	if (r < 0)
 		return r;
-	fill_head(opts, notes_len, &head);
+	fill_head(opts, notes_len, &kernel, &head);
 	ram_off = whole_pages(sizeof(head) + notes_len);
 	if (ftruncate(fd, (off_t)(ram_off + opts->mem->bytes)) < 0)
 		return -errno;

@@ -19,12 +19,22 @@
 
 struct guest_mem;
 
+/* Memory that a kernel has at a virtual address of its own. */
+struct core_mapping {
+	uint64_t virt, gpa, len; /* len 0: none */
+};
+
 struct core_opts {
 	const char *path; /* must not exist */
 	const struct guest_mem *mem;
 	uint16_t elf_machine; /* EM_* of <elf.h> */
 	const void *notes;    /* notes_len bytes, from core_note_put() */
 	size_t notes_len;
+	/*
+	 * Where a Linux kernel is mapped, by its VMCOREINFO, which the guest may have written anything to. NULL: not
+	 * known. Of the answer, what is in one range of RAM becomes a PT_LOAD.
+	 */
+	struct core_mapping (*find_kernel)(const char *vmcoreinfo, size_t len);
 	/* Asked between pieces of memory: whether to give up. NULL: never. */
 	bool (*is_cancelled)(void *arg);
 	void *arg;

@@ -238,6 +238,11 @@ void arch_print_target(FILE *out);
 /* The e_machine of this architecture's ELF files. */
 extern const uint16_t arch_elf_machine;
 
+struct core_mapping;
+
+/* Where Linux is mapped, by the VMCOREINFO of its memory (core.h): len 0 when that does not say. */
+struct core_mapping arch_core_kernel(const char *vmcoreinfo, size_t len);
+
 /*
  * For a core file (core.h): the registers of nr vCPUs as notes, of each the general and floating-point ones as Linux
  * has them for a process with the id of the vCPU's index plus 1; then of each the system registers. 0 or -errno; out's

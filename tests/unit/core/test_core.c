@@ -248,6 +248,61 @@ static void notes_of_the_caller_come_first(void **state)
 	free(notes);
 }
 
+static struct core_mapping kernel; /* that is found */
+
+static struct core_mapping find_kernel(const char *vmcoreinfo, size_t len)
+{
+	assert_int_equal(len, sizeof(text) - 1);
+	assert_memory_equal(vmcoreinfo, text, len);
+	return kernel;
+}
+
+/* Its part of RAM is there twice, and what would be outside of RAM is not. */
+static void a_kernel_is_there_by_its_own_address(void **state)
+{
+	static const struct {
+		uint64_t gpa, len, len_wanted;
+	} cases[] = {
+		{16 * MIB, MIB, MIB},
+		{16 * MIB, 1024 * MIB, 48 * MIB},
+		{HIGH + MIB, UINT64_MAX, 3 * MIB},
+		{64 * MIB, MIB, 0},
+		{UINT64_MAX - 16 * MIB + 1, 32 * MIB, 0},
+		{16 * MIB, 0, 0},
+	};
+	struct core_opts o = opts();
+
+	fresh(state);
+	put_note(33 * MIB, 11, sizeof(text) - 1);
+	o.find_kernel = find_kernel;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const uint64_t virt = UINT64_C(0xffffffff81000000);
+		const Elf64_Ehdr *elf;
+		const Elf64_Phdr *last;
+		const uint8_t *core;
+		size_t len;
+		bool found = false;
+
+		kernel = (struct core_mapping){virt, cases[i].gpa, cases[i].len};
+		assert_int_equal(core_write(&o, NULL), 0);
+		core = map_core(&len);
+		elf = (const void *)core;
+		assert_int_equal(elf->e_phnum, cases[i].len_wanted ? 4 : 3);
+		for (unsigned k = 1; k < elf->e_phnum; k++) {
+			last = segment(core, k);
+			if (last->p_vaddr != virt)
+				continue;
+			found = true;
+			assert_int_equal(last->p_paddr, cases[i].gpa);
+			assert_int_equal(last->p_filesz, cases[i].len_wanted);
+			assert_memory_equal(core + last->p_offset,
+					    guest_mem_ptr(&mem, cases[i].gpa, PAGE), PAGE);
+		}
+		assert_int_equal(found, cases[i].len_wanted != 0);
+		drop_core(core, len);
+	}
+}
+
 static void a_file_that_is_there_stays(void **state)
 {
 	struct diag diag = {0};
@@ -314,6 +369,7 @@ int main(void)
 		cmocka_unit_test(the_kernels_own_note_is_found),
 		cmocka_unit_test(a_hostile_note_is_none),
 		cmocka_unit_test(notes_of_the_caller_come_first),
+		cmocka_unit_test(a_kernel_is_there_by_its_own_address),
 		cmocka_unit_test(a_file_that_is_there_stays),
 		cmocka_unit_test(after_an_error_there_is_no_file),
 		cmocka_unit_test(one_that_is_given_up_leaves_no_file),

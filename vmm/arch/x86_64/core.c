@@ -6,12 +6,14 @@
 #include <elf.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/procfs.h>
 #include <sys/user.h>
 
 #include "arch/x86_64/internal.h"
+#include "base/cleanup.h"
 #include "base/macros.h"
 #include "core.h"
 
@@ -187,4 +189,46 @@ int arch_core_notes(FILE *out, const int *vcpu_fd, unsigned nr)
 			put_qemu(out, &registers);
 	}
 	return r;
+}
+
+/*
+ * Where Linux maps itself (Documentation/arch/x86/x86_64/mm.rst, "kernel text mapping"): physical address phys_base is
+ * at this address, and its image within so many bytes from there.
+ */
+#define KERNEL_MAP_VIRT UINT64_C(0xffffffff80000000)
+#define KERNEL_MAP_MAX  (UINT64_C(1) << 30)
+#define IN_PAGE         UINT64_C(0xfff)
+
+/* The value of a line "KEY=VALUE" of text; false when there is none, or it is not a number of that base. */
+static bool vmcoreinfo_value(const char *text, const char *key, int base, uint64_t *ret)
+{
+	const char *at = strstr(text, key);
+	char *end;
+
+	if (!at || (at != text && at[-1] != '\n'))
+		return false;
+	at += strlen(key);
+	*ret = (uint64_t)strtoll(at, &end, base);
+	if (base == 16)
+		*ret = strtoull(at, &end, base);
+	return end != at && *end == '\n';
+}
+
+/* phys_base is negative where the kernel is loaded lower than where it is mapped: arithmetic is modulo 2^64. */
+struct core_mapping arch_core_kernel(const char *vmcoreinfo, size_t len)
+{
+	AUTO_FREE char *text = strndup(vmcoreinfo, len);
+	uint64_t stext, phys_base, size = KERNEL_MAP_MAX;
+
+	if (!text || !vmcoreinfo_value(text, "SYMBOL(_stext)=", 16, &stext) ||
+	    !vmcoreinfo_value(text, "NUMBER(phys_base)=", 10, &phys_base))
+		return (struct core_mapping){0};
+	stext &= ~IN_PAGE;
+	if (phys_base & IN_PAGE || stext < KERNEL_MAP_VIRT || stext - KERNEL_MAP_VIRT >= size)
+		return (struct core_mapping){0};
+	return (struct core_mapping){
+		.virt = stext,
+		.gpa = stext - KERNEL_MAP_VIRT + phys_base,
+		.len = size - (stext - KERNEL_MAP_VIRT),
+	};
 }
