@@ -2,6 +2,7 @@
 # Core files: `run --core` and `control PATH core`, read by gdb and readelf.
 # shellcheck source-path=SCRIPTDIR disable=SC2317,SC2016 # cases are called by name; $ is gdb's
 . "${0%/*}/lib.bash"
+. "${0%/*}/smoke.bash"
 need_kvm
 
 # look FILE COMMAND...: gdb on a core; its output is in "log".
@@ -79,6 +80,7 @@ case_headers() {
 	readelf -hlnW core >log
 	says ' +Type: +CORE \(Core file\)' ' +Machine: +Advanced Micro Devices X86-64' ' +NOTE +.*' \
 		' +LOAD +0x[0-9a-f]+ 0x0+ 0x0+ 0x[0-9a-f]+ .*' ' +LOAD +0x[0-9a-f]+ 0x0+100000000 0x0+100000000 0x[0-9a-f]+ .*'
+	! grep -E '^  LOAD' log | grep -vE ' 0$' || fail 'crash takes it for a netdump, by an alignment that is not 0'
 	same 'notes per vCPU' "$(grep -c NT_PRSTATUS log) $(grep -c NT_FPREGSET log) $(grep -c '^  QEMU' log)" '3 3 3'
 }
 
@@ -240,6 +242,88 @@ case_refusals_of_control() {
 	finish
 	ended 116 'killed (control socket)'
 	same 'the file' "$(cat there)" mine
+}
+
+# cores_are NAME...: what is in the directory of cores; each is one of a guest of ours.
+cores_are() {
+	local f
+	same 'cores' "$(find cores -mindepth 1 -printf '%f\n' | sort | xargs)" "$*"
+	for f; do
+		readelf -hW "cores/$f" | grep -q 'Type: *CORE' || fail "$f is not a core"
+	done
+}
+
+# A boot that fails leaves one, by itself or ended by us; one that passes does not.
+case_smoke_boots_that_fail() {
+	cp "$(kernel exits)" panics
+	cp "$(kernel exits)" passes
+	cat >boots.yaml <<-'END'
+		boots:
+		  - { name: panics, kernel: panics, append: panic }
+		  - { name: passes, kernel: passes, append: poweroff }
+		  - { name: as/wanted, kernel: panics, append: panic, expect-end: panic }
+		  - { name: resets, kernel: panics, append: reset=cf9 }
+	END
+	tollgate smoke --config boots.yaml -m 64M --core-dir cores --json out.json
+	same 'exit status' "$status" 112
+	cores_are panics.core resets.core
+	printed '^  core: cores/panics.core$' '^  core: cores/resets.core$'
+	jq -e '[.boots[].core] == ["cores/panics.core", null, null, "cores/resets.core"]' out.json >/dev/null ||
+		fail "JSON: $(jq -c '[.boots[].core]' out.json)"
+}
+
+# Each is ended by us: for its words, its silence, its time.
+case_smoke_boots_that_we_end() {
+	printf 'one two\n' | speak words hang
+	smoke_of words -m 64M --core-dir cores --reject two
+	same 'exit status' "$status" 120
+	cores_are words.core
+	look cores/words.core 'x/s 0x7c00' 'p/x $rip'
+	rm -r cores
+	smoke_of words -m 64M --core-dir cores --stall 0.5
+	same 'exit status' "$status" 118
+	cores_are words.core
+	smoke_of words -m 64M --core-dir cores --timeout 0.5
+	same 'exit status' "$status" 2
+	complained "^tollgate: core 'cores/words.core': File exists\$"
+	rm -r cores
+	smoke_of words -m 64M --core-dir cores --timeout 0.5
+	same 'exit status' "$status" 117
+	cores_are words.core
+	rm -r cores
+	smoke_of words -m 64M --core-dir cores --expect two
+	same 'exit status' "$status" 0
+	cores_are
+	smoke_of words -m 64M --core-dir cores --timeout 0.5 --expect-end timeout
+	same 'exit status' "$status" 0
+	cores_are
+}
+
+# A panic in words, after which the guest resets or goes on, is a panic with a core either way.
+case_smoke_panics_in_words() {
+	printf 'Kernel panic - not syncing: gone\n' | speak resets reset
+	smoke_of resets -m 64M --core-dir cores
+	same 'exit status' "$status" 112
+	cores_are resets.core
+	printf 'Kernel panic - not syncing: gone\n' | speak hangs hang
+	smoke_of hangs -m 64M --core-dir cores
+	same 'exit status' "$status" 112
+	cores_are hangs.core resets.core
+}
+
+# A limit that comes while the core is written does not end it, and the supervisor's end does.
+case_smoke_ends_while_a_core_is_written() {
+	can_freeze
+	mkdir ice/cores
+	printf 'Kernel panic - not syncing: gone\n' | speak resets reset
+	touch frozen
+	start smoke --flat 0x7c00,real -m 64M --core-dir ice/cores --timeout 1 --stall 1 resets
+	wait_for test -e frozen.held
+	sleep 1.2
+	rm frozen
+	finish
+	same 'exit status' "$status" 112
+	same 'cores' "$(ls ice/cores)" resets.core
 }
 
 run_cases

@@ -221,7 +221,7 @@ case_each_boot_has_a_log_of_its_own_or_none_is_booted() {
 	cp a/b/k a_b/k
 	tollgate smoke -p poweroff --log-dir logs a/b/k a_b/k
 	same 'exit status' "$status" 2
-	complained "^tollgate: boots 'a/b/k' and 'a_b/k' would have one log\$" 'remedy: .* another name$'
+	complained "^tollgate: boots 'a/b/k' and 'a_b/k' would have one file\$" 'remedy: .* another name$'
 	[ ! -e logs ] || fail 'a boot began'
 	tollgate smoke -p poweroff a/b/k a_b/k
 	same 'exit status' "$status" 0

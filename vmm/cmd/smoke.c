@@ -17,6 +17,7 @@
 #include "kvm.h"
 #include "smoke/bisect.h"
 #include "smoke/child.h"
+#include "smoke/core_file.h"
 #include "smoke/live.h"
 #include "smoke/log.h"
 #include "smoke/options.h"
@@ -156,7 +157,8 @@ static int suite_add_files(const struct smoke_suite *suite, struct file_uses *us
 
 		r = config_files_add(&suite->spec[i]->config, uses);
 		if (r == 0 && suite->run.log_dir &&
-		    smoke_log_path(suite->run.log_dir, suite->spec[i]->name, log, sizeof(log)) == 0)
+		    smoke_file_path(suite->run.log_dir, suite->spec[i]->name, SMOKE_LOG_SUFFIX, log,
+				    sizeof(log)) == 0)
 			r = file_uses_add(uses, "--log-dir's", log, true, 0);
 	}
 	return r;
@@ -173,13 +175,13 @@ static int suite_check_files(const struct smoke_suite *suite, struct diag *diag)
 }
 
 /* Two boots of a name each, and one file for both: the second would empty the first one's. */
-static int check_log_names(const struct smoke_suite *suite, struct diag *diag)
+static int check_file_names(const struct smoke_suite *suite, struct diag *diag)
 {
 	for (unsigned i = 0; i < suite->nr; i++) {
 		for (unsigned k = 0; k < i; k++) {
 			if (!smoke_log_same(suite->spec[i]->name, suite->spec[k]->name))
 				continue;
-			diag_set(diag, -EINVAL, "boots '%s' and '%s' would have one log",
+			diag_set(diag, -EINVAL, "boots '%s' and '%s' would have one file",
 				 suite->spec[k]->name, suite->spec[i]->name);
 			diag_remedy(diag, "letters, digits and +,-.=_ of a name are the file's: "
 					  "give one of them another name");
@@ -189,14 +191,19 @@ static int check_log_names(const struct smoke_suite *suite, struct diag *diag)
 	return 0;
 }
 
+static int make_directory(const char *dir, struct diag *diag)
+{
+	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
+		return diag_set(diag, -errno, "create directory '%s'", dir);
+	return 0;
+}
+
 /* Before anything is booted: the directory is there, and each log can be made in it. */
 static int check_logs(const struct smoke_suite *suite, struct diag *diag)
 {
 	const char *dir = suite->run.log_dir;
-	int r = check_log_names(suite, diag);
+	int r = make_directory(dir, diag);
 
-	if (r == 0 && mkdir(dir, 0777) < 0 && errno != EEXIST)
-		r = diag_set(diag, -errno, "create directory '%s'", dir);
 	for (unsigned i = 0; r == 0 && i < suite->nr; i++)
 		r = smoke_log_check(dir, suite->spec[i]->name, diag);
 	return r;
@@ -205,8 +212,14 @@ static int check_logs(const struct smoke_suite *suite, struct diag *diag)
 static int open_outputs(struct smoke *smoke, struct diag *diag)
 {
 	const struct smoke_run_opts *run = &smoke->suite.run;
-	int r = run->log_dir ? check_logs(&smoke->suite, diag) : 0;
+	int r = run->log_dir || run->core_dir ? check_file_names(&smoke->suite, diag) : 0;
 
+	if (r == 0 && run->log_dir)
+		r = check_logs(&smoke->suite, diag);
+	if (r == 0 && run->core_dir)
+		r = make_directory(run->core_dir, diag);
+	for (unsigned i = 0; r == 0 && run->core_dir && i < smoke->suite.nr; i++)
+		r = smoke_core_prepare(smoke->suite.spec[i], run->core_dir, diag);
 	if (r == 0)
 		r = suite_check_files(&smoke->suite, diag);
 	smoke->out = stdout;

@@ -23,6 +23,7 @@
 #include "base/macros.h"
 #include "base/parse.h"
 #include "config/make_vm.h"
+#include "smoke/core_file.h"
 #include "smoke/options.h"
 #include "smoke/wire.h"
 #include "vm/inspect.h"
@@ -114,7 +115,14 @@ static void send_end(const struct vm *vm, const struct vm_end *end)
 	send_bytes(&msg, sizeof(msg));
 }
 
-static void send_report(struct vm *vm, const struct config *config)
+/* What a boot's process is handed besides the arguments of its VM. */
+struct child_core {
+	const char *path; /* NULL: none */
+	enum vm_end_kind wanted;
+};
+
+static void send_report(struct vm *vm, const struct config *config, const struct child_core *core,
+			const struct vm_end *end)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -125,6 +133,8 @@ static void send_report(struct vm *vm, const struct config *config)
 	for (unsigned i = 0; i < config->nr_disks; i++)
 		if (config->disk[i]->warning.what[0])
 			fprintf(f, "warning: %s\n", config->disk[i]->warning.what);
+	if (core->path)
+		smoke_core_write(vm, core->path, core->wanted, end, f);
 	report_stuck(f, vm);
 	report_print(f, vm);
 	stats_print(f, vm);
@@ -154,7 +164,7 @@ static void keys_ready(struct event_source *src, uint32_t epoll_events)
 }
 
 /* False: a thread that the host does not let go may use config until this process has ended. */
-static bool child_run(struct config *config)
+static bool child_run(struct config *config, const struct child_core *core)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct smoke_msg msg = {.type = SMOKE_MSG_STARTED};
@@ -185,7 +195,7 @@ static bool child_run(struct config *config)
 	} else {
 		vm_console_close(vm);
 		send_end(vm, &end);
-		send_report(vm, config);
+		send_report(vm, config, core, &end);
 	}
 	if (vm_fini(vm))
 		return true;
@@ -253,11 +263,25 @@ static int read_args(char **ret, size_t *ret_len, struct diag *diag)
 	return 0;
 }
 
+/* "END PATH", NUL-terminated, before the arguments: how long it is. */
+static size_t take_core(const char *args, size_t len, struct child_core *ret)
+{
+	const size_t head = strnlen(args, len);
+	const char *blank = memchr(args, ' ', head);
+
+	if (!blank || head == len)
+		return 0;
+	ret->wanted = (enum vm_end_kind)strtoul(args, NULL, 10);
+	ret->path = blank[1] ? blank + 1 : NULL;
+	return head + 1;
+}
+
 int smoke_child_main(int argc, char **argv, struct diag *diag)
 {
 	AUTO_FREE struct config *config = calloc(1, sizeof(*config));
 	AUTO_FREE char *args = NULL;
-	size_t len = 0;
+	struct child_core core = {0};
+	size_t len = 0, head = 0;
 	int r = check_parent(argc == 3 ? argv[2] : "", diag);
 
 	if (r < 0)
@@ -266,14 +290,17 @@ int smoke_child_main(int argc, char **argv, struct diag *diag)
 		return diag_set(diag, -ENOMEM, "start");
 	signal(SIGTERM,
 	       SIG_DFL); /* how our supervisor ends us, though it may have been started deaf to it */
+	signal(SMOKE_CORE_SIGNAL, SIG_DFL);
 	r = read_args(&args, &len, diag);
-	if (r == 0)
-		r = config_smoke_unpack(args, len, config, diag);
+	if (r == 0 && args) {
+		head = take_core(args, len, &core);
+		r = config_smoke_unpack(args + head, len - head, config, diag);
+	}
 	if (r < 0) {
 		send_failure(diag);
 	} else {
 		smoke_child_connect(config);
-		if (!child_run(config)) {
+		if (!child_run(config, &core)) {
 			(void)STEAL_PTR(config);
 			(void)STEAL_PTR(args);
 			return 0;
@@ -330,6 +357,9 @@ static int make_args(const struct smoke_spec *spec)
 
 	if (made >= 0)
 		close(made);
+	if (r == 0 &&
+	    dprintf(fd, "%d %s%c", (int)spec->wanted.kind, spec->core ? spec->core : "", '\0') < 0)
+		r = -errno;
 	if (r == 0)
 		r = io_write_full(fd, spec->args, spec->args_len, NULL);
 	if (r < 0 && fd >= 0)

@@ -34,18 +34,18 @@ bool smoke_log_same(const char *name, const char *other)
 	return !name[i] && !other[i];
 }
 
-int smoke_log_path(const char *dir, const char *name, char *buf, size_t cap)
+int smoke_file_path(const char *dir, const char *name, const char *suffix, char *buf, size_t cap)
 {
 	const int dir_len = snprintf(buf, cap, "%s/", dir);
 	const size_t name_len = strlen(name);
 	char *at;
 
-	if (dir_len < 0 || (size_t)dir_len + name_len + sizeof(".log") > cap)
+	if (dir_len < 0 || (size_t)dir_len + name_len + strlen(suffix) + 1 > cap)
 		return -ENAMETOOLONG;
 	at = buf + dir_len;
 	for (size_t i = 0; i < name_len; i++)
 		*at++ = file_char(name, i);
-	memcpy(at, ".log", sizeof(".log"));
+	memcpy(at, suffix, strlen(suffix) + 1);
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static int try_log(const char *path)
 int smoke_log_check(const char *dir, const char *name, struct diag *diag)
 {
 	char path[PATH_MAX];
-	int r = smoke_log_path(dir, name, path, sizeof(path));
+	int r = smoke_file_path(dir, name, SMOKE_LOG_SUFFIX, path, sizeof(path));
 
 	if (r == 0)
 		r = try_log(path);
@@ -88,7 +88,7 @@ int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uin
 {
 	const struct out_file_opts opts = {.append = true, .no_follow = true};
 	char path[PATH_MAX];
-	int failed, r = smoke_log_path(dir, name, path, sizeof(path));
+	int failed, r = smoke_file_path(dir, name, SMOKE_LOG_SUFFIX, path, sizeof(path));
 
 	*log = (struct smoke_log){.limit_bytes = limit_bytes};
 	if (r == 0)

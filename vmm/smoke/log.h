@@ -68,7 +68,9 @@ int smoke_log_wait(struct smoke_log *log, const char *name, int64_t until_ns, st
 /* Whether both names make the same file, which one boot would take from the other. */
 bool smoke_log_same(const char *name, const char *other);
 
-/* DIR/NAME.log */
-int smoke_log_path(const char *dir, const char *name, char *buf, size_t cap);
+#define SMOKE_LOG_SUFFIX ".log"
+
+/* The file of a boot in a directory: DIR/NAME and the suffix. 0 or -ENAMETOOLONG. */
+int smoke_file_path(const char *dir, const char *name, const char *suffix, char *buf, size_t cap);
 
 #endif

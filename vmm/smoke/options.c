@@ -96,6 +96,9 @@ static const struct option_row report_rows[] = {
 	{"log-dir", SMOKE_OPT_LOG_DIR, "DIR", .help = "write each console there, with time stamps",
 	 .common = true},
 	{"log-limit", SMOKE_OPT_LOG_LIMIT, "SIZE", .help = "limit of each log (default 64M)"},
+	{"core-dir", SMOKE_OPT_CORE_DIR, "DIR",
+	 .help = "write the memory and registers of each guest that fails there, for\n"
+		 "gdb, crash and drgn"},
 	{0},
 };
 static const struct option_group report_group = {"Reports", report_rows};
@@ -236,6 +239,7 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 	case SMOKE_OPT_JSON: run->report[SMOKE_REPORT_JSON] = arg; return 0;
 	case SMOKE_OPT_BOOT_CHART: run->report[SMOKE_REPORT_CHART] = arg; return 0;
 	case SMOKE_OPT_LOG_DIR: run->log_dir = arg; return 0;
+	case SMOKE_OPT_CORE_DIR: run->core_dir = arg; return 0;
 	case SMOKE_OPT_LOG_LIMIT: return parse_log_limit(run, arg, diag);
 	case SMOKE_OPT_SUITE: run->suite = arg; return 0;
 	case SMOKE_OPT_PROPERTY: return add_property(run, arg, diag);

@@ -47,7 +47,8 @@ struct smoke_result {
 	struct smoke_tests tests;   /* that the guest ran */
 	struct smoke_splats splats; /* of the kernel */
 	struct smoke_tail tail;
-	char *report; /* registers and exits; clean text, NULL: none */
+	bool has_core; /* spec->core was written */
+	char *report;  /* registers and exits; clean text, NULL: none */
 };
 
 void smoke_result_fini(struct smoke_result *result);

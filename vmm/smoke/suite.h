@@ -27,6 +27,7 @@ struct smoke_spec {
 	bool no_tests;     /* results of tests are not read */
 	bool keep_going;   /* a rejected pattern does not end the boot */
 	bool wants_status; /* the guest runs a command, whose status is to come */
+	char *core;        /* file for the guest's memory when it fails, or NULL */
 };
 
 enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64, SMOKE_PROPERTIES_MAX = 64 };
@@ -47,7 +48,7 @@ struct smoke_run_opts {
 	unsigned jobs; /* boots side by side; 0: as many as their vCPUs fit the host's CPUs */
 	const char *report[SMOKE_REPORTS]; /* "-": standard output */
 	const char *config;                /* the file of --config */
-	const char *log_dir;
+	const char *log_dir, *core_dir;
 	uint64_t log_limit_bytes;                   /* of each boot's log */
 	const char *suite;                          /* the reports' name of the run */
 	const char *property[SMOKE_PROPERTIES_MAX]; /* "NAME=VALUE", for the reports */

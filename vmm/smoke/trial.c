@@ -217,6 +217,7 @@ static void conclude(struct smoke_trial *trial, int wait_status)
 	result->facts.phase_missed = smoke_trial_phase_awaited(trial) != NULL;
 	result->too_dear = trial->judge.too_dear;
 	result->report = smoke_trial_clean_report(trial);
+	result->has_core = trial->spec->core && access(trial->spec->core, F_OK) == 0;
 	smoke_result_conclude(result, trial->judge.decided_by,
 			      trial->judge.decided_text[0] ? trial->judge.decided_text
 							   : trial->decided_text);

@@ -48,7 +48,8 @@ struct smoke_trial {
 	struct event_source stream[SMOKE_STREAMS], report, process;
 	struct event_timer timer;
 	int64_t last_byte_ns, phase_since_ns, state_since_ns, armed_ns;
-	int64_t held_ns; /* when sink had no room; 0: the streams are read */
+	int64_t core_since_ns; /* its guest has ended, and it may write the core; 0: not yet */
+	int64_t held_ns;       /* when sink had no room; 0: the streams are read */
 	bool is_linux;
 	unsigned asked; /* keys of SysRq that it was sent */
 	bool was_quiet; /* the judge knows that nothing follows for now */

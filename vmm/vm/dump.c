@@ -1,20 +1,21 @@
 #include "vm/dump.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "core.h"
 #include "vm.h"
 
-/* A signal waits for the event thread, which is busy here. */
+/* It waits for the event thread, which is busy here. A hang-up ends a VM and not its core. */
 static bool has_signal(void *arg)
 {
-	const struct vm *vm = arg;
-	struct pollfd pfd = {.fd = vm->signals.fd, .events = POLLIN};
+	sigset_t pending;
 
-	return poll(&pfd, 1, 0) > 0;
+	(void)arg;
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
 }
 
 /* The notes of the vCPUs, for the caller to free. */
@@ -43,8 +44,8 @@ int vm_core_write_ended(struct vm *vm, const char *path, struct diag *diag)
 		.path = path,
 		.mem = &vm->mem,
 		.elf_machine = arch_elf_machine,
+		.find_kernel = arch_core_kernel,
 		.is_cancelled = has_signal,
-		.arg = vm,
 	};
 	int r = make_vcpu_notes(vm, &notes, &opts.notes_len, diag);
 

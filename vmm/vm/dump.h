@@ -11,7 +11,7 @@
 struct vm;
 
 /*
- * Writes the core of a VM to path, which must not exist. A signal that would end the VM ends this before it is done.
+ * Writes the core of a VM to path, which must not exist. SIGINT and SIGTERM end this before it is done.
  * -errno with diag; no file is left then. The first is for a VM that runs, which is paused for as long and goes on as
  * if no time had passed; the second for one whose vm_run() has returned.
  */

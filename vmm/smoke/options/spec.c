@@ -313,7 +313,8 @@ void config_smoke_spec_fini(struct smoke_spec *spec)
 	free(spec->name);
 	free(spec->base);
 	free(spec->args);
-	spec->name = spec->base = spec->args = NULL;
+	free(spec->core);
+	spec->name = spec->base = spec->args = spec->core = NULL;
 }
 
 int config_smoke_settings_add(struct config_smoke_settings *settings, int opt, const char *arg)

@@ -261,6 +261,8 @@ static struct json_object *trial_json(const struct smoke_result *result)
 	json_add_u64(obj, "splats_left_out", result->splats.left_out);
 	json_add_u64(obj, "matches_given_up", result->too_dear);
 	json_object_object_add(obj, "console", console_json(result));
+	json_object_object_add(
+		obj, "core", result->has_core ? json_object_new_string(result->spec->core) : NULL);
 	json_object_object_add(obj, "report",
 			       result->report ? json_object_new_string(result->report) : NULL);
 	return obj;

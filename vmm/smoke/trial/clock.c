@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "smoke/core_file.h"
 #include "smoke/trial/internal.h"
 
 /*
@@ -36,8 +37,10 @@ void smoke_trial_stop_vm(struct smoke_trial *trial)
 		trial_kill_vm(trial);
 		return;
 	}
+	trial->result->facts.finding = trial->judge.finding;
 	smoke_trial_enter(trial, SMOKE_TRIAL_STOPPING);
-	kill(trial->child.pid, SIGTERM);
+	kill(trial->child.pid,
+	     smoke_core_is_due(trial->spec, &trial->result->facts) ? SMOKE_CORE_SIGNAL : SIGTERM);
 }
 
 /* What Linux prints of itself by SysRq (Documentation/admin-guide/sysrq.rst): its CPUs, blocked tasks, all tasks. */
@@ -137,6 +140,9 @@ static int64_t room_at(const struct smoke_trial *trial)
 
 static int64_t decision_at(const struct smoke_trial *trial)
 {
+	/* What the guest did or left undone is decided, and only its process is to end. */
+	if (trial->core_since_ns && trial->state != SMOKE_TRIAL_KILLED)
+		return trial->core_since_ns + smoke_core_limit_ns(trial->spec);
 	switch (trial->state) {
 	case SMOKE_TRIAL_RUNNING:
 		return trial_earlier(trial_earlier(timeout_at(trial), stall_at(trial)),
@@ -200,6 +206,12 @@ void smoke_trial_timer_expired(void *arg)
 	trial->armed_ns = INT64_MAX;
 	if (trial->held_ns)
 		smoke_trial_look_at_room(trial);
+	if (trial->core_since_ns) {
+		if (now >= decision_at(trial))
+			trial_kill_vm(trial);
+		smoke_trial_arm(trial);
+		return;
+	}
 	switch (trial->state) {
 	case SMOKE_TRIAL_RUNNING: trial_look_at_limits(trial, now); break;
 	case SMOKE_TRIAL_GRACE:

@@ -35,6 +35,8 @@ static void take_end(struct smoke_trial *trial)
 	result->cpu_ns = msg->ended.cpu_ns;
 	result->guest_cpu_ns = msg->ended.guest_ns;
 	result->has_exits = true;
+	if (trial->spec->core)
+		trial->core_since_ns = clock_monotonic_ns();
 	memcpy(result->exits, msg->ended.exits, sizeof(result->exits));
 	msg->ended.by[sizeof(msg->ended.by) - 1] = '\0';
 	smoke_text_clean(msg->ended.by, result->end_by, sizeof(result->end_by));
