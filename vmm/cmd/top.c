@@ -70,7 +70,7 @@ static void sample_drop(struct sample *sample)
 	*sample = (struct sample){0};
 }
 
-static void take_line(void *out, const char *line)
+static void keep_line(void *out, const char *line)
 {
 	fputs(line, out);
 }
@@ -84,7 +84,7 @@ static void sample_take(struct top_vm *vm)
 		.path = vm->path,
 		.line = "stats\n",
 		.reply_ns = REPLY_MAX_NS,
-		.take = take_line,
+		.take = keep_line,
 		.arg = out,
 	};
 	int r;
