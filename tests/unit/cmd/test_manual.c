@@ -24,17 +24,18 @@ enum { ENTRIES_MAX = 256, TEXT_BYTES = 160 };
 /* Sections with an entry for each option, and the commands that have all of these. */
 struct section {
 	const char *title;
-	const char *command[8];
+	const char *command[9];
 };
 static const struct section sections[] = {
 	{"OPTIONS OF EVERY COMMAND",
-	 {"run", "smoke", "control", "doctor", "hammer", "machine", "completion"}},
+	 {"run", "smoke", "control", "top", "doctor", "hammer", "machine", "completion"}},
 	{"OPTIONS OF EVERY MACHINE", {"run", "smoke", "hammer", "machine"}},
 	{"OPTIONS OF RUN AND SMOKE", {"run", "smoke"}},
 	{"RUNNING A COMMAND", {"run", "smoke"}},
 	{"OPTIONS OF RUN", {"run"}},
 	{"OPTIONS OF SMOKE", {"smoke"}},
 	{"OPTIONS OF CONTROL", {"control"}},
+	{"OPTIONS OF TOP", {"top"}},
 	{"OPTIONS OF DOCTOR", {"doctor"}},
 	{"OPTIONS OF HAMMER", {"hammer"}},
 	{"OPTIONS OF MACHINE", {"machine"}},
