@@ -5,41 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "arch/arch.h"
 #include "base/cleanup.h"
 #include "config/builtin.h"
 #include "vm/report.h"
-
-enum {
-	FILES_BUT_IOEVENTFDS = 600, /* 255 vCPUs, devices, and room */
-	RANGE_STEP = 8,             /* bytes from one extra range to the next; each has 4 */
-};
-#define PIO_RANGES_FIRST UINT64_C(0x1000)
-
-/* The hammered device: as little as a device can be, so that what is measured is the way to it. */
-static uint64_t target_read(struct device *dev, struct io_at at)
-{
-	(void)dev;
-	(void)at;
-	return 0;
-}
-
-static void target_write(struct device *dev, struct io_at at, uint64_t val)
-{
-	(void)dev;
-	(void)at;
-	(void)val;
-}
-
-static const struct device_class target_class = {
-	.name = "hammer target",
-	.state_size = sizeof(struct device),
-	.self_locked = true,
-	.read = target_read,
-	.write = target_write,
-};
 
 static struct iobus *hammered_bus(const struct hammer *h)
 {
@@ -57,22 +27,9 @@ static void remedy_address(const struct hammer_opts *o, struct diag *diag)
 static int add_ranges(struct hammer *h, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
-	AUTO_FREE struct iobus_range *range = calloc(o->ranges + 1, sizeof(*range));
-	uint64_t first = o->space == IOBUS_PIO ? PIO_RANGES_FIRST : arch_platform.mmio_end;
-	int r;
+	int r = target_add(hammered_bus(h), o->space, h->target, o->addr, o->width, o->ranges,
+			   diag);
 
-	if (!range)
-		return diag_set(diag, -ENOMEM, "%u ranges", o->ranges);
-	range[0] = (struct iobus_range){
-		.first = o->addr, .len = o->width, .dev = h->target, .owner = "hammer"};
-	for (unsigned i = 1; i <= o->ranges; i++, first += RANGE_STEP) {
-		/* The extra ranges go around what is hammered. */
-		if (first <= o->addr + 2 * HAMMER_OTHER_OFFSET && o->addr < first + RANGE_STEP)
-			first = (o->addr + 3 * HAMMER_OTHER_OFFSET) & ~(uint64_t)(RANGE_STEP - 1);
-		range[i] = (struct iobus_range){
-			.first = first, .len = 4, .dev = h->target, .owner = "extra range"};
-	}
-	r = iobus_add_many(hammered_bus(h), range, o->ranges + 1, diag);
 	if (r == -EEXIST)
 		remedy_address(o, diag);
 	else if (r < 0 && o->ranges)
@@ -80,53 +37,18 @@ static int add_ranges(struct hammer *h, struct diag *diag)
 	return r;
 }
 
-/* Each ioeventfd is an open file; the soft limit is ours to raise. */
-static int raise_open_files(unsigned ioeventfds, struct diag *diag)
-{
-	const rlim_t need = (rlim_t)ioeventfds + FILES_BUT_IOEVENTFDS;
-	struct rlimit lim;
-
-	if (ioeventfds == 0 || getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur >= need)
-		return 0;
-	if (lim.rlim_max != RLIM_INFINITY && lim.rlim_max < need) {
-		diag_set(diag, -EINVAL, "--ioeventfds %u: only %llu files may be open", ioeventfds,
-			 (unsigned long long)lim.rlim_max);
-		diag_remedy(diag, "raise the hard limit of open files to %llu (ulimit -Hn)",
-			    (unsigned long long)need);
-		return -EINVAL;
-	}
-	lim.rlim_cur = need;
-	return setrlimit(RLIMIT_NOFILE, &lim) < 0 ? diag_set(diag, -errno, "raise open files") : 0;
-}
-
 static int add_ioeventfds(struct hammer *h, struct diag *diag)
 {
 	const struct hammer_opts *o = h->opts;
+	const struct ioeventfd first = {
+		.space = o->space,
+		.addr = o->addr + (o->same_byte ? 0 : HAMMER_OTHER_OFFSET),
+		.len = o->ioeventfd_width,
+		.has_data = true,
+		.data = 1,
+	};
 
-	h->ioeventfd = calloc(o->ioeventfds ? o->ioeventfds : 1, sizeof(*h->ioeventfd));
-	if (!h->ioeventfd)
-		return diag_set(diag, -ENOMEM, "%u ioeventfds", o->ioeventfds);
-	for (unsigned i = 0; i < o->ioeventfds; i++) {
-		struct ioeventfd *io = &h->ioeventfd[i];
-		int r;
-
-		*io = (struct ioeventfd){
-			.space = o->space,
-			.addr = o->addr + (o->same_byte ? 0 : HAMMER_OTHER_OFFSET),
-			.len = o->ioeventfd_width,
-			.has_data = true,
-			.data = i + 1,
-		};
-		r = ioeventfd_init(io, diag);
-		h->nr_ioeventfds = i + 1;
-		if (r == 0)
-			r = ioeventfd_register(io, &h->vm.kvm, diag);
-		if (r < 0) {
-			diag_remedy(diag, "%u of %u ioeventfds were taken", i, o->ioeventfds);
-			return r;
-		}
-	}
-	return 0;
+	return ioeventfd_set_init(&h->ioeventfds, o->ioeventfds, &first, 0, &h->vm.kvm, diag);
 }
 
 /* What the guest writes: the datamatch of the one it shall hit, else 0, which none has. */
@@ -178,8 +100,7 @@ static void sum_up(struct hammer *h)
 	}
 	if (h->opts->hit == HAMMER_HIT_NONE)
 		res->nr_pairs = pairs;
-	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
-		res->hits += ioeventfd_read(&h->ioeventfd[i]);
+	res->hits += ioeventfd_set_read(&h->ioeventfds);
 }
 
 /* -EINVAL for the sentence, which needs no strerror() after it; the caller's error says which. */
@@ -261,7 +182,7 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 	vm_opts->kernel = builtin_hammer();
 	vm_opts->machine.cmdline = cmdline;
 	vm_opts->input = vm_opts->to_stdout = false; /* the guest says nothing */
-	r = raise_open_files(o->ioeventfds, diag);
+	r = target_raise_open_files(o->ioeventfds, diag);
 	if (r == 0)
 		r = vm_init(&h->vm, vm_opts, diag);
 	if (r < 0)
@@ -276,10 +197,9 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 	if (!h->vcpu)
 		return diag_set(diag, -ENOMEM, "start");
 	memset(h->vcpu, 0, h->vm.nr_vcpus * sizeof(*h->vcpu));
-	r = device_create(&target_class, &(struct device_env){0}, &h->target);
-	if (r < 0)
-		return diag_set(diag, r, "hammer target");
-	r = add_ranges(h, diag);
+	r = target_create(&h->target, diag);
+	if (r == 0)
+		r = add_ranges(h, diag);
 	if (r == 0)
 		r = add_ioeventfds(h, diag);
 	if (r == 0 && o->hit == HAMMER_HIT_NONE)
@@ -314,13 +234,11 @@ int hammer_run(const struct hammer_opts *opts, FILE *log, struct hammer_result *
 		sum_up(h);
 		r = hammer_check(ret, diag);
 	}
-	for (unsigned i = 0; i < h->nr_ioeventfds; i++)
-		ioeventfd_fini(&h->ioeventfd[i], &h->vm.kvm);
+	ioeventfd_set_fini(&h->ioeventfds, &h->vm.kvm);
 	hammer_floor_fini(&h->floor);
 	report_stuck(log, &h->vm);
 	ret->config_in_use = !vm_fini(&h->vm);
 	device_destroy(h->target);
-	free(h->ioeventfd);
 	free(h->vcpu);
 	if (ret->config_in_use)
 		(void)STEAL_PTR(h); /* a thread may use its VM until this process has ended */

@@ -12,9 +12,9 @@ static struct ioeventfd *hit_ioeventfd(const struct hammer *h)
 {
 	switch (h->opts->hit) {
 	case HAMMER_HIT_NONE: return NULL;
-	case HAMMER_HIT_FIRST: return &h->ioeventfd[0];
-	case HAMMER_HIT_MIDDLE: return &h->ioeventfd[h->nr_ioeventfds / 2];
-	case HAMMER_HIT_LAST: return &h->ioeventfd[h->nr_ioeventfds - 1];
+	case HAMMER_HIT_FIRST: return &h->ioeventfds.io[0];
+	case HAMMER_HIT_MIDDLE: return &h->ioeventfds.io[h->ioeventfds.nr / 2];
+	case HAMMER_HIT_LAST: return &h->ioeventfds.io[h->ioeventfds.nr - 1];
 	}
 	return NULL;
 }
@@ -49,7 +49,7 @@ static int put_hit_back(struct hammer *h)
 	int r = 0;
 
 	for (struct ioeventfd *io = hit_ioeventfd(h);
-	     r == 0 && io < h->ioeventfd + h->nr_ioeventfds; io++) {
+	     r == 0 && io < h->ioeventfds.io + h->ioeventfds.nr; io++) {
 		ioeventfd_unregister(io, &h->vm.kvm);
 		r = ioeventfd_register(io, &h->vm.kvm, NULL);
 	}

@@ -3,8 +3,9 @@
 #define VMM_MEASURE_INTERNAL_H
 
 #include "../guest/lib/hammer_abi.h"
-#include "ioeventfd.h"
+#include "measure/bare_vm.h"
 #include "measure/hammer.h"
+#include "measure/target.h"
 #include "vm.h"
 
 /* Guest address of struct hammer_ctl: far above the kernel, far below the least memory's end. */
@@ -18,14 +19,10 @@ struct hammer_vcpu {
 	unsigned nr_pairs;
 };
 
-/* A VM of memory and interrupt chips, for a bare loop. Zeroed: there is none. */
+/* Where a bare loop is measured that nothing lengthens. Zeroed: there is none. */
 struct hammer_floor {
-	struct kvm kvm;
-	struct guest_mem mem;
-	struct vcpu *vcpu; /* one for each of the hammer's, on the same thread */
-	int *file;         /* their descriptors */
-	unsigned nr_vcpus;
-	bool is_open;
+	struct bare_vm bare;
+	int *file;           /* the descriptors of its vCPUs */
 	atomic_uint arrived; /* vCPUs of the hammer that wait for the copy */
 	atomic_bool copied;
 };
@@ -37,8 +34,7 @@ struct hammer {
 	struct hammer_floor floor;
 	struct hammer_ctl *ctl; /* guest memory: trusted, the kernel is ours */
 	struct device *target;
-	struct ioeventfd *ioeventfd;
-	unsigned nr_ioeventfds;
+	struct ioeventfd_set ioeventfds;
 	struct hammer_vcpu *vcpu;
 	atomic_uint measured; /* vCPUs that are through with their pairs */
 	struct hammer_result *result;

@@ -33,7 +33,7 @@ enum way { DISPATCHED, BARE, FLOOR, WAYS };
 
 static bool run_chunk(struct hammer *h, struct vcpu *vcpu, struct hammer_vcpu *hv, enum way way)
 {
-	struct vcpu *floor = &h->floor.vcpu[vcpu->index];
+	struct vcpu *floor = &h->floor.bare.vcpu[vcpu->index];
 
 	switch (way) {
 	case DISPATCHED: return vcpu_run_dispatched(vcpu, HAMMER_CHUNK);
