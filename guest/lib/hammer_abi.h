@@ -17,6 +17,14 @@
  *   guest, the boot CPU               when done == cpus: exits with 0
  *
  * A line each, so that a CPU that finishes early does not slow the others down.
+ *
+ * With the word "commands", each CPU instead takes turns with the host:
+ *
+ *   guest                             writes HAMMER_NEXT_PORT, which must exit
+ *   host                              fills in the CPU's command
+ *   guest                             reads it, and writes HAMMER_START_PORT, which must exit
+ *   guest                             makes blocks times HAMMER_BLOCK accesses, and adds them to count
+ *   guest                             begins again; after HAMMER_END it is done as above
  */
 #ifndef GUEST_HAMMER_ABI_H
 #define GUEST_HAMMER_ABI_H
@@ -28,11 +36,32 @@
 #define HAMMER_CPUS_MAX   255
 #define HAMMER_BLOCK      64 /* accesses between two looks at stop */
 
+/* The ports of turns; nothing else may be there. */
+#define HAMMER_NEXT_PORT  0xa20
+#define HAMMER_START_PORT 0xa28
+
+enum hammer_kind {
+	HAMMER_END,
+	HAMMER_PIO,
+	HAMMER_MMIO,
+	HAMMER_STRING, /* a block is one instruction of string I/O; an access is one element */
+	HAMMER_CPUID,
+	HAMMER_SLEEP, /* HLT until the local APIC's timer interrupts, value ns after it was set */
+};
+
+struct hammer_command {
+	uint64_t addr, value;
+	uint32_t blocks;
+	uint16_t kind;     /* enum hammer_kind */
+	uint8_t width, in; /* bytes; 0 writes, 1 reads */
+};
+
 struct hammer_cpu {
 	_Alignas(HAMMER_LINE_BYTES) uint64_t count; /* accesses made, exactly */
 	uint64_t tsc_first, tsc_last;               /* around the first and the last access */
 	uint32_t apic_id;
-	uint32_t in_value; /* dir=in: what the last access read, its low 32 bits */
+	uint32_t in_value;             /* dir=in: what the last access read, its low 32 bits */
+	struct hammer_command command; /* host */
 };
 
 struct hammer_ctl {

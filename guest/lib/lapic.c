@@ -92,6 +92,14 @@ static void timer_interrupt(void)
 	/* Its purpose was to end a HLT. */
 }
 
+void lapic_sleep_ns(uint32_t ns)
+{
+	trap_set_handler(VECTOR_TIMER, timer_interrupt);
+	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
+	lapic_write(LAPIC_TIMER_INITIAL, ns); /* LAPIC_TICKS_PER_MS: a tick is 1 ns */
+	irq_wait();
+}
+
 /* One shot of the timer; ms is at most LAPIC_TIMER_MAX_MS. */
 static bool wait_round(bool (*done)(void), unsigned ms)
 {

@@ -33,6 +33,9 @@ bool lapic_timer_expired(void);
 /* Waits by looking at the timer; for times too short to sleep. */
 void lapic_delay_us(unsigned us);
 
+/* Sets the timer and sleeps (HLT) until its interrupt, once. Interrupts are off before and after. */
+void lapic_sleep_ns(uint32_t ns);
+
 /*
  * Sleeps (HLT) until done() or until ms milliseconds passed; returns what done() says then.
  * Interrupts are on while it sleeps and off when it returns; done() runs with interrupts off.

@@ -9,9 +9,12 @@
  *   count=N            accesses of each CPU; 0 (default): until told to stop
  *   cpus=N             CPUs (default: all)
  *   ctl=N              control area; without it the counts are printed instead
+ *   commands           each CPU makes what the host writes into the control area; needs ctl=, and no port= or mmio=
  */
+#include "accesses.h"
 #include "boot.h"
 #include "cmdline.h"
+#include "commands.h"
 #include "cpu.h"
 #include "devtree.h"
 #include "hammer_abi.h"
@@ -20,62 +23,11 @@
 #include "print.h"
 #include "smp.h"
 
-#define STR(x)  #x
-#define XSTR(x) STR(x)
-
-/*
- * One block of accesses without a branch, then the rest one by one: a look at stop costs nothing.
- */
-struct access {
-	uint64_t (*block)(uint64_t addr, uint64_t val);
-	uint64_t (*one)(uint64_t addr, uint64_t val);
-};
-
-#define DEFINE_ACCESS(name, n, insn)                                                               \
-	static uint64_t name##_##n(uint64_t addr, uint64_t val)                                    \
-	{                                                                                          \
-		__asm__ volatile(".rept " XSTR(n) "\n\t" insn "\n\t.endr"                          \
-				 : "+a"(val)                                                       \
-				 : "d"(addr)                                                       \
-				 : "memory");                                                      \
-		return val;                                                                        \
-	}
-#define DEFINE_ACCESSES(name, insn)                                                                \
-	DEFINE_ACCESS(name, 64, insn)                                                              \
-	DEFINE_ACCESS(name, 1, insn)
-_Static_assert(HAMMER_BLOCK == 64, "the 64 above");
-
-DEFINE_ACCESSES(port_out1, "outb %%al, %%dx")
-DEFINE_ACCESSES(port_out2, "outw %%ax, %%dx")
-DEFINE_ACCESSES(port_out4, "outl %%eax, %%dx")
-DEFINE_ACCESSES(port_in1, "inb %%dx, %%al")
-DEFINE_ACCESSES(port_in2, "inw %%dx, %%ax")
-DEFINE_ACCESSES(port_in4, "inl %%dx, %%eax")
-DEFINE_ACCESSES(mmio_out1, "movb %%al, (%%rdx)")
-DEFINE_ACCESSES(mmio_out2, "movw %%ax, (%%rdx)")
-DEFINE_ACCESSES(mmio_out4, "movl %%eax, (%%rdx)")
-DEFINE_ACCESSES(mmio_out8, "movq %%rax, (%%rdx)")
-DEFINE_ACCESSES(mmio_in1, "movb (%%rdx), %%al")
-DEFINE_ACCESSES(mmio_in2, "movw (%%rdx), %%ax")
-DEFINE_ACCESSES(mmio_in4, "movl (%%rdx), %%eax")
-DEFINE_ACCESSES(mmio_in8, "movq (%%rdx), %%rax")
-
-/* By space, direction (out, in) and log2 of the width. */
-#define ACCESS(name)                                                                               \
-	{                                                                                          \
-		name##_64, name##_1                                                                \
-	}
-static const struct access accesses[2][2][4] = {
-	{{ACCESS(port_out1), ACCESS(port_out2), ACCESS(port_out4)},
-	 {ACCESS(port_in1), ACCESS(port_in2), ACCESS(port_in4)}},
-	{{ACCESS(mmio_out1), ACCESS(mmio_out2), ACCESS(mmio_out4), ACCESS(mmio_out8)},
-	 {ACCESS(mmio_in1), ACCESS(mmio_in2), ACCESS(mmio_in4), ACCESS(mmio_in8)}},
-};
-
 static struct {
 	struct access access;
 	uint64_t addr, value, count;
 	unsigned cpus;
+	bool commands;
 	struct hammer_ctl *ctl;
 } hammer;
 
@@ -111,7 +63,10 @@ static void hammer_cpu_run(unsigned index)
 	while (__atomic_load_n(&ctl->ready, __ATOMIC_ACQUIRE) < hammer.cpus ||
 	       !__atomic_load_n(&ctl->go, __ATOMIC_ACQUIRE))
 		cpu_relax();
-	hammer_loop(&ctl->cpu[index]);
+	if (hammer.commands)
+		commands_run(&ctl->cpu[index]);
+	else
+		hammer_loop(&ctl->cpu[index]);
 	__atomic_fetch_add(&ctl->done, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -125,7 +80,7 @@ static void read_target(void)
 
 	if (is_mmio == (cmdline_value("port", &(size_t){0}) != NULL))
 		guest_usage("hammer: port=N or mmio=N, one of them");
-	hammer.access = accesses[is_mmio][dir][width];
+	hammer.access = *access_of(is_mmio, dir, 1u << width);
 	if (!hammer.access.block)
 		guest_usage("hammer: ports are at most 4 bytes wide");
 	hammer.addr = is_mmio ? cmdline_u64("mmio", 0, UINT32_MAX - 7)
@@ -145,6 +100,8 @@ static void read_ctl(void)
 	hammer.ctl = gpa ? phys_ptr(gpa) : &own_ctl;
 	if (hammer.ctl->magic != HAMMER_MAGIC)
 		guest_usage("hammer: no control area at ctl=0x%lx", gpa);
+	if (!gpa && hammer.commands)
+		guest_usage("hammer: commands come through ctl=N");
 	if (!gpa && !hammer.count)
 		guest_usage("hammer: without ctl=, nobody can stop it: count=N is needed");
 }
@@ -161,7 +118,9 @@ static void print_counts(void)
 
 void kernel_main(void)
 {
-	read_target();
+	hammer.commands = cmdline_has("commands");
+	if (!hammer.commands)
+		read_target();
 	read_ctl();
 	devtree_init();
 	lapic_init();
