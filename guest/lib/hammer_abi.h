@@ -44,7 +44,8 @@ enum hammer_kind {
 	HAMMER_END,
 	HAMMER_PIO,
 	HAMMER_MMIO,
-	HAMMER_STRING, /* a block is one instruction of string I/O; an access is one element */
+	HAMMER_TWO_PORTS, /* writes a byte to the ports addr and value, in turn */
+	HAMMER_STRING,    /* a block is one instruction of string I/O; an access is one element */
 	HAMMER_CPUID,
 	HAMMER_SLEEP, /* HLT until the local APIC's timer interrupts, value ns after it was set */
 };

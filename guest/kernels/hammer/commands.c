@@ -24,6 +24,12 @@ static void make_block(const struct hammer_command *c, const struct access *acce
 	switch (c->kind) {
 	case HAMMER_PIO:
 	case HAMMER_MMIO: access->block(c->addr, c->value); break;
+	case HAMMER_TWO_PORTS:
+		for (unsigned i = 0; i < HAMMER_BLOCK / 2; i++) {
+			out8((uint16_t)c->addr, 0);
+			out8((uint16_t)c->value, 0);
+		}
+		break;
 	case HAMMER_STRING:
 		if (c->in)
 			string_in((uint16_t)c->addr, c->width, elements, HAMMER_BLOCK, false);
