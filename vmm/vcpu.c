@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "arch/run.h"
+#include "base/clock.h"
 #include "base/macros.h"
 #include "base/thread.h"
 #include "vcpu/gate.h"
@@ -350,7 +351,7 @@ void vcpu_loop(struct vcpu *vcpu)
 	}
 }
 
-bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n)
+bool vcpu_run_dispatched(struct vcpu *vcpu, const atomic_bool *stop, unsigned n)
 {
 	const struct kvm_coalesced_mmio_ring *const ring = vcpu->ring;
 	struct kvm_run *const run = vcpu->run;
@@ -362,7 +363,26 @@ bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n)
 			if (!dispatch_exit(vcpu, run, ring))
 				return false;
 			n--;
-		} else if (atomic_load(&vcpu->stop) || (r != -EINTR && r != -EAGAIN)) {
+		} else if (atomic_load(stop) || (r != -EINTR && r != -EAGAIN)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool vcpu_run_timed(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, int64_t *ns)
+{
+	while (n > 0) {
+		int r = run_guest(vcpu);
+
+		if (r == 0) {
+			const int64_t start_ns = clock_monotonic_ns();
+
+			if (!dispatch_exit(vcpu, vcpu->run, vcpu->ring))
+				return false;
+			*ns++ = clock_monotonic_ns() - start_ns;
+			n--;
+		} else if (atomic_load(stop) || (r != -EINTR && r != -EAGAIN)) {
 			return false;
 		}
 	}
@@ -397,4 +417,11 @@ bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t a
 	if (space == IOBUS_PIO)
 		return run->exit_reason == KVM_EXIT_IO && run->io.port == addr;
 	return run->exit_reason == KVM_EXIT_MMIO && run->mmio.phys_addr == addr;
+}
+
+unsigned vcpu_exit_accesses(const struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+
+	return run->exit_reason == KVM_EXIT_IO ? run->io.count : 1;
 }

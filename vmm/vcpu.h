@@ -144,10 +144,13 @@ void vcpu_loop(struct vcpu *vcpu);
 bool vcpu_dispatch(struct vcpu *vcpu);
 
 /*
- * vcpu_loop() for n exits, interruptions not counted. False when the loop is to end; vcpu_loop() then meets the reason
- * again.
+ * vcpu_loop() for n exits, interruptions not counted. False when the loop is to end, as after an interruption with *stop
+ * set; vcpu_loop() then meets the reason again.
  */
-bool vcpu_run_dispatched(struct vcpu *vcpu, unsigned n);
+bool vcpu_run_dispatched(struct vcpu *vcpu, const atomic_bool *stop, unsigned n);
+
+/* The same, with the ns that each exit's dispatch took in ns[n]. One reading of the clock is part of each. */
+bool vcpu_run_timed(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, int64_t *ns);
 
 /*
  * n accesses that exit, and KVM_RUN and nothing else for each: the floor that dispatch is measured
@@ -158,6 +161,9 @@ bool vcpu_run_bare(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, uint6
 
 /* Whether the last exit was an access to that very address. */
 bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t addr);
+
+/* Accesses of the last exit, which was one or more: of string I/O there are several. */
+unsigned vcpu_exit_accesses(const struct vcpu *vcpu);
 
 /* "IO", "MMIO", "INTERNAL_ERROR", …: KVM_EXIT_* without its prefix; "exit N" in buf if unknown. */
 const char *vcpu_exit_name(uint32_t reason, char buf[16]);

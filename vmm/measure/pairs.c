@@ -36,7 +36,7 @@ static bool run_chunk(struct hammer *h, struct vcpu *vcpu, struct hammer_vcpu *h
 	struct vcpu *floor = &h->floor.bare.vcpu[vcpu->index];
 
 	switch (way) {
-	case DISPATCHED: return vcpu_run_dispatched(vcpu, HAMMER_CHUNK);
+	case DISPATCHED: return vcpu_run_dispatched(vcpu, &vcpu->stop, HAMMER_CHUNK);
 	case BARE: return vcpu_run_bare(vcpu, &vcpu->stop, HAMMER_CHUNK, &hv->bare);
 	default: return vcpu_run_bare(floor, &vcpu->stop, HAMMER_CHUNK, &hv->in_floor);
 	}
@@ -69,7 +69,7 @@ static bool measure_pair(struct hammer *h, struct vcpu *vcpu, uint64_t chunks, i
 static bool boot_until_hammering(struct hammer *h, struct vcpu *vcpu)
 {
 	do {
-		if (!vcpu_run_dispatched(vcpu, 1))
+		if (!vcpu_run_dispatched(vcpu, &vcpu->stop, 1))
 			return false;
 	} while (!vcpu_exit_is_at(vcpu, h->opts->space, h->opts->addr));
 	return true;
@@ -106,7 +106,7 @@ static void hammer_measure(struct hammer *h, struct vcpu *vcpu)
 	if (!boot_until_hammering(h, vcpu))
 		return;
 	start_ns = clock_monotonic_ns();
-	if (!vcpu_run_dispatched(vcpu, WARM_UP - 1))
+	if (!vcpu_run_dispatched(vcpu, &vcpu->stop, WARM_UP - 1))
 		return;
 	chunks = chunks_a_pair(h, clock_monotonic_ns() - start_ns);
 	if (chunks)
