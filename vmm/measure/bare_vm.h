@@ -18,12 +18,18 @@ struct bare_vm {
 	bool is_open;
 };
 
+struct bare_vm_opts {
+	struct iobus *pio, *mmio; /* of the dispatch; borrowed */
+	unsigned vcpus;           /* at most as many as the other VM has */
+	unsigned slots;           /* memory slots besides the RAM's; the guest does not use them */
+};
+
 /*
- * of: the VM whose guest it is to take; borrowed. pio and mmio: of the dispatch, borrowed. After a failure, too,
- * bare_vm_fini() takes it, and it takes a zeroed one. -errno with diag.
+ * of: the VM whose guest it is to take; borrowed. After a failure, too, bare_vm_fini() takes it, and it takes a zeroed
+ * one. -errno with diag.
  */
-int bare_vm_init(struct bare_vm *bare, struct vm *of, struct iobus *pio, struct iobus *mmio,
-		 unsigned nr_vcpus, struct diag *diag);
+int bare_vm_init(struct bare_vm *bare, struct vm *of, const struct bare_vm_opts *opts,
+		 struct diag *diag);
 void bare_vm_fini(struct bare_vm *bare);
 
 /* All memory that the hammer kernel uses. While no vCPU of either is in KVM_RUN. */

@@ -7,7 +7,8 @@
 
 int hammer_floor_init(struct hammer_floor *floor, struct vm *vm, struct diag *diag)
 {
-	int r = bare_vm_init(&floor->bare, vm, vm->pio, vm->mmio, vm->nr_vcpus, diag);
+	const struct bare_vm_opts opts = {.pio = vm->pio, .mmio = vm->mmio, .vcpus = vm->nr_vcpus};
+	int r = bare_vm_init(&floor->bare, vm, &opts, diag);
 
 	if (r < 0)
 		return r;

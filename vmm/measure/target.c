@@ -64,6 +64,11 @@ int target_add(struct iobus *bus, enum iobus_space space, struct device *target,
 	return iobus_add_many(bus, range, more + 1, diag);
 }
 
+uint64_t target_range_port(unsigned i)
+{
+	return PIO_RANGES_FIRST + (uint64_t)i * RANGE_STEP;
+}
+
 /* Each ioeventfd is an open file; the soft limit is ours to raise. */
 int target_raise_open_files(unsigned ioeventfds, struct diag *diag)
 {

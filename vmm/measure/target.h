@@ -19,6 +19,9 @@ int target_create(struct device **ret, struct diag *diag);
 int target_add(struct iobus *bus, enum iobus_space space, struct device *target, uint64_t addr,
 	       unsigned width, unsigned more, struct diag *diag);
 
+/* Where on the port bus the i-th of them is, when addr is below 0x1000. */
+uint64_t target_range_port(unsigned i);
+
 /* n open files and some more: the soft limit is raised. -EINVAL with diag when the hard limit does not allow it. */
 int target_raise_open_files(unsigned ioeventfds, struct diag *diag);
 
