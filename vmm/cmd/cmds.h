@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "base/option_table.h"
 
+int cmd_bench(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 int cmd_control(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
@@ -23,8 +24,8 @@ int cmd_smoke(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_smoke_boot(int argc, char **argv); /* one boot's process: smoke/child.h */
 
-extern const struct option_table cmd_completion_table, cmd_control_table, cmd_doctor_table,
-	cmd_hammer_table, cmd_machine_table, cmd_top_table;
+extern const struct option_table cmd_bench_table, cmd_completion_table, cmd_control_table,
+	cmd_doctor_table, cmd_hammer_table, cmd_machine_table, cmd_top_table;
 
 /* Every subcommand, up to a row without a name. */
 struct command {

@@ -11,6 +11,7 @@ const struct command commands[] = {
 	{"doctor", cmd_doctor, "report whether this host can run guests", &cmd_doctor_table},
 	{"hammer", cmd_hammer, "measure exits: a guest makes one access over and over",
 	 &cmd_hammer_table},
+	{"bench", cmd_bench, "measure exits: experiments, plots, comparisons", &cmd_bench_table},
 	{"machine", cmd_machine, "show the machine a guest would see", &cmd_machine_table},
 	{"completion", cmd_completion, "print completions for bash, zsh or fish",
 	 &cmd_completion_table},

@@ -28,7 +28,7 @@ struct section {
 };
 static const struct section sections[] = {
 	{"OPTIONS OF EVERY COMMAND",
-	 {"run", "smoke", "control", "top", "doctor", "hammer", "machine", "completion"}},
+	 {"run", "smoke", "control", "top", "doctor", "hammer", "bench", "machine", "completion"}},
 	{"OPTIONS OF EVERY MACHINE", {"run", "smoke", "hammer", "machine"}},
 	{"OPTIONS OF RUN AND SMOKE", {"run", "smoke"}},
 	{"RUNNING A COMMAND", {"run", "smoke"}},
@@ -38,6 +38,7 @@ static const struct section sections[] = {
 	{"OPTIONS OF TOP", {"top"}},
 	{"OPTIONS OF DOCTOR", {"doctor"}},
 	{"OPTIONS OF HAMMER", {"hammer"}},
+	{"OPTIONS OF BENCH", {"bench"}},
 	{"OPTIONS OF MACHINE", {"machine"}},
 };
 

@@ -1,0 +1,305 @@
+#include "measure/bench/compare.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <math.h>
+#include <string.h>
+
+#include "measure/bench.h"
+#include "measure/bench/report.h"
+#include "measure/bench/stats.h"
+
+#define SIGNIFICANCE   0.01 /* that two equal builds differ anywhere, by chance */
+#define LEAST_NS       10.0 /* of the time in dispatch */
+#define LEAST_NS_SHARE 0.25
+
+enum bench_verdict bench_compare_values(const struct bench_values *a, const struct bench_values *b,
+					double least, unsigned tests)
+{
+	const double more =
+		stats_quartiles(b->value, b->nr).median - stats_quartiles(a->value, a->nr).median;
+
+	if (fabs(more) < least ||
+	    stats_welch_p(a->value, a->nr, b->value, b->nr) >= SIGNIFICANCE / (tests ? tests : 1))
+		return BENCH_SAME;
+	return more > 0 ? BENCH_MORE : BENCH_LESS;
+}
+
+/* A file of --json while it is read. */
+struct bench_file {
+	const char *path;
+	struct json_object *root, *experiments;
+};
+
+static int file_is_wrong(const struct bench_file *file, const char *what, struct diag *diag)
+{
+	diag_set(diag, -EINVAL, "'%s' is not a result of bench: %s", file->path, what);
+	diag_remedy(diag, "give files that 'tollgate bench --json FILE' wrote");
+	return -EINVAL;
+}
+
+static struct json_object *member(struct json_object *obj, const char *key, enum json_type type)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(obj, key, &value);
+	return json_object_is_type(value, type) ? value : NULL;
+}
+
+static const char *member_string(struct json_object *obj, const char *key)
+{
+	struct json_object *value = member(obj, key, json_type_string);
+
+	return value ? json_object_get_string(value) : NULL;
+}
+
+static int bench_file_open(struct bench_file *file, const char *path, struct diag *diag)
+{
+	const char *format;
+
+	*file = (struct bench_file){.path = path};
+	errno = 0;
+	file->root = json_object_from_file(path);
+	if (!file->root && errno)
+		return diag_set(diag, -errno, "read '%s'", path);
+	if (!file->root)
+		return file_is_wrong(file, "it is not JSON", diag);
+	format = member_string(file->root, "format");
+	file->experiments = member(file->root, "experiments", json_type_array);
+	if (!format || strcmp(format, BENCH_FORMAT) != 0 || !file->experiments)
+		return file_is_wrong(file, "no format '" BENCH_FORMAT "'", diag);
+	if (json_object_get_int(member(file->root, "format_version", json_type_int)) !=
+	    BENCH_FORMAT_VERSION)
+		return file_is_wrong(file, "a format_version that this build does not know", diag);
+	return 0;
+}
+
+/* A quantity of a point, one value per batch. */
+struct file_values {
+	double value[BENCH_BATCHES_MAX];
+	unsigned nr;
+};
+
+static bool read_point_values(struct json_object *point, const char *key, struct file_values *ret)
+{
+	struct json_object *array = member(point, key, json_type_array);
+	const size_t n = array ? json_object_array_length(array) : 0;
+
+	if (n == 0 || n > BENCH_BATCHES_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		ret->value[i] = json_object_get_double(json_object_array_get_idx(array, i));
+		if (!isfinite(ret->value[i]))
+			return false;
+	}
+	ret->nr = (unsigned)n;
+	return true;
+}
+
+static double median_of(const struct file_values *v)
+{
+	return stats_quartiles(v->value, v->nr).median;
+}
+
+/* One point of one file. */
+struct file_point {
+	const char *series;
+	double x, floor_ns;
+	struct file_values ns, ratio, dispatch;
+};
+
+/* -EINVAL: malformed; 0: a floor; 1: a point. */
+static int read_point(const struct bench_file *file, struct json_object *points, size_t i,
+		      struct file_point *ret, struct diag *diag)
+{
+	struct json_object *point = json_object_array_get_idx(points, i), *x = NULL, *floor_index;
+	struct file_values floor;
+
+	ret->series = member_string(point, "series");
+	if (!ret->series || !read_point_values(point, "ns", &ret->ns) ||
+	    !read_point_values(point, "ratio", &ret->ratio) ||
+	    !read_point_values(point, "dispatch_ns", &ret->dispatch))
+		return file_is_wrong(file, "a point without series, ns, ratio or dispatch_ns",
+				     diag);
+	json_object_object_get_ex(point, "x", &x); /* other programs write 1.0 as 1 */
+	ret->x = json_object_get_double(x);
+	floor_index = member(point, "floor", json_type_int);
+	if (!floor_index)
+		return 0;
+	point = json_object_array_get_idx(points, (size_t)json_object_get_int(floor_index));
+	if (!read_point_values(point, "ns", &floor) || !(median_of(&floor) > 0))
+		return file_is_wrong(file, "a point whose floor has no ns", diag);
+	ret->floor_ns = median_of(&floor);
+	return 1;
+}
+
+/* The points of the experiment of that name, or NULL. */
+static struct json_object *find_points(const struct bench_file *file, const char *name)
+{
+	for (size_t i = 0; i < json_object_array_length(file->experiments); i++) {
+		struct json_object *e = json_object_array_get_idx(file->experiments, i);
+		const char *other = member_string(e, "name");
+
+		if (other && strcmp(other, name) == 0)
+			return member(e, "points", json_type_array);
+	}
+	return NULL;
+}
+
+/* 1 with the point of the other file that is like it, 0 without one, -EINVAL. */
+static int find_point(const struct bench_file *file, struct json_object *points,
+		      const struct file_point *like, struct file_point *ret, struct diag *diag)
+{
+	for (size_t i = 0; i < json_object_array_length(points); i++) {
+		const int r = read_point(file, points, i, ret, diag);
+
+		if (r < 0)
+			return r;
+		if (r > 0 && strcmp(ret->series, like->series) == 0 &&
+		    fabs(ret->x - like->x) < 1e-9)
+			return 1;
+	}
+	return 0;
+}
+
+struct comparing {
+	struct bench_file a, b;
+	bool all, counting; /* counting: only how many comparisons there are */
+	FILE *out;
+	unsigned tests;
+	struct bench_comparison *ret;
+	const char *experiment;
+};
+
+static const char *verdict_name(enum bench_verdict verdict)
+{
+	return verdict == BENCH_SAME ? "no difference" : verdict == BENCH_MORE ? "MORE" : "LESS";
+}
+
+static void print_quantity(const struct comparing *c, const struct file_point *a, const char *what,
+			   double before, double after, int decimals, enum bench_verdict verdict)
+{
+	if (verdict == BENCH_SAME && !c->all)
+		return;
+	fprintf(c->out, "%-12s %-34s %8g  %-14s %10.*f %10.*f  %s\n", c->experiment, a->series,
+		a->x, what, decimals, before, decimals, after, verdict_name(verdict));
+}
+
+/*
+ * Both in the unit of the ratio. When the floors of the two runs differ, the machine does, and by as much a ratio of
+ * accesses of two kinds may.
+ */
+static double least_of_ratio(const struct file_point *a, const struct file_point *b)
+{
+	return median_of(&a->ratio) * (BENCH_LEAST_SHARE + fabs(b->floor_ns / a->floor_ns - 1));
+}
+
+static double least_of_dispatch(const struct file_point *a, const struct file_point *b)
+{
+	const double ns = median_of(&a->dispatch);
+
+	return fmax(LEAST_NS, ns * (LEAST_NS_SHARE + fabs(b->floor_ns / a->floor_ns - 1)));
+}
+
+static void compare_points(struct comparing *c, const struct file_point *a,
+			   const struct file_point *b)
+{
+	const bool dispatched = median_of(&a->dispatch) > 0 && median_of(&b->dispatch) > 0;
+	enum bench_verdict time, dispatch = BENCH_SAME;
+
+	if (c->counting) {
+		c->tests += dispatched ? 2 : 1;
+		return;
+	}
+	time = bench_compare_values(&(struct bench_values){a->ratio.value, a->ratio.nr},
+				    &(struct bench_values){b->ratio.value, b->ratio.nr},
+				    least_of_ratio(a, b), c->tests);
+	print_quantity(c, a, "ratio to floor", median_of(&a->ratio), median_of(&b->ratio), 4, time);
+	if (dispatched) {
+		dispatch = bench_compare_values(
+			&(struct bench_values){a->dispatch.value, a->dispatch.nr},
+			&(struct bench_values){b->dispatch.value, b->dispatch.nr},
+			least_of_dispatch(a, b), c->tests);
+		print_quantity(c, a, "ns in Tollgate", median_of(&a->dispatch),
+			       median_of(&b->dispatch), 1, dispatch);
+	}
+	c->ret->compared++;
+	c->ret->differ += time != BENCH_SAME || dispatch != BENCH_SAME;
+}
+
+static int compare_experiment(struct comparing *c, struct json_object *experiment,
+			      struct diag *diag)
+{
+	struct json_object *points = member(experiment, "points", json_type_array), *others;
+	struct file_point a, b;
+	int r = 0;
+
+	c->experiment = member_string(experiment, "name");
+	if (!c->experiment || !points)
+		return file_is_wrong(&c->a, "an experiment without name or points", diag);
+	others = find_points(&c->b, c->experiment);
+	for (size_t i = 0; others && r >= 0 && i < json_object_array_length(points); i++) {
+		r = read_point(&c->a, points, i, &a, diag);
+		if (r > 0)
+			r = find_point(&c->b, others, &a, &b, diag);
+		if (r > 0)
+			compare_points(c, &a, &b);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* What has to be alike, or both are to be read with care. */
+static void print_hosts(const struct comparing *c)
+{
+	static const char *const keys[] = {"kernel", "cpu", "virtualization"};
+	struct json_object *a = member(c->a.root, "host", json_type_object),
+			   *b = member(c->b.root, "host", json_type_object);
+
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const char *of_a = member_string(a, keys[i]), *of_b = member_string(b, keys[i]);
+
+		if (of_a && of_b && strcmp(of_a, of_b) != 0)
+			fprintf(c->out, "different hosts: %s '%s' and '%s'\n", keys[i], of_a, of_b);
+	}
+}
+
+static int compare_runs(struct comparing *c, struct diag *diag)
+{
+	int r = 0;
+
+	for (int pass = 0; pass < 2 && r == 0; pass++) {
+		c->counting = pass == 0;
+		for (size_t i = 0; r == 0 && i < json_object_array_length(c->a.experiments); i++)
+			r = compare_experiment(c, json_object_array_get_idx(c->a.experiments, i),
+					       diag);
+	}
+	if (r == 0 && c->ret->compared == 0) {
+		diag_set(diag, -EINVAL, "'%s' and '%s' have no point in common", c->a.path,
+			 c->b.path);
+		diag_remedy(diag, "run the same experiments with the same lists");
+		return -EINVAL;
+	}
+	return r;
+}
+
+int bench_compare(const char *path_a, const char *path_b, bool all, FILE *out,
+		  struct bench_comparison *ret, struct diag *diag)
+{
+	struct comparing c = {.all = all, .out = out, .ret = ret};
+	int r = bench_file_open(&c.a, path_a, diag);
+
+	*ret = (struct bench_comparison){0};
+	if (r == 0)
+		r = bench_file_open(&c.b, path_b, diag);
+	if (r == 0) {
+		print_hosts(&c);
+		r = compare_runs(&c, diag);
+	}
+	if (r == 0 && ret->differ)
+		fprintf(out, "%u of %u points differ beyond noise\n", ret->differ, ret->compared);
+	else if (r == 0)
+		fprintf(out, "no difference: %u points\n", ret->compared);
+	json_object_put(c.a.root);
+	json_object_put(c.b.root);
+	return r;
+}

@@ -1,0 +1,44 @@
+/* A plan grows: VMs and points. */
+#include <errno.h>
+#include <string.h>
+
+#include "measure/bench/internal.h"
+
+enum {
+	DEFAULT_BLOCKS = 3
+}; /* of a turn: one to warm up, and what an interrupt of the host disturbs little */
+
+int bench_plan_lane(struct bench_plan *plan, const struct bench_lane_spec *spec, struct diag *diag)
+{
+	if (plan->nr_lanes == BENCH_LANES_MAX) {
+		diag_set(diag, -EINVAL, "an experiment has at most %d VMs at once",
+			 BENCH_LANES_MAX);
+		diag_remedy(diag, "give a shorter list");
+		return -ENOSPC;
+	}
+	plan->lane[plan->nr_lanes] = *spec;
+	return (int)plan->nr_lanes++;
+}
+
+int bench_plan_point(struct bench_plan *plan, const char *series, double x, int floor,
+		     const struct bench_point_spec *spec, struct diag *diag)
+{
+	struct bench_point *point = &plan->result->point[plan->nr_points];
+
+	if (plan->nr_points == BENCH_POINTS_MAX) {
+		diag_set(diag, -EINVAL, "an experiment has at most %d points", BENCH_POINTS_MAX);
+		diag_remedy(diag, "give a shorter list");
+		return -ENOSPC;
+	}
+	*point = (struct bench_point){.x = x, .floor = floor};
+	snprintf(point->series, sizeof(point->series), "%s", series);
+	plan->point[plan->nr_points] = *spec;
+	if (plan->point[plan->nr_points].command.blocks == 0)
+		plan->point[plan->nr_points].command.blocks = DEFAULT_BLOCKS;
+	if (spec->vcpus > plan->vcpus)
+		plan->vcpus = spec->vcpus;
+	if (floor >= 0)
+		plan->result->point[floor].is_floor = true;
+	plan->result->nr_points = plan->nr_points + 1;
+	return (int)plan->nr_points++;
+}

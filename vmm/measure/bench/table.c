@@ -1,0 +1,76 @@
+#include <math.h>
+#include <string.h>
+
+#include "measure/bench/report.h"
+#include "measure/bench/stats.h"
+
+#define NOISY_RESOLUTION 0.05
+#define NOISY_WAITED     0.10
+
+/* Of two runs of n batches each: standard errors that a difference has to have, with room for many points. */
+#define ERRORS_SEEN 4.0
+
+double bench_resolution(const struct bench_result *res)
+{
+	double share[BENCH_POINTS_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < res->nr_points; i++) {
+		const struct bench_point *point = &res->point[i];
+
+		if (point->floor < 0)
+			continue;
+		share[n++] = ERRORS_SEEN * stats_deviation(point->ratio, res->nr_batches) *
+			     sqrt(2.0 / res->nr_batches) /
+			     stats_quartiles(point->ratio, res->nr_batches).median;
+	}
+	return n ? stats_median(share, n) : 0;
+}
+
+static void print_point(FILE *out, const struct bench_result *res, const struct bench_point *point)
+{
+	const unsigned n = res->nr_batches;
+	const double dispatch = stats_quartiles(point->dispatch, n).median;
+	const struct stats_quartiles ratio = stats_quartiles(point->ratio, n);
+
+	fprintf(out, "  %-34s %15g %9.0f", point->series, point->x,
+		stats_quartiles(point->ns, n).median);
+	if (point->floor < 0) {
+		fprintf(out, "\n");
+		return;
+	}
+	if (dispatch > 0)
+		fprintf(out, " %8.1f", dispatch);
+	else
+		fprintf(out, " %8s", "-");
+	fprintf(out, " %8.4f  %.4f to %.4f\n", ratio.median, ratio.lower, ratio.upper);
+}
+
+static void print_noise(FILE *out, const struct bench_result *res)
+{
+	const double resolution = bench_resolution(res);
+
+	fprintf(out, "  a comparison shows ratios that differ by %.1f %% or more\n",
+		100 * (resolution > BENCH_LEAST_SHARE ? resolution : BENCH_LEAST_SHARE));
+	if (res->waited > NOISY_WAITED)
+		fprintf(out,
+			"  warning: the machine is busy: for %.0f %% of the time the vCPUs' "
+			"threads "
+			"waited for a CPU\n",
+			100 * res->waited);
+	if (resolution > NOISY_RESOLUTION)
+		fprintf(out, "  warning: this run is too noisy to show less\n");
+}
+
+void bench_print_table(FILE *out, const struct bench_result *res)
+{
+	fprintf(out, "%s: %s\n", res->experiment, res->title);
+	fprintf(out, "  %-34s %15s %9s %8s %8s  %s\n", "", res->x_label, "ns", "Tollgate", "ratio",
+		"quartiles");
+	for (unsigned i = 0; i < res->nr_points; i++)
+		print_point(out, res, &res->point[i]);
+	fprintf(out, "  %u batches, %llu rounds; %llu accesses, each counted once\n",
+		res->nr_batches, (unsigned long long)res->rounds,
+		(unsigned long long)res->counts.guest);
+	print_noise(out, res);
+}
