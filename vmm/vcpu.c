@@ -370,7 +370,8 @@ bool vcpu_run_dispatched(struct vcpu *vcpu, const atomic_bool *stop, unsigned n)
 	return true;
 }
 
-bool vcpu_run_timed(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, int64_t *ns)
+bool vcpu_run_timed(struct vcpu *vcpu, const atomic_bool *stop, bool dispatch, unsigned n,
+		    int64_t *ns)
 {
 	while (n > 0) {
 		int r = run_guest(vcpu);
@@ -378,7 +379,7 @@ bool vcpu_run_timed(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, int6
 		if (r == 0) {
 			const int64_t start_ns = clock_monotonic_ns();
 
-			if (!dispatch_exit(vcpu, vcpu->run, vcpu->ring))
+			if (dispatch && !dispatch_exit(vcpu, vcpu->run, vcpu->ring))
 				return false;
 			*ns++ = clock_monotonic_ns() - start_ns;
 			n--;

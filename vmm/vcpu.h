@@ -149,8 +149,12 @@ bool vcpu_dispatch(struct vcpu *vcpu);
  */
 bool vcpu_run_dispatched(struct vcpu *vcpu, const atomic_bool *stop, unsigned n);
 
-/* The same, with the ns that each exit's dispatch took in ns[n]. One reading of the clock is part of each. */
-bool vcpu_run_timed(struct vcpu *vcpu, const atomic_bool *stop, unsigned n, int64_t *ns);
+/*
+ * The same, with the ns that each exit's dispatch took in ns[n]. A reading of the clock is part of each; without
+ * dispatch it is all there is, and the exits are as those of vcpu_run_bare().
+ */
+bool vcpu_run_timed(struct vcpu *vcpu, const atomic_bool *stop, bool dispatch, unsigned n,
+		    int64_t *ns);
 
 /*
  * n accesses that exit, and KVM_RUN and nothing else for each: the floor that dispatch is measured

@@ -348,7 +348,8 @@ static int bench_do(const struct args *args, struct bench_result *result, int *r
 	if (args->compare[0]) {
 		r = bench_compare(args->compare[0], args->compare[1], args->all, stdout,
 				  &comparison, diag);
-		*ret = r == 0 && comparison.differ ? EXIT_DIFFERENT : EXIT_OK;
+		*ret = r == 0 && (comparison.differ || comparison.together) ? EXIT_DIFFERENT
+									    : EXIT_OK;
 		return r;
 	}
 	for (unsigned i = 0; i < args->nr_experiments && r == 0; i++) {

@@ -46,7 +46,6 @@ struct bench_counts {
 struct bench_point {
 	char series[56]; /* "write, claimed" */
 	double x;        /* of the experiment's x axis */
-	bool is_floor;
 	int floor; /* index of its floor; -1: it is one, or there is none */
 	/*
 	 * Of each batch, the median of its turns. Time is CPU time of the vCPU's thread, in which other programs do not
@@ -55,8 +54,8 @@ struct bench_point {
 	double ns[BENCH_BATCHES_MAX];     /* per access of one vCPU */
 	double ratio[BENCH_BATCHES_MAX];  /* to the floor's in the same round; 1 without a floor */
 	double beyond[BENCH_BATCHES_MAX]; /* ns more than that; 0 without a floor */
-	/* Of that the part between KVM_RUN and KVM_RUN; 0: nothing exits, or it was not timed. */
-	double dispatch[BENCH_BATCHES_MAX];
+	bool timed;
+	double dispatch[BENCH_BATCHES_MAX]; /* the part of ns between KVM_RUN and KVM_RUN, if timed */
 	uint64_t accesses; /* of all batches, warm-up included */
 };
 
@@ -69,7 +68,6 @@ struct bench_result {
 	struct bench_point point[BENCH_POINTS_MAX];
 	struct bench_counts counts;
 	uint64_t rounds; /* of all batches */
-	double clock_ns; /* a reading of the clock; not part of the points' dispatch */
 	double waited;   /* share of the time in which the vCPUs' threads did not run, 0 to 1 */
 	bool in_use;     /* by a thread that has not ended */
 };

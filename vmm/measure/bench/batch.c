@@ -10,7 +10,6 @@
 #include "measure/bench/stats.h"
 #include "vm/report.h"
 
-enum { CLOCK_READINGS = 1001 };
 #define BENCH_MEM_BYTES (UINT64_C(64) << 20)
 
 static int make_machine(struct bench_batch *b, char *cmdline, size_t len, struct diag *diag)
@@ -103,19 +102,6 @@ static int check_end(const struct bench_batch *b, struct diag *diag)
 	return -EPROTO;
 }
 
-/* What a pair of readings shows when nothing is between them. */
-static double measure_clock(void)
-{
-	double ns[CLOCK_READINGS];
-
-	for (unsigned i = 0; i < CLOCK_READINGS; i++) {
-		const int64_t start_ns = clock_monotonic_ns();
-
-		ns[i] = (double)(clock_monotonic_ns() - start_ns);
-	}
-	return stats_median(ns, CLOCK_READINGS);
-}
-
 static void sum_up_point(const struct bench_batch *b, unsigned index, struct bench_result *ret,
 			 struct bench_point *point)
 {
@@ -129,14 +115,12 @@ static void sum_up_point(const struct bench_batch *b, unsigned index, struct ben
 		ns[k] = own[k].ns;
 		ratio[k] = own[k].ns / floor[k].ns;
 		beyond[k] = own[k].ns - floor[k].ns;
-		dispatch[k] = own[k].dispatch_ns;
+		dispatch[k] = own[k].dispatch_ns - floor[k].dispatch_ns;
 	}
 	point->ns[index] = stats_median(ns, b->rounds);
 	point->ratio[index] = stats_median(ratio, b->rounds);
 	point->beyond[index] = stats_median(beyond, b->rounds);
 	point->dispatch[index] = stats_median(dispatch, b->rounds);
-	if (point->dispatch[index] > 0)
-		point->dispatch[index] -= ret->clock_ns;
 }
 
 static int sum_up_batch(const struct bench_batch *b, unsigned index, struct bench_result *ret,
@@ -149,8 +133,6 @@ static int sum_up_batch(const struct bench_batch *b, unsigned index, struct benc
 		r = bench_lane_check(b, i, &ret->counts, diag);
 	if (r < 0)
 		return r;
-	if (index == 0)
-		ret->clock_ns = measure_clock();
 	for (unsigned i = 0; i < ret->nr_points; i++)
 		sum_up_point(b, index, ret, &ret->point[i]);
 	for (unsigned i = 0; i < b->vm.nr_vcpus; i++) {

@@ -105,7 +105,7 @@ static double median_of(const struct file_values *v)
 struct file_point {
 	const char *series;
 	double x, floor_ns;
-	struct file_values ns, ratio, dispatch;
+	struct file_values ns, ratio, dispatch; /* dispatch.nr 0: not timed */
 };
 
 /* -EINVAL: malformed; 0: a floor; 1: a point. */
@@ -117,10 +117,12 @@ static int read_point(const struct bench_file *file, struct json_object *points,
 
 	ret->series = member_string(point, "series");
 	if (!ret->series || !read_point_values(point, "ns", &ret->ns) ||
-	    !read_point_values(point, "ratio", &ret->ratio) ||
+	    !read_point_values(point, "ratio", &ret->ratio))
+		return file_is_wrong(file, "a point without series, ns or ratio", diag);
+	ret->dispatch.nr = 0;
+	if (member(point, "dispatch_ns", json_type_array) &&
 	    !read_point_values(point, "dispatch_ns", &ret->dispatch))
-		return file_is_wrong(file, "a point without series, ns, ratio or dispatch_ns",
-				     diag);
+		return file_is_wrong(file, "a point whose dispatch_ns are not numbers", diag);
 	json_object_object_get_ex(point, "x", &x); /* other programs write 1.0 as 1 */
 	ret->x = json_object_get_double(x);
 	floor_index = member(point, "floor", json_type_int);
@@ -162,6 +164,13 @@ static int find_point(const struct bench_file *file, struct json_object *points,
 	return 0;
 }
 
+/* The time in Tollgate of all points together, which chance disturbs much less than that of each. */
+struct together {
+	struct file_values sum_a, sum_b; /* of the i-th batch of each point */
+	double floor_a, floor_b;         /* sums */
+	unsigned points;
+};
+
 struct comparing {
 	struct bench_file a, b;
 	bool all, counting; /* counting: only how many comparisons there are */
@@ -169,6 +178,7 @@ struct comparing {
 	unsigned tests;
 	struct bench_comparison *ret;
 	const char *experiment;
+	struct together together;
 };
 
 static const char *verdict_name(enum bench_verdict verdict)
@@ -201,10 +211,53 @@ static double least_of_dispatch(const struct file_point *a, const struct file_po
 	return fmax(LEAST_NS, ns * (LEAST_NS_SHARE + fabs(b->floor_ns / a->floor_ns - 1)));
 }
 
+static void add_values_to(struct file_values *sum, const struct file_values *v, bool first)
+{
+	if (first || v->nr < sum->nr)
+		sum->nr = v->nr;
+	for (unsigned i = 0; i < sum->nr; i++)
+		sum->value[i] = (first ? 0 : sum->value[i]) + v->value[i];
+}
+
+static void add_together(struct together *t, const struct file_point *a, const struct file_point *b)
+{
+	const bool first = t->points++ == 0;
+
+	add_values_to(&t->sum_a, &a->dispatch, first);
+	add_values_to(&t->sum_b, &b->dispatch, first);
+	t->floor_a += a->floor_ns;
+	t->floor_b += b->floor_ns;
+}
+
+static void compare_together(struct comparing *c)
+{
+	struct together *t = &c->together;
+	struct file_point a = {.series = "all points together", .x = t->points}, b = a;
+	enum bench_verdict verdict;
+
+	if (t->points == 0)
+		return;
+	for (unsigned i = 0; i < t->sum_a.nr; i++)
+		a.dispatch.value[i] = t->sum_a.value[i] / t->points;
+	for (unsigned i = 0; i < t->sum_b.nr; i++)
+		b.dispatch.value[i] = t->sum_b.value[i] / t->points;
+	a.dispatch.nr = t->sum_a.nr;
+	b.dispatch.nr = t->sum_b.nr;
+	a.floor_ns = t->floor_a;
+	b.floor_ns = t->floor_b;
+	verdict = bench_compare_values(&(struct bench_values){a.dispatch.value, a.dispatch.nr},
+				       &(struct bench_values){b.dispatch.value, b.dispatch.nr},
+				       least_of_dispatch(&a, &b), c->tests);
+	c->experiment = "";
+	print_quantity(c, &a, "ns in Tollgate", median_of(&a.dispatch), median_of(&b.dispatch), 1,
+		       verdict);
+	c->ret->together = verdict != BENCH_SAME;
+}
+
 static void compare_points(struct comparing *c, const struct file_point *a,
 			   const struct file_point *b)
 {
-	const bool dispatched = median_of(&a->dispatch) > 0 && median_of(&b->dispatch) > 0;
+	const bool dispatched = a->dispatch.nr > 0 && b->dispatch.nr > 0;
 	enum bench_verdict time, dispatch = BENCH_SAME;
 
 	if (c->counting) {
@@ -222,6 +275,7 @@ static void compare_points(struct comparing *c, const struct file_point *a,
 			least_of_dispatch(a, b), c->tests);
 		print_quantity(c, a, "ns in Tollgate", median_of(&a->dispatch),
 			       median_of(&b->dispatch), 1, dispatch);
+		add_together(&c->together, a, b);
 	}
 	c->ret->compared++;
 	c->ret->differ += time != BENCH_SAME || dispatch != BENCH_SAME;
@@ -273,6 +327,8 @@ static int compare_runs(struct comparing *c, struct diag *diag)
 			r = compare_experiment(c, json_object_array_get_idx(c->a.experiments, i),
 					       diag);
 	}
+	if (r == 0)
+		compare_together(c);
 	if (r == 0 && c->ret->compared == 0) {
 		diag_set(diag, -EINVAL, "'%s' and '%s' have no point in common", c->a.path,
 			 c->b.path);
@@ -285,7 +341,7 @@ static int compare_runs(struct comparing *c, struct diag *diag)
 int bench_compare(const char *path_a, const char *path_b, bool all, FILE *out,
 		  struct bench_comparison *ret, struct diag *diag)
 {
-	struct comparing c = {.all = all, .out = out, .ret = ret};
+	struct comparing c = {.all = all, .out = out, .ret = ret, .tests = 1 /* all together */};
 	int r = bench_file_open(&c.a, path_a, diag);
 
 	*ret = (struct bench_comparison){0};
@@ -295,7 +351,7 @@ int bench_compare(const char *path_a, const char *path_b, bool all, FILE *out,
 		print_hosts(&c);
 		r = compare_runs(&c, diag);
 	}
-	if (r == 0 && ret->differ)
+	if (r == 0 && (ret->differ || ret->together))
 		fprintf(out, "%u of %u points differ beyond noise\n", ret->differ, ret->compared);
 	else if (r == 0)
 		fprintf(out, "no difference: %u points\n", ret->compared);

@@ -10,6 +10,7 @@
 struct bench_comparison {
 	unsigned compared; /* points that both runs have */
 	unsigned differ;
+	bool together; /* the time in Tollgate of all of them, as a mean, differs */
 };
 
 /* Of one quantity of one point. */

@@ -10,7 +10,7 @@
 enum {
 	BENCH_LANES_MAX = 48,
 	BENCH_ROUNDS_MAX = 2048, /* of a batch */
-	BENCH_ROUNDS_MIN = 5,
+	BENCH_ROUNDS_MIN = 3,
 };
 
 #define BENCH_PORT     UINT64_C(0xa00) /* claimed by the target, as the next */
@@ -126,6 +126,9 @@ uint64_t bench_lane_dispatched(const struct bench_lane *lane);
 /* After the last turn: adds the lane's counts to *sum. -EPROTO with diag when they do not agree. */
 int bench_lane_check(const struct bench_batch *b, unsigned lane, struct bench_counts *sum,
 		     struct diag *diag);
+
+/* turns.c: whether each access is one exit, so that its dispatch can be timed. */
+bool bench_each_exits(const struct bench_point_spec *p);
 
 /* turns.c: vcpu.loop of the machine's vCPUs; arg is the batch. */
 void bench_vcpu_loop(struct vcpu *vcpu, void *arg);

@@ -110,7 +110,8 @@ static struct json_object *point_object(const struct bench_result *res,
 	add_values(obj, "ns", point->ns, n);
 	add_values(obj, "ratio", point->ratio, n);
 	add_values(obj, "beyond_ns", point->beyond, n);
-	add_values(obj, "dispatch_ns", point->dispatch, n);
+	if (point->timed)
+		add_values(obj, "dispatch_ns", point->dispatch, n);
 	return obj;
 }
 
@@ -125,7 +126,6 @@ static struct json_object *result_object(const struct bench_result *res)
 	json_add_u64(obj, "batches", res->nr_batches);
 	json_add_u64(obj, "rounds", res->rounds);
 	add_number(obj, "waited", res->waited);
-	add_number(obj, "clock_ns", res->clock_ns);
 	add_number(obj, "resolution", bench_resolution(res));
 	json_add_u64(counts, "guest", res->counts.guest);
 	json_add_u64(counts, "dispatched", res->counts.dispatched);
@@ -166,10 +166,12 @@ static void print_csv_point(FILE *out, const struct bench_result *res,
 	const struct stats_quartiles ns = stats_quartiles(point->ns, n),
 				     ratio = stats_quartiles(point->ratio, n);
 
-	fprintf(out, "%s,\"%s\",%g,%.1f,%.1f,%.1f,%.5f,%.5f,%.5f,%.1f,%.1f\n", res->experiment,
+	fprintf(out, "%s,\"%s\",%g,%.1f,%.1f,%.1f,%.5f,%.5f,%.5f,%.1f,", res->experiment,
 		point->series, point->x, ns.median, ns.lower, ns.upper, ratio.median, ratio.lower,
-		ratio.upper, stats_quartiles(point->beyond, n).median,
-		stats_quartiles(point->dispatch, n).median);
+		ratio.upper, stats_quartiles(point->beyond, n).median);
+	if (point->timed)
+		fprintf(out, "%.1f", stats_quartiles(point->dispatch, n).median);
+	fprintf(out, "\n");
 }
 
 void bench_print_csv(FILE *out, const struct bench_report *report)

@@ -37,8 +37,7 @@ int bench_plan_point(struct bench_plan *plan, const char *series, double x, int 
 		plan->point[plan->nr_points].command.blocks = DEFAULT_BLOCKS;
 	if (spec->vcpus > plan->vcpus)
 		plan->vcpus = spec->vcpus;
-	if (floor >= 0)
-		plan->result->point[floor].is_floor = true;
+	point->timed = floor >= 0 && spec->way == BENCH_DISPATCHED && bench_each_exits(spec);
 	plan->result->nr_points = plan->nr_points + 1;
 	return (int)plan->nr_points++;
 }

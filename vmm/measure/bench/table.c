@@ -39,7 +39,7 @@ static void print_point(FILE *out, const struct bench_result *res, const struct 
 		fprintf(out, "\n");
 		return;
 	}
-	if (dispatch > 0)
+	if (point->timed)
 		fprintf(out, " %8.1f", dispatch);
 	else
 		fprintf(out, " %8s", "-");

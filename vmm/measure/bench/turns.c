@@ -79,8 +79,7 @@ static bool run_to_end(struct vcpu *runs, const struct vcpu *own, uint64_t *bare
 	return false;
 }
 
-/* Whether each access is one exit. */
-static bool each_exits(const struct bench_point_spec *p)
+bool bench_each_exits(const struct bench_point_spec *p)
 {
 	const uint16_t kind = p->command.kind;
 
@@ -107,7 +106,7 @@ static bool run_accesses(struct bench_batch *b, const struct bench_point_spec *p
 {
 	uint64_t *bare = &b->cpu[own->index].bare[p->lane];
 
-	if (!each_exits(p))
+	if (!bench_each_exits(p))
 		return run_to_end(runs, own, p->way == BENCH_BARE ? bare : NULL);
 	if (p->way == BENCH_DISPATCHED)
 		return vcpu_run_dispatched(runs, &own->stop, accesses_of(p) - WARM_UP);
@@ -134,7 +133,7 @@ static double middle_mean(int64_t *ns, unsigned n)
 
 /*
  * The accesses before those whose time counts: the turn before was in another VM, and the caches are full of that.
- * Each exit's dispatch is timed by itself.
+ * Each exit's dispatch is timed by itself; the floor's is a reading of the clock, with nothing else.
  */
 static bool warm_up(struct bench_batch *b, const struct bench_point_spec *p, struct vcpu *runs,
 		    const struct vcpu *own)
@@ -143,12 +142,12 @@ static bool warm_up(struct bench_batch *b, const struct bench_point_spec *p, str
 	int64_t ns[WARM_UP];
 
 	cpu->dispatch_ns = 0;
-	if (!each_exits(p))
+	if (!bench_each_exits(p))
 		return true;
-	if (p->way == BENCH_BARE)
-		return vcpu_run_bare(runs, &own->stop, WARM_UP, &cpu->bare[p->lane]);
-	if (!vcpu_run_timed(runs, &own->stop, WARM_UP, ns))
+	if (!vcpu_run_timed(runs, &own->stop, p->way == BENCH_DISPATCHED, WARM_UP, ns))
 		return false;
+	if (p->way == BENCH_BARE)
+		cpu->bare[p->lane] += WARM_UP;
 	cpu->dispatch_ns = middle_mean(ns, WARM_UP);
 	return true;
 }
@@ -174,7 +173,7 @@ static bool take_turn(struct bench_batch *b, const struct bench_point_spec *p,
 	cpu->wall_ns += wall_ns;
 	cpu->thread_ns += thread_ns;
 	cpu->ns = p->sleep_ns ? wall_ns : thread_ns;
-	return !each_exits(p) || run_to(b, runs, own, HAMMER_NEXT_PORT);
+	return !bench_each_exits(p) || run_to(b, runs, own, HAMMER_NEXT_PORT);
 }
 
 static unsigned vcpus_of(const struct bench_point_spec *p)
@@ -187,7 +186,7 @@ static void set_blocks(struct bench_point_spec *p, int64_t block_ns)
 {
 	int64_t blocks = p->sleep_ns ? 1 : TURN_NS / (block_ns > 0 ? block_ns : 1);
 
-	if (each_exits(p))
+	if (bench_each_exits(p))
 		return;
 	p->command.blocks = (uint32_t)(blocks < 1 ? 1 : blocks > BLOCKS_MAX ? BLOCKS_MAX : blocks);
 }
@@ -198,7 +197,7 @@ static void note_turn(struct bench_batch *b, unsigned point, bool first)
 	struct bench_point_spec *p = &b->point[point];
 	struct bench_counts *wanted = &b->lane[p->lane].wanted;
 	const uint64_t accesses = (uint64_t)accesses_of(p) * vcpus_of(p);
-	const double timed = (double)(accesses - (each_exits(p) ? WARM_UP * vcpus_of(p) : 0));
+	const double timed = (double)(accesses - (bench_each_exits(p) ? WARM_UP * vcpus_of(p) : 0));
 	struct bench_sample *sample = &b->sample[point * BENCH_ROUNDS_MAX + b->rounds];
 	double ns = 0;
 
