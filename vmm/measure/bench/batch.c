@@ -34,7 +34,7 @@ static int make_machine(struct bench_batch *b, char *cmdline, size_t len, struct
 /* The files that the vCPUs' threads use. */
 static int list_files(struct bench_batch *b, struct diag *diag)
 {
-	b->file = calloc((size_t)b->plan->nr_lanes * b->vm.nr_vcpus, sizeof(*b->file));
+	b->file = calloc((size_t)b->plan->nr_lanes * b->vm.nr_vcpus + 1, sizeof(*b->file));
 	if (!b->file)
 		return diag_set(diag, -ENOMEM, "start");
 	for (unsigned i = BENCH_LANE_EMPTY; i < b->plan->nr_lanes; i++)
@@ -109,7 +109,7 @@ static void sum_up_point(const struct bench_batch *b, unsigned index, struct ben
 		dispatch[BENCH_ROUNDS_MAX];
 	const struct bench_sample *own = &b->sample[(point - ret->point) * BENCH_ROUNDS_MAX];
 	const struct bench_sample *floor =
-		point->floor < 0 ? own : &b->sample[point->floor * BENCH_ROUNDS_MAX];
+		point->floor < 0 ? own : &b->sample[(size_t)point->floor * BENCH_ROUNDS_MAX];
 
 	for (unsigned k = 0; k < b->rounds; k++) {
 		ns[k] = own[k].ns;

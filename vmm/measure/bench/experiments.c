@@ -114,7 +114,8 @@ static int plan_io_lane(struct bench_plan *plan, unsigned n, bool distinct, int 
 		if (s->distinct != distinct || (s->way == BENCH_HIT && n == 0))
 			continue;
 		if (s->way == BENCH_HIT) {
-			spec.command.addr = distinct ? BENCH_DISTINCT + 2 * which : BENCH_PORT;
+			spec.command.addr =
+				distinct ? BENCH_DISTINCT + UINT64_C(2) * which : BENCH_PORT;
 			spec.command.value = which + 1;
 		}
 		r = bench_plan_point(plan, s->series, n, floor, &spec, diag);

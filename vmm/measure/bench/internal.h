@@ -119,12 +119,12 @@ struct bench_batch {
 };
 
 /* lane.c: after a failure, too, bench_lane_fini() takes it. -errno with diag. */
-int bench_lane_init(struct bench_batch *b, unsigned lane, struct diag *diag);
+int bench_lane_init(struct bench_batch *b, unsigned index, struct diag *diag);
 void bench_lane_fini(struct bench_lane *lane);
 /* All accesses that the buses of a lane have counted. While none of its vCPUs runs. */
 uint64_t bench_lane_dispatched(const struct bench_lane *lane);
 /* After the last turn: adds the lane's counts to *sum. -EPROTO with diag when they do not agree. */
-int bench_lane_check(const struct bench_batch *b, unsigned lane, struct bench_counts *sum,
+int bench_lane_check(const struct bench_batch *b, unsigned index, struct bench_counts *sum,
 		     struct diag *diag);
 
 /* turns.c: whether each access is one exit, so that its dispatch can be timed. */

@@ -14,7 +14,7 @@
 #include "measure/bench/report.h"
 #include "measure/bench/stats.h"
 
-enum { WIDTH = 800, HEIGHT = 500, SERIES_MAX = 32, BAR_ROW = 22, BAR_HEIGHT = 13 };
+enum { WIDTH = 800, HEIGHT = 500, SERIES_MAX = 32, BAR_ROW = 22, BAR_HEIGHT = 13, TICKS_MAX = 64 };
 
 /* The frame of a drawing, in pixels, and the values at its edges. */
 struct plot {
@@ -22,7 +22,9 @@ struct plot {
 	FILE *out;
 	double left, right, top, bottom;
 	double x_min, x_max, ns_min,
-		ns_max; /* those of ns are powers of ten, or 2 or 5 times one */
+		ns_max;         /* those of ns are powers of ten, or 2 or 5 times one */
+	double tick[TICKS_MAX]; /* of ns: 1, 2, 5, 10, ... */
+	unsigned nr_ticks;
 	const char *series[SERIES_MAX];
 	unsigned nr_series;
 };
@@ -103,6 +105,14 @@ static void plot_init(struct plot *p, const struct bench_result *res, FILE *out)
 	p->ns_max = round_ns(most, true);
 	if (!(p->ns_max > p->ns_min))
 		p->ns_max = 10 * p->ns_min;
+	p->tick[0] = p->ns_min;
+	for (p->nr_ticks = 1; p->nr_ticks < TICKS_MAX; p->nr_ticks++) {
+		const double next = round_ns(1.5 * p->tick[p->nr_ticks - 1], true);
+
+		if (next > 1.01 * p->ns_max)
+			break;
+		p->tick[p->nr_ticks] = next;
+	}
 }
 
 static void svg_open(const struct plot *p, double height)
@@ -137,19 +147,15 @@ static void svg_line(const struct plot *p, double x1, double y1, double x2, doub
 		y1, x2, y2, colour, more);
 }
 
-/* The next of 1, 2, 5, 10, ... */
-static double next_tick(double tick)
-{
-	return round_ns(1.5 * tick, true);
-}
-
 static void svg_axes(const struct plot *p)
 {
 	double x_last = -INFINITY;
 
-	for (double ns = p->ns_min; ns < 1.01 * p->ns_max; ns = next_tick(ns)) {
-		svg_line(p, p->left, plot_y(p, ns), p->right, plot_y(p, ns), "#dddddd", "");
-		svg_number(p, p->left - 6, plot_y(p, ns) + 4, "end", ns);
+	for (unsigned i = 0; i < p->nr_ticks; i++) {
+		const double y = plot_y(p, p->tick[i]);
+
+		svg_line(p, p->left, y, p->right, y, "#dddddd", "");
+		svg_number(p, p->left - 6, y + 4, "end", p->tick[i]);
 	}
 	for (unsigned i = 0; i < p->res->nr_points; i++) {
 		const double x = plot_x(p, p->res->point[i].x);
@@ -255,13 +261,13 @@ static void svg_time_axis(const struct plot *p)
 {
 	double x_last = -INFINITY;
 
-	for (double ns = p->ns_min; ns < 1.01 * p->ns_max; ns = next_tick(ns)) {
-		const double x = p->left + ns_share(p, ns) * (p->right - p->left);
+	for (unsigned i = 0; i < p->nr_ticks; i++) {
+		const double x = p->left + ns_share(p, p->tick[i]) * (p->right - p->left);
 
 		svg_line(p, x, p->top - 4, x, p->bottom, "#dddddd", "");
 		if (x < x_last + 58)
 			continue;
-		svg_number(p, x, p->bottom + 16, "middle", ns);
+		svg_number(p, x, p->bottom + 16, "middle", p->tick[i]);
 		x_last = x;
 	}
 }

@@ -123,12 +123,13 @@ static int compare_exits(const void *a, const void *b)
 /* Of the middle half: what interrupts some exits does not count, and the clock may have steps of 10 ns. */
 static double middle_mean(int64_t *ns, unsigned n)
 {
+	const unsigned skip = n / 4, counted = n - 2 * skip;
 	int64_t sum = 0;
 
 	qsort(ns, n, sizeof(*ns), compare_exits);
-	for (unsigned i = n / 4; i < n - n / 4; i++)
+	for (unsigned i = skip; i < skip + counted; i++)
 		sum += ns[i];
-	return (double)sum / (n - n / 4 * 2);
+	return (double)sum / counted;
 }
 
 /*
