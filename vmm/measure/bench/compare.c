@@ -9,18 +9,26 @@
 #include "measure/bench/report.h"
 #include "measure/bench/stats.h"
 
-#define SIGNIFICANCE   0.01 /* that two equal builds differ anywhere, by chance */
-#define LEAST_NS       10.0 /* of the time in dispatch */
-#define LEAST_NS_SHARE 0.25
+/* The probability that equal builds differ by chance: half for all points together, half for each by itself. */
+#define SIGNIFICANCE 0.01
+
+/*
+ * The least difference of the time in Tollgate, in ns and as a share. On a busy machine the caches are full of other
+ * programs after each wait, and the time of a point can double. That of all points together changes less.
+ */
+#define LEAST_NS         5.0
+#define LEAST_NS_SHARE   0.1
+#define BUSY_NS          50.0 /* times the share of the time in which a thread waited for a CPU */
+#define BUSY_NS_SHARE    1.0
+#define BUSY_TOGETHER_NS 25.0
 
 enum bench_verdict bench_compare_values(const struct bench_values *a, const struct bench_values *b,
-					double least, unsigned tests)
+					double least, double significance)
 {
 	const double more =
 		stats_quartiles(b->value, b->nr).median - stats_quartiles(a->value, a->nr).median;
 
-	if (fabs(more) < least ||
-	    stats_welch_p(a->value, a->nr, b->value, b->nr) >= SIGNIFICANCE / (tests ? tests : 1))
+	if (fabs(more) < least || stats_welch_p(a->value, a->nr, b->value, b->nr) >= significance)
 		return BENCH_SAME;
 	return more > 0 ? BENCH_MORE : BENCH_LESS;
 }
@@ -104,7 +112,7 @@ static double median_of(const struct file_values *v)
 /* One point of one file. */
 struct file_point {
 	const char *series;
-	double x, floor_ns;
+	double x, floor_ns, waited;             /* of its experiment */
 	struct file_values ns, ratio, dispatch; /* dispatch.nr 0: not timed */
 };
 
@@ -135,15 +143,15 @@ static int read_point(const struct bench_file *file, struct json_object *points,
 	return 1;
 }
 
-/* The points of the experiment of that name, or NULL. */
-static struct json_object *find_points(const struct bench_file *file, const char *name)
+/* The experiment of that name, or NULL. */
+static struct json_object *find_experiment(const struct bench_file *file, const char *name)
 {
 	for (size_t i = 0; i < json_object_array_length(file->experiments); i++) {
 		struct json_object *e = json_object_array_get_idx(file->experiments, i);
 		const char *other = member_string(e, "name");
 
 		if (other && strcmp(other, name) == 0)
-			return member(e, "points", json_type_array);
+			return e;
 	}
 	return NULL;
 }
@@ -166,8 +174,8 @@ static int find_point(const struct bench_file *file, struct json_object *points,
 
 /* The time in Tollgate of all points together, which chance disturbs much less than that of each. */
 struct together {
-	struct file_values sum_a, sum_b; /* of the i-th batch of each point */
-	double floor_a, floor_b;         /* sums */
+	struct file_values sum_a, sum_b;             /* of the i-th batch of each point */
+	double floor_a, floor_b, waited_a, waited_b; /* sums */
 	unsigned points;
 };
 
@@ -206,9 +214,19 @@ static double least_of_ratio(const struct file_point *a, const struct file_point
 
 static double least_of_dispatch(const struct file_point *a, const struct file_point *b)
 {
-	const double ns = median_of(&a->dispatch);
+	const double busy = fmax(a->waited, b->waited);
+	const double share =
+		LEAST_NS_SHARE + BUSY_NS_SHARE * busy + fabs(b->floor_ns / a->floor_ns - 1);
 
-	return fmax(LEAST_NS, ns * (LEAST_NS_SHARE + fabs(b->floor_ns / a->floor_ns - 1)));
+	return LEAST_NS + BUSY_NS * busy + fabs(median_of(&a->dispatch)) * share;
+}
+
+static double least_of_together(const struct file_point *a, const struct file_point *b)
+{
+	const double share = LEAST_NS_SHARE + fabs(b->floor_ns / a->floor_ns - 1);
+
+	return LEAST_NS + BUSY_TOGETHER_NS * fmax(a->waited, b->waited) +
+	       fabs(median_of(&a->dispatch)) * share;
 }
 
 static void add_values_to(struct file_values *sum, const struct file_values *v, bool first)
@@ -227,6 +245,8 @@ static void add_together(struct together *t, const struct file_point *a, const s
 	add_values_to(&t->sum_b, &b->dispatch, first);
 	t->floor_a += a->floor_ns;
 	t->floor_b += b->floor_ns;
+	t->waited_a += a->waited;
+	t->waited_b += b->waited;
 }
 
 static void compare_together(struct comparing *c)
@@ -245,9 +265,11 @@ static void compare_together(struct comparing *c)
 	b.dispatch.nr = t->sum_b.nr;
 	a.floor_ns = t->floor_a;
 	b.floor_ns = t->floor_b;
+	a.waited = t->waited_a / t->points;
+	b.waited = t->waited_b / t->points;
 	verdict = bench_compare_values(&(struct bench_values){a.dispatch.value, a.dispatch.nr},
 				       &(struct bench_values){b.dispatch.value, b.dispatch.nr},
-				       least_of_dispatch(&a, &b), c->tests);
+				       least_of_together(&a, &b), SIGNIFICANCE / 2);
 	c->experiment = "";
 	print_quantity(c, &a, "ns in Tollgate", median_of(&a.dispatch), median_of(&b.dispatch), 1,
 		       verdict);
@@ -258,6 +280,7 @@ static void compare_points(struct comparing *c, const struct file_point *a,
 			   const struct file_point *b)
 {
 	const bool dispatched = a->dispatch.nr > 0 && b->dispatch.nr > 0;
+	const double significance = SIGNIFICANCE / 2 / (c->tests ? c->tests : 1);
 	enum bench_verdict time, dispatch = BENCH_SAME;
 
 	if (c->counting) {
@@ -266,13 +289,13 @@ static void compare_points(struct comparing *c, const struct file_point *a,
 	}
 	time = bench_compare_values(&(struct bench_values){a->ratio.value, a->ratio.nr},
 				    &(struct bench_values){b->ratio.value, b->ratio.nr},
-				    least_of_ratio(a, b), c->tests);
+				    least_of_ratio(a, b), significance);
 	print_quantity(c, a, "ratio to floor", median_of(&a->ratio), median_of(&b->ratio), 4, time);
 	if (dispatched) {
 		dispatch = bench_compare_values(
 			&(struct bench_values){a->dispatch.value, a->dispatch.nr},
 			&(struct bench_values){b->dispatch.value, b->dispatch.nr},
-			least_of_dispatch(a, b), c->tests);
+			least_of_dispatch(a, b), significance);
 		print_quantity(c, a, "ns in Tollgate", median_of(&a->dispatch),
 			       median_of(&b->dispatch), 1, dispatch);
 		add_together(&c->together, a, b);
@@ -281,17 +304,28 @@ static void compare_points(struct comparing *c, const struct file_point *a,
 	c->ret->differ += time != BENCH_SAME || dispatch != BENCH_SAME;
 }
 
+/* How busy the machine was; 0 when the file does not say. */
+static double waited_of(struct json_object *experiment)
+{
+	const double share = json_object_get_double(member(experiment, "waited", json_type_double));
+
+	return share > 0 && share <= 1 ? share : 0;
+}
+
 static int compare_experiment(struct comparing *c, struct json_object *experiment,
 			      struct diag *diag)
 {
-	struct json_object *points = member(experiment, "points", json_type_array), *others;
+	struct json_object *points = member(experiment, "points", json_type_array), *other, *others;
 	struct file_point a, b;
 	int r = 0;
 
 	c->experiment = member_string(experiment, "name");
 	if (!c->experiment || !points)
 		return file_is_wrong(&c->a, "an experiment without name or points", diag);
-	others = find_points(&c->b, c->experiment);
+	other = find_experiment(&c->b, c->experiment);
+	others = member(other, "points", json_type_array);
+	a.waited = waited_of(experiment);
+	b.waited = waited_of(other);
 	for (size_t i = 0; others && r >= 0 && i < json_object_array_length(points); i++) {
 		r = read_point(&c->a, points, i, &a, diag);
 		if (r > 0)
@@ -341,7 +375,7 @@ static int compare_runs(struct comparing *c, struct diag *diag)
 int bench_compare(const char *path_a, const char *path_b, bool all, FILE *out,
 		  struct bench_comparison *ret, struct diag *diag)
 {
-	struct comparing c = {.all = all, .out = out, .ret = ret, .tests = 1 /* all together */};
+	struct comparing c = {.all = all, .out = out, .ret = ret};
 	int r = bench_file_open(&c.a, path_a, diag);
 
 	*ret = (struct bench_comparison){0};

@@ -21,12 +21,9 @@ struct bench_values {
 	unsigned nr;
 };
 
-/*
- * least: the smallest difference of medians that counts. significance: the level that is asked for, shared by `tests`
- * comparisons.
- */
+/* least: the smallest difference of medians that counts. significance: of the test that it is not chance. */
 enum bench_verdict bench_compare_values(const struct bench_values *a, const struct bench_values *b,
-					double least, unsigned tests);
+					double least, double significance);
 
 /*
  * Compares two files of --json. Prints to out each point that differs, or every point with all; and a sum. -errno with
