@@ -109,7 +109,7 @@ case_a_difference_is_found() {
 	tollgate bench compare a.json b.json
 	same 'exit status' "$status" 1
 	printed '^ranges +one range each time +10  ratio to floor +1.5010 +1.9010  MORE$' \
-		'^ranges +two ranges in turn +10  ns in Tollgate +81.0 +181.0  MORE$' '^2 of 4 points differ beyond noise$'
+		'^ranges +two ranges in turn +10  ns in Tollgate +81.0 +181.0  MORE$' '^2 of 4 points differ beyond noise'
 	tollgate bench compare b.json a.json
 	same 'exit status' "$status" 1
 	printed ' LESS$'

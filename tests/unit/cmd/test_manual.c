@@ -24,7 +24,7 @@ enum { ENTRIES_MAX = 256, TEXT_BYTES = 160 };
 /* Sections with an entry for each option, and the commands that have all of these. */
 struct section {
 	const char *title;
-	const char *command[9];
+	const char *command[10];
 };
 static const struct section sections[] = {
 	{"OPTIONS OF EVERY COMMAND",

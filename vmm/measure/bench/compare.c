@@ -46,7 +46,8 @@ static int file_is_wrong(const struct bench_file *file, const char *what, struct
 	return -EINVAL;
 }
 
-static struct json_object *member(struct json_object *obj, const char *key, enum json_type type)
+static struct json_object *file_member(struct json_object *obj, const char *key,
+				       enum json_type type)
 {
 	struct json_object *value = NULL;
 
@@ -54,9 +55,9 @@ static struct json_object *member(struct json_object *obj, const char *key, enum
 	return json_object_is_type(value, type) ? value : NULL;
 }
 
-static const char *member_string(struct json_object *obj, const char *key)
+static const char *file_member_string(struct json_object *obj, const char *key)
 {
-	struct json_object *value = member(obj, key, json_type_string);
+	struct json_object *value = file_member(obj, key, json_type_string);
 
 	return value ? json_object_get_string(value) : NULL;
 }
@@ -72,11 +73,11 @@ static int bench_file_open(struct bench_file *file, const char *path, struct dia
 		return diag_set(diag, -errno, "read '%s'", path);
 	if (!file->root)
 		return file_is_wrong(file, "it is not JSON", diag);
-	format = member_string(file->root, "format");
-	file->experiments = member(file->root, "experiments", json_type_array);
+	format = file_member_string(file->root, "format");
+	file->experiments = file_member(file->root, "experiments", json_type_array);
 	if (!format || strcmp(format, BENCH_FORMAT) != 0 || !file->experiments)
 		return file_is_wrong(file, "no format '" BENCH_FORMAT "'", diag);
-	if (json_object_get_int(member(file->root, "format_version", json_type_int)) !=
+	if (json_object_get_int(file_member(file->root, "format_version", json_type_int)) !=
 	    BENCH_FORMAT_VERSION)
 		return file_is_wrong(file, "a format_version that this build does not know", diag);
 	return 0;
@@ -90,7 +91,7 @@ struct file_values {
 
 static bool read_point_values(struct json_object *point, const char *key, struct file_values *ret)
 {
-	struct json_object *array = member(point, key, json_type_array);
+	struct json_object *array = file_member(point, key, json_type_array);
 	const size_t n = array ? json_object_array_length(array) : 0;
 
 	if (n == 0 || n > BENCH_BATCHES_MAX)
@@ -123,17 +124,17 @@ static int read_point(const struct bench_file *file, struct json_object *points,
 	struct json_object *point = json_object_array_get_idx(points, i), *x = NULL, *floor_index;
 	struct file_values floor;
 
-	ret->series = member_string(point, "series");
+	ret->series = file_member_string(point, "series");
 	if (!ret->series || !read_point_values(point, "ns", &ret->ns) ||
 	    !read_point_values(point, "ratio", &ret->ratio))
 		return file_is_wrong(file, "a point without series, ns or ratio", diag);
 	ret->dispatch.nr = 0;
-	if (member(point, "dispatch_ns", json_type_array) &&
+	if (file_member(point, "dispatch_ns", json_type_array) &&
 	    !read_point_values(point, "dispatch_ns", &ret->dispatch))
 		return file_is_wrong(file, "a point whose dispatch_ns are not numbers", diag);
 	json_object_object_get_ex(point, "x", &x); /* other programs write 1.0 as 1 */
 	ret->x = json_object_get_double(x);
-	floor_index = member(point, "floor", json_type_int);
+	floor_index = file_member(point, "floor", json_type_int);
 	if (!floor_index)
 		return 0;
 	point = json_object_array_get_idx(points, (size_t)json_object_get_int(floor_index));
@@ -148,7 +149,7 @@ static struct json_object *find_experiment(const struct bench_file *file, const 
 {
 	for (size_t i = 0; i < json_object_array_length(file->experiments); i++) {
 		struct json_object *e = json_object_array_get_idx(file->experiments, i);
-		const char *other = member_string(e, "name");
+		const char *other = file_member_string(e, "name");
 
 		if (other && strcmp(other, name) == 0)
 			return e;
@@ -307,7 +308,8 @@ static void compare_points(struct comparing *c, const struct file_point *a,
 /* How busy the machine was; 0 when the file does not say. */
 static double waited_of(struct json_object *experiment)
 {
-	const double share = json_object_get_double(member(experiment, "waited", json_type_double));
+	const double share =
+		json_object_get_double(file_member(experiment, "waited", json_type_double));
 
 	return share > 0 && share <= 1 ? share : 0;
 }
@@ -315,15 +317,16 @@ static double waited_of(struct json_object *experiment)
 static int compare_experiment(struct comparing *c, struct json_object *experiment,
 			      struct diag *diag)
 {
-	struct json_object *points = member(experiment, "points", json_type_array), *other, *others;
+	struct json_object *points = file_member(experiment, "points", json_type_array), *other,
+			   *others;
 	struct file_point a, b;
 	int r = 0;
 
-	c->experiment = member_string(experiment, "name");
+	c->experiment = file_member_string(experiment, "name");
 	if (!c->experiment || !points)
 		return file_is_wrong(&c->a, "an experiment without name or points", diag);
 	other = find_experiment(&c->b, c->experiment);
-	others = member(other, "points", json_type_array);
+	others = file_member(other, "points", json_type_array);
 	a.waited = waited_of(experiment);
 	b.waited = waited_of(other);
 	for (size_t i = 0; others && r >= 0 && i < json_object_array_length(points); i++) {
@@ -340,11 +343,12 @@ static int compare_experiment(struct comparing *c, struct json_object *experimen
 static void print_hosts(const struct comparing *c)
 {
 	static const char *const keys[] = {"kernel", "cpu", "virtualization"};
-	struct json_object *a = member(c->a.root, "host", json_type_object),
-			   *b = member(c->b.root, "host", json_type_object);
+	struct json_object *a = file_member(c->a.root, "host", json_type_object),
+			   *b = file_member(c->b.root, "host", json_type_object);
 
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		const char *of_a = member_string(a, keys[i]), *of_b = member_string(b, keys[i]);
+		const char *of_a = file_member_string(a, keys[i]),
+			   *of_b = file_member_string(b, keys[i]);
 
 		if (of_a && of_b && strcmp(of_a, of_b) != 0)
 			fprintf(c->out, "different hosts: %s '%s' and '%s'\n", keys[i], of_a, of_b);
@@ -386,7 +390,8 @@ int bench_compare(const char *path_a, const char *path_b, bool all, FILE *out,
 		r = compare_runs(&c, diag);
 	}
 	if (r == 0 && (ret->differ || ret->together))
-		fprintf(out, "%u of %u points differ beyond noise\n", ret->differ, ret->compared);
+		fprintf(out, "%u of %u points differ beyond noise%s\n", ret->differ, ret->compared,
+			ret->together ? "; their mean time in Tollgate does" : "");
 	else if (r == 0)
 		fprintf(out, "no difference: %u points\n", ret->compared);
 	json_object_put(c.a.root);
