@@ -118,6 +118,15 @@ case_a_difference_is_found() {
 	printed "^different hosts: kernel '.*' and 'other'$"
 }
 
+case_documents_on_standard_output_are_alone_there() {
+	tollgate bench --seconds 0.1 --repeat 3 --json - collected
+	same 'exit status' "$status" 0
+	holds "$case_dir/out" '.experiments[0].name == "collected"'
+	complained '^collected: '
+	tollgate bench --seconds 0.1 --repeat 3 --csv - collected
+	same 'lines of the table' "$(wc -l <"$case_dir/out")" 4
+}
+
 case_a_signal_ends_it_at_once() {
 	local signal
 	for signal in INT TERM HUP; do

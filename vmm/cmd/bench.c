@@ -69,7 +69,8 @@ static const struct option_row sweep_rows[] = {
 static const struct option_group sweep_group = {"Lists", sweep_rows};
 static const struct option_row output_rows[] = {
 	{"json", OPT_JSON, "FILE",
-	 .help = "all values, for 'bench compare' and for programs\n(docs/reference/bench.md)",
+	 .help = "all values, for 'bench compare' and for programs\n'-' is standard output; tables "
+		 "then go to standard error\n(docs/reference/bench.md)",
 	 .common = true},
 	{"csv", OPT_CSV, "FILE", .help = "medians and quartiles", .common = true},
 	{"plot", OPT_PLOT, "DIR", .help = "EXPERIMENT.svg, and .dat and .gp for gnuplot",
@@ -331,6 +332,12 @@ static int bench_output(const struct args *args, const struct bench_report *repo
 	return r;
 }
 
+/* A document there is for programs, so the tables go elsewhere. */
+static bool is_standard_output(const char *path)
+{
+	return path && strcmp(path, "-") == 0;
+}
+
 /* *ret: the exit status when there is no error. */
 static int bench_do(const struct args *args, struct bench_result *result, int *ret,
 		    struct diag *diag)
@@ -342,6 +349,8 @@ static int bench_do(const struct args *args, struct bench_result *result, int *r
 		.result = result,
 		.nr_results = args->nr_experiments,
 	};
+	FILE *tables =
+		is_standard_output(args->json) || is_standard_output(args->csv) ? stderr : stdout;
 	struct bench_comparison comparison;
 	int r = 0;
 
@@ -356,8 +365,8 @@ static int bench_do(const struct args *args, struct bench_result *result, int *r
 		r = bench_run(args->experiment[i], &args->opts, stderr, &result[i], diag);
 		if (r < 0)
 			return r;
-		bench_print_table(stdout, &result[i]);
-		fflush(stdout);
+		bench_print_table(tables, &result[i]);
+		fflush(tables);
 	}
 	r = bench_output(args, &report, diag);
 	if (r < 0) {
