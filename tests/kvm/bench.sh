@@ -4,6 +4,7 @@
 # shellcheck source-path=SCRIPTDIR disable=SC2317,SC2016 # cases are called by name; dollars are of jq
 . "${0%/*}/lib.bash"
 need_kvm
+docs=$(realpath "${0%/*}/../../docs") # a case runs in a directory of its own
 
 # benched FILTER ARGUMENT...: a short run; the document fulfils the filter, and its counts agree.
 benched() {
@@ -79,7 +80,7 @@ case_all_experiments_are_listed_and_run() {
 
 # Each key of a document is in docs/reference/bench.md, and each key of the page is in a document.
 case_the_schema_is_documented() {
-	local page=${0%/*}/../../docs/reference/bench.md
+	local page=$docs/reference/bench.md
 	benched true ranges --ranges 1,2
 	jq -r '[paths(type != "object" and type != "array") | map(if type == "number" then "[]" else "." + . end) | join("")
 		| ltrimstr(".")] | unique[]' out.json | sort >found
