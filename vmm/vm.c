@@ -263,13 +263,13 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 
 /*
  * A kernel without a driver for pvpanic resets after a panic (we ask it to, by panic=-1), or makes a triple
- * fault with reboot=t, or halts where its user took panic=-1 away. Only the text on its console
- * distinguishes that from a reset.
+ * fault with reboot=t. Where its user took panic=-1 away it halts, or spins until the timeout. Only the text on its
+ * console distinguishes that from a reset.
  */
 static void note_panic(struct vm *vm)
 {
 	if ((vm->end.kind == VM_END_RESET || vm->end.kind == VM_END_TRIPLE_FAULT ||
-	     vm->end.kind == VM_END_HALTED) &&
+	     vm->end.kind == VM_END_HALTED || vm->end.kind == VM_END_TIMEOUT) &&
 	    vm_chars_saw_panic(&vm->chars))
 		vm->end = (struct vm_end){.kind = VM_END_PANIC, .by = "the kernel's console"};
 }

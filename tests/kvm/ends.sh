@@ -81,6 +81,50 @@ case_a_reset_after_the_kernels_words_is_a_panic() {
 	ended 112 "panic (the kernel's console)"
 }
 
+# Nobody reads the console, and yet it says how the kernel ended.
+case_a_panic_on_a_console_that_goes_nowhere() {
+	printf 'Kernel panic - not syncing: gone\n' | speak words reset
+	tollgate run --flat 0x7c00,real --serial null words
+	ended 112 "panic (the kernel's console)"
+	printf 'Kernel panic - not sync\n' | speak most reset
+	tollgate run --flat 0x7c00,real --serial null most
+	ended 114 'reset (reset register 0xcf9)'
+}
+
+# With panic=0 a kernel stays where it is after its last line. It has ended all the same, long before a timeout.
+case_a_panic_that_hangs() {
+	printf 'Kernel panic - not syncing: gone\nCall Trace:\n---[ end Kernel panic - not syncing: gone ]---\n' |
+		speak hangs hang
+	tollgate run --flat 0x7c00,real --timeout $limit_s hangs
+	ended 112 "panic (the kernel's console)"
+	printed '^---\[ end Kernel panic'
+	tollgate run --flat 0x7c00,real --timeout $limit_s --serial unix:s hangs # no client is there
+	ended 112 "panic (the kernel's console)"
+	printf 'Kernel panic - not syncing: gone\r\n---[ end Kernel panic - not syncing: gone ]---\r\n\r\n' | speak hangs hang
+	tollgate run --flat 0x7c00,real --timeout $limit_s hangs
+	ended 112 "panic (the kernel's console)"
+}
+
+# One that does not come to its last line, or whose console goes nowhere: the timeout ends what had panicked.
+case_a_panic_before_the_timeout() {
+	printf 'Kernel panic - not syncing: gone\n' | speak stuck hang
+	tollgate run --flat 0x7c00,real --timeout 2 stuck
+	ended 112 "panic (the kernel's console)"
+}
+
+# A log that is printed has the same lines. What follows them shows that the kernel runs.
+case_a_panic_in_a_log_is_none() {
+	local text=$'Kernel panic - not syncing: gone\n---[ end Kernel panic - not syncing: gone ]---\n'
+	printf '%s%son and on\n' "$text" "$text" | speak goes_on off
+	tollgate run --flat 0x7c00,real goes_on
+	ended 0 'exit code 0 (exit port)'
+	printf '%s$ ' "$text" | speak prompt hang
+	start_controlled --flat 0x7c00,real prompt
+	wait_for_output "gone ]---"$'\r\n''$ '
+	sleep 1 # twice as long as what would be an end
+	stop
+}
+
 # Only with both: what ends well after the words, and what resets without them, is what it was.
 case_words_or_a_reset_alone_are_no_panic() {
 	printf 'Kernel panic - not syncing\n' | speak words off

@@ -21,7 +21,8 @@ static unsigned host_keeps(const struct char_host *host)
 static bool host_idle(const struct char_host *host)
 {
 	for (unsigned i = 0; i < host->nr_ports; i++)
-		if (char_port_used(&host->port[i]) > host_keeps(host))
+		if (char_port_used(&host->port[i]) > host_keeps(host) ||
+		    char_port_unsearched(&host->port[i]))
 			return false;
 	return true;
 }

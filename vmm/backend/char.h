@@ -59,6 +59,26 @@ struct char_spec {
 
 struct char_host;
 
+/*
+ * A Linux kernel's panic in what it prints (kernel/panic.c, from 2.6 on). One that stays as it is afterwards ends with a
+ * line of its own, and prints nothing more.
+ */
+#define CHAR_PANIC_TEXT      "Kernel panic - not syncing"
+#define CHAR_PANIC_LAST_TEXT "[ end Kernel panic"
+
+/* Zeroed at first. */
+struct char_panic {
+	enum {
+		CHAR_PANIC_NONE,
+		CHAR_PANIC_SAID, /* CHAR_PANIC_TEXT was there */
+		CHAR_PANIC_LAST, /* in the last line */
+		CHAR_PANIC_OVER, /* after it, with nothing but ends of lines since */
+	} state;
+	unsigned len; /* of the text that is looked for, how much was there last */
+};
+
+void char_panic_feed(struct char_panic *panic, const uint8_t *buf, size_t n);
+
 /* Single producer (the device), single consumer (the event thread). */
 struct char_port {
 	struct char_backend be;
@@ -67,13 +87,12 @@ struct char_port {
 	uint8_t *ring;              /* CHAR_RING_BYTES */
 	atomic_uint head, tail;     /* free-running; head: next byte put, tail: next byte written */
 	atomic_bool refused;        /* write took less since tx_room was last called */
-	/* Event thread: what has been looked at for CHAR_PANIC_WORDS, and how much of them was there last. */
-	unsigned searched, panic_len;
-	bool saw_panic;
+	/* Event thread: what has been looked at for a panic, and what was found. */
+	unsigned searched;
+	struct char_panic panic;
+	void (*panic_over)(void *arg); /* NULL: nobody looks for one */
+	void *panic_arg;
 };
-
-/* What a Linux kernel says when it panics (kernel/panic.c, from 2.6 on). */
-#define CHAR_PANIC_TEXT "Kernel panic - not syncing"
 
 enum char_out_state {
 	CHAR_OUT_OPEN,
@@ -158,10 +177,13 @@ void char_host_line_break(struct char_host *host);
 bool char_host_flush(struct char_host *host);
 
 /*
- * For the end, as char_host_flush(): whether CHAR_PANIC_WORDS were put to port, also when nobody was there to
- * be written to.
+ * From now on a panic is looked for in what is put to port. panic_over(arg) is called when the kernel has printed its
+ * last line, and again while ends of lines follow. It must not call back.
  */
-bool char_port_saw_panic(struct char_port *port);
+void char_port_watch_panic(struct char_port *port, void (*panic_over)(void *arg), void *arg);
+
+/* What is known of a panic, with all that was put so far, also when nobody was there to be written to. */
+const struct char_panic *char_port_panic(struct char_port *port);
 
 /*
  * How long the destinations may take to close. A file that is slow, since its file system has much else
@@ -178,6 +200,13 @@ int char_host_destroy(struct char_host *host, int64_t until_ns);
 
 /* A backend that drops output and has no input, for a device that is connected to nothing. */
 void char_null_init(struct char_backend *be);
+
+/* One that looks for a panic in what it drops. */
+struct char_null {
+	struct char_backend be;
+	struct char_panic panic; /* the device's thread; read when it has ended */
+};
+void char_null_init_watching(struct char_null *null);
 
 /*
  * For the kinds.

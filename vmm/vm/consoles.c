@@ -10,9 +10,35 @@
 
 #include "backend/char/stdio.h"
 
-void vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts,
-		   struct event_loop *loop, struct power *power)
+/* After the last line of a kernel: one that runs on, as after printing a log, has a prompt by then. */
+#define PANIC_SILENCE_NS (NS_PER_S / 2)
+
+static void panic_is_over(void *arg)
 {
+	struct vm_chars *chars = arg;
+	struct guest_timer *timer = &chars->panic_timer;
+	const struct clock_src *clock = &timer->clock->src;
+
+	timer->line.arm(&timer->line, clock->monotonic_ns(clock) + PANIC_SILENCE_NS);
+}
+
+static void panic_timer_expired(void *arg)
+{
+	const struct vm_chars *chars = arg;
+	bool over = false;
+
+	for (unsigned i = 0; i < chars->nr_kernel_consoles; i++)
+		over |= char_port_panic(chars->kernel_console[i])->state == CHAR_PANIC_OVER;
+	if (over)
+		chars->power->end(chars->power, (struct vm_end){.kind = VM_END_PANIC,
+								.by = "the kernel's console"});
+}
+
+int vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts, struct event_loop *loop,
+		  const struct guest_clock *clock, struct power *power, struct diag *diag)
+{
+	int r;
+
 	*chars = (struct vm_chars){
 		.input = opts->input,
 		.to_stdout = opts->to_stdout,
@@ -24,6 +50,8 @@ void vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts,
 	for (unsigned i = 0; i < opts->nr_outputs; i++)
 		chars->output[i] = opts->output[i];
 	char_null_init(&chars->null_backend);
+	r = guest_timer_init(&chars->panic_timer, loop, clock, panic_timer_expired, chars);
+	return r < 0 ? diag_set(diag, r, "timer of a panic") : 0;
 }
 
 /* False when the device is connected to nothing. */
@@ -78,6 +106,18 @@ static bool is_kernel_console(const char *device)
 	return strcmp(device, "serial0") == 0 || strcmp(device, "console0") == 0;
 }
 
+static struct char_backend *null_backend(struct vm_chars *chars, const char *device)
+{
+	struct char_null *null;
+
+	if (!is_kernel_console(device))
+		return &chars->null_backend;
+	assert(chars->nr_kernel_nulls < VM_KERNEL_CONSOLES);
+	null = &chars->kernel_null[chars->nr_kernel_nulls++];
+	char_null_init_watching(null);
+	return &null->be;
+}
+
 int vm_chars_backend(struct vm_chars *chars, const char *device, struct char_backend **ret,
 		     struct char_port **ret_port, struct diag *diag)
 {
@@ -96,9 +136,10 @@ int vm_chars_backend(struct vm_chars *chars, const char *device, struct char_bac
 		if (is_kernel_console(device)) {
 			assert(chars->nr_kernel_consoles < VM_KERNEL_CONSOLES);
 			chars->kernel_console[chars->nr_kernel_consoles++] = port;
+			char_port_watch_panic(port, panic_is_over, chars);
 		}
 	}
-	*ret = port ? &port->be : &chars->null_backend;
+	*ret = port ? &port->be : null_backend(chars, device);
 	*ret_port = port;
 	return 0;
 }
@@ -156,7 +197,9 @@ bool vm_chars_saw_panic(struct vm_chars *chars)
 	bool saw = false;
 
 	for (unsigned i = 0; i < chars->nr_kernel_consoles; i++)
-		saw |= char_port_saw_panic(chars->kernel_console[i]);
+		saw |= char_port_panic(chars->kernel_console[i])->state != CHAR_PANIC_NONE;
+	for (unsigned i = 0; i < chars->nr_kernel_nulls; i++)
+		saw |= chars->kernel_null[i].panic.state != CHAR_PANIC_NONE;
 	return saw;
 }
 
@@ -215,6 +258,7 @@ void vm_chars_fini(struct vm_chars *chars)
 {
 	int64_t until_ns = clock_monotonic_ns() + NS_PER_S;
 
+	guest_timer_fini(&chars->panic_timer);
 	flush_all(chars, until_ns);
 	if (chars->nr_hosts)
 		chars->line_open = find_line_open(chars);

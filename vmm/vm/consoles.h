@@ -10,6 +10,7 @@
 #include "base/diag.h"
 #include "device.h"
 #include "event.h"
+#include "event/guest_clock.h"
 
 enum {
 	VM_OUTPUTS_MAX = 10,
@@ -47,6 +48,10 @@ struct vm_chars {
 	unsigned nr_hosts;
 	struct char_port *kernel_console[VM_KERNEL_CONSOLES];
 	unsigned nr_kernel_consoles;
+	struct char_null kernel_null
+		[VM_KERNEL_CONSOLES]; /* for those of them that are connected to nothing */
+	unsigned nr_kernel_nulls;
+	struct guest_timer panic_timer;   /* armed by a kernel's last line */
 	bool line_open;                   /* after vm_chars_fini(): see there */
 	struct char_host *terminal;       /* the one with stdin as its input, or NULL */
 	struct char_backend null_backend; /* for devices that are connected to nothing */
@@ -59,9 +64,12 @@ struct vm_chars {
 	unsigned nr_left_out;
 };
 
-/* Copies opts; loop and power are borrowed until vm_chars_fini(). Opens nothing yet. */
-void vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts,
-		   struct event_loop *loop, struct power *power);
+/*
+ * Copies opts; loop, clock and power are borrowed until vm_chars_fini(). Opens nothing yet. -errno with diag; then, too,
+ * vm_chars_fini() follows.
+ */
+int vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts, struct event_loop *loop,
+		  const struct guest_clock *clock, struct power *power, struct diag *diag);
 
 /*
  * Opens what the device of that name is to be connected to, unless another device did. *ret is its back
@@ -83,7 +91,7 @@ void vm_chars_resized(struct vm_chars *chars);
 
 /*
  * Whether a kernel has said on its console that it panics. To be called when no device puts anything any
- * more. A console that is connected to nothing is not looked at.
+ * more. While they do, a kernel that has printed its last line, and nothing more for half a second, ends the VM.
  */
 bool vm_chars_saw_panic(struct vm_chars *chars);
 

@@ -133,9 +133,8 @@ int vm_devices_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 		.output = opts->output,
 		.nr_outputs = opts->nr_outputs,
 	};
-	int r = 0;
+	int r = vm_chars_init(&vm->chars, &chars, &vm->loop, &vm->clock, &vm->power, diag);
 
-	vm_chars_init(&vm->chars, &chars, &vm->loop, &vm->power);
 	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
 		r = device_make(vm, i, opts, diag);
 	if (r < 0)

@@ -81,6 +81,7 @@ static int park_io(struct vm *vm, struct diag *diag)
 
 static void timers_follow(struct vm *vm)
 {
+	guest_timer_follow(&vm->chars.panic_timer);
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
 		guest_timer_follow(&vm->timer[i]);
 		if (vm->virtio[i])

@@ -542,6 +542,80 @@ static void nothing_is_a_place_too(void **state)
 	assert_false(be.size(&be, &cols, &rows));
 }
 
+static int panic_state(const char *text)
+{
+	struct char_panic whole = {0}, bytes = {0};
+
+	char_panic_feed(&whole, (const uint8_t *)text, strlen(text));
+	for (const char *at = text; *at; at++)
+		char_panic_feed(&bytes, (const uint8_t *)at, 1);
+	assert_int_equal(whole.state, bytes.state);
+	return whole.state;
+}
+
+static void a_panic_is_known_by_its_lines(void **state)
+{
+#define SAID "[    1.5] Kernel panic - not syncing: gone\r\n"
+#define LAST "[    1.6] ---[ end Kernel panic - not syncing: gone ]---"
+	(void)state;
+	assert_int_equal(panic_state(""), CHAR_PANIC_NONE);
+	assert_int_equal(panic_state("Kernel panic - not sync"), CHAR_PANIC_NONE);
+	assert_int_equal(panic_state(LAST + sizeof("[    1.6] ---[ end ") - 1), CHAR_PANIC_SAID);
+	assert_int_equal(panic_state("KKernel panic - Kernel panic - not syncing"),
+			 CHAR_PANIC_SAID);
+	assert_int_equal(panic_state(SAID "Call Trace:\n"), CHAR_PANIC_SAID);
+	assert_int_equal(panic_state(SAID LAST), CHAR_PANIC_LAST);
+	assert_int_equal(panic_state(SAID LAST "\n"), CHAR_PANIC_OVER);
+	assert_int_equal(panic_state(SAID LAST "\r\n\r\n"), CHAR_PANIC_OVER);
+	assert_int_equal(panic_state(SAID LAST "\n$ "), CHAR_PANIC_SAID);
+	assert_int_equal(panic_state(SAID LAST "\n" SAID LAST "\n"), CHAR_PANIC_OVER);
+	assert_int_equal(panic_state(SAID "[[ end Kernel panic\n"), CHAR_PANIC_OVER);
+}
+
+static void count_panic(void *arg)
+{
+	atomic_uint *count = arg;
+
+	atomic_fetch_add(count, 1);
+}
+
+static void put_text(struct rig_device *rd, const char *text)
+{
+	const size_t len = strlen(text);
+
+	assert_int_equal(rd->port->be.write(&rd->port->be, (const uint8_t *)text, len), len);
+}
+
+/* Also without a client, and when the last line comes between two flushes, of which the second has nothing to write. */
+static void a_panic_is_seen_without_a_client(void **state)
+{
+	struct rig *rig = *state;
+	struct rig_device *rd = rig_open(rig, CHAR_UNIX, 0);
+	atomic_uint count = 0;
+
+	char_port_watch_panic(rd->port, count_panic, &count);
+	for (unsigned i = 0; i < 20; i++) {
+		const unsigned before = atomic_load(&count);
+
+		put_text(rd, SAID);
+		poll(NULL, 0, 1);
+		put_text(rd, LAST "\n");
+		RIG_WAIT(atomic_load(&count) > before);
+	}
+}
+
+static void one_that_goes_nowhere_is_looked_at(void **state)
+{
+	struct char_null null;
+
+	(void)state;
+	char_null_init_watching(&null);
+	assert_int_equal(null.be.write(&null.be, (const uint8_t *)SAID, sizeof(SAID) - 1),
+			 sizeof(SAID) - 1);
+	assert_int_equal(null.panic.state, CHAR_PANIC_SAID);
+	assert_true(null.be.room(&null.be) > CHAR_RING_BYTES);
+}
+
 int main(void)
 {
 #define RIG_TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -572,6 +646,9 @@ int main(void)
 		RIG_TEST(output_of_all_devices_gets_out),
 		RIG_TEST(a_resize_is_told),
 		cmocka_unit_test(nothing_is_a_place_too),
+		cmocka_unit_test(a_panic_is_known_by_its_lines),
+		RIG_TEST(a_panic_is_seen_without_a_client),
+		cmocka_unit_test(one_that_goes_nowhere_is_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,14 @@ static inline unsigned char_port_used(const struct char_port *port)
 	return atomic_load(&port->head) - atomic_load(&port->tail);
 }
 
-/* Searches for CHAR_PANIC_TEXT up to head: each byte once, before anything takes it out of the ring. Event thread. */
+/* Looks for a panic up to head, where that is wanted: each byte once, before anything takes it out of the ring. Event thread. */
 void char_port_search_panic(struct char_port *port, unsigned head);
+
+/* Whether there is something to look at; nothing that is kept for a client is written, and yet it may be a panic. */
+static inline bool char_port_unsearched(const struct char_port *port)
+{
+	return port->panic_over && port->searched != atomic_load(&port->head);
+}
 
 /* Hands buffered input to the device that listens, if there is one, as much as it takes. Event thread. */
 void char_host_input_pump(struct char_host *host);

@@ -99,29 +99,64 @@ void char_port_connect(struct char_port *port, struct char_client *client)
 	port->client = client;
 }
 
-/* The text begins with a letter that is nowhere else in it, so that a mismatch starts anew. */
-static void port_search_byte(struct char_port *port, uint8_t byte)
+/* Each text begins with a character that is nowhere else in it, so that a mismatch starts anew. */
+static bool panic_finds(struct char_panic *panic, const char *text, uint8_t byte)
 {
-	static const char text[] = CHAR_PANIC_TEXT;
-
-	if (byte == (uint8_t)text[port->panic_len])
-		port->panic_len++;
+	if (byte == (uint8_t)text[panic->len])
+		panic->len++;
 	else
-		port->panic_len = byte == (uint8_t)text[0];
-	if (port->panic_len == sizeof(text) - 1) {
-		port->saw_panic = true;
-		port->panic_len = 0;
+		panic->len = byte == (uint8_t)text[0];
+	if (text[panic->len])
+		return false;
+	panic->len = 0;
+	return true;
+}
+
+static void panic_feed_byte(struct char_panic *panic, uint8_t byte)
+{
+	if (panic->state == CHAR_PANIC_OVER && byte != '\r' && byte != '\n')
+		panic->state = CHAR_PANIC_SAID; /* a log, in which another one may follow */
+	switch (panic->state) {
+	case CHAR_PANIC_NONE:
+		if (panic_finds(panic, CHAR_PANIC_TEXT, byte))
+			panic->state = CHAR_PANIC_SAID;
+		break;
+	case CHAR_PANIC_SAID:
+		if (panic_finds(panic, CHAR_PANIC_LAST_TEXT, byte))
+			panic->state = CHAR_PANIC_LAST;
+		break;
+	case CHAR_PANIC_LAST:
+		if (byte == '\n')
+			panic->state = CHAR_PANIC_OVER;
+		break;
+	case CHAR_PANIC_OVER: break;
 	}
+}
+
+void char_panic_feed(struct char_panic *panic, const uint8_t *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		panic_feed_byte(panic, buf[i]);
 }
 
 void char_port_search_panic(struct char_port *port, unsigned head)
 {
-	for (; port->searched != head && !port->saw_panic; port->searched++)
-		port_search_byte(port, port->ring[port->searched % CHAR_RING_BYTES]);
+	if (!port->panic_over || port->searched == head)
+		return;
+	for (; port->searched != head; port->searched++)
+		panic_feed_byte(&port->panic, port->ring[port->searched % CHAR_RING_BYTES]);
+	if (port->panic.state == CHAR_PANIC_OVER)
+		port->panic_over(port->panic_arg);
 }
 
-bool char_port_saw_panic(struct char_port *port)
+void char_port_watch_panic(struct char_port *port, void (*panic_over)(void *arg), void *arg)
+{
+	port->panic_over = panic_over;
+	port->panic_arg = arg;
+}
+
+const struct char_panic *char_port_panic(struct char_port *port)
 {
 	char_port_search_panic(port, atomic_load(&port->head));
-	return port->saw_panic;
+	return &port->panic;
 }
