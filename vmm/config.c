@@ -260,6 +260,7 @@ enum {
 	OPT_CORE,
 	OPT_EXIT_CODE,
 	OPT_STATS,
+	OPT_PROFILE,
 };
 static const struct option_row end_rows[] = {
 	{"timeout", OPT_TIMEOUT, "SECONDS", .help = "end the VM after so long", .common = true},
@@ -286,6 +287,8 @@ static const struct option_row stats_rows[] = {
 	{"stats", OPT_STATS, "[=json:FILE]",
 	 .help = "print exits by reason and device at the end; or write them to FILE", stats_values,
 	 true},
+	{"profile", OPT_PROFILE, "FILE",
+	 .help = "which code makes which exits: a table at the end, and folded stacks to FILE"},
 	{0},
 };
 static const struct option_group stats_group = {"Measuring", stats_rows};
@@ -362,6 +365,10 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_GDB: return config_gdb_option(config, arg, diag);
 	case OPT_CORE: return config_core_option(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);
+	case OPT_PROFILE:
+		config->profile = arg;
+		config->vm.profile = true;
+		return 0;
 	case OPT_STATS: return parse_stats(config, arg, diag);
 	default: return shared_option(config, opt, arg, diag);
 	}

@@ -75,6 +75,7 @@ struct config {
 	int64_t timeout_ns; /* 0: none; the caller sets vm.deadline_ns */
 	bool stats;
 	const char *stats_json; /* file name, NULL: none */
+	const char *profile;    /* the same */
 	const char *control;    /* path of the control socket, NULL: none */
 	enum config_exit_code exit_code;
 	struct config_memory *memory; /* of config_alloc() */

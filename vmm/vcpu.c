@@ -14,6 +14,7 @@
 #include "base/thread.h"
 #include "vcpu/gate.h"
 #include "vcpu/internal.h"
+#include "vcpu/profile.h"
 
 static const struct kvm_coalesced_mmio_ring empty_ring;
 static _Thread_local struct vcpu *own_vcpu; /* of a vCPU's thread; for signal handlers */
@@ -333,6 +334,26 @@ __attribute__((noinline)) static bool vcpu_run_failed(struct vcpu *vcpu, int r)
 	return end_vm(vcpu, VM_END_KVM_ERROR, "KVM_RUN failed");
 }
 
+/* Apart from the loop of a VM without a profile, which pays nothing for it. */
+static void profiled_loop(struct vcpu *vcpu)
+{
+	struct kvm_run *const run = vcpu->run;
+
+	for (;;) {
+		const bool wanted = vcpu_profile_wants(vcpu->profile);
+		int r;
+
+		if (__builtin_expect(wanted, 0))
+			vcpu_profile_begin(vcpu->profile, run);
+		r = run_guest(vcpu);
+		if (__builtin_expect(wanted, 0))
+			vcpu_profile_end(vcpu->profile, vcpu->fd, run, r);
+		if (__builtin_expect(r < 0, 0) ? !vcpu_run_failed(vcpu, r)
+					       : !dispatch_exit(vcpu, run, vcpu->ring))
+			return;
+	}
+}
+
 /*
  * stop comes with immediate_exit, so it is looked at only where KVM_RUN was interrupted. What does not change is in
  * registers.
@@ -343,6 +364,10 @@ void vcpu_loop(struct vcpu *vcpu)
 	struct kvm_run *const run = vcpu->run;
 	int r;
 
+	if (vcpu->profile) {
+		profiled_loop(vcpu);
+		return;
+	}
 	for (;;) {
 		r = run_guest(vcpu);
 		if (__builtin_expect(r < 0, 0) ? !vcpu_run_failed(vcpu, r)
@@ -425,4 +450,12 @@ unsigned vcpu_exit_accesses(const struct vcpu *vcpu)
 	const struct kvm_run *run = vcpu->run;
 
 	return run->exit_reason == KVM_EXIT_IO ? run->io.count : 1;
+}
+
+bool vcpu_exit_is_access(uint32_t reason, enum iobus_space *ret)
+{
+	if (reason != KVM_EXIT_IO && reason != KVM_EXIT_MMIO)
+		return false;
+	*ret = reason == KVM_EXIT_IO ? IOBUS_PIO : IOBUS_MMIO;
+	return true;
 }

@@ -23,6 +23,7 @@
 struct kvm_coalesced_mmio_ring;
 struct kvm_run;
 struct vcpu_gate;
+struct vcpu_profile;
 
 enum {
 	VCPU_EXIT_REASONS = 64, /* reasons past the last count as the last */
@@ -81,6 +82,8 @@ struct vcpu {
 	pthread_t thread;
 	void (*loop)(struct vcpu *vcpu, void *arg); /* NULL: vcpu_loop() */
 	void *loop_arg;
+
+	struct vcpu_profile *profile; /* vcpu/profile.h; borrowed; NULL: exits are not noted */
 
 	/* On its thread, after KVM_EXIT_DEBUG, which debug_exit describes. NULL: nobody debugs. */
 	void (*debugged)(struct vcpu *vcpu, void *arg);
@@ -168,6 +171,9 @@ bool vcpu_exit_is_at(const struct vcpu *vcpu, enum iobus_space space, uint64_t a
 
 /* Accesses of the last exit, which was one or more: of string I/O there are several. */
 unsigned vcpu_exit_accesses(const struct vcpu *vcpu);
+
+/* Whether exits for that reason are accesses of the bus, and of which. */
+bool vcpu_exit_is_access(uint32_t reason, enum iobus_space *ret);
 
 /* "IO", "MMIO", "INTERNAL_ERROR", …: KVM_EXIT_* without its prefix; "exit N" in buf if unknown. */
 const char *vcpu_exit_name(uint32_t reason, char buf[16]);

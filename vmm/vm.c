@@ -227,6 +227,7 @@ const struct vm_step vm_steps[] = {
 	{"buses", buses_make, buses_unmake},
 	{"CPU model", cpu_model_make, cpu_model_unmake},
 	{"vCPUs", vcpus_make, vcpus_unmake},
+	{"profile", vm_profile_make, vm_profile_unmake},
 	{"event loop", loop_make, loop_unmake},
 	{"halted CPUs", halted_make, vm_halted_fini},
 	{"pause", vm_pause_make, vm_pause_unmake},

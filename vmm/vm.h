@@ -46,6 +46,7 @@ struct vm_opts {
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
 	bool time_exits;
+	bool profile;     /* note some of the exits: vm/profile.h */
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;
 	int64_t deadline_ns; /* of CLOCK_MONOTONIC: VM_END_TIMEOUT; 0: none */

@@ -143,6 +143,7 @@ static struct vm_opts all_opts(int file)
 		.kernel = builtin_hammer(),
 		.output = {{.device = "serial0", .fd = file}},
 		.nr_outputs = 1,
+		.profile = true,
 		.deadline_ns = clock_monotonic_ns() + VM_RIG_HANG_S * NS_PER_S,
 	};
 }

@@ -250,6 +250,15 @@ struct core_mapping arch_core_kernel(const char *vmcoreinfo, size_t len);
  */
 int arch_core_notes(FILE *out, const int *vcpu_fd, unsigned nr);
 
+/*
+ * Where an exit was, as a linear address, for one exit in many. With KVM_CAP_SYNC_REGS (is_cheap) it is asked for before
+ * KVM_RUN and read from run; else run is NULL, and an ioctl is made. done: the next exits are not asked.
+ */
+bool arch_sample_is_cheap(const struct kvm *kvm);
+void arch_sample_ask(struct kvm_run *run);
+uint64_t arch_sample_pc(const struct kvm_run *run, int vcpu_fd);
+void arch_sample_done(struct kvm_run *run);
+
 /* A KVM_EXIT_* that only this architecture has, without the prefix; NULL: not one of those. */
 const char *arch_exit_name(uint32_t reason);
 

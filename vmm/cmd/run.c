@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io_full.h"
 #include "base/macros.h"
 #include "base/out_file.h"
 #include "base/parse.h"
@@ -17,6 +19,7 @@
 #include "gdb.h"
 #include "vm.h"
 #include "vm/dump.h"
+#include "vm/profile.h"
 #include "vm/report.h"
 #include "vm/stats.h"
 
@@ -26,21 +29,56 @@ static int exit_status(const struct config *config, const struct vm_end *end)
 							  : vm_end_status(end);
 }
 
-/*
- * Before the guest runs, so that a name that cannot be written is reported at once; after all else is set
- * up, so that nothing is left when that fails. *ret_fd is untouched when none is wanted.
- */
-static int open_stats(const struct config *config, int *ret_fd, struct diag *diag)
+/* What is written at the end; -1: not wanted. */
+struct run_files {
+	int stats, profile;
+};
+
+static int run_open_file(const char *path, int *ret_fd, struct diag *diag)
 {
 	int fd;
 
-	if (!config->stats_json)
+	if (!path)
 		return 0;
-	fd = out_file_open(config->stats_json, &(struct out_file_opts){0});
+	fd = out_file_open(path, &(struct out_file_opts){0});
 	if (fd < 0)
-		return diag_set(diag, fd, "create '%s'", config->stats_json);
+		return diag_set(diag, fd, "create '%s'", path);
 	*ret_fd = fd;
 	return 0;
+}
+
+/*
+ * Before the guest runs, so that a name that cannot be written is reported at once; after all else is set
+ * up, so that nothing is left when that fails.
+ */
+static int run_open_files(const struct config *config, struct run_files *files, struct diag *diag)
+{
+	const int r = run_open_file(config->stats_json, &files->stats, diag);
+
+	return r < 0 ? r : run_open_file(config->profile, &files->profile, diag);
+}
+
+static void run_close_files(const struct run_files *files)
+{
+	if (files->stats >= 0)
+		close(files->stats);
+	if (files->profile >= 0)
+		close(files->profile);
+}
+
+/* The folded stacks. */
+static int write_profile(int fd, const char *path, struct vm *vm, struct diag *diag)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int r = out ? vm_profile_write_folded(vm, out) : -ENOMEM;
+
+	if (out && fclose(out) != 0)
+		r = -ENOMEM;
+	if (r == 0)
+		r = io_write_full(fd, text, len, NULL);
+	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
 }
 
 /* What we say begins a line of its own. */
@@ -82,8 +120,9 @@ static bool write_core(struct vm *vm, const struct config *config, const struct 
 
 /* The files come before the end line, which has the exit status. */
 static int run_finish(struct vm *vm, const struct config *config, const struct vm_end *end,
-		      int stats_fd)
+		      const struct run_files *files)
 {
+	const int stats_fd = files->stats;
 	int status = exit_status(config, end);
 	struct stats_kvm kvm = {0};
 	struct diag diag = {0};
@@ -102,6 +141,8 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 	if (stats_fd >= 0 &&
 	    stats_write_json(stats_fd, config->stats_json, vm, &kvm, end, status, &diag) < 0)
 		status = EXIT_OUTPUT;
+	if (files->profile >= 0 && write_profile(files->profile, config->profile, vm, &diag) < 0)
+		status = EXIT_OUTPUT;
 	report_stuck(stderr, vm);
 	report_end(stderr, end, status);
 	if (report_wanted(end))
@@ -110,6 +151,8 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 		stats_print(stderr, vm);
 	if (config->stats)
 		stats_print_kvm(stderr, &kvm);
+	if (config->profile)
+		vm_profile_print_end(vm, stderr);
 	if (diag.err < 0)
 		cmd_fail(&diag);
 	stats_kvm_close(&kvm);
@@ -160,7 +203,7 @@ static void listeners_close(struct run_listeners *on, int status)
 
 /* Everything up to the guest's first instruction. */
 static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
-		  struct run_listeners *on, int *ret_stats_fd, struct diag *diag)
+		  struct run_listeners *on, struct run_files *files, struct diag *diag)
 {
 	int r;
 
@@ -174,7 +217,7 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	if (r == 0 && config->core.path)
 		r = core_check(config->core.path, diag);
 	if (r == 0)
-		r = open_stats(config, ret_stats_fd, diag);
+		r = run_open_files(config, files, diag);
 	return r;
 }
 
@@ -191,7 +234,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
 	struct run_listeners on = {0};
 	struct vm_end end = {0};
-	AUTO_CLOSE int stats_fd = -1;
+	struct run_files files = {-1, -1};
 	int status = EXIT_SETUP, r;
 
 	if (!vm) {
@@ -199,7 +242,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 		cmd_fail(diag);
 		return EXIT_SETUP;
 	}
-	r = set_up(config, started_ns, vm, &on, &stats_fd, diag);
+	r = set_up(config, started_ns, vm, &on, &files, diag);
 	print_warnings(config);
 	if (r == 0) {
 		print_console_names(vm);
@@ -209,11 +252,12 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 	}
 	listeners_close(&on, r == 0 ? exit_status(config, &end) : EXIT_SETUP);
 	if (r == 0) {
-		status = run_finish(vm, config, &end, stats_fd);
+		status = run_finish(vm, config, &end, &files);
 	} else {
 		close_console(vm);
 		cmd_fail(diag);
 	}
+	run_close_files(&files);
 	if (vm_fini(vm))
 		config_fini(config);
 	else

@@ -54,6 +54,7 @@ static int add_outputs(const struct config *config, struct file_uses *uses)
 		{"--gdb", config->gdb.opts.path},
 		{"--core", config->core.path},
 		{"--stats", config->stats_json},
+		{"--profile", config->profile},
 	};
 	int r = 0;
 

@@ -266,6 +266,7 @@ static const struct command command[] = {
 	{"regs", "[CPU]", 0, 1, command_regs, "the registers of each vCPU, or of one"},
 	{"stack", "[CPU]", 0, 1, command_stack, "where each is, and its callers"},
 	{"sym", "ADDR", 1, 1, command_sym, "the symbol of an address, which is hexadecimal"},
+	{"profile", "", 0, 0, command_profile, "which code makes which exits, with --profile"},
 	{"nmi", "[CPU]", 0, 1, command_nmi, "a non-maskable interrupt for vCPU 0, or another"},
 	{"sysrq", "KEY", 1, 1, command_sysrq, "a serial break and KEY: Linux's SysRq"},
 	{"core", "FILE", 1, 1, command_core, "its memory and registers, for gdb, crash and drgn"},

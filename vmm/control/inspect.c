@@ -8,6 +8,7 @@
 #include "control/internal.h"
 #include "vm/dump.h"
 #include "vm/inspect.h"
+#include "vm/profile.h"
 
 /* The vCPU that a command names; fallback without one. */
 static int parse_vcpu(char *const arg[], unsigned nr, unsigned fallback, unsigned *ret,
@@ -68,6 +69,14 @@ int command_sym(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *ou
 	diag_set(diag, -EINVAL, "'%s' is not a hexadecimal address", arg[0]);
 	diag_remedy(diag, "as in sym ffffffff81000000; 0x before it is allowed");
 	return -EINVAL;
+}
+
+int command_profile(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,
+		    struct diag *diag)
+{
+	(void)arg;
+	(void)nr;
+	return vm_profile_print(ctl->vm, out, diag);
 }
 
 int command_nmi(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *out,

@@ -13,6 +13,7 @@ typedef int command_fn(struct vm_control *ctl, char *const arg[], unsigned nr, F
 		       struct diag *diag);
 
 /* inspect.c: looks into the guest, and wakes it. */
-command_fn command_regs, command_stack, command_sym, command_nmi, command_sysrq, command_core;
+command_fn command_regs, command_stack, command_sym, command_profile, command_nmi, command_sysrq,
+	command_core;
 
 #endif

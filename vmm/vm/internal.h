@@ -36,6 +36,10 @@ vm_unmake_fn vm_pages_unmake, vm_devices_unmake, vm_ports_unmake, vm_mmio_unmake
 vm_make_fn vm_signals_make, vm_timeout_make, vm_coalesced_make;
 vm_unmake_fn vm_signals_unmake, vm_timeout_unmake, vm_coalesced_unmake;
 
+/* profile.c: room for the notes of each vCPU. */
+vm_make_fn vm_profile_make;
+vm_unmake_fn vm_profile_unmake;
+
 /* pause.c: room for what stands still. */
 vm_make_fn vm_pause_make;
 vm_unmake_fn vm_pause_unmake;
