@@ -112,17 +112,21 @@ static bool take_kallsyms(struct vm *vm, const struct arch_image *image)
 	return true;
 }
 
-/* Where the loader has put the kernel, and where page tables show it. */
+/* Where the loader has put the kernel, and where page tables show it: those of most vCPUs show the same. */
 static void find_kallsyms(struct vm *vm)
 {
-	struct arch_image image;
+	struct arch_image image, tried = {0};
 
 	if (vm->kernel.image.len && take_kallsyms(vm, &vm->kernel.image))
 		return;
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		if (arch_kernel_image(vm->vcpu[i].fd, &vm->mem, &image) &&
-		    take_kallsyms(vm, &image))
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		if (!arch_kernel_image(vm->vcpu[i].fd, &vm->mem, &image) ||
+		    (image.gpa == tried.gpa && image.len == tried.len))
+			continue;
+		if (take_kallsyms(vm, &image))
 			return;
+		tried = image;
+	}
 }
 
 const struct symbols *vm_symbols(struct vm *vm)
