@@ -202,12 +202,12 @@ case_a_hung_linux_is_asked() {
 	linux_like asked
 	tollgate smoke --stall 1 --timeout 0 -e expected --log-dir logs --json report asked
 	judged 118 'FAIL asked: stall, exit status 118: silent for 1.000 s, waiting for '"'expected'"
-	same 'keys' "$(grep -o 'sysrq: .$' logs/asked.log | tr '\n' ' ')" 'sysrq: l sysrq: w sysrq: t '
+	same 'keys' "$(grep -o 'sysrq: .$' logs/asked.log | tr '\n' ' ')" 'sysrq: 9 sysrq: l sysrq: w sysrq: t '
 	holds report '.boots[0] | .splats == [] and .tests == [] and ([.. | objects | .lines? // empty | arrays | .[].text] == ["hello"])'
 	grep -q '^ *at wait+0x' "$case_dir/out" || grep -q 'at print+0x' "$case_dir/out" || { show && fail 'no name'; }
 	tollgate smoke --timeout 1 --stall 0 --log-dir again asked
 	judged 117 'FAIL asked: timeout, exit status 117: not over after 1.000 s'
-	same 'keys' "$(grep -c 'sysrq: .$' again/asked.log)" 3
+	same 'keys' "$(grep -c 'sysrq: .$' again/asked.log)" 4
 }
 
 # One that does not answer is not asked again.

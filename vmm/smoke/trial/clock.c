@@ -43,8 +43,11 @@ void smoke_trial_stop_vm(struct smoke_trial *trial)
 	     smoke_core_is_due(trial->spec, &trial->result->facts) ? SMOKE_CORE_SIGNAL : SIGTERM);
 }
 
-/* What Linux prints of itself by SysRq (Documentation/admin-guide/sysrq.rst): its CPUs, blocked tasks, all tasks. */
-static const char ask_keys[] = "lwt";
+/*
+ * What Linux prints of itself by SysRq (Documentation/admin-guide/sysrq.rst): its CPUs, blocked tasks, all tasks. Before
+ * that, that all of it goes to the console, which a quiet kernel would print the headings of alone.
+ */
+static const char ask_keys[] = "9lwt";
 
 static bool has_answered(const struct smoke_trial *trial)
 {
