@@ -542,7 +542,7 @@ static void nothing_is_a_place_too(void **state)
 	assert_false(be.size(&be, &cols, &rows));
 }
 
-static int panic_state(const char *text)
+static unsigned panic_state(const char *text)
 {
 	struct char_panic whole = {0}, bytes = {0};
 
@@ -560,7 +560,7 @@ static void a_panic_is_known_by_its_lines(void **state)
 	(void)state;
 	assert_int_equal(panic_state(""), CHAR_PANIC_NONE);
 	assert_int_equal(panic_state("Kernel panic - not sync"), CHAR_PANIC_NONE);
-	assert_int_equal(panic_state(LAST + sizeof("[    1.6] ---[ end ") - 1), CHAR_PANIC_SAID);
+	assert_int_equal(panic_state(&LAST[sizeof("[    1.6] ---[ end ") - 1]), CHAR_PANIC_SAID);
 	assert_int_equal(panic_state("KKernel panic - Kernel panic - not syncing"),
 			 CHAR_PANIC_SAID);
 	assert_int_equal(panic_state(SAID "Call Trace:\n"), CHAR_PANIC_SAID);
