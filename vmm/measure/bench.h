@@ -46,7 +46,7 @@ struct bench_counts {
 struct bench_point {
 	char series[56]; /* "write, claimed" */
 	double x;        /* of the experiment's x axis */
-	int floor; /* index of its floor; -1: it is one, or there is none */
+	int floor;       /* index of its floor; -1: it is one, or there is none */
 	/*
 	 * Of each batch, the median of its turns. Time is CPU time of the vCPU's thread, in which other programs do not
 	 * count; it is wall-clock time where the guest sleeps.
@@ -55,8 +55,9 @@ struct bench_point {
 	double ratio[BENCH_BATCHES_MAX];  /* to the floor's in the same round; 1 without a floor */
 	double beyond[BENCH_BATCHES_MAX]; /* ns more than that; 0 without a floor */
 	bool timed;
-	double dispatch[BENCH_BATCHES_MAX]; /* the part of ns between KVM_RUN and KVM_RUN, if timed */
-	uint64_t accesses; /* of all batches, warm-up included */
+	double dispatch
+		[BENCH_BATCHES_MAX]; /* the part of ns between KVM_RUN and KVM_RUN, if timed */
+	uint64_t accesses;           /* of all batches, warm-up included */
 };
 
 /* One experiment's. */
