@@ -107,7 +107,7 @@ static inline void kallsyms_put_offsets(struct kallsyms_image *img, enum kallsym
 
 static inline void kallsyms_put_names(struct kallsyms_image *img)
 {
-	uint32_t marker[KALLSYMS_SYMBOLS / 256 + 1];
+	uint32_t marker[KALLSYMS_SYMBOLS / 256 + 1] = {0};
 	uint8_t name[KALLSYMS_LONG + 2];
 	size_t names;
 
