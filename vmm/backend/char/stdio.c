@@ -37,6 +37,7 @@ struct console {
 	bool own_out, own_in; /* opened anew, so ours to close */
 	bool in_is_tty;
 	bool escape_seen;
+	bool read_failed;              /* the last read, and in the foreground */
 	struct event_timer foreground; /* while we are in the background of a terminal */
 };
 
@@ -88,11 +89,15 @@ static void console_out_failed(struct char_host *host, int err)
 static void console_in_ended(struct char_host *host, int err)
 {
 	struct console *con = stdio_of(host);
+	const bool in_background = con->in_is_tty && terminal_in_background(STDIN_FILENO);
 
-	if (con->in_is_tty && err == EIO && terminal_in_background(STDIN_FILENO))
+	/* The shell may have brought us to the foreground since that read. A terminal that is gone fails again. */
+	if (con->in_is_tty && err == EIO && (in_background || !con->read_failed)) {
+		con->read_failed = !in_background;
 		console_resume(host);
-	else
+	} else {
 		event_loop_remove(host->loop, &host->in);
+	}
 }
 
 static void foreground_expired(void *arg)
@@ -138,6 +143,7 @@ static bool console_in_filter(struct char_host *host, uint8_t byte)
 
 	if (!con->in_is_tty)
 		return true;
+	con->read_failed = false;
 	con->escape_seen = !escaped && byte == CTRL_A;
 	if (con->escape_seen)
 		return false;
