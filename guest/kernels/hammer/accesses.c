@@ -46,7 +46,17 @@ static const struct access accesses[2][2][4] = {
 	 {ACCESS(mmio_in1), ACCESS(mmio_in2), ACCESS(mmio_in4), ACCESS(mmio_in8)}},
 };
 
+/* The compiler makes its builtin an instruction that not every CPU has. */
+static unsigned width_index(unsigned width)
+{
+	unsigned k = 0;
+
+	while (width >> k > 1)
+		k++;
+	return k;
+}
+
 const struct access *access_of(bool is_mmio, bool in, unsigned width)
 {
-	return &accesses[is_mmio][in][__builtin_ctz(width)];
+	return &accesses[is_mmio][in][width_index(width)];
 }
