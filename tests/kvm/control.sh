@@ -5,18 +5,6 @@
 need_kvm
 man=$(realpath "${0%/*}/../../docs/tollgate.1")
 
-# refuses WHAT REMEDY WORD...: a command that must fail, with that.
-refuses() {
-	local what=$1 remedy=$2 got=0
-	shift 2
-	timeout -k 10 "$limit_s" "$TOLLGATE" control "$@" >reply 2>refusal || got=$?
-	same 'exit status' "$got" 2
-	same 'data' "$(cat reply)" ''
-	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
-	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
-	same 'lines' "$(wc -l <refusal)" "$([ -n "$remedy" ] && echo 2 || echo 1)"
-}
-
 case_status() {
 	start_controlled "$(kernel hang)"
 	same 'mode of the socket' "$(stat -c %a ctl)" 600
@@ -159,11 +147,11 @@ case_by_hand() {
 
 case_commands_are_refused() {
 	start_controlled "$(kernel hang)"
-	refuses "unknown command 'quit'" "\`help\` lists the commands" ctl quit
-	refuses "'stop' takes no arguments" "\`help\` lists the arguments of each command" ctl stop now
-	refuses 'an argument of the command is empty' '' ctl status ''
-	refuses "'a?b': a command is one line" '' ctl $'a\nb'
-	refuses "the command has more than 255 bytes" '' ctl "$(printf 'x%.0s' {1..256})"
+	refuses_at "unknown command 'quit'" "\`help\` lists the commands" ctl quit
+	refuses_at "'stop' takes no arguments" "\`help\` lists the arguments of each command" ctl stop now
+	refuses_at 'an argument of the command is empty' '' ctl status ''
+	refuses_at "'a?b': a command is one line" '' ctl $'a\nb'
+	refuses_at "the command has more than 255 bytes" '' ctl "$(printf 'x%.0s' {1..256})"
 	control status
 	stop
 }
@@ -189,15 +177,15 @@ case_a_balloon() {
 		wait_for has_target "$(sed -n 's/^target_bytes //p' reply)"
 	done
 	same 'the last' "$(jq '.virtio[0].target_bytes' reply)" $((262140 << 10))
-	refuses "balloon 'lots' is not a size" 'a number with M or G, as in balloon 256M; or 0' ctl balloon lots
-	refuses "balloon 1 is less than 1M" 'without a unit these are bytes; did you mean balloon 1M?' ctl balloon 1
-	refuses "balloon 256M is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 256M
-	refuses "balloon 16777215T is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 16777215T
-	refuses "'balloon' is to be followed by [SIZE]" "\`help\` lists the arguments of each command" ctl balloon 1M 2M
+	refuses_at "balloon 'lots' is not a size" 'a number with M or G, as in balloon 256M; or 0' ctl balloon lots
+	refuses_at "balloon 1 is less than 1M" 'without a unit these are bytes; did you mean balloon 1M?' ctl balloon 1
+	refuses_at "balloon 256M is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 256M
+	refuses_at "balloon 16777215T is all of the guest's memory, or more" 'less than 256 MiB' ctl balloon 16777215T
+	refuses_at "'balloon' is to be followed by [SIZE]" "\`help\` lists the arguments of each command" ctl balloon 1M 2M
 	wait_for has_target $((262140 << 10)) # as it was
 	stop
 	start_controlled "$(kernel hang)"
-	refuses 'this VM has no balloon' 'start it with --balloon 0, or with a SIZE' ctl balloon 1M
+	refuses_at 'this VM has no balloon' 'start it with --balloon 0, or with a SIZE' ctl balloon 1M
 	stop
 }
 
@@ -213,33 +201,33 @@ case_links() {
 	control link net1 up
 	control status
 	same 'links' "$(grep ^link reply)" $'link net0 down control\nlink net1 up'
-	refuses "this VM has no network 'rng0'" 'it has: net0 net1' ctl link rng0 down
-	refuses "this VM has no network 'eth0'" 'it has: net0 net1' ctl link eth0 up
-	refuses "link net0 'sideways' is neither up nor down" 'link NAME up, or link NAME down' ctl link net0 sideways
-	refuses "'link' is to be followed by NAME up|down" "\`help\` lists the arguments of each command" ctl link net0
+	refuses_at "this VM has no network 'rng0'" 'it has: net0 net1' ctl link rng0 down
+	refuses_at "this VM has no network 'eth0'" 'it has: net0 net1' ctl link eth0 up
+	refuses_at "link net0 'sideways' is neither up nor down" 'link NAME up, or link NAME down' ctl link net0 sideways
+	refuses_at "'link' is to be followed by NAME up|down" "\`help\` lists the arguments of each command" ctl link net0
 	stop
 	start_controlled "$(kernel hang)"
-	refuses "this VM has no network 'net0'" 'start it with --net user or --net tap' ctl link net0 down
+	refuses_at "this VM has no network 'net0'" 'start it with --net user or --net tap' ctl link net0 down
 	stop
 }
 
 case_nobody_is_there() {
-	refuses "no VM is at control socket 'ctl': No such file or directory" \
+	refuses_at "no VM is at control socket 'ctl': No such file or directory" \
 		'start one by: tollgate run --control ctl; --wait waits until it is there' ctl status
 	start_controlled "$(kernel hang)"
 	kill -9 "$pid"
 	finish
 	[ -S ctl ] || fail 'a VM that was killed has removed its socket'
-	refuses "no VM is at control socket 'ctl': Connection refused" \
+	refuses_at "no VM is at control socket 'ctl': Connection refused" \
 		'the VM or program that made it is gone; start another one' ctl status
 	start_controlled "$(kernel hang)" # and takes its place
 	control status
 	stop
-	refuses "control needs the PATH of a VM's socket and a COMMAND" \
+	refuses_at "control needs the PATH of a VM's socket and a COMMAND" \
 		"'tollgate control --help' lists the commands"
-	refuses "control needs the PATH of a VM's socket and a COMMAND" \
+	refuses_at "control needs the PATH of a VM's socket and a COMMAND" \
 		"'tollgate control --help' lists the commands" ctl
-	refuses "option '--now' is unknown" "'tollgate control --help=all' lists the options" --now ctl stop
+	refuses_at "option '--now' is unknown" "'tollgate control --help=all' lists the options" --now ctl stop
 }
 
 case_wait_waits_for_a_vm_that_starts() {
@@ -253,9 +241,9 @@ case_wait_waits_for_a_vm_that_starts() {
 		kill -9 "$pid"
 		finish
 	done
-	refuses "no VM is at control socket 'ctl': Connection refused" \
+	refuses_at "no VM is at control socket 'ctl': Connection refused" \
 		'the VM or program that made it is gone; start another one' --wait=0.2 ctl status
-	refuses "--wait 'soon' is not a number of seconds above 0" 'seconds, as in --wait=60 or --wait=0.5' --wait=soon ctl status
+	refuses_at "--wait 'soon' is not a number of seconds above 0" 'seconds, as in --wait=60 or --wait=0.5' --wait=soon ctl status
 	rm ctl
 }
 

@@ -15,19 +15,6 @@ look() {
 	timeout -k 10 "$limit_s" gdb -nx -batch "${args[@]}" >log 2>&1 </dev/null || true
 }
 
-# says TEXT...: each is a line of the log, in this order.
-says() {
-	local text from=0 n
-	for text; do
-		n=$(tail -n +$((from + 1)) log | grep -nxE -m 1 -- "$text" | cut -d: -f1) || true
-		[ -n "$n" ] || {
-			cat log
-			fail "gdb did not say, after line $from: $text"
-		}
-		from=$((from + n))
-	done
-}
-
 # only NAME...: what is in the directory, but for what this test writes there.
 only() {
 	same 'files' "$(find . -mindepth 1 ! -name reply ! -name refusal ! -name log -printf '%f\n' | sort | tr '\n' ' ')" \
@@ -216,15 +203,6 @@ case_a_full_disk() {
 		'^  remedy: a core takes as much room as the guest has memory that is not zero$' \
 		'^tollgate: panic \(pvpanic\), exit status 123$'
 	same 'output, and what is left' "$(cat "$case_dir/out")" 'exits: panic'
-}
-
-refuses() {
-	local what=$1 remedy=$2 got=0
-	shift 2
-	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || got=$?
-	same 'exit status' "$got" 2
-	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
-	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
 }
 
 # The VM goes on after each.

@@ -14,19 +14,6 @@ debug() {
 }
 symbols=()
 
-# says TEXT...: each is a line of the log, in this order.
-says() {
-	local text from=0 n
-	for text; do
-		n=$(tail -n +$((from + 1)) log | grep -nxE -m 1 -- "$text" | cut -d: -f1) || true
-		[ -n "$n" ] || {
-			cat log
-			fail "gdb did not say, after line $from: $text"
-		}
-		from=$((from + n))
-	done
-}
-
 # packet CONTENT: as it is sent.
 packet() {
 	local i sum=0 n

@@ -4,16 +4,6 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
-# refuses WHAT REMEDY WORD...: a command that must fail, with that.
-refuses() {
-	local what=$1 remedy=$2 got=0
-	shift 2
-	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || got=$?
-	same 'exit status' "$got" 2
-	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
-	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
-}
-
 # symbol FILE NAME BASE: where the label is in code that is loaded at BASE.
 symbol() {
 	printf '%016x\n' $((0x$(nm "$1.o" | sed -n "s/ [tT] $2\$//p") + $3))

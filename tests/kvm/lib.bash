@@ -170,6 +170,36 @@ control() {
 	same "what 'control $*' says on standard error" "$(cat refusal)" ''
 }
 
+# refuses_at WHAT REMEDY PATH WORD...: a command for the VM at PATH that must fail, with that.
+refuses_at() {
+	local what=$1 remedy=$2 got=0
+	shift 2
+	timeout -k 10 "$limit_s" "$TOLLGATE" control "$@" >reply 2>refusal || got=$?
+	same 'exit status' "$got" 2
+	same 'data' "$(cat reply)" ''
+	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
+	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
+	same 'lines' "$(wc -l <refusal)" "$([ -n "$remedy" ] && echo 2 || echo 1)"
+}
+
+# refuses WHAT REMEDY WORD...: the same, for what start_controlled() began.
+refuses() {
+	refuses_at "$1" "$2" ctl "${@:3}"
+}
+
+# says TEXT...: gdb's output, in "log", has each as a line, in this order.
+says() {
+	local text from=0 n
+	for text; do
+		n=$(tail -n +$((from + 1)) log | grep -nxE -m 1 -- "$text" | cut -d: -f1) || true
+		[ -n "$n" ] || {
+			cat log
+			fail "gdb did not say, after line $from: $text"
+		}
+		from=$((from + n))
+	done
+}
+
 # stop: ends what start_controlled() began.
 stop() {
 	control stop

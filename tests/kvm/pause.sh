@@ -14,16 +14,6 @@ now_us() {
 	printf '%s0000\n' "${up/./}"
 }
 
-# refuses WHAT REMEDY WORD...: a command that must fail, with that.
-refuses() {
-	local what=$1 remedy=$2 got=0
-	shift 2
-	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || got=$?
-	same 'exit status' "$got" 2
-	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
-	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
-}
-
 has_state() {
 	control status
 	same 'state' "$(sed -n 1p reply)" "state $1"

@@ -8,16 +8,6 @@ cycles_in_use=15 # of a device that the guest accesses all the while: each is on
 cycles_idle=200  # of a device with an I/O thread, doorbells and a page, that are to leave nothing behind
 cycles_each=10   # of every other device, for the same
 
-# refuses WHAT REMEDY WORD...: a command that must fail, with that.
-refuses() {
-	local what=$1 remedy=$2 got=0
-	shift 2
-	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || got=$?
-	same 'exit status' "$got" 2
-	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
-	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
-}
-
 # cycle TIMES NAME...: unplugs and plugs them that often, by one client that takes each answer.
 cycle() {
 	local times=$1 i name

@@ -59,15 +59,6 @@ case_control_says_names() {
 	stop
 }
 
-refuses() {
-	local what=$1 remedy=$2 got=0
-	shift 2
-	timeout -k 10 "$limit_s" "$TOLLGATE" control ctl "$@" >reply 2>refusal || got=$?
-	same 'exit status' "$got" 2
-	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
-	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
-}
-
 case_gdb_says_names() {
 	start_controlled --gdb unix:gdb.sock -p how=loop "$(kernel hang)"
 	wait_for is_at_spin
