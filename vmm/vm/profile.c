@@ -149,18 +149,16 @@ static int sum_notes(struct vm *vm, struct profile_sum *ret)
 
 static const char *row_exit(const struct profile_row *row, char text[EXIT_BYTES])
 {
-	char name[16];
+	char buf[16];
+	const char *reason = vcpu_exit_name(row->reason, buf);
+	const char *dir = row->is_write ? "write" : "read";
 
-	vcpu_exit_name(row->reason, name);
 	if (!row->is_access)
-		snprintf(text, EXIT_BYTES, "%s", vcpu_exit_name(row->reason, name));
+		snprintf(text, EXIT_BYTES, "%s", reason);
 	else if (row->device)
-		snprintf(text, EXIT_BYTES, "%s %s %s", vcpu_exit_name(row->reason, name),
-			 row->is_write ? "write" : "read", row->device);
+		snprintf(text, EXIT_BYTES, "%s %s %s", reason, dir, row->device);
 	else
-		snprintf(text, EXIT_BYTES, "%s %s unclaimed %#" PRIx64,
-			 vcpu_exit_name(row->reason, name), row->is_write ? "write" : "read",
-			 row->addr);
+		snprintf(text, EXIT_BYTES, "%s %s unclaimed %#" PRIx64, reason, dir, row->addr);
 	return text;
 }
 

@@ -71,15 +71,13 @@ static void print_address(FILE *out, const struct stack_walk *walk, const char *
 			  uint64_t lookup)
 {
 	const struct arch_view *view = walk->view;
-	char text[SYMBOL_TEXT_MAX];
 	struct symbol symbol;
 
 	fprintf(out, "%s%-3s %016" PRIx64, view->indent, mark, pc);
 	/* A return address may be past the end of its function, when the call is the last thing there. */
-	if (symbols_find(view->symbols, lookup, &symbol) &&
-	    snprintf(text, sizeof(text), " %s+0x%" PRIx64 "/0x%" PRIx64, symbol.name,
-		     pc - symbol.addr, symbol.size) > 0)
-		fputs(text, out);
+	if (symbols_find(view->symbols, lookup, &symbol))
+		fprintf(out, " %s+0x%" PRIx64 "/0x%" PRIx64, symbol.name, pc - symbol.addr,
+			symbol.size);
 	fputc('\n', out);
 }
 

@@ -150,9 +150,7 @@ static int sum_up_batch(const struct bench_batch *b, unsigned index, struct benc
 int bench_batch_run(const struct bench_plan *plan, unsigned index, FILE *log,
 		    struct bench_result *ret, struct diag *diag)
 {
-	AUTO_FREE struct bench_batch *b =
-		aligned_alloc(_Alignof(struct bench_batch),
-			      sizeof(*b) + sizeof(*b) % _Alignof(struct bench_batch));
+	AUTO_FREE struct bench_batch *b = aligned_alloc(_Alignof(struct bench_batch), sizeof(*b));
 	char cmdline[64];
 	int r;
 
