@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/msr.h"
 #include "base/clock.h"
 
 enum {
@@ -49,29 +50,6 @@ struct arch_clocks {
 	unsigned nr_vcpus;
 	struct vcpu_clocks vcpu[];
 };
-
-/* A struct kvm_msrs of one: standard C lets no struct with a flexible array be a member. */
-struct one_msr {
-	uint32_t nmsrs, pad;
-	struct kvm_msr_entry entry;
-};
-
-static bool msr_get(int fd, uint32_t index, uint64_t *ret)
-{
-	struct one_msr msr = {.nmsrs = 1, .entry.index = index};
-
-	if (ioctl(fd, KVM_GET_MSRS, &msr) != 1)
-		return false;
-	*ret = msr.entry.data;
-	return true;
-}
-
-static void msr_set(int fd, uint32_t index, uint64_t val)
-{
-	struct one_msr msr = {.nmsrs = 1, .entry = {.index = index, .data = val}};
-
-	ioctl(fd, KVM_SET_MSRS, &msr);
-}
 
 static uint32_t lapic_get(const struct kvm_lapic_state *lapic, unsigned reg)
 {

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/msr.h"
 #include "base/macros.h"
 
 #define MSR_KERNEL_GS_BASE 0xc0000102
@@ -133,17 +134,12 @@ static const struct row rows[] = {
 	{ROW("idt_base", "int64", 8, sregs.idt.base)},
 };
 
-/* A struct kvm_msrs of one: standard C lets no struct with a flexible array be a member. */
-struct one_msr {
-	uint32_t nmsrs, pad;
-	struct kvm_msr_entry entry;
-};
-
 uint64_t x86_kernel_gs_base(int vcpu_fd)
 {
-	struct one_msr msr = {.nmsrs = 1, .entry.index = MSR_KERNEL_GS_BASE};
+	uint64_t val = 0;
 
-	return ioctl(vcpu_fd, KVM_GET_MSRS, &msr) == 1 ? msr.entry.data : 0;
+	msr_get(vcpu_fd, MSR_KERNEL_GS_BASE, &val);
+	return val;
 }
 
 static int state_read(int vcpu_fd, struct state *s)
@@ -162,11 +158,6 @@ static int state_read(int vcpu_fd, struct state *s)
 
 static int state_write(int vcpu_fd, const struct state *old, struct state *s)
 {
-	struct one_msr msr = {
-		.nmsrs = 1,
-		.entry = {.index = MSR_KERNEL_GS_BASE, .data = s->kernel_gs_base},
-	};
-
 	s->fpu.ftwx = 0;
 	for (unsigned i = 0; i < STACK_REGISTERS; i++)
 		if ((s->tags >> (2 * i) & TAG_EMPTY) != TAG_EMPTY)
@@ -178,7 +169,8 @@ static int state_write(int vcpu_fd, const struct state *old, struct state *s)
 	if (memcmp(&old->fpu, &s->fpu, sizeof(s->fpu)) != 0 &&
 	    ioctl(vcpu_fd, KVM_SET_FPU, &s->fpu) < 0)
 		return -errno;
-	if (old->kernel_gs_base != s->kernel_gs_base && ioctl(vcpu_fd, KVM_SET_MSRS, &msr) != 1)
+	if (old->kernel_gs_base != s->kernel_gs_base &&
+	    !msr_set(vcpu_fd, MSR_KERNEL_GS_BASE, s->kernel_gs_base))
 		return -EINVAL;
 	return ioctl(vcpu_fd, KVM_SET_REGS, &s->regs) < 0 ? -errno : 0;
 }
