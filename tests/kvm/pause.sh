@@ -179,8 +179,8 @@ case_it_ends_while_it_is_paused() {
 
 # It is far shorter than the pause, and longer than a set-up takes.
 case_the_timeout_stands_still() {
-	start_controlled --timeout 8 --paused "$(kernel hang)"
-	sleep 9
+	start_controlled --timeout 2 --paused "$(kernel hang)"
+	sleep 3
 	has_state paused
 	control resume
 	finish
