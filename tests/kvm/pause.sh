@@ -53,12 +53,15 @@ bounded() {
 
 # clocks ARGUMENT...: a guest that watches its clocks is paused.
 clocks() {
-	local since paused_us=0 ran_us
+	local since paused_us=0 ran_us i
 	since=$(now_us)
 	start_controlled "$@" "$(kernel clocks)"
 	wait_for_output 'clocks: begin'
 	pauses_for $pause_s
 	pauses_for $pause_s
+	for ((i = 0; i < 10; i++)); do # a PIT that went on would have a tick ready after each
+		pauses_for 0.05
+	done
 	control unplug debugcon0
 	finish
 	ran_us=$(($(now_us) - since - paused_us))

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -205,6 +206,58 @@ static void a_socket_serves_as_standard_input_and_output(void **state)
 	assert_false(flags & O_NONBLOCK);
 }
 
+static struct kvm_pit_state2 pit_of(const struct vm *vm)
+{
+	struct kvm_pit_state2 pit;
+
+	assert_int_equal(ioctl(vm->kvm.vm_fd, KVM_GET_PIT2, &pit), 0);
+	return pit;
+}
+
+/* Mode and count as they are while the clocks stand still. */
+static struct kvm_pit_state2 stopped_pit(struct vm *vm, unsigned mode, unsigned count)
+{
+	struct kvm_pit_state2 pit = pit_of(vm), stopped;
+
+	pit.channels[0].mode = (uint8_t)mode;
+	pit.channels[0].count = count;
+	pit.channels[2].mode = 0;
+	pit.channels[2].count = 50000; /* 42 ms */
+	assert_int_equal(ioctl(vm->kvm.vm_fd, KVM_SET_PIT2, &pit), 0);
+	usleep(1000);
+	arch_clocks_stop(vm->pause.clocks);
+	stopped = pit_of(vm);
+	arch_clocks_start(vm->pause.clocks);
+	return stopped;
+}
+
+/* Of a guest, ticks that come while it is paused are not to be told from those that it took late. */
+static void the_pits_period_stands_still_and_its_one_shot_does_not_begin_anew(void **state)
+{
+	const struct vm_opts opts = short_run();
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct kvm_pit_state2 pit;
+	struct diag diag = {0};
+
+	(void)state;
+	assert_non_null(vm);
+	assert_int_equal(vm_init(vm, &opts, &diag), 0);
+	for (unsigned mode = 2; mode <= 3; mode++) {
+		assert_int_equal(stopped_pit(vm, mode, 11932).channels[0].mode,
+				 5); /* runs no timer */
+		pit = pit_of(vm);
+		assert_int_equal(pit.channels[0].mode, mode);
+		assert_int_equal(pit.channels[0].count, 11932);
+		assert_true(pit.channels[2].count > 0 && pit.channels[2].count <= 50000 - 1193);
+	}
+	pit = stopped_pit(vm, 0, 11932);
+	assert_int_equal(pit.channels[0].mode, 0);
+	assert_int_equal(pit.channels[0].count, 11932);
+	assert_int_equal(pit.channels[2].count, 50000);
+	vm_fini(vm);
+	free(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +267,7 @@ int main(void)
 		cmocka_unit_test(more_cpus_than_the_host_takes_are_refused),
 		cmocka_unit_test(a_socket_serves_as_standard_input_and_output),
 		cmocka_unit_test(a_socket_that_nobody_reads_holds_up_no_end),
+		cmocka_unit_test(the_pits_period_stands_still_and_its_one_shot_does_not_begin_anew),
 	};
 
 	if (!vm_rig_has_kvm())

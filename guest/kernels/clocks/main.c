@@ -43,9 +43,8 @@ enum {
 	PIT_COUNT = 11932, /* of 1,193,182 Hz */
 	ONE_SHOT_MS = 3000,
 	DEADLINE_MS = 3000,
-	SLACK_US = 1000, /* rounding of frequencies, which KVM knows in kHz */
-	/* One is under way at the beginning, one at the end, and one may be latched. */
-	PIT_TICKS_SLACK = 3,
+	SLACK_US = 1000,     /* rounding of frequencies, which KVM knows in kHz */
+	PIT_TICKS_SLACK = 1, /* rounding of the period */
 };
 
 __extension__ typedef unsigned __int128 u128; /* the product of a clock's scale */

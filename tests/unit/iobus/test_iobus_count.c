@@ -534,7 +534,7 @@ static void unclaimed_addresses_beyond_the_table_share_a_count(void **state)
 		for (unsigned i = 0; i < ADDRS; i++)
 			rd(reader, i * UINT64_C(0x1008), 4);
 	assert_int_equal(iobus_unclaimed(bus, &got, &n), 0);
-	assert_in_range(n, IOBUS_UNCLAIMED_MAX / 2, IOBUS_UNCLAIMED_MAX);
+	assert_true(n >= IOBUS_UNCLAIMED_MAX / 2 && n <= IOBUS_UNCLAIMED_MAX);
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(got[i].reads, 2);
 		sum += got[i].reads;
@@ -542,7 +542,7 @@ static void unclaimed_addresses_beyond_the_table_share_a_count(void **state)
 	free(got);
 	iobus_counts(bus, NULL, 0, &totals);
 	assert_int_equal(totals.unclaimed_reads, 2 * ADDRS);
-	assert_in_range(sum, 1, totals.unclaimed_reads - 1);
+	assert_true(sum >= 1 && sum < totals.unclaimed_reads);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -7,8 +7,9 @@
  *   MSR_IA32_TSC would not do: KVM takes a value that is within a second of another vCPU's for the same value.
  * - Local APIC timer: the deadline, or the count that is left, is taken out and put back. Kernels before Linux 5.9
  *   begin a count anew.
- * - PIT: channel 0 gets a mode that runs no timer, and its own back. A one-shot goes on with the ticks that it had
- *   left; a periodic one begins a period anew.
+ * - PIT: channel 0 gets a mode that runs no timer, and its own back: a period begins anew. Its one-shots go on in the
+ *   host's time: KVM reports neither what they have left nor whether they have expired, and a new count would expire
+ *   again. Channels 1 and 2 get a new count along with channel 0: one-shots get the ticks that they had left.
  *
  * Sources: Documentation/virt/kvm/api.rst and devices/vcpu.rst; SDM volume 3, 11.5.4 "APIC Timer"; Intel 8254
  * datasheet (231164-005), "Mode Definitions".
@@ -22,6 +23,7 @@
 #include "arch/x86_64/internal.h"
 #include "arch/x86_64/msr.h"
 #include "base/clock.h"
+#include "base/macros.h"
 
 enum {
 	MSR_TSC = 0x10,
@@ -135,9 +137,9 @@ static void tsc_start(const struct arch_clocks *clocks)
 		tsc_set_back(clocks->vcpu[i].fd, now - first->tsc);
 }
 
-static bool pit_is_one_shot(const struct kvm_pit_channel_state *channel)
+static bool pit_is_periodic(const struct kvm_pit_channel_state *channel)
 {
-	return channel->mode != 2 && channel->mode != 3;
+	return channel->mode == 2 || channel->mode == 3;
 }
 
 /* A mode's count of 0 stands for 65,536 (8254 datasheet, "Operation Common to All Modes"). */
@@ -146,30 +148,30 @@ static uint32_t pit_ticks(const struct kvm_pit_channel_state *channel)
 	return channel->count ? channel->count : 0x10000;
 }
 
-/* How many ticks a one-shot has left; 0: it has expired. KVM's times are of CLOCK_MONOTONIC. */
+/*
+ * The ticks that a one-shot has left; 1 when it has expired, so that it soon is again. Not for channel 0, whose
+ * count_load_time KVM never sets. It is of CLOCK_MONOTONIC.
+ */
 static uint32_t pit_left(const struct kvm_pit_channel_state *channel)
 {
 	const int64_t ns = clock_monotonic_ns() - channel->count_load_time;
 	const int64_t left = pit_ticks(channel) - ns / 1000 * PIT_HZ / 1000000;
 
-	return left > 0 ? (uint32_t)left : 0;
+	return left > 1 ? (uint32_t)left : 1;
 }
 
 static void pit_stop(struct arch_clocks *clocks)
 {
-	struct kvm_pit_channel_state *channel = &clocks->pit.channels[0];
+	struct kvm_pit_channel_state *channel = clocks->pit.channels;
 	struct kvm_pit_state2 still;
 
 	clocks->has_pit = ioctl(clocks->kvm->vm_fd, KVM_GET_PIT2, &clocks->pit) == 0 &&
-			  channel->mode < PIT_MODE_NO_TIMER && channel->count_load_time;
+			  pit_is_periodic(&channel[0]);
 	if (!clocks->has_pit)
 		return;
-	if (pit_is_one_shot(channel)) {
-		channel->count = pit_left(channel);
-		clocks->has_pit = channel->count > 0;
-	}
-	if (!clocks->has_pit)
-		return;
+	for (unsigned i = 1; i < ARRAY_SIZE(clocks->pit.channels); i++)
+		if (!pit_is_periodic(&channel[i]) && channel[i].count_load_time)
+			channel[i].count = pit_left(&channel[i]);
 	still = clocks->pit;
 	still.channels[0].mode = PIT_MODE_NO_TIMER;
 	ioctl(clocks->kvm->vm_fd, KVM_SET_PIT2, &still);
