@@ -43,7 +43,7 @@ static int add_ranges(struct vm *vm, struct device *dev, unsigned n, struct diag
 	AUTO_FREE struct iobus_range *range = calloc(n + 1, sizeof(*range));
 
 	if (!range)
-		return diag_set(diag, -ENOMEM, "%u ranges", n);
+		return diag_set(diag, -ENOMEM, "ranges-memory", "%u ranges", n);
 	for (unsigned i = 0; i < n; i++)
 		range[i] = (struct iobus_range){
 			.first = RANGES_FIRST + (uint64_t)i * RANGE_STEP,

@@ -58,7 +58,7 @@ static int parse_mem(struct config *config, const char *arg, struct diag *diag)
 	if (r < 0)
 		return r;
 	if (bytes < MACHINE_MEM_MIN || bytes > MEM_MAX) {
-		diag_set(diag, -EINVAL, "--mem %s is out of range", arg);
+		diag_set(diag, -EINVAL, "mem-range", "--mem %s is out of range", arg);
 		if (bytes < MACHINE_MEM_MIN)
 			option_size_remedy("--mem", arg, MACHINE_MEM_MIN, diag);
 		diag_remedy(diag, "64M to 64G");
@@ -110,7 +110,8 @@ static int add_params(struct config *config, const char *arg, struct diag *diag)
 		return 0;
 	}
 	if (used + 1 + len >= CONFIG_APPEND_BYTES) {
-		diag_set(diag, -EINVAL, "--append, given several times, has more than %d bytes",
+		diag_set(diag, -EINVAL, "append-length",
+			 "--append, given several times, has more than %d bytes",
 			 CONFIG_APPEND_BYTES - 1);
 		diag_remedy(diag, "Linux takes 2,047; for another kernel give all in one");
 		return -EINVAL;
@@ -204,7 +205,8 @@ static int parse_flat(struct config *config, const char *arg, struct diag *diag)
 		strcmp(mode, "real") == 0 ? BOOT_MODE_FLAT_REAL : BOOT_MODE_FLAT_LONG;
 	if (parse_u64(addr, &config->vm.boot.flat_gpa) < 0 ||
 	    (config->vm.boot.mode == BOOT_MODE_FLAT_LONG && strcmp(mode, "long") != 0)) {
-		diag_set(diag, -EINVAL, "--flat '%s' is not ADDR, ADDR,real or ADDR,long", arg);
+		diag_set(diag, -EINVAL, "flat-form",
+			 "--flat '%s' is not ADDR, ADDR,real or ADDR,long", arg);
 		return -EINVAL;
 	}
 	return 0;
@@ -213,7 +215,8 @@ static int parse_flat(struct config *config, const char *arg, struct diag *diag)
 static int add_initrd(struct config *config, const char *arg, struct diag *diag)
 {
 	if (config->nr_initrds == CONFIG_INITRDS_MAX)
-		return diag_set(diag, -EINVAL, "more than %d times --initrd", CONFIG_INITRDS_MAX);
+		return diag_set(diag, -EINVAL, "initrd-count", "more than %d times --initrd",
+				CONFIG_INITRDS_MAX);
 	config->initrd[config->nr_initrds++] = arg;
 	return 0;
 }
@@ -224,7 +227,7 @@ static int add_rootfs(struct config *config, const char *arg, struct diag *diag)
 	int r;
 
 	if (config->initramfs.rootfs)
-		return diag_set(diag, -EINVAL, "--rootfs twice");
+		return diag_set(diag, -EINVAL, "rootfs-twice", "--rootfs twice");
 	r = config_disk_add(config, arg, diag);
 	if (r < 0)
 		return r;
@@ -328,7 +331,7 @@ static int parse_stats(struct config *config, const char *arg, struct diag *diag
 		config->stats_json = arg + sizeof(json) - 1;
 		return 0;
 	}
-	diag_set(diag, -EINVAL, "--stats='%s' is not json:FILE", arg);
+	diag_set(diag, -EINVAL, "stats-form", "--stats='%s' is not json:FILE", arg);
 	return -EINVAL;
 }
 
@@ -386,7 +389,7 @@ static int check_flat(const struct config *config, struct diag *diag)
 
 	if (!config->has_flat || !other)
 		return 0;
-	diag_set(diag, -EINVAL, "--flat with %s", other);
+	diag_set(diag, -EINVAL, "flat-combined", "--flat with %s", other);
 	if (config->has_boot)
 		diag_remedy(diag, "leave one out: each sets how the kernel is entered");
 	else
@@ -404,7 +407,7 @@ int config_check_kernel(const struct config *config, struct diag *diag)
 						     : NULL;
 
 	if (!config->kernel && about_kernel) {
-		diag_set(diag, -EINVAL, "%s without a kernel", about_kernel);
+		diag_set(diag, -EINVAL, "kernel-missing", "%s without a kernel", about_kernel);
 		diag_remedy(diag, "name one; the built-in test kernel takes none of these");
 		return -EINVAL;
 	}
@@ -417,7 +420,8 @@ static int check_paused(const struct config *config, struct diag *diag)
 {
 	if (!(config->vm.paused_by & VM_PAUSED_BY_USER) || config->control)
 		return 0;
-	diag_set(diag, -EINVAL, "--paused without --control: nothing could let the guest run");
+	diag_set(diag, -EINVAL, "paused-without-control",
+		 "--paused without --control: nothing could let the guest run");
 	diag_remedy(diag, "add --control PATH; `tollgate control PATH resume` lets it run");
 	return -EINVAL;
 }
@@ -451,7 +455,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 	if (optind < argc)
 		config->kernel = argv[optind++];
 	if (optind < argc) {
-		diag_set(diag, -EINVAL, "'%s': one kernel at a time", argv[optind]);
+		diag_set(diag, -EINVAL, "kernel-twice", "'%s': one kernel at a time", argv[optind]);
 		diag_remedy(diag, "parameters of the kernel go into --append");
 		return -EINVAL;
 	}

@@ -37,8 +37,8 @@ static int run_line(const struct control_client *client, char *line, FILE *out, 
 
 	for (char *at = strtok_r(line, " \t", &rest); at; at = strtok_r(NULL, " \t", &rest)) {
 		if (nr == CONTROL_ARGS_MAX) {
-			diag_set(diag, -EINVAL, "a command has at most %d arguments",
-				 CONTROL_ARGS_MAX - 1);
+			diag_set(diag, -EINVAL, "control-line-arguments",
+				 "a command has at most %d arguments", CONTROL_ARGS_MAX - 1);
 			diag_remedy(diag, "`help` lists the commands");
 			return -EINVAL;
 		}
@@ -46,7 +46,7 @@ static int run_line(const struct control_client *client, char *line, FILE *out, 
 	}
 	if (nr > 0)
 		return commands->run(commands, argv, nr, out, diag);
-	diag_set(diag, -EINVAL, "an empty line is not a command");
+	diag_set(diag, -EINVAL, "control-line-empty", "an empty line is not a command");
 	diag_remedy(diag, "`help` lists the commands");
 	return -EINVAL;
 }
@@ -58,19 +58,28 @@ static int client_run(const struct control_client *client, enum control_line kin
 	switch (kind) {
 	case CONTROL_LINE_READY: return run_line(client, line, out, diag);
 	case CONTROL_LINE_TOO_LONG:
-		diag_set(diag, -EINVAL, "a line of more than %d bytes", CONTROL_LINE_MAX);
+		diag_set(diag, -EINVAL, "control-line-length", "a line of more than %d bytes",
+			 CONTROL_LINE_MAX);
 		diag_remedy(diag, "`help` lists the commands");
 		break;
 	case CONTROL_LINE_BINARY:
-		diag_set(diag, -EINVAL, "a line with a byte 0 in it");
+		diag_set(diag, -EINVAL, "control-line-binary", "a line with a byte 0 in it");
 		diag_remedy(diag, "commands are lines of text");
 		break;
 	case CONTROL_LINE_NONE:
-		diag_set(diag, -EINVAL, "the last line has no end, so it was not run");
+		diag_set(diag, -EINVAL, "control-line-unfinished",
+			 "the last line has no end, so it was not run");
 		diag_remedy(diag, "end each command with a newline");
 		break;
 	}
 	return -EINVAL;
+}
+
+void control_print_error(const struct diag *diag, FILE *out)
+{
+	fputs(CONTROL_REPLY_ERROR, out);
+	diag_print(diag, out);
+	fprintf(out, "%s%s\n", diag->remedy[0] ? CONTROL_REPLY_REMEDY : "", diag->remedy);
 }
 
 /* Makes the reply; false without memory for it. */
@@ -85,8 +94,7 @@ static bool client_answer(struct control_client *client, enum control_line kind,
 		fputs(CONTROL_REPLY_OK "\n", out);
 	} else {
 		rewind(out);
-		fprintf(out, CONTROL_REPLY_ERROR "%s%s%s\n", diag.what,
-			diag.remedy[0] ? CONTROL_REPLY_REMEDY : "", diag.remedy);
+		control_print_error(&diag, out);
 	}
 	return fclose(out) == 0;
 }
@@ -184,15 +192,18 @@ static struct control_client *free_client(struct control *control)
 
 static void client_refuse(int fd)
 {
-	char text[128];
-	const int n =
-		snprintf(text, sizeof(text),
-			 CONTROL_REPLY_ERROR
-			 "%d clients are connected, and more are not taken" CONTROL_REPLY_REMEDY
-			 "end one of them\n",
-			 CONTROL_CLIENTS_MAX);
+	struct diag diag = {0};
+	char text[256] = "";
+	FILE *out = fmemopen(text, sizeof(text), "w");
 
-	send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	diag_set(&diag, -EINVAL, "control-clients",
+		 "%d clients are connected, and more are not taken", CONTROL_CLIENTS_MAX);
+	diag_remedy(&diag, "end one of them");
+	if (out) {
+		control_print_error(&diag, out);
+		fclose(out);
+	}
+	send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 }
 
@@ -227,22 +238,23 @@ static int say_no_socket(const char *path, int r, struct diag *diag)
 {
 	switch (r) {
 	case -ENAMETOOLONG:
-		diag_set(diag, -EINVAL, "control socket '%s': a path of at most %d bytes", path,
+		diag_set(diag, -EINVAL, "control-path-length",
+			 "control socket '%s': a path of at most %d bytes", path,
 			 UNIX_PATH_BYTES_MAX);
 		break;
 	case -EADDRINUSE:
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "control-socket-in-use",
 			 "control socket '%s' is in use: a running VM, or another program, "
 			 "listens there",
 			 path);
 		diag_remedy(diag, "choose another path");
 		break;
 	case -EEXIST:
-		diag_set(diag, -EINVAL, "control socket '%s': there is a file that is not a socket",
-			 path);
+		diag_set(diag, -EINVAL, "control-path-taken",
+			 "control socket '%s': there is a file that is not a socket", path);
 		diag_remedy(diag, "choose another path, or remove the file");
 		break;
-	default: diag_set(diag, r, "control socket '%s'", path); break;
+	default: diag_set(diag, r, "control-socket-open", "control socket '%s'", path); break;
 	}
 	return r;
 }
@@ -254,7 +266,7 @@ int control_open(const char *path, struct event_loop *loop, struct control_comma
 	int r;
 
 	if (!control)
-		return diag_set(diag, -ENOMEM, "control socket '%s'", path);
+		return diag_set(diag, -ENOMEM, "control-memory", "control socket '%s'", path);
 	control->loop = loop;
 	control->commands = commands;
 	for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)

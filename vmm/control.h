@@ -25,8 +25,11 @@ enum {
 };
 
 #define CONTROL_REPLY_OK     "ok"
-#define CONTROL_REPLY_ERROR  "error: "    /* what, and: */
+#define CONTROL_REPLY_ERROR  "error: "    /* what [id], and: */
 #define CONTROL_REPLY_REMEDY "; remedy: " /* where there is one */
+
+/* Prints the line that ends a reply to a command that failed: "error: WHAT [ID]; remedy: REMEDY". */
+void control_print_error(const struct diag *diag, FILE *out);
 
 struct control_commands {
 	/*

@@ -163,10 +163,11 @@ static int core_publish(const char *from, const char *to)
 static int core_refuse(const char *path, int r, struct diag *diag)
 {
 	if (r == -ECANCELED) {
-		diag_set(diag, -EINVAL, "core '%s': given up, as the VM is to end", path);
+		diag_set(diag, -EINVAL, "core-given-up", "core '%s': given up, as the VM is to end",
+			 path);
 		return r;
 	}
-	diag_set(diag, r, "core '%s'", path);
+	diag_set(diag, r, "core-write", "core '%s'", path);
 	if (r == -EEXIST)
 		diag_remedy(diag, "choose another name, or remove the file");
 	else if (r == -ENOSPC || r == -EDQUOT)

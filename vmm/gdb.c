@@ -196,12 +196,14 @@ static int listener_open(struct gdb *gdb, const struct gdb_opts *opts, uint16_t 
 	if (opts->path) {
 		r = unix_listener_open(&gdb->listener, opts->path, 1);
 		if (r < 0)
-			return diag_set(diag, r, "gdb's socket '%s'", opts->path);
+			return diag_set(diag, r, "gdb-socket-open", "gdb's socket '%s'",
+					opts->path);
 		gdb->listen.fd = gdb->listener.fd;
 	} else {
 		r = listen_tcp(opts->port, ret_port);
 		if (r < 0) {
-			diag_set(diag, r, "listen for gdb at 127.0.0.1:%u", opts->port);
+			diag_set(diag, r, "gdb-port-listen", "listen for gdb at 127.0.0.1:%u",
+				 opts->port);
 			if (r == -EADDRINUSE)
 				diag_remedy(diag, "choose another port; 0 has the host choose one");
 			return r;
@@ -211,7 +213,7 @@ static int listener_open(struct gdb *gdb, const struct gdb_opts *opts, uint16_t 
 	gdb->listen.events = EPOLLIN;
 	gdb->listen.ready = gdb_listen_ready;
 	r = event_loop_add(&gdb->vm->loop, &gdb->listen);
-	return r < 0 ? diag_set(diag, r, "listen for gdb") : 0;
+	return r < 0 ? diag_set(diag, r, "gdb-watch", "listen for gdb") : 0;
 }
 
 static int target_make(struct gdb *gdb)
@@ -230,7 +232,8 @@ static int check_guest_debug(const struct vm *vm, struct diag *diag)
 
 	if (arch_vcpu_debug(vm->vcpu[0].fd, &none) == 0)
 		return 0;
-	return diag_set(diag, -ENOTSUP, "KVM_SET_GUEST_DEBUG, which --gdb needs");
+	return diag_set(diag, -ENOTSUP, "gdb-unsupported",
+			"KVM_SET_GUEST_DEBUG, which --gdb needs");
 }
 
 int gdb_open(const struct gdb_opts *opts, struct vm *vm, struct control_commands *commands,
@@ -240,7 +243,7 @@ int gdb_open(const struct gdb_opts *opts, struct vm *vm, struct control_commands
 	int r;
 
 	if (!gdb)
-		return diag_set(diag, -ENOMEM, "gdb stub");
+		return diag_set(diag, -ENOMEM, "gdb-memory", "gdb stub");
 	gdb->vm = vm;
 	gdb->commands = commands;
 	gdb->listener.fd = gdb->listen.fd = gdb->client.fd = -1;
@@ -248,7 +251,7 @@ int gdb_open(const struct gdb_opts *opts, struct vm *vm, struct control_commands
 	gdb->vcpu = calloc(vm->nr_vcpus, sizeof(*gdb->vcpu));
 	r = gdb->vcpu ? target_make(gdb) : -ENOMEM;
 	if (r < 0)
-		diag_set(diag, r, "gdb stub");
+		diag_set(diag, r, "gdb-watch", "gdb stub");
 	if (r == 0)
 		r = check_guest_debug(vm, diag);
 	if (r == 0)

@@ -22,7 +22,7 @@ int ioeventfd_init(struct ioeventfd *io, struct diag *diag)
 	io->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (io->fd >= 0)
 		return 0;
-	return diag_set(diag, -errno, "eventfd for an ioeventfd");
+	return diag_set(diag, -errno, "ioeventfd-create", "eventfd for an ioeventfd");
 }
 
 void ioeventfd_fini(struct ioeventfd *io, const struct kvm *kvm)
@@ -56,7 +56,8 @@ int ioeventfd_register(struct ioeventfd *io, const struct kvm *kvm, struct diag 
 	int r = ioeventfd_ioctl(io, kvm, 0);
 
 	if (r < 0)
-		return diag_set(diag, r, "KVM_IOEVENTFD at %#llx", (unsigned long long)io->addr);
+		return diag_set(diag, r, "ioeventfd-register", "KVM_IOEVENTFD at %#llx",
+				(unsigned long long)io->addr);
 	io->registered = io->was_registered = true;
 	return 0;
 }

@@ -44,7 +44,7 @@ int kvm_open(struct kvm *kvm, struct diag *diag)
 	if (kvm->fd < 0) {
 		int err = -errno;
 
-		diag_set(diag, err, "open %s", KVM_DEVICE_PATH);
+		diag_set(diag, err, "kvm-open", "open %s", KVM_DEVICE_PATH);
 		remedy_open(err, diag);
 		return err;
 	}
@@ -52,8 +52,9 @@ int kvm_open(struct kvm *kvm, struct diag *diag)
 	if (version != KVM_API_VERSION) {
 		int err = version < 0 ? -errno : -EPROTO;
 
-		diag_set(diag, err, "%s speaks KVM API version %d, and %d is needed",
-			 KVM_DEVICE_PATH, version, KVM_API_VERSION);
+		diag_set(diag, err, "kvm-api-version",
+			 "%s speaks KVM API version %d, and %d is needed", KVM_DEVICE_PATH, version,
+			 KVM_API_VERSION);
 		diag_remedy(diag, "check that %s is the KVM device", KVM_DEVICE_PATH);
 		kvm_close(kvm);
 		return err;
@@ -62,7 +63,7 @@ int kvm_open(struct kvm *kvm, struct diag *diag)
 	if (bytes < (int)sizeof(struct kvm_run)) {
 		int err = bytes < 0 ? -errno : -EPROTO;
 
-		diag_set(diag, err, "KVM_GET_VCPU_MMAP_SIZE");
+		diag_set(diag, err, "kvm-mmap-size", "KVM_GET_VCPU_MMAP_SIZE");
 		kvm_close(kvm);
 		return err;
 	}
@@ -102,7 +103,7 @@ int kvm_vm_create(struct kvm *kvm, struct diag *diag)
 	if (kvm->vm_fd < 0) {
 		int err = -errno;
 
-		diag_set(diag, err, "KVM_CREATE_VM");
+		diag_set(diag, err, "kvm-vm-create", "KVM_CREATE_VM");
 		diag_remedy(diag, "another hypervisor may hold VMX or SVM; see `tollgate doctor`");
 		return err;
 	}
@@ -141,7 +142,8 @@ int kvm_mem_slots_set(struct kvm *kvm, const struct guest_mem *mem, struct diag 
 		int err = kvm_mem_slot_set(kvm, slot, r->gpa, r->len, r->host, false);
 
 		if (err < 0)
-			return diag_set(diag, err, "memory slot %u at %#llx, %#llx bytes", slot,
+			return diag_set(diag, err, "memory-slot-set",
+					"memory slot %u at %#llx, %#llx bytes", slot,
 					(unsigned long long)r->gpa, (unsigned long long)r->len);
 	}
 	return 0;

@@ -50,17 +50,17 @@ static int claim_range(struct claims *c, const char *owner, const struct machine
 	uint64_t last;
 
 	if (space_end == 0)
-		return diag_set(diag, -EINVAL, "ports of %s: %s has none", owner,
-				c->platform->name);
+		return diag_set(diag, -EINVAL, "device-ports-none", "ports of %s: %s has none",
+				owner, c->platform->name);
 	if (!u64_range_within(r->first, r->len, space_end))
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "device-range-end",
 				"%s range of %s: 0x%" PRIx64 " from 0x%" PRIx64
 				" go past the last, 0x%" PRIx64,
 				what, owner, r->len, r->first, space_end - 1);
 	last = r->first + r->len - 1;
 	taken = claims_find(c, r->space, r->first, last);
 	if (taken)
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "device-range-overlap",
 				"%s range 0x%" PRIx64 "-0x%" PRIx64 " of %s overlaps 0x%" PRIx64
 				"-0x%" PRIx64 " of %s",
 				what, r->first, last, owner, taken->first, taken->last,
@@ -75,11 +75,12 @@ static int claim_gsi(struct claims *c, const char *owner, int gsi, struct diag *
 	if (gsi == MACHINE_GSI_NONE)
 		return 0;
 	if (gsi < 0 || gsi >= c->platform->nr_gsis)
-		return diag_set(diag, -EINVAL, "GSI %d of %s: the machine has GSI 0 to %d", gsi,
-				owner, c->platform->nr_gsis - 1);
+		return diag_set(diag, -EINVAL, "device-gsi-range",
+				"GSI %d of %s: the machine has GSI 0 to %d", gsi, owner,
+				c->platform->nr_gsis - 1);
 	if (c->gsi_owner[gsi])
-		return diag_set(diag, -EINVAL, "GSI %d of %s is taken by %s", gsi, owner,
-				c->gsi_owner[gsi]);
+		return diag_set(diag, -EINVAL, "device-gsi-taken", "GSI %d of %s is taken by %s",
+				gsi, owner, c->gsi_owner[gsi]);
 	c->gsi_owner[gsi] = owner;
 	return 0;
 }
@@ -110,14 +111,15 @@ static int choose_first(struct claims *c, const struct machine_device *dev,
 	uint64_t first = p->mmio_gpa, pages;
 
 	if (range->space != IOBUS_MMIO)
-		return diag_set(diag, -EINVAL, "ports of %s: only addresses are chosen", owner);
+		return diag_set(diag, -EINVAL, "device-ports-unchosen",
+				"ports of %s: only addresses are chosen", owner);
 	if (!u64_add(range->len, lead, &pages) || !u64_align_up(pages, PAGE_BYTES, &pages))
 		pages = UINT64_MAX;
 	for (;;) {
 		const struct claim *taken;
 
 		if (!u64_range_within(first, pages, p->mmio_end))
-			return diag_set(diag, -EINVAL,
+			return diag_set(diag, -EINVAL, "device-range-full",
 					"no 0x%" PRIx64 " bytes for %s are free in 0x%" PRIx64
 					"-0x%" PRIx64,
 					range->len, owner, p->mmio_gpa, p->mmio_end - 1);
@@ -141,8 +143,8 @@ static int choose_gsi(struct claims *c, const char *owner, int *gsi, struct diag
 			return claim_gsi(c, owner, i, diag);
 		}
 	}
-	diag_set(diag, -EINVAL, "no interrupt for %s: GSI %d to %d are taken", owner,
-		 p->gsi_auto_first, p->nr_gsis - 1);
+	diag_set(diag, -EINVAL, "device-gsi-full", "no interrupt for %s: GSI %d to %d are taken",
+		 owner, p->gsi_auto_first, p->nr_gsis - 1);
 	diag_remedy(diag, "leave out a device before it, such as a disk");
 	return -EINVAL;
 }
@@ -192,19 +194,21 @@ static int machine_add_row(struct machine *m, const struct machine_row *row, str
 	};
 
 	if (m->nr_devices == MACHINE_DEVICES_MAX)
-		return diag_set(diag, -EINVAL, "no room for %s: a machine has at most %d devices",
-				row->name, MACHINE_DEVICES_MAX);
+		return diag_set(diag, -EINVAL, "device-count",
+				"no room for %s: a machine has at most %d devices", row->name,
+				MACHINE_DEVICES_MAX);
 	if (machine_find(m, row->name))
-		return diag_set(diag, -EINVAL, "two devices are called %s", row->name);
+		return diag_set(diag, -EINVAL, "device-name-twice", "two devices are called %s",
+				row->name);
 	while (dev.nr_ranges < MACHINE_RANGES_MAX && row->range[dev.nr_ranges].len != 0) {
 		dev.range[dev.nr_ranges] = row->range[dev.nr_ranges];
 		if (dev.range[dev.nr_ranges].space != dev.range[0].space)
-			return diag_set(diag, -EINVAL, "%s has both ports and addresses",
-					row->name);
+			return diag_set(diag, -EINVAL, "device-range-both",
+					"%s has both ports and addresses", row->name);
 		dev.nr_ranges++;
 	}
 	if (dev.nr_ranges == 0)
-		return diag_set(diag, -EINVAL, "%s has no range", row->name);
+		return diag_set(diag, -EINVAL, "device-range-none", "%s has no range", row->name);
 	m->device[m->nr_devices++] = dev;
 	return 0;
 }
@@ -269,17 +273,18 @@ static int check_mem(uint64_t bytes, uint64_t max, struct diag *diag)
 	char size[24], limit[24];
 
 	if (bytes < MACHINE_MEM_MIN) {
-		diag_set(diag, -EINVAL, "%s of memory: too small for a kernel",
+		diag_set(diag, -EINVAL, "mem-too-small", "%s of memory: too small for a kernel",
 			 format_size(bytes, size));
 		diag_remedy(diag, "give it %s or more", format_size(MACHINE_MEM_MIN, limit));
 		return -EINVAL;
 	}
 	if (bytes > max)
-		return diag_set(diag, -EINVAL, "%s of memory: the architecture addresses %s",
+		return diag_set(diag, -EINVAL, "mem-too-large",
+				"%s of memory: the architecture addresses %s",
 				format_size(bytes, size), format_size(max, limit));
 	if (bytes % PAGE_BYTES)
-		return diag_set(diag, -EINVAL, "%" PRIu64 " bytes of memory: no multiple of 4 KiB",
-				bytes);
+		return diag_set(diag, -EINVAL, "mem-not-pages",
+				"%" PRIu64 " bytes of memory: no multiple of 4 KiB", bytes);
 	return 0;
 }
 
@@ -287,7 +292,7 @@ static int check_cpus(unsigned cpus, unsigned max, struct diag *diag)
 {
 	if (cpus >= 1 && cpus <= max)
 		return 0;
-	return diag_set(diag, -EINVAL, "%u CPUs: 1 to %u are possible", cpus, max);
+	return diag_set(diag, -EINVAL, "cpus-range", "%u CPUs: 1 to %u are possible", cpus, max);
 }
 
 int machine_ram(const struct machine_platform *platform, uint64_t mem_bytes,

@@ -50,7 +50,7 @@ static int main_run_command(int argc, char **argv)
 		cmd_version();
 		return EXIT_OK;
 	}
-	diag_set(&diag, -EINVAL, "unknown command '%s'", argv[1]);
+	diag_set(&diag, -EINVAL, "command-unknown", "unknown command '%s'", argv[1]);
 	if (suggest.best)
 		diag_remedy(&diag, "did you mean 'tollgate %s'?", suggest.best);
 	else

@@ -19,11 +19,12 @@
 
 enum { SMALL_PAGE_BYTES = 4 << 10, HUGE_PAGE_BYTES = 2 << 20, POPULATE_BYTES = 64 << 20 };
 
-static int mem_fail(struct guest_mem *mem, struct diag *diag, int err, const char *what)
+static int mem_fail(struct guest_mem *mem, struct diag *diag, int err, const char *diag_id,
+		    const char *what)
 {
 	char size[24];
 
-	diag_set(diag, err, "%s of guest memory: %s", format_size(mem->bytes, size), what);
+	diag_set(diag, err, diag_id, "%s of guest memory: %s", format_size(mem->bytes, size), what);
 	guest_mem_fini(mem);
 	return err;
 }
@@ -53,7 +54,8 @@ static int check_available(struct guest_mem *mem, struct diag *diag)
 
 	if (mem->bytes <= available)
 		return 0;
-	diag_set(diag, -EINVAL, "--prealloc of %s of guest memory: the host has %s available",
+	diag_set(diag, -EINVAL, "mem-unavailable",
+		 "--prealloc of %s of guest memory: the host has %s available",
 		 format_size(mem->bytes, want), format_size(available, have));
 	diag_remedy(diag, "ask for less with --mem, or leave --prealloc out");
 	return -EINVAL;
@@ -65,7 +67,8 @@ static int check_huge(const struct guest_mem *mem, struct diag *diag)
 
 	if (mem->bytes % HUGE_PAGE_BYTES == 0)
 		return 0;
-	diag_set(diag, -EINVAL, "--hugepages: %s of guest memory are not whole pages of 2 MiB",
+	diag_set(diag, -EINVAL, "mem-not-huge-pages",
+		 "--hugepages: %s of guest memory are not whole pages of 2 MiB",
 		 format_size(mem->bytes, size));
 	diag_remedy(diag, "give --mem as a multiple of 2M");
 	return -EINVAL;
@@ -87,7 +90,7 @@ static int preallocate(struct guest_mem *mem, struct diag *diag)
 	if (done == mem->bytes)
 		return 0;
 	if (errno != EINVAL)
-		return mem_fail(mem, diag, -errno, "preallocate");
+		return mem_fail(mem, diag, -errno, "mem-preallocate", "preallocate");
 	for (uint64_t off = 0; off < mem->bytes; off += SMALL_PAGE_BYTES) /* before Linux 5.14 */
 		((char *)mem->base)[off] = 0;
 	return 0;
@@ -133,7 +136,7 @@ static int map_memory(struct guest_mem *mem, bool hugepages, struct diag *diag)
 		return 0;
 	}
 	err = -errno;
-	mem_fail(mem, diag, err, hugepages ? "map huge pages" : "map");
+	mem_fail(mem, diag, err, "mem-map", hugepages ? "map huge pages" : "map");
 	if (hugepages)
 		diag_remedy(diag, "reserve them first: sysctl vm.nr_hugepages=%" PRIu64,
 			    mem->bytes / HUGE_PAGE_BYTES);

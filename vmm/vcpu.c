@@ -42,17 +42,17 @@ int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, unsigned index, struct i
 	vcpu->run_bytes = kvm->run_bytes;
 	vcpu->fd = ioctl(kvm->vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
 	if (vcpu->fd < 0)
-		return diag_set(diag, -errno, "KVM_CREATE_VCPU %u", index);
+		return diag_set(diag, -errno, "vcpu-create", "KVM_CREATE_VCPU %u", index);
 	vcpu->run = mmap(NULL, kvm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED) {
 		vcpu->run = NULL;
-		return diag_set(diag, -errno, "map struct kvm_run of vCPU %u", index);
+		return diag_set(diag, -errno, "vcpu-map", "map struct kvm_run of vCPU %u", index);
 	}
 	r = iobus_reader_create(pio, &vcpu->pio);
 	if (r == 0)
 		r = iobus_reader_create(mmio, &vcpu->mmio);
 	if (r < 0)
-		return diag_set(diag, r, "bus readers of vCPU %u", index);
+		return diag_set(diag, r, "vcpu-readers", "bus readers of vCPU %u", index);
 	return 0;
 }
 
@@ -110,7 +110,7 @@ int vcpu_start(struct vcpu *vcpu, struct diag *diag)
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	r = thread_start(&vcpu->thread, THREAD_VCPU, name, vcpu_thread, vcpu);
 	if (r < 0)
-		return diag_set(diag, r, "thread of vCPU %u", vcpu->index);
+		return diag_set(diag, r, "vcpu-thread", "thread of vCPU %u", vcpu->index);
 	vcpu->has_thread = true;
 	return 0;
 }

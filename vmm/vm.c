@@ -109,7 +109,7 @@ static int vcpus_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 	(void)opts;
 	vm->vcpu = aligned_alloc(_Alignof(struct vcpu), vm->machine.cpus * sizeof(*vm->vcpu));
 	if (!vm->vcpu)
-		return diag_set(diag, -ENOMEM, "%u vCPUs", vm->machine.cpus);
+		return diag_set(diag, -ENOMEM, "vcpus-memory", "%u vCPUs", vm->machine.cpus);
 	memset(vm->vcpu, 0, vm->machine.cpus * sizeof(*vm->vcpu));
 	for (unsigned i = 0; i < vm->machine.cpus; i++) {
 		int r;
@@ -140,7 +140,7 @@ static int buses_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 		r = iobus_create(IOBUS_MMIO, &vm->mmio);
 	if (r < 0) {
 		buses_unmake(vm);
-		return diag_set(diag, r, "create the buses");
+		return diag_set(diag, r, "bus-create", "create the buses");
 	}
 	iobus_set_timing(vm->pio, opts->time_exits);
 	iobus_set_timing(vm->mmio, opts->time_exits);
@@ -195,7 +195,7 @@ static int loop_make(struct vm *vm, const struct vm_opts *opts, struct diag *dia
 	int r = event_loop_init(&vm->loop, loop_woken, vm);
 
 	(void)opts;
-	return r < 0 ? diag_set(diag, r, "create the event loop") : 0;
+	return r < 0 ? diag_set(diag, r, "event-loop-create", "create the event loop") : 0;
 }
 
 static void loop_unmake(struct vm *vm)
@@ -299,7 +299,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	vm_coalesced_start(vm);
 	r = vm_failed_memory_watch(vm);
 	if (r < 0)
-		return diag_set(diag, r, "take SIGBUS");
+		return diag_set(diag, r, "sigbus-take", "take SIGBUS");
 	r = vm_virtio_start(vm, diag);
 	vm_vcpu_files_set(vm);
 	if (r == 0)

@@ -195,7 +195,7 @@ int char_host_create(size_t size, const struct char_host_class *cls, struct even
 	int r;
 
 	if (!host)
-		return diag_set(diag, -ENOMEM, "console");
+		return diag_set(diag, -ENOMEM, "console-memory", "console");
 	host->cls = cls;
 	host->loop = loop;
 	host->power = power;
@@ -204,7 +204,7 @@ int char_host_create(size_t size, const struct char_host_class *cls, struct even
 	r = event_timer_init(&host->timer, loop, host_timer_expired, host);
 	if (r < 0) {
 		free(host);
-		return diag_set(diag, r, "console timer");
+		return diag_set(diag, r, "console-timer", "console timer");
 	}
 	*ret = host;
 	return 0;

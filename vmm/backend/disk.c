@@ -19,7 +19,7 @@ static int open_stack(const struct disk_opts *opts, struct disk_engine *engine, 
 		return r;
 	r = disk_raw_create(&file, engine, &raw);
 	if (r < 0)
-		return diag_set(diag, r, "disk '%s'", opts->path);
+		return diag_set(diag, r, "disk-engine-create", "disk '%s'", opts->path);
 	if (opts->cow)
 		return disk_cow_create(raw, opts, ret, diag);
 	*ret = raw;
@@ -34,7 +34,7 @@ int disk_open(const struct disk_opts *opts, struct event_loop *loop, void (*batc
 				   &engine);
 
 	if (r < 0)
-		return diag_set(diag, r, "disk '%s'", opts->path);
+		return diag_set(diag, r, "disk-engine-create", "disk '%s'", opts->path);
 	r = open_stack(opts, engine, ret, diag);
 	if (r < 0)
 		disk_engine_destroy(engine);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 /* A file name may hold anything; a message must stay one harmless line. */
@@ -13,7 +12,26 @@ static void make_printable(char *s)
 			*s = '?';
 }
 
-int diag_set(struct diag *diag, int err, const char *what, ...)
+bool diag_is_id(const char *text)
+{
+	const size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return text[0] && text[len] == '\0' && len < DIAG_ID_BYTES;
+}
+
+void diag_take_id(struct diag *diag, const char *id)
+{
+	snprintf(diag->id, sizeof(diag->id), "%s", diag_is_id(id) ? id : "");
+}
+
+void diag_print(const struct diag *diag, FILE *out)
+{
+	fputs(diag->what, out);
+	if (diag->id[0])
+		fprintf(out, " [%s]", diag->id);
+}
+
+int diag_set(struct diag *diag, int err, const char *id, const char *what, ...)
 {
 	va_list ap;
 	int n;
@@ -21,6 +39,7 @@ int diag_set(struct diag *diag, int err, const char *what, ...)
 	if (!diag || diag->err)
 		return err;
 	diag->err = err;
+	diag_take_id(diag, id);
 	va_start(ap, what);
 	n = vsnprintf(diag->what, sizeof(diag->what), what, ap);
 	va_end(ap);

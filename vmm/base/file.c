@@ -96,17 +96,17 @@ bool file_maps_guarded(void)
 static int refuse_kind(const struct stat *st, const char *what, const char *path, struct diag *diag)
 {
 	if (S_ISDIR(st->st_mode)) {
-		diag_set(diag, -EINVAL, "%s '%s' is a directory", what, path);
+		diag_set(diag, -EINVAL, "file-directory", "%s '%s' is a directory", what, path);
 		diag_remedy(diag, "name the file inside it");
 		return -EINVAL;
 	}
 	if (!S_ISREG(st->st_mode)) {
-		diag_set(diag, -EINVAL, "%s '%s' is not a regular file", what, path);
+		diag_set(diag, -EINVAL, "file-kind", "%s '%s' is not a regular file", what, path);
 		diag_remedy(diag, "copy it to a file first");
 		return -EINVAL;
 	}
 	if (st->st_size == 0)
-		return diag_set(diag, -EINVAL, "%s '%s' is empty", what, path);
+		return diag_set(diag, -EINVAL, "file-empty", "%s '%s' is empty", what, path);
 	return 0;
 }
 
@@ -120,19 +120,19 @@ int file_map_open(struct file_map *ret, const char *what, const char *path, stru
 	int r;
 
 	if (fd < 0)
-		return diag_set(diag, -errno, "open %s '%s'", what, path);
+		return diag_set(diag, -errno, "file-open", "open %s '%s'", what, path);
 	if (fstat(fd, &st) < 0)
-		return diag_set(diag, -errno, "stat %s '%s'", what, path);
+		return diag_set(diag, -errno, "file-stat", "stat %s '%s'", what, path);
 	r = refuse_kind(&st, what, path, diag);
 	if (r < 0)
 		return r;
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
-		return diag_set(diag, -errno, "map %s '%s'", what, path);
+		return diag_set(diag, -errno, "file-map", "map %s '%s'", what, path);
 	r = guard_add(p, (size_t)st.st_size, &slot);
 	if (r < 0) {
 		munmap(p, (size_t)st.st_size);
-		return diag_set(diag, r, "map %s '%s'", what, path);
+		return diag_set(diag, r, "file-map", "map %s '%s'", what, path);
 	}
 	*ret = (struct file_map){
 		.data = p,
@@ -150,12 +150,12 @@ int file_map_check(const struct file_map *map, const char *what, const char *pat
 	struct stat st;
 
 	if (fstat(map->fd, &st) < 0)
-		return diag_set(diag, -errno, "stat %s '%s'", what, path);
+		return diag_set(diag, -errno, "file-stat", "stat %s '%s'", what, path);
 	if (!atomic_load(&guards[map->slot].cut) && (size_t)st.st_size == map->len &&
 	    st.st_mtim.tv_sec == map->written_at.tv_sec &&
 	    st.st_mtim.tv_nsec == map->written_at.tv_nsec)
 		return 0;
-	diag_set(diag, -EBUSY, "%s '%s' was changed while it was read", what, path);
+	diag_set(diag, -EBUSY, "file-changed", "%s '%s' was changed while it was read", what, path);
 	diag_remedy(diag, "start again when it is complete; write to another file and rename it");
 	return -EBUSY;
 }

@@ -73,8 +73,8 @@ static bool is_same(const struct file_use *a, const struct file_use *b)
 
 static int file_use_refuse(const struct file_use *a, const struct file_use *b, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "%s '%s' and %s '%s' are one file", a->option, a->path, b->option,
-		 b->path);
+	diag_set(diag, -EINVAL, "file-twice", "%s '%s' and %s '%s' are one file", a->option,
+		 a->path, b->option, b->path);
 	diag_remedy(diag, "give each a file of its own: what is written would spoil %s",
 		    a->writes && b->writes ? "the other's" : "what is read");
 	return -EINVAL;

@@ -14,8 +14,8 @@ int option_u64(const char *option, const char *arg, uint64_t min, uint64_t max, 
 {
 	if (parse_u64_in(arg, min, max, ret) == 0)
 		return 0;
-	diag_set(diag, -EINVAL, "%s '%s' is not a number from %" PRIu64 " to %" PRIu64, option, arg,
-		 min, max);
+	diag_set(diag, -EINVAL, "option-number",
+		 "%s '%s' is not a number from %" PRIu64 " to %" PRIu64, option, arg, min, max);
 	return -EINVAL;
 }
 
@@ -23,7 +23,7 @@ int option_size(const char *option, const char *arg, uint64_t *ret, struct diag 
 {
 	if (parse_size_bytes(arg, ret) == 0)
 		return 0;
-	diag_set(diag, -EINVAL, "%s '%s' is not a size", option, arg);
+	diag_set(diag, -EINVAL, "option-size", "%s '%s' is not a size", option, arg);
 	diag_remedy(diag, "a number with M or G, as in %s 512M", option);
 	return -EINVAL;
 }
@@ -50,10 +50,10 @@ int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret,
 		return 0;
 	}
 	if (r == -ERANGE)
-		diag_set(diag, -EINVAL, "%s '%s' is too long", option, arg);
+		diag_set(diag, -EINVAL, "option-seconds-max", "%s '%s' is too long", option, arg);
 	else
-		diag_set(diag, -EINVAL, "%s '%s' is not a number of seconds%s", option, arg,
-			 zero ? "" : " above 0");
+		diag_set(diag, -EINVAL, "option-seconds", "%s '%s' is not a number of seconds%s",
+			 option, arg, zero ? "" : " above 0");
 	diag_remedy(diag, "seconds, as in %s 60 or %s 0.5; %s", option, option,
 		    zero ? "0 for no limit" : "without it there is no limit");
 	return -EINVAL;
@@ -86,7 +86,7 @@ int option_choice(const char *option, const char *arg, const struct option_value
 		suggest_offer(&suggest, values[i].name);
 	}
 	list_values(values, list, sizeof(list));
-	diag_set(diag, -EINVAL, "%s '%s' is not %s", option, arg, list);
+	diag_set(diag, -EINVAL, "option-choice", "%s '%s' is not %s", option, arg, list);
 	if (suggest.best)
 		diag_remedy(diag, "did you mean %s?", suggest.best);
 	return -EINVAL;
@@ -106,8 +106,9 @@ int option_item_next(struct option_items *items, char *buf, size_t cap, struct d
 		else if (*in == ',')
 			break;
 		if (len + 1 == cap) {
-			diag_set(diag, -EINVAL, "%s '%s': longer than %zu bytes", items->option,
-				 items->rest, cap - 1);
+			diag_set(diag, -EINVAL, "option-item-length",
+				 "%s '%s': longer than %zu bytes", items->option, items->rest,
+				 cap - 1);
 			return -EINVAL;
 		}
 		buf[len++] = *in;

@@ -229,17 +229,27 @@ static size_t name_len(const char *name)
 	return strcspn(name, "=");
 }
 
-static int bad_long(const struct option_reader *reader, const char *arg, const char *why,
-		    struct diag *diag)
+/* c is what getopt_long() returned: ':' for a value that is missing. */
+static int bad_long(const struct option_reader *reader, const char *arg, int c, struct diag *diag)
 {
 	const size_t len = name_len(arg + 2);
+	const int typed_len = (int)len + 2;
 	struct guess guess = guess_at(reader->table, arg + 2, len);
 
-	if (why || !len)
+	if (c == ':' || optopt || !len)
 		guess = (struct guess){.typed = ""}; /* the name is right, or there is none */
-	if (!why)
-		why = guess.nr_prefixed > 1 ? "is ambiguous" : "is unknown";
-	diag_set(diag, -EINVAL, "option '%.*s' %s", (int)len + 2, arg, why);
+	if (c == ':')
+		diag_set(diag, -EINVAL, "option-value-missing", "option '%.*s' needs a value",
+			 typed_len, arg);
+	else if (optopt)
+		diag_set(diag, -EINVAL, "option-value-unwanted", "option '%.*s' takes no value",
+			 typed_len, arg);
+	else if (guess.nr_prefixed > 1)
+		diag_set(diag, -EINVAL, "option-ambiguous", "option '%.*s' is ambiguous", typed_len,
+			 arg);
+	else
+		diag_set(diag, -EINVAL, "option-unknown", "option '%.*s' is unknown", typed_len,
+			 arg);
 	add_remedy(reader->table, &guess, diag);
 	return -EINVAL;
 }
@@ -260,19 +270,22 @@ static const char *cluster_of(const struct option_reader *reader, int letter)
 }
 
 /* Other programs have names of several letters after one dash. */
-static int bad_short(const struct option_reader *reader, int letter, const char *why,
-		     struct diag *diag)
+static int bad_short(const struct option_reader *reader, int letter, int c, struct diag *diag)
 {
 	const char *cluster = cluster_of(reader, letter);
 	struct guess guess = {.typed = ""};
 
 	if (cluster && cluster[2])
 		guess = guess_at(reader->table, cluster + 1, name_len(cluster + 1));
-	if (guess.len && !why &&
+	if (guess.len && c != ':' &&
 	    (guess.near.best || (guess.len == 6 && memcmp(guess.typed, "kernel", 6) == 0)))
-		diag_set(diag, -EINVAL, "option '-%.*s' is unknown", (int)guess.len, guess.typed);
+		diag_set(diag, -EINVAL, "option-unknown", "option '-%.*s' is unknown",
+			 (int)guess.len, guess.typed);
+	else if (c == ':')
+		diag_set(diag, -EINVAL, "option-value-missing", "option '-%c' needs a value",
+			 letter);
 	else
-		diag_set(diag, -EINVAL, "option '-%c' %s", letter, why ? why : "is unknown");
+		diag_set(diag, -EINVAL, "option-unknown", "option '-%c' is unknown", letter);
 	guess.nr_prefixed = 0;
 	add_remedy(reader->table, &guess, diag);
 	return -EINVAL;
@@ -292,12 +305,9 @@ static bool refused_long(const char *arg, int c)
 static int reader_refused(const struct option_reader *reader, int c, struct diag *diag)
 {
 	const char *arg = reader->argv[optind - 1];
-	const bool is_long = refused_long(arg, c);
-	const char *why = c == ':' ? "needs a value" : NULL;
 
-	if (is_long && c == '?' && optopt)
-		why = "takes no value";
-	return is_long ? bad_long(reader, arg, why, diag) : bad_short(reader, optopt, why, diag);
+	return refused_long(arg, c) ? bad_long(reader, arg, c, diag)
+				    : bad_short(reader, optopt, c, diag);
 }
 
 /* "-initrd FILE" is "-i nitrd" for getopt_long(), with FILE as an operand. */
@@ -312,7 +322,8 @@ static int check_one_dash(const struct option_reader *reader, int opt, struct di
 			: alias_of(reader->table, arg + 1, strlen(arg + 1));
 	if (!meant)
 		return 0;
-	diag_set(diag, -EINVAL, "'%s' has one dash, and is read as '-%c %s'", arg, opt, optarg);
+	diag_set(diag, -EINVAL, "option-one-dash", "'%s' has one dash, and is read as '-%c %s'",
+		 arg, opt, optarg);
 	diag_remedy(diag, "write --%s for the option, or a space after -%c", meant, opt);
 	return -EINVAL;
 }

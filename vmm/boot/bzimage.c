@@ -58,7 +58,7 @@ bool bzimage_matches(const struct boot_image *img)
 
 static int refuse_truncated(const struct bzimage *bz, uint64_t want, struct diag *diag)
 {
-	return boot_refuse(bz->img, diag, "copy or build it again",
+	return boot_refuse(bz->img, diag, "kernel-bzimage-truncated", "copy or build it again",
 			   "is a truncated bzImage: %zu bytes of %llu", bz->img->len,
 			   (unsigned long long)want);
 }
@@ -102,7 +102,7 @@ static int find_payload(struct bzimage *bz, struct diag *diag)
 		return 0;
 	if (!u64_range_within(bz->h.payload_offset, bz->h.payload_length, bz->code_len))
 		return boot_refuse(
-			bz->img, diag, "copy or build it again",
+			bz->img, diag, "kernel-bzimage-payload", "copy or build it again",
 			"is a corrupt bzImage: its payload of %u bytes at %u does not lie "
 			"in its %zu bytes of code",
 			bz->h.payload_length, bz->h.payload_offset, bz->code_len);
@@ -151,7 +151,7 @@ static int load_gpa(const struct bzimage *bz, uint64_t *ret, struct diag *diag)
 	    !u64_align_up(gpa, align, &gpa))
 		gpa = UINT64_MAX;
 	if (gpa > UINT32_MAX)
-		return boot_refuse(bz->img, diag, NULL,
+		return boot_refuse(bz->img, diag, "kernel-bzimage-address", NULL,
 				   "is a corrupt bzImage: it wants to be loaded at %#llx",
 				   (unsigned long long)bz->h.pref_address);
 	*ret = gpa;
@@ -169,7 +169,7 @@ static int load_whole(struct boot_plan *plan, const struct bzimage *bz, struct d
 	int r;
 
 	if (!is64 && !has_entry32(bz))
-		return boot_refuse(bz->img, diag,
+		return boot_refuse(bz->img, diag, "kernel-16bit-only",
 				   "name a bzImage of Linux 2.4 or later, or an ELF file",
 				   "has a 16-bit entry alone, which needs a BIOS");
 	r = load_gpa(bz, &seg.gpa, diag);
@@ -260,6 +260,6 @@ int bzimage_load(struct boot_plan *plan, const struct boot_image *img, unsigned 
 		return load_payload(plan, &bz, allowed, opts, diag);
 	if (allowed & ENTRY_BZIMAGE)
 		return load_whole(plan, &bz, diag);
-	return boot_refuse(img, diag, "choose the boot mode bzimage",
+	return boot_refuse(img, diag, "kernel-no-payload", "choose the boot mode bzimage",
 			   "is a bzImage without a payload that could be taken out");
 }

@@ -30,14 +30,14 @@ static int check_not_userspace(const struct elf *elf, struct diag *diag)
 	struct elf_note note;
 
 	if (has_phdr(elf, PT_INTERP))
-		return boot_refuse(elf->img, diag, remedy,
+		return boot_refuse(elf->img, diag, "kernel-program-dynamic", remedy,
 				   "is a dynamically linked program, not a kernel");
 	if (elf->h.e_type == ET_DYN)
 		return boot_refuse(
-			elf->img, diag, remedy,
+			elf->img, diag, "kernel-program-shared", remedy,
 			"is a shared library or position-independent program, not a kernel");
 	if (elf_note_find(elf, ELF_NOTE_GNU, NT_GNU_ABI_TAG, &note) || has_phdr(elf, PT_TLS))
-		return boot_refuse(elf->img, diag, remedy,
+		return boot_refuse(elf->img, diag, "kernel-program-static", remedy,
 				   "is a statically linked program, not a kernel");
 	return 0;
 }
@@ -52,7 +52,7 @@ static int add_segment(struct boot_plan *plan, const struct elf *elf, const Elf6
 	};
 
 	if (ph->p_filesz > ph->p_memsz)
-		return boot_refuse(elf->img, diag, NULL,
+		return boot_refuse(elf->img, diag, "kernel-segment-size", NULL,
 				   "is a corrupt ELF file: a segment has %#llx bytes of file for "
 				   "%#llx bytes of memory",
 				   (unsigned long long)ph->p_filesz,
@@ -97,7 +97,7 @@ static int add_segments(struct boot_plan *plan, const struct elf *elf, struct di
 	}
 	note_build_id(plan, elf);
 	if (!executable)
-		return boot_refuse(elf->img, diag, "name the linked vmlinux",
+		return boot_refuse(elf->img, diag, "kernel-no-code", "name the linked vmlinux",
 				   "is an ELF file without executable code");
 	return 0;
 }
@@ -108,11 +108,11 @@ static int pvh_entry_gpa(const struct elf *elf, const struct elf_note *note, uin
 	uint64_t v = 0;
 
 	if (note->desc_len != 4 && note->desc_len != 8)
-		return boot_refuse(elf->img, diag, NULL, "has a PVH note of %u bytes, not 4 or 8",
-				   note->desc_len);
+		return boot_refuse(elf->img, diag, "kernel-pvh-note-size", NULL,
+				   "has a PVH note of %u bytes, not 4 or 8", note->desc_len);
 	memcpy(&v, note->desc, note->desc_len); /* little-endian, as the host */
 	if (v > UINT32_MAX)
-		return boot_refuse(elf->img, diag, NULL,
+		return boot_refuse(elf->img, diag, "kernel-pvh-entry", NULL,
 				   "has a PVH entry point at %#llx, past what 32-bit code reaches",
 				   (unsigned long long)v);
 	*ret = v;
@@ -179,12 +179,12 @@ static int refuse_without_entry(const struct elf *elf, struct diag *diag)
 {
 	if (elf_is_64(elf))
 		return boot_refuse(
-			elf->img, diag,
+			elf->img, diag, "kernel-no-entry-64",
 			"give it one of these entries; --boot linux64 enters it as Linux "
 			"all the same",
 			"is an ELF64 file without PVH note, Multiboot header, Multiboot 2 "
 			"header, or a sign of Linux (a note or its banner)");
-	return boot_refuse(elf->img, diag,
+	return boot_refuse(elf->img, diag, "kernel-no-entry-32",
 			   "name a 64-bit kernel, one with a PVH note, or Linux's bzImage",
 			   "is a 32-bit ELF file without PVH note, Multiboot header or Multiboot 2 "
 			   "header");
@@ -251,7 +251,8 @@ int elf_load(struct boot_plan *plan, const struct boot_image *img, unsigned allo
 	r = check_not_userspace(&elf, diag);
 	if (r < 0)
 		return r;
-	return boot_refuse(img, diag, "build it with CONFIG_PVH=y, or choose another boot mode",
+	return boot_refuse(img, diag, "kernel-no-pvh-note",
+			   "build it with CONFIG_PVH=y, or choose another boot mode",
 			   "is an ELF file without PVH note");
 }
 

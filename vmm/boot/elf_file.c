@@ -21,7 +21,7 @@ bool elf_matches(const struct boot_image *img)
 
 int elf_refuse_truncated(const struct elf *elf, struct diag *diag, const char *what)
 {
-	return boot_refuse(elf->img, diag, "copy or build it again",
+	return boot_refuse(elf->img, diag, "kernel-elf-truncated", "copy or build it again",
 			   "is a truncated ELF file: its %s ends past the %zu bytes there are",
 			   what, elf->img->len);
 }
@@ -64,9 +64,9 @@ static int check_machine(const struct elf *elf, struct diag *diag)
 		return 0;
 	name = machine_name(elf->h.e_machine);
 	if (name)
-		return boot_refuse(elf->img, diag, remedy, "is an ELF file for %s, not for x86",
-				   name);
-	return boot_refuse(elf->img, diag, remedy,
+		return boot_refuse(elf->img, diag, "kernel-elf-machine", remedy,
+				   "is an ELF file for %s, not for x86", name);
+	return boot_refuse(elf->img, diag, "kernel-elf-machine", remedy,
 			   "is an ELF file for machine number %u, not for x86", elf->h.e_machine);
 }
 
@@ -76,14 +76,15 @@ static int check_type(const struct elf *elf, struct diag *diag)
 	case ET_EXEC:
 	case ET_DYN: return 0;
 	case ET_REL:
-		return boot_refuse(elf->img, diag, "link it, or name the linked vmlinux",
+		return boot_refuse(elf->img, diag, "kernel-elf-object",
+				   "link it, or name the linked vmlinux",
 				   "is an ELF object file or kernel module, not a kernel");
 	case ET_CORE:
-		return boot_refuse(elf->img, diag, "name the vmlinux it came from",
-				   "is a core dump, not a kernel");
+		return boot_refuse(elf->img, diag, "kernel-elf-core",
+				   "name the vmlinux it came from", "is a core dump, not a kernel");
 	default:
-		return boot_refuse(elf->img, diag, NULL, "is an ELF file of unknown type %u",
-				   elf->h.e_type);
+		return boot_refuse(elf->img, diag, "kernel-elf-type", NULL,
+				   "is an ELF file of unknown type %u", elf->h.e_type);
 	}
 }
 
@@ -93,10 +94,10 @@ static int check_phdr_table(const struct elf *elf, struct diag *diag)
 
 	if (elf->h.e_phnum == 0)
 		return boot_refuse(
-			elf->img, diag, "name the linked vmlinux",
+			elf->img, diag, "kernel-no-segments", "name the linked vmlinux",
 			"is an ELF file without program headers: nothing in it is loadable");
 	if (elf->h.e_phentsize != size || elf->h.e_phnum > PHDRS_MAX)
-		return boot_refuse(elf->img, diag, NULL,
+		return boot_refuse(elf->img, diag, "kernel-elf-segment-table", NULL,
 				   "is a corrupt ELF file: %u program headers of %u bytes",
 				   elf->h.e_phnum, elf->h.e_phentsize);
 	if (!u64_range_within(elf->h.e_phoff, size * elf->h.e_phnum, elf->img->len))
@@ -192,7 +193,7 @@ static int check_notes(const struct elf *elf, struct diag *diag)
 	}
 	if (n <= NOTES_MAX)
 		return 0;
-	return boot_refuse(elf->img, diag, "copy or build it again",
+	return boot_refuse(elf->img, diag, "kernel-elf-notes", "copy or build it again",
 			   "is a corrupt ELF file: it has more than %d notes", NOTES_MAX);
 }
 
@@ -205,7 +206,8 @@ int elf_open(struct elf *elf, const struct boot_image *img, struct diag *diag)
 	if (img->len < sizeof(Elf32_Ehdr))
 		return elf_refuse_truncated(elf, diag, "header");
 	if (img->bytes[EI_DATA] != ELFDATA2LSB)
-		return boot_refuse(img, diag, "name a kernel built for x86-64",
+		return boot_refuse(img, diag, "kernel-elf-big-endian",
+				   "name a kernel built for x86-64",
 				   "is a big-endian ELF file, not for x86");
 	if (img->bytes[EI_CLASS] == ELFCLASS32) {
 		memcpy(&h32, img->bytes, sizeof(h32));
@@ -216,8 +218,8 @@ int elf_open(struct elf *elf, const struct boot_image *img, struct diag *diag)
 		memcpy(&elf->h, img->bytes, sizeof(elf->h));
 		elf->is64 = true;
 	} else {
-		return boot_refuse(img, diag, NULL, "is a corrupt ELF file: class %u",
-				   img->bytes[EI_CLASS]);
+		return boot_refuse(img, diag, "kernel-elf-class", NULL,
+				   "is a corrupt ELF file: class %u", img->bytes[EI_CLASS]);
 	}
 	r = check_machine(elf, diag);
 	if (r == 0)

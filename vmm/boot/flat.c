@@ -9,12 +9,12 @@ static const uint64_t real_mode_end = 1 << 20;
 static int check_real_mode(const struct boot_image *img, uint64_t gpa, struct diag *diag)
 {
 	if (gpa % 16)
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "flat-alignment",
 				"flat kernel address %#llx: real mode starts at multiples of 16",
 				(unsigned long long)gpa);
 	if (!u64_range_within(gpa, img->len, real_mode_end))
 		return diag_set(
-			diag, -EINVAL,
+			diag, -EINVAL, "flat-end",
 			"flat kernel '%s': %zu bytes at %#llx end past 1 MiB, where real mode "
 			"does not reach",
 			img->name, img->len, (unsigned long long)gpa);

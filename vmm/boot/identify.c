@@ -82,13 +82,14 @@ static int refuse_pe(const struct boot_image *img, struct diag *diag)
 	const uint64_t pe = boot_image_le32(img, 0x3c);
 
 	if (!has_at(img, pe, "PE\0", 4))
-		return boot_refuse(img, diag, NULL, "is a DOS program, not a kernel");
+		return boot_refuse(img, diag, "kernel-dos-program", NULL,
+				   "is a DOS program, not a kernel");
 	if (pe_has_section(img, pe, ".linux"))
-		return boot_refuse(img, diag,
+		return boot_refuse(img, diag, "kernel-unified-image",
 				   "take the kernel out of it: objcopy -O binary "
 				   "--only-section=.linux FILE vmlinuz",
 				   "is a unified kernel image, which only EFI firmware starts");
-	return boot_refuse(img, diag, "name a bzImage or an ELF kernel",
+	return boot_refuse(img, diag, "kernel-efi-program", "name a bzImage or an ELF kernel",
 			   "is an EFI application, which only EFI firmware starts");
 }
 
@@ -133,12 +134,12 @@ static int refuse_boot_sector(const struct boot_image *img, struct diag *diag)
 		"--flat 0x7c00,real enters it as a BIOS does; the BIOS's services are not there";
 
 	if (img->len == SECTOR_BYTES)
-		return boot_refuse(img, diag, as_code,
+		return boot_refuse(img, diag, "kernel-boot-sector", as_code,
 				   "is a boot sector, which a BIOS starts, not an x86 kernel");
 	if (has_partitions(img))
-		return boot_refuse(img, diag, as_disk,
+		return boot_refuse(img, diag, "kernel-disk-image", as_disk,
 				   "is a disk image with a partition table, not an x86 kernel");
-	return boot_refuse(img, diag,
+	return boot_refuse(img, diag, "kernel-boot-sector-or-disk",
 			   "for code, --flat 0x7c00,real enters it as a BIOS does; for a disk "
 			   "image, give it as a disk, and name a kernel here",
 			   "is a boot sector and more, or a disk image, not an x86 kernel");
@@ -153,19 +154,21 @@ int identify_refuse(const struct boot_image *img, struct diag *diag)
 		const struct signature *sig = &table[i];
 
 		if (has_at(img, sig->offset, sig->magic, sig->len))
-			return boot_refuse(img, diag, sig->remedy, "%s, not an x86 kernel",
-					   sig->what);
+			return boot_refuse(img, diag, "kernel-other-format", sig->remedy,
+					   "%s, not an x86 kernel", sig->what);
 	}
 	if (has_at(img, BOOT_SIGNATURE_AT, "\x55\xaa", 2))
 		return refuse_boot_sector(img, diag);
 	if (has_at(img, 0, "MZ", 2))
 		return refuse_pe(img, diag);
 	if (is_text(img))
-		return boot_refuse(img, diag, name_kernel, "is a text file, not a kernel");
+		return boot_refuse(img, diag, "kernel-text", name_kernel,
+				   "is a text file, not a kernel");
 	if (is_zeros(img))
-		return boot_refuse(img, diag, name_kernel, "holds nothing but zeros");
+		return boot_refuse(img, diag, "kernel-zeros", name_kernel,
+				   "holds nothing but zeros");
 	return boot_refuse(
-		img, diag,
+		img, diag, "kernel-unknown-format",
 		"name a bzImage, vmlinux, or another ELF or Multiboot kernel; raw code needs "
 		"the flat boot mode",
 		"is of no kind known here");

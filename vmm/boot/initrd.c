@@ -68,10 +68,11 @@ static int whole_len(const struct boot_file *file, unsigned nr, uint64_t *ret, s
 
 	for (unsigned i = 0; i < nr; i++) {
 		if (file[i].len == 0)
-			return diag_set(diag, -EINVAL, "initrd '%s' is an empty file",
-					file[i].name);
+			return diag_set(diag, -EINVAL, "initrd-empty",
+					"initrd '%s' is an empty file", file[i].name);
 		if (!u64_align_up(len, ARCHIVE_ALIGN, &len) || !u64_add(len, file[i].len, &len))
-			return diag_set(diag, -EINVAL, "initrd '%s' is too large", file[i].name);
+			return diag_set(diag, -EINVAL, "initrd-too-large",
+					"initrd '%s' is too large", file[i].name);
 	}
 	*ret = len;
 	return 0;
@@ -102,7 +103,7 @@ static int initrd_refuse_size(const struct boot_plan *plan, const struct boot_fi
 	const bool can_fit = last > plan->end_gpa && len <= last - plan->end_gpa;
 	char size[24];
 
-	diag_set(diag, -EINVAL,
+	diag_set(diag, -EINVAL, "initrd-no-room",
 		 "initrd '%s'%s: no %s of free memory between the kernel's end at %#llx and the "
 		 "last address it may have, %#llx",
 		 file[0].name, nr > 1 ? " and those after it" : "", format_size(len, size),

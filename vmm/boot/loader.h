@@ -17,9 +17,9 @@ struct boot_image {
 /* The 32 bits at that offset, little-endian; 0 where the image ends before. */
 uint32_t boot_image_le32(const struct boot_image *img, uint64_t offset);
 
-/* Records "PARTkernel 'NAME' FMT…" and the remedy (may be NULL) as -ENOEXEC; returns that. */
-int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,
-		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Records "PARTkernel 'NAME' FMT…" under the id, and the remedy (may be NULL), as -ENOEXEC; returns that. */
+int boot_refuse(const struct boot_image *img, struct diag *diag, const char *diag_id,
+		const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /*
  * Appends a segment, without the zeros its data ends with; mem_len 0 appends nothing. -ENOEXEC with

@@ -53,7 +53,8 @@ bool multiboot_matches(const struct boot_image *img)
 static int multiboot_refuse_header(const struct boot_image *img, const char *what,
 				   struct diag *diag)
 {
-	return boot_refuse(img, diag, NULL, "has a corrupt Multiboot header: %s", what);
+	return boot_refuse(img, diag, "kernel-multiboot-header", NULL,
+			   "has a corrupt Multiboot header: %s", what);
 }
 
 /* The file's bytes from load_addr on, as far as the header says, wherever its sections end. */
@@ -75,7 +76,8 @@ int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image 
 			return multiboot_refuse_header(img, "load_end_addr is below load_addr",
 						       diag);
 		if (h->load_end_addr - h->load_addr > seg.data_len)
-			return boot_refuse(img, diag, "copy or build it again",
+			return boot_refuse(img, diag, "kernel-multiboot-truncated",
+					   "copy or build it again",
 					   "is a truncated Multiboot kernel: %zu bytes of %zu",
 					   img->len, start + (h->load_end_addr - h->load_addr));
 		seg.data_len = h->load_end_addr - h->load_addr;
@@ -102,14 +104,15 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 	size_t at;
 
 	if (!multiboot_header_find(img, &h, &at))
-		return boot_refuse(img, diag, "choose another boot mode",
+		return boot_refuse(img, diag, "kernel-no-multiboot", "choose another boot mode",
 				   "has no Multiboot header in its first %d bytes", SEARCH_LEN);
 	if (h.flags & FLAG_VIDEO)
-		return boot_refuse(img, diag, "build it for a serial console",
+		return boot_refuse(img, diag, "kernel-multiboot-video",
+				   "build it for a serial console",
 				   "wants a video mode, and the machine has no display");
 	unknown = h.flags & FLAGS_MUST_KNOW & ~(uint32_t)(FLAG_PAGE_ALIGN | FLAG_MEMORY_INFO);
 	if (unknown)
-		return boot_refuse(img, diag, NULL,
+		return boot_refuse(img, diag, "kernel-multiboot-flags", NULL,
 				   "requires Multiboot features nobody defined: flags %#x",
 				   unknown);
 	plan->protocol = BOOT_MULTIBOOT;
@@ -122,6 +125,7 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 	if (elf_matches(img))
 		return elf_load_multiboot(plan, img, NULL, diag);
 	return boot_refuse(
-		img, diag, "link it as ELF, or give its header load addresses",
+		img, diag, "kernel-multiboot-addresses",
+		"link it as ELF, or give its header load addresses",
 		"has a Multiboot header, but is not an ELF file and gives no load addresses");
 }

@@ -84,7 +84,8 @@ bool multiboot2_matches(const struct boot_image *img)
 static int multiboot2_refuse_header(const struct multiboot2 *mb, const char *what,
 				    struct diag *diag)
 {
-	return boot_refuse(mb->img, diag, NULL, "has a corrupt Multiboot 2 header: %s", what);
+	return boot_refuse(mb->img, diag, "kernel-multiboot2-header", NULL,
+			   "has a corrupt Multiboot 2 header: %s", what);
 }
 
 /* A tag's own fields; false when it is too short for them. */
@@ -106,7 +107,7 @@ static int take_request(const struct multiboot2 *mb, size_t at, const struct tag
 
 		memcpy(&type, mb->img->bytes + at + i, sizeof(type));
 		if (type > INFO_TAG_MAX)
-			return boot_refuse(mb->img, diag, NULL,
+			return boot_refuse(mb->img, diag, "kernel-multiboot2-information", NULL,
 					   "requires Multiboot 2 information nobody defined: type "
 					   "%u",
 					   type);
@@ -139,7 +140,8 @@ static int take_console(const struct multiboot2 *mb, size_t at, const struct tag
 	if (!tag_read(mb, at, tag, &flags, sizeof(flags)))
 		return multiboot2_refuse_header(mb, "its console tag is too short", diag);
 	if (flags & CONSOLE_REQUIRED)
-		return boot_refuse(mb->img, diag, "build it for a serial console",
+		return boot_refuse(mb->img, diag, "kernel-multiboot2-console",
+				   "build it for a serial console",
 				   "requires a console on a display, and the machine has none");
 	return 0;
 }
@@ -165,7 +167,8 @@ static int take_tag(struct multiboot2 *mb, size_t at, const struct tag *tag, str
 	case TAG_CONSOLE: return optional ? 0 : take_console(mb, at, tag, diag);
 	case TAG_FRAMEBUFFER:
 		return optional ? 0
-				: boot_refuse(mb->img, diag, "build it for a serial console",
+				: boot_refuse(mb->img, diag, "kernel-multiboot2-video",
+					      "build it for a serial console",
 					      "wants a video mode, and the machine has no display");
 	case TAG_MODULE_ALIGNMENT:
 	case TAG_EFI_BOOT_SERVICES:
@@ -173,7 +176,7 @@ static int take_tag(struct multiboot2 *mb, size_t at, const struct tag *tag, str
 	case TAG_ENTRY_EFI64: return 0;
 	default:
 		return optional ? 0
-				: boot_refuse(mb->img, diag, NULL,
+				: boot_refuse(mb->img, diag, "kernel-multiboot2-tag", NULL,
 					      "requires Multiboot 2 features nobody defined: tag "
 					      "%u",
 					      tag->type);
@@ -254,10 +257,11 @@ int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct
 	int r;
 
 	if (!multiboot2_header_find(&mb))
-		return boot_refuse(img, diag, "choose another boot mode",
+		return boot_refuse(img, diag, "kernel-no-multiboot2", "choose another boot mode",
 				   "has no Multiboot 2 header in its first %d bytes", SEARCH_LEN);
 	if (mb.h.architecture != ARCHITECTURE_I386)
-		return boot_refuse(img, diag, "name a kernel built for x86",
+		return boot_refuse(img, diag, "kernel-multiboot2-architecture",
+				   "name a kernel built for x86",
 				   "has a Multiboot 2 header for architecture %u, not for x86",
 				   mb.h.architecture);
 	r = take_tags(&mb, diag);
@@ -276,6 +280,7 @@ int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct
 	if (elf_matches(img))
 		return load_elf(plan, &mb, diag);
 	return boot_refuse(
-		img, diag, "link it as ELF, or give its header load addresses",
+		img, diag, "kernel-multiboot2-addresses",
+		"link it as ELF, or give its header load addresses",
 		"has a Multiboot 2 header, but is not an ELF file and gives no load addresses");
 }

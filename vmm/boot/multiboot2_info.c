@@ -144,17 +144,17 @@ int boot_multiboot2_render(const struct boot_handoff *handoff, uint64_t gpa, uin
 	writer_put(&w, none, sizeof(none)); /* the total size comes here, and a reserved field */
 	put_tags(&w, handoff);
 	if (w.len > cap)
-		return diag_set(diag, -ENOSPC, "Multiboot 2 information of %zu bytes in %zu", w.len,
-				cap);
+		return diag_set(diag, -ENOSPC, "multiboot2-info-size",
+				"Multiboot 2 information of %zu bytes in %zu", w.len, cap);
 	if (gpa % ALIGN || !u64_range_within(gpa, w.len, end))
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "multiboot2-info-address",
 				"the Multiboot 2 information at %#llx is not at a multiple of 8 "
 				"below 4 GiB",
 				(unsigned long long)gpa);
 	for (unsigned i = 0; i < handoff->nr_modules; i++) /* mod_end must fit, too */
 		if (!u64_range_within(handoff->module[i].gpa, handoff->module[i].len, end - 1))
-			return diag_set(diag, -EINVAL, "Multiboot module %u would end past 4 GiB",
-					i);
+			return diag_set(diag, -EINVAL, "multiboot2-module-end",
+					"Multiboot module %u would end past 4 GiB", i);
 	total = (uint32_t)w.len;
 	memcpy(buf, &total, sizeof(total));
 	*ret_len = w.len;

@@ -96,13 +96,15 @@ static int check_addresses(const struct boot_handoff *handoff, uint64_t gpa, uin
 	const uint64_t end = UINT64_C(1) << 32;
 
 	if (!u64_range_within(gpa, len, end))
-		return diag_set(diag, -EINVAL, "the Multiboot information would end past 4 GiB");
+		return diag_set(diag, -EINVAL, "multiboot-info-address",
+				"the Multiboot information would end past 4 GiB");
 	if (handoff->cmdline_gpa >= end)
-		return diag_set(diag, -EINVAL, "the Multiboot command line lies past 4 GiB");
+		return diag_set(diag, -EINVAL, "multiboot-cmdline-address",
+				"the Multiboot command line lies past 4 GiB");
 	for (unsigned i = 0; i < handoff->nr_modules; i++) /* mod_end must fit, too */
 		if (!u64_range_within(handoff->module[i].gpa, handoff->module[i].len, end - 1))
-			return diag_set(diag, -EINVAL, "Multiboot module %u would end past 4 GiB",
-					i);
+			return diag_set(diag, -EINVAL, "multiboot-module-end",
+					"Multiboot module %u would end past 4 GiB", i);
 	return 0;
 }
 
@@ -161,7 +163,8 @@ int boot_multiboot_render(const struct boot_handoff *handoff, uint64_t gpa, uint
 	int r;
 
 	if (l.len > cap)
-		return diag_set(diag, -ENOSPC, "Multiboot information of %llu bytes in %zu",
+		return diag_set(diag, -ENOSPC, "multiboot-info-size",
+				"Multiboot information of %llu bytes in %zu",
 				(unsigned long long)l.len, cap);
 	r = check_addresses(handoff, gpa, l.len, diag);
 	if (r < 0)

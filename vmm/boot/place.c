@@ -64,7 +64,7 @@ static int leave_room(struct boot_plan *plan, struct diag *diag)
 	}
 	plan->owned = malloc((size_t)(end - first));
 	if (!plan->owned)
-		return diag_set(diag, -ENOMEM, "copy the kernel");
+		return diag_set(diag, -ENOMEM, "kernel-memory", "copy the kernel");
 	memcpy(plan->owned, first, (size_t)(end - first));
 	for (unsigned i = 0; i < plan->nr_segments; i++)
 		if (is_in_room(plan, &plan->segment[i]))

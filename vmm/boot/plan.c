@@ -49,8 +49,8 @@ uint32_t boot_image_le32(const struct boot_image *img, uint64_t offset)
 	return v;
 }
 
-int boot_refuse(const struct boot_image *img, struct diag *diag, const char *remedy,
-		const char *fmt, ...)
+int boot_refuse(const struct boot_image *img, struct diag *diag, const char *diag_id,
+		const char *remedy, const char *fmt, ...)
 {
 	char what[512];
 	va_list ap;
@@ -58,7 +58,8 @@ int boot_refuse(const struct boot_image *img, struct diag *diag, const char *rem
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	diag_set(diag, -ENOEXEC, "%skernel '%s' %s", img->part ? img->part : "", img->name, what);
+	diag_set(diag, -ENOEXEC, diag_id, "%skernel '%s' %s", img->part ? img->part : "", img->name,
+		 what);
 	if (remedy)
 		diag_remedy(diag, "%s", remedy);
 	return -ENOEXEC;
@@ -70,25 +71,28 @@ static int refuse_packed(const struct boot_image *img, const struct unpack_codec
 	char size[24];
 
 	switch (err) {
-	case -ENOMEM: return diag_set(diag, err, "decompress kernel '%s'", img->name);
+	case -ENOMEM:
+		return diag_set(diag, err, "kernel-unpack-memory", "decompress kernel '%s'",
+				img->name);
 	case -ENOTSUP:
-		return boot_refuse(img, diag,
+		return boot_refuse(img, diag, "kernel-codec-missing",
 				   "decompress it first, or build Tollgate with the library",
 				   "is %s data, and this Tollgate is built without %s", codec->name,
 				   codec->library);
 	case -EFBIG:
-		return boot_refuse(img, diag, NULL, "is %s data of more than %s", codec->name,
+		return boot_refuse(img, diag, "kernel-unpacked-size", NULL,
+				   "is %s data of more than %s", codec->name,
 				   format_size(max, size));
 	case -ENOBUFS:
-		return boot_refuse(img, diag, NULL,
+		return boot_refuse(img, diag, "kernel-unpack-work", NULL,
 				   "is %s data that takes more than %s to decompress", codec->name,
 				   format_size(UNPACK_WORK_MAX, size));
 	case -ENODATA:
-		return boot_refuse(img, diag, "copy or build it again", "is truncated %s data",
-				   codec->name);
+		return boot_refuse(img, diag, "kernel-packed-truncated", "copy or build it again",
+				   "is truncated %s data", codec->name);
 	default:
-		return boot_refuse(img, diag, "copy or build it again", "is corrupt %s data",
-				   codec->name);
+		return boot_refuse(img, diag, "kernel-packed-corrupt", "copy or build it again",
+				   "is corrupt %s data", codec->name);
 	}
 }
 
@@ -145,13 +149,14 @@ int boot_plan_add(struct boot_plan *plan, const struct boot_image *img,
 	if (seg->mem_len == 0)
 		return 0;
 	if (!u64_add(seg->gpa, seg->mem_len, &end))
-		return boot_refuse(img, diag, NULL,
+		return boot_refuse(img, diag, "kernel-segment-wraps", NULL,
 				   "is corrupt: its segment at %#" PRIx64
 				   " wraps around the address "
 				   "space",
 				   seg->gpa);
 	if (plan->nr_segments == BOOT_SEGMENTS_MAX)
-		return boot_refuse(img, diag, NULL, "has more than %d segments", BOOT_SEGMENTS_MAX);
+		return boot_refuse(img, diag, "kernel-segment-count", NULL,
+				   "has more than %d segments", BOOT_SEGMENTS_MAX);
 	added = &plan->segment[plan->nr_segments++];
 	*added = *seg;
 	/* Linux's payload carries its bss: a quarter of the file that need not be copied. */
@@ -175,7 +180,7 @@ int boot_plan_set_entry(struct boot_plan *plan, const struct boot_image *img, ui
 			return 0;
 		}
 	}
-	return boot_refuse(img, diag, NULL,
+	return boot_refuse(img, diag, "kernel-entry-outside", NULL,
 			   "is corrupt: its entry point %#" PRIx64 " lies in no loaded segment",
 			   gpa);
 }
@@ -194,7 +199,7 @@ static int order_segments(struct boot_plan *plan, const struct boot_image *img, 
 		const struct boot_segment *below = &plan->segment[i - 1], *seg = &plan->segment[i];
 
 		if (below->gpa + below->mem_len > seg->gpa)
-			return boot_refuse(img, diag, NULL,
+			return boot_refuse(img, diag, "kernel-segment-overlap", NULL,
 					   "is corrupt: its segments at %#" PRIx64 " and %#" PRIx64
 					   " overlap",
 					   below->gpa, seg->gpa);
@@ -213,7 +218,8 @@ static int load_plain(struct boot_plan *plan, const struct boot_image *img, unsi
 	if (bzimage_matches(img))
 		return bzimage_load(plan, img, allowed, opts, diag);
 	if (allowed == ENTRY_BZIMAGE)
-		return boot_refuse(img, diag, "choose another boot mode", "is not a bzImage");
+		return boot_refuse(img, diag, "kernel-not-bzimage", "choose another boot mode",
+				   "is not a bzImage");
 	if (elf_matches(img))
 		return elf_load(plan, img, allowed, diag);
 	if ((allowed & ENTRY_MULTIBOOT) && multiboot_matches(img))
@@ -245,7 +251,8 @@ static int load_packed(struct boot_plan *plan, const struct boot_image *img,
 		return r;
 	plan->compression = codec->name;
 	if (unpack_detect(plain.bytes, plain.len))
-		return boot_refuse(&plain, diag, "decompress it first", "is compressed once more");
+		return boot_refuse(&plain, diag, "kernel-packed-twice", "decompress it first",
+				   "is compressed once more");
 	return load_plain(plan, &plain, allowed, opts, diag);
 }
 
@@ -256,11 +263,12 @@ static int plan_load(struct boot_plan *plan, const struct boot_image *img,
 	unsigned allowed;
 
 	if (img->len == 0)
-		return boot_refuse(img, diag, NULL, "is an empty file");
+		return boot_refuse(img, diag, "kernel-empty", NULL, "is an empty file");
 	if (opts->mode == BOOT_MODE_FLAT_REAL || opts->mode == BOOT_MODE_FLAT_LONG)
 		return flat_load(plan, img, opts, diag);
 	if ((unsigned)opts->mode >= ARRAY_SIZE(entries_of_mode))
-		return diag_set(diag, -EINVAL, "boot mode %d does not exist", opts->mode);
+		return diag_set(diag, -EINVAL, "boot-mode-unknown", "boot mode %d does not exist",
+				opts->mode);
 	allowed = entries_of_mode[opts->mode];
 	codec = unpack_detect(img->bytes, img->len);
 	if (codec)

@@ -42,7 +42,7 @@ static int refuse_hole(const struct need *need, const char *name, const struct b
 {
 	const uint64_t hole_end = hole->gpa + hole->len;
 
-	diag_set(diag, -EINVAL,
+	diag_set(diag, -EINVAL, "kernel-over-hole",
 		 "kernel '%s' needs memory from %#" PRIx64 " to %#" PRIx64 ", and from %#" PRIx64
 		 " to %#" PRIx64 " there is %s, whatever the machine's memory",
 		 name, need->gpa, need->gpa + need->len, hole->gpa, hole_end, hole->name);
@@ -78,7 +78,7 @@ static int need_refuse_size(const struct need *need, const char *name,
 	for (unsigned i = 0; i < layout->nr_ram; i++)
 		if (layout->ram[i].gpa + layout->ram[i].len > ram_end)
 			ram_end = layout->ram[i].gpa + layout->ram[i].len;
-	diag_set(diag, -EINVAL,
+	diag_set(diag, -EINVAL, "kernel-past-memory",
 		 "kernel '%s' needs memory from %#" PRIx64 " to %#" PRIx64
 		 ", and the machine's ends at %#" PRIx64,
 		 name, need->gpa, end, ram_end);
@@ -104,7 +104,7 @@ static int check_need(const struct need *need, const char *name, const struct bo
 		const struct boot_span *taken = &layout->taken[i];
 
 		if (taken->len && is_touching(need, taken))
-			return diag_set(diag, -EINVAL,
+			return diag_set(diag, -EINVAL, "kernel-overlap",
 					"kernel '%s' needs memory from %#" PRIx64 " to %#" PRIx64
 					", where %s lies (%#" PRIx64 " to %#" PRIx64 ")",
 					name, need->gpa, need->gpa + need->len, taken->name,

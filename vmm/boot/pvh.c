@@ -94,9 +94,11 @@ int boot_pvh_render(const struct boot_handoff *handoff, uint64_t gpa, uint8_t *b
 	};
 
 	if (len > cap)
-		return diag_set(diag, -ENOSPC, "hvm_start_info of %zu bytes in %zu", len, cap);
+		return diag_set(diag, -ENOSPC, "pvh-info-size",
+				"hvm_start_info of %zu bytes in %zu", len, cap);
 	if (!u64_range_within(gpa, len, UINT64_C(1) << 32)) /* EBX holds its address */
-		return diag_set(diag, -EINVAL, "hvm_start_info at %#llx would end past 4 GiB",
+		return diag_set(diag, -EINVAL, "pvh-info-address",
+				"hvm_start_info at %#llx would end past 4 GiB",
 				(unsigned long long)gpa);
 	memcpy(buf, &start, sizeof(start));
 	pvh_put_modules(handoff, gpa, buf, modules_at);

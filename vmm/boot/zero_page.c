@@ -57,7 +57,7 @@ int boot_zero_page_render(const struct boot_plan *plan, const struct boot_handof
 			  struct boot_params *ret, struct diag *diag)
 {
 	if (handoff->nr_map > E820_MAX_ENTRIES_ZEROPAGE)
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "zero-page-map-size",
 				"a memory map of %u entries: the zero page has room for %d",
 				handoff->nr_map, E820_MAX_ENTRIES_ZEROPAGE);
 	memset(ret, 0, sizeof(*ret));
@@ -84,7 +84,8 @@ int boot_setup_data_render(uint32_t type, uint64_t next_gpa, const void *data, u
 	const struct setup_data head = {.next = next_gpa, .type = type, .len = len};
 
 	if (cap < sizeof(head) || cap - sizeof(head) < len)
-		return diag_set(diag, -ENOSPC, "setup_data of %u bytes in %zu", len, cap);
+		return diag_set(diag, -ENOSPC, "setup-data-size", "setup_data of %u bytes in %zu",
+				len, cap);
 	memcpy(buf, &head, sizeof(head));
 	if (len)
 		memcpy(buf + sizeof(head), data, len);

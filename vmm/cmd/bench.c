@@ -117,9 +117,10 @@ struct args {
 	int help;
 };
 
-static int sweep_is_wrong(const char *option, const char *arg, const char *what, struct diag *diag)
+static int sweep_is_wrong(const char *option, const char *arg, const char *diag_id,
+			  const char *what, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "%s '%s': %s", option, arg, what);
+	diag_set(diag, -EINVAL, diag_id, "%s '%s': %s", option, arg, what);
 	diag_remedy(diag, "give at most %d numbers, the smallest first", BENCH_SWEEP_MAX);
 	return -EINVAL;
 }
@@ -139,9 +140,11 @@ static int parse_sweep(const char *option, const char *arg, uint64_t min, uint64
 		if (r < 0)
 			return r;
 		if (ret->nr == BENCH_SWEEP_MAX)
-			return sweep_is_wrong(option, arg, "too many numbers", diag);
+			return sweep_is_wrong(option, arg, "sweep-length", "too many numbers",
+					      diag);
 		if (ret->nr > 0 && n <= ret->value[ret->nr - 1])
-			return sweep_is_wrong(option, arg, "the numbers do not ascend", diag);
+			return sweep_is_wrong(option, arg, "sweep-order",
+					      "the numbers do not ascend", diag);
 		ret->value[ret->nr++] = (unsigned)n;
 	}
 	return r;
@@ -152,8 +155,8 @@ static int parse_bench_seconds(struct bench_opts *o, const char *arg, struct dia
 	if (parse_seconds_ns(arg, &o->duration_ns) == 0 && o->duration_ns > 0 &&
 	    o->duration_ns <= SECONDS_MAX * NS_PER_S)
 		return 0;
-	diag_set(diag, -EINVAL, "--seconds '%s' is not a number above 0, up to %d", arg,
-		 SECONDS_MAX);
+	diag_set(diag, -EINVAL, "bench-seconds", "--seconds '%s' is not a number above 0, up to %d",
+		 arg, SECONDS_MAX);
 	diag_remedy(diag, "--quick takes 3 seconds for each experiment, and a run without it 40");
 	return -EINVAL;
 }
@@ -188,12 +191,13 @@ static int bench_option(struct args *args, int opt, const char *arg, struct diag
 static int bench_compare_operands(struct args *args, int argc, char **argv, struct diag *diag)
 {
 	if (argc - optind != 3) {
-		diag_set(diag, -EINVAL, "compare takes two files, not %d", argc - optind - 1);
+		diag_set(diag, -EINVAL, "compare-files", "compare takes two files, not %d",
+			 argc - optind - 1);
 		diag_remedy(diag, "tollgate bench compare A.json B.json");
 		return -EINVAL;
 	}
 	if (args->given & ~(1u << (OPT_ALL - OPT_LIST))) {
-		diag_set(diag, -EINVAL, "compare takes no option but --all");
+		diag_set(diag, -EINVAL, "compare-options", "compare takes no option but --all");
 		diag_remedy(diag, "give the options to the runs that it compares");
 		return -EINVAL;
 	}
@@ -204,7 +208,7 @@ static int bench_compare_operands(struct args *args, int argc, char **argv, stru
 
 static int experiment_is_twice(const char *name, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "'%s' is given twice", name);
+	diag_set(diag, -EINVAL, "experiment-twice", "'%s' is given twice", name);
 	diag_remedy(diag, "--repeat gives an experiment more batches");
 	return -EINVAL;
 }
@@ -214,7 +218,7 @@ static int bench_operands(struct args *args, int argc, char **argv, struct diag 
 	if (optind < argc && strcmp(argv[optind], "compare") == 0)
 		return bench_compare_operands(args, argc, argv, diag);
 	if (args->all) {
-		diag_set(diag, -EINVAL, "--all is an option of compare");
+		diag_set(diag, -EINVAL, "all-without-compare", "--all is an option of compare");
 		diag_remedy(diag, "tollgate bench compare --all A.json B.json");
 		return -EINVAL;
 	}
@@ -222,7 +226,8 @@ static int bench_operands(struct args *args, int argc, char **argv, struct diag 
 		const struct bench_experiment *e = bench_experiment_find(argv[i]);
 
 		if (!e) {
-			diag_set(diag, -EINVAL, "'%s' is not an experiment", argv[i]);
+			diag_set(diag, -EINVAL, "experiment-unknown", "'%s' is not an experiment",
+				 argv[i]);
 			diag_remedy(diag, "'tollgate bench --list' lists them");
 			return -EINVAL;
 		}
@@ -313,10 +318,10 @@ static int bench_write(const char *path, const struct bench_report *report,
 		return 0;
 	out = open_memstream(&text, &len);
 	if (!out)
-		return diag_set(diag, -ENOMEM, "write '%s'", path);
+		return diag_set(diag, -ENOMEM, "bench-memory", "write '%s'", path);
 	print(out, report);
 	if (fclose(out) != 0)
-		return diag_set(diag, -ENOMEM, "write '%s'", path);
+		return diag_set(diag, -ENOMEM, "bench-memory", "write '%s'", path);
 	return cmd_write(path, text, len, diag);
 }
 

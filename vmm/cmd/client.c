@@ -35,14 +35,15 @@ static int dial(const char *path, int64_t wait_ns, struct diag *diag)
 	int r;
 
 	if (fd < 0)
-		return diag_set(diag, -errno, "make a socket");
+		return diag_set(diag, -errno, "client-socket", "make a socket");
 	if (unix_address(path, &addr) < 0)
-		return diag_set(diag, -EINVAL, "control socket '%s': a path of at most %d bytes",
-				path, UNIX_PATH_BYTES_MAX);
+		return diag_set(diag, -EINVAL, "client-path-length",
+				"control socket '%s': a path of at most %d bytes", path,
+				UNIX_PATH_BYTES_MAX);
 	r = connect_by(fd, &addr, wait_ns ? clock_monotonic_ns() + wait_ns : 0);
 	if (r == 0)
 		return STEAL_FD(fd);
-	diag_set(diag, r, "no VM is at control socket '%s'", path);
+	diag_set(diag, r, "client-connect", "no VM is at control socket '%s'", path);
 	switch (r) {
 	case -ECONNREFUSED:
 		diag_remedy(diag, "the VM or program that made it is gone; start another one");
@@ -58,20 +59,39 @@ static int dial(const char *path, int64_t wait_ns, struct diag *diag)
 	return r;
 }
 
+/* Cuts "[ID]" off the end of a line, and gives the id; empty when there is none. */
+static const char *cut_id(char *line)
+{
+	char *id = strrchr(line, '[');
+	const size_t len = strlen(line);
+
+	if (!id || id == line || id[-1] != ' ' || line[len - 1] != ']')
+		return "";
+	line[len - 1] = '\0';
+	if (!diag_is_id(id + 1)) {
+		line[len - 1] = ']';
+		return "";
+	}
+	id[-1] = '\0';
+	return id + 1;
+}
+
 /* text follows CONTROL_REPLY_ERROR. */
 static int reply_refused(const char *text, struct diag *diag)
 {
-	char line[sizeof(diag->what) + sizeof(diag->remedy)];
+	char line[sizeof(diag->what) + sizeof(diag->id) + sizeof(diag->remedy) + 16];
+	const char *diag_id;
 	char *remedy;
 
 	smoke_text_clean(text, line, sizeof(line));
 	remedy = strstr(line, CONTROL_REPLY_REMEDY);
-
-	if (remedy) {
+	if (remedy)
 		*remedy = '\0';
+	diag_id = cut_id(line);
+	diag_set(diag, -EINVAL, diag_id, "%s", line);
+	if (remedy)
 		diag_remedy(diag, "%s", remedy + strlen(CONTROL_REPLY_REMEDY));
-	}
-	return diag_set(diag, -EINVAL, "%s", line);
+	return -EINVAL;
 }
 
 /* Hands on what comes, up to the line that ends the reply. */
@@ -92,8 +112,9 @@ static int take_reply(const struct client_request *request, FILE *in, struct dia
 		request->take(request->arg, line);
 	}
 	if (errno == EAGAIN)
-		return diag_set(diag, -ETIMEDOUT, "the VM at '%s' does not answer", request->path);
-	diag_set(diag, -EINVAL, "the VM ended before it had answered");
+		return diag_set(diag, -ETIMEDOUT, "reply-timeout", "the VM at '%s' does not answer",
+				request->path);
+	diag_set(diag, -EINVAL, "reply-cut", "the VM ended before it had answered");
 	diag_remedy(diag, "its own messages say how it ended");
 	return -EINVAL;
 }
@@ -113,7 +134,7 @@ int client_ask(const struct client_request *request, struct diag *diag)
 	in = fdopen(fd, "r");
 	if (!in) {
 		close(fd);
-		return diag_set(diag, -ENOMEM, "read from '%s'", request->path);
+		return diag_set(diag, -ENOMEM, "client-memory", "read from '%s'", request->path);
 	}
 	r = take_reply(request, in, diag);
 	fclose(in);

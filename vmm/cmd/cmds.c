@@ -12,7 +12,9 @@
 
 void cmd_fail(const struct diag *diag)
 {
-	fprintf(stderr, "tollgate: %s\n", diag->what);
+	fputs("tollgate: ", stderr);
+	diag_print(diag, stderr);
+	fputc('\n', stderr);
 	if (diag->remedy[0])
 		fprintf(stderr, "  remedy: %s\n", diag->remedy);
 }
@@ -21,7 +23,7 @@ int cmd_no_operands(int argc, char **argv, struct diag *diag)
 {
 	if (optind >= argc)
 		return 0;
-	diag_set(diag, -EINVAL, "'%s' is not an option", argv[optind]);
+	diag_set(diag, -EINVAL, "operand-unknown", "'%s' is not an option", argv[optind]);
 	diag_remedy(diag, "'tollgate %s --help' lists the options", argv[0]);
 	return -EINVAL;
 }
@@ -35,8 +37,8 @@ int cmd_stdio_open(struct diag *diag)
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
 		if (open("/dev/null", flags) != fd)
-			return diag_set(diag, -errno, "open /dev/null for closed descriptor %d",
-					fd);
+			return diag_set(diag, -errno, "stdio-open",
+					"open /dev/null for closed descriptor %d", fd);
 	}
 	return 0;
 }
@@ -45,7 +47,7 @@ int cmd_stdout_close(struct diag *diag)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return 0;
-	return diag_set(diag, errno ? -errno : -EIO, "write to standard output");
+	return diag_set(diag, errno ? -errno : -EIO, "stdout-write", "write to standard output");
 }
 
 int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
@@ -54,13 +56,13 @@ int cmd_write(const char *path, const void *buf, size_t len, struct diag *diag)
 
 	if (strcmp(path, "-") == 0) {
 		r = io_write_full(STDOUT_FILENO, buf, len, NULL);
-		return r < 0 ? diag_set(diag, r, "write to standard output") : 0;
+		return r < 0 ? diag_set(diag, r, "stdout-write", "write to standard output") : 0;
 	}
 	fd = out_file_open(path, &(struct out_file_opts){0});
 	if (fd < 0)
-		return diag_set(diag, fd, "create '%s'", path);
+		return diag_set(diag, fd, "output-create", "create '%s'", path);
 	r = io_write_full(fd, buf, len, NULL);
 	if (close(fd) < 0 && r == 0)
 		r = -errno; /* a network file system may say "no space" only now */
-	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
+	return r < 0 ? diag_set(diag, r, "output-write", "write '%s'", path) : 0;
 }

@@ -39,7 +39,7 @@ extern const struct command commands[];
 /* Prints version, commit, and the features that were compiled in; of libraries loaded at run time whether they are found. */
 void cmd_version(void);
 
-/* Prints "tollgate: WHAT" and, when there is one, "  remedy: REMEDY" on stderr. */
+/* Prints "tollgate: WHAT [ID]" and, when there is one, "  remedy: REMEDY" on stderr. */
 void cmd_fail(const struct diag *diag);
 
 /* Arguments that are left after the options are a mistake: -EINVAL, else 0. */

@@ -385,7 +385,8 @@ static int completion_parse(int argc, char **argv, int *ret_shell, bool *ret_hel
 		return r < 0 ? r : 0;
 	}
 	if (argc - optind != 1) {
-		diag_set(diag, -EINVAL, "completion needs the name of one shell");
+		diag_set(diag, -EINVAL, "completion-shell",
+			 "completion needs the name of one shell");
 		diag_remedy(diag, "bash, zsh or fish");
 		return -EINVAL;
 	}

@@ -74,16 +74,18 @@ static int make_line(char *const *arg, char line[CONTROL_INPUT_BYTES + 1], struc
 		int n;
 
 		if (relative && !getcwd(here, sizeof(here)))
-			return diag_set(diag, -errno, "this directory");
+			return diag_set(diag, -errno, "working-directory", "this directory");
 		n = snprintf(line + len, CONTROL_INPUT_BYTES - len, "%s%s%s%s", len ? " " : "",
 			     relative ? here : "", relative ? "/" : "", *arg);
 		if ((*arg)[0] == '\0')
-			return diag_set(diag, -EINVAL, "an argument of the command is empty");
+			return diag_set(diag, -EINVAL, "argument-empty",
+					"an argument of the command is empty");
 		if (strpbrk(*arg, "\r\n"))
-			return diag_set(diag, -EINVAL, "'%s': a command is one line", *arg);
+			return diag_set(diag, -EINVAL, "argument-newline",
+					"'%s': a command is one line", *arg);
 		if ((size_t)n >= CONTROL_INPUT_BYTES - len)
-			return diag_set(diag, -EINVAL, "the command has more than %d bytes",
-					CONTROL_LINE_MAX);
+			return diag_set(diag, -EINVAL, "command-length",
+					"the command has more than %d bytes", CONTROL_LINE_MAX);
 		len += (size_t)n;
 	}
 	line[len] = '\n';
@@ -136,7 +138,7 @@ static int parse_wait(const char *arg, int64_t *ret_ns, struct diag *diag)
 	}
 	r = option_seconds("--wait", arg, false, ret_ns, &why);
 	if (r < 0) {
-		diag_set(diag, r, "%s", why.what);
+		diag_set(diag, r, why.id, "%s", why.what);
 		diag_remedy(diag, "seconds, as in --wait=60 or --wait=0.5");
 	}
 	return r;
@@ -162,7 +164,7 @@ int cmd_control(int argc, char **argv)
 			break;
 	}
 	if (r == 0 && argc - optind < 2) {
-		r = diag_set(&diag, -EINVAL,
+		r = diag_set(&diag, -EINVAL, "control-operands",
 			     "control needs the PATH of a VM's socket and a COMMAND");
 		diag_remedy(&diag, "'tollgate control --help' lists the commands");
 	}

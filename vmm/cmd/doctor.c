@@ -147,6 +147,8 @@ static void doctor_print_json(const struct findings *f)
 	json_object_object_add(root, "can_run", json_object_new_boolean(f->can_run));
 	json_object_object_add(root, "reason",
 			       f->can_run ? NULL : json_object_new_string(f->diag.what));
+	json_object_object_add(root, "reason_id",
+			       f->can_run ? NULL : json_object_new_string(f->diag.id));
 	json_object_object_add(root, "backing",
 			       json_object_new_string(f->backing ? f->backing : "none"));
 	json_object_object_add(root, "module", json_object_new_string(f->module));

@@ -102,7 +102,8 @@ static int parse_seconds(struct hammer_opts *o, const char *arg, struct diag *di
 {
 	o->count = 0;
 	if (parse_seconds_ns(arg, &o->duration_ns) < 0 || o->duration_ns < NS_PER_S / 10)
-		return diag_set(diag, -EINVAL, "--seconds '%s' is not a number from 0.1 up", arg);
+		return diag_set(diag, -EINVAL, "hammer-seconds",
+				"--seconds '%s' is not a number from 0.1 up", arg);
 	return 0;
 }
 
@@ -163,12 +164,12 @@ static int check_given(const struct args *args, struct diag *diag)
 
 		if ((args->given & both) != both)
 			continue;
-		diag_set(diag, -EINVAL, "%s cannot be combined", pairs[i].what);
+		diag_set(diag, -EINVAL, "hammer-combined", "%s cannot be combined", pairs[i].what);
 		diag_remedy(diag, "give one of them");
 		return -EINVAL;
 	}
 	if (args->opts.same_byte && !(args->given & about_bytes)) {
-		diag_set(diag, -EINVAL, "--same-byte without ioeventfds");
+		diag_set(diag, -EINVAL, "same-byte-alone", "--same-byte without ioeventfds");
 		diag_remedy(diag, "add --ioeventfds N");
 		return -EINVAL;
 	}
@@ -183,7 +184,7 @@ static int complete(struct hammer_opts *o, struct diag *diag)
 			o->ioeventfds = 1;
 		o->same_byte = true;
 		if (o->in)
-			return diag_set(diag, -EINVAL,
+			return diag_set(diag, -EINVAL, "hit-with-in",
 					"--hit with --in: ioeventfds take writes only");
 		if (o->count == 0 && o->duration_ns == 0)
 			o->duration_ns = HIT_NS;
@@ -194,7 +195,7 @@ static int complete(struct hammer_opts *o, struct diag *diag)
 	if (o->width == 0)
 		o->width = o->same_byte ? o->ioeventfd_width : 1;
 	if (o->same_byte && o->width < o->ioeventfd_width) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "width-datamatches",
 			 "--width %u allows only %d different datamatches on one byte", o->width,
 			 HAMMER_IOEVENTFDS_1_BYTE_MAX);
 		diag_remedy(diag, "use --width 2, or fewer ioeventfds");
@@ -203,12 +204,13 @@ static int complete(struct hammer_opts *o, struct diag *diag)
 	if (o->same_byte)
 		o->ioeventfd_width = o->width; /* KVM asks for the very width */
 	if ((o->width & (o->width - 1)) || (o->width == 8 && o->space == IOBUS_PIO))
-		return diag_set(diag, -EINVAL, "--width %u: %s", o->width,
+		return diag_set(diag, -EINVAL, "width-range", "--width %u: %s", o->width,
 				o->space == IOBUS_PIO ? "ports take 1, 2 or 4 bytes"
 						      : "1, 2, 4 or 8 bytes");
 	if (o->space == IOBUS_PIO && o->addr + o->width > UINT16_MAX + 1)
-		return diag_set(diag, -EINVAL, "--port %#" PRIx64 ": %u bytes pass the last port",
-				o->addr, o->width);
+		return diag_set(diag, -EINVAL, "port-end",
+				"--port %#" PRIx64 ": %u bytes pass the last port", o->addr,
+				o->width);
 	return 0;
 }
 
@@ -231,7 +233,7 @@ static int hammer_parse(int argc, char **argv, struct args *args, struct diag *d
 	if (r < 0)
 		return r;
 	if (args->opts.config.vm.machine.cmdline)
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "hammer-append",
 				"--append: hammer sets the parameters of its own kernel");
 	if (cmd_no_operands(argc, argv, diag) < 0)
 		return -EINVAL;

@@ -55,8 +55,8 @@ static int choose_output(struct args *args, enum output output, const char *opti
 			 struct diag *diag)
 {
 	if (args->output_option && args->output != output) {
-		diag_set(diag, -EINVAL, "%s and %s cannot be combined", args->output_option,
-			 option);
+		diag_set(diag, -EINVAL, "machine-combined", "%s and %s cannot be combined",
+			 args->output_option, option);
 		diag_remedy(diag, "run the command once for each");
 		return -EINVAL;
 	}
@@ -137,7 +137,7 @@ static int write_acpi_table(const char *dir, const uint8_t *tables,
 
 	if (asprintf(&path, "%s/%s.%s", dir, table->name, extension) < 0) {
 		path = NULL; /* asprintf() leaves it undefined */
-		return diag_set(diag, -ENOMEM, "name a file");
+		return diag_set(diag, -ENOMEM, "acpi-file-memory", "name a file");
 	}
 	return cmd_write(path, tables + table->offset, table->len, diag);
 }
@@ -152,7 +152,7 @@ static int write_acpi(const struct machine *m, const char *dir, struct diag *dia
 	if (r < 0)
 		return r;
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
-		return diag_set(diag, -errno, "create '%s'", dir);
+		return diag_set(diag, -errno, "acpi-directory", "create '%s'", dir);
 	while (r == 0 && arch_acpi_next(tables, len, &table))
 		r = write_acpi_table(dir, tables, &table, diag);
 	return r;

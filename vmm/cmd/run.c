@@ -42,7 +42,7 @@ static int run_open_file(const char *path, int *ret_fd, struct diag *diag)
 		return 0;
 	fd = out_file_open(path, &(struct out_file_opts){0});
 	if (fd < 0)
-		return diag_set(diag, fd, "create '%s'", path);
+		return diag_set(diag, fd, "run-file-create", "create '%s'", path);
 	*ret_fd = fd;
 	return 0;
 }
@@ -78,7 +78,7 @@ static int write_profile(int fd, const char *path, struct vm *vm, struct diag *d
 		r = -ENOMEM;
 	if (r == 0)
 		r = io_write_full(fd, text, len, NULL);
-	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
+	return r < 0 ? diag_set(diag, r, "profile-write", "write '%s'", path) : 0;
 }
 
 /* What we say begins a line of its own. */
@@ -221,11 +221,18 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	return r;
 }
 
+static void print_warning(const struct diag *warning)
+{
+	fputs("tollgate: warning: ", stderr);
+	diag_print(warning, stderr);
+	fputc('\n', stderr);
+}
+
 static void print_warnings(const struct config *config)
 {
 	for (unsigned i = 0; i < config->nr_disks; i++)
 		if (config->disk[i]->warning.what[0])
-			fprintf(stderr, "tollgate: warning: %s\n", config->disk[i]->warning.what);
+			print_warning(&config->disk[i]->warning);
 }
 
 /* Frees config, unless a thread that the host does not let go may still use it. */
@@ -238,7 +245,7 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 	int status = EXIT_SETUP, r;
 
 	if (!vm) {
-		diag_set(diag, -ENOMEM, "start");
+		diag_set(diag, -ENOMEM, "run-memory", "start");
 		cmd_fail(diag);
 		return EXIT_SETUP;
 	}

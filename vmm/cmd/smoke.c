@@ -135,7 +135,7 @@ static int open_report(const char *path, int *ret_fd, struct diag *diag)
 		return 0;
 	fd = out_file_open(path, &(struct out_file_opts){0});
 	if (fd < 0)
-		return diag_set(diag, fd, "create '%s'", path);
+		return diag_set(diag, fd, "report-create", "create '%s'", path);
 	*ret_fd = fd;
 	return 0;
 }
@@ -169,7 +169,8 @@ static int suite_check_files(const struct smoke_suite *suite, struct diag *diag)
 	struct file_uses uses = {0};
 	int r = suite_add_files(suite, &uses);
 
-	r = r < 0 ? diag_set(diag, r, "compare files") : file_uses_check(&uses, diag);
+	r = r < 0 ? diag_set(diag, r, "suite-files-compare", "compare files")
+		  : file_uses_check(&uses, diag);
 	file_uses_fini(&uses);
 	return r;
 }
@@ -181,8 +182,9 @@ static int check_file_names(const struct smoke_suite *suite, struct diag *diag)
 		for (unsigned k = 0; k < i; k++) {
 			if (!smoke_log_same(suite->spec[i]->name, suite->spec[k]->name))
 				continue;
-			diag_set(diag, -EINVAL, "boots '%s' and '%s' would have one file",
-				 suite->spec[k]->name, suite->spec[i]->name);
+			diag_set(diag, -EINVAL, "boot-files-same",
+				 "boots '%s' and '%s' would have one file", suite->spec[k]->name,
+				 suite->spec[i]->name);
 			diag_remedy(diag, "letters, digits and +,-.=_ of a name are the file's: "
 					  "give one of them another name");
 			return -EINVAL;
@@ -194,7 +196,7 @@ static int check_file_names(const struct smoke_suite *suite, struct diag *diag)
 static int make_directory(const char *dir, struct diag *diag)
 {
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
-		return diag_set(diag, -errno, "create directory '%s'", dir);
+		return diag_set(diag, -errno, "log-directory", "create directory '%s'", dir);
 	return 0;
 }
 
@@ -275,7 +277,8 @@ static int start_report(struct smoke *smoke, enum smoke_report i, struct diag *d
 		r = io_write_full(fd, text, len, NULL);
 	}
 	free(text);
-	return r < 0 ? diag_set(diag, r, "write '%s'", smoke->suite.run.report[i]) : 0;
+	return r < 0 ? diag_set(diag, r, "report-write", "write '%s'", smoke->suite.run.report[i])
+		     : 0;
 }
 
 static int wait_for_report(struct smoke *smoke, enum smoke_report i, int64_t until_ns,
@@ -288,9 +291,9 @@ static int wait_for_report(struct smoke *smoke, enum smoke_report i, int64_t unt
 		return 0;
 	r = file_writer_stop(smoke->report_writer[i], until_ns);
 	if (r == -ETIMEDOUT)
-		return diag_set(diag, -EINVAL, "'%s' does not answer: its last output is lost",
-				path);
-	return r < 0 ? diag_set(diag, r, "write '%s'", path) : 0;
+		return diag_set(diag, -EINVAL, "report-stuck",
+				"'%s' does not answer: its last output is lost", path);
+	return r < 0 ? diag_set(diag, r, "report-write", "write '%s'", path) : 0;
 }
 
 /*
@@ -349,7 +352,8 @@ static int run_suite(struct smoke *smoke, struct diag *diag)
 	smoke->results = calloc(smoke->suite.nr, sizeof(*smoke->results));
 	smoke->logs = calloc(smoke->suite.nr, sizeof(*smoke->logs));
 	if (!smoke->results || !smoke->logs)
-		return diag_set(diag, -ENOMEM, "results of %u boots", smoke->suite.nr);
+		return diag_set(diag, -ENOMEM, "suite-memory", "results of %u boots",
+				smoke->suite.nr);
 	smoke->has_live = smoke_live_can(smoke->out);
 	smoke_live_init(&smoke->live, smoke->out, &smoke->suite, smoke->results);
 	smoke->sink = (struct smoke_run_sink){

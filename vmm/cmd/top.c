@@ -93,7 +93,7 @@ static void sample_take(struct top_vm *vm)
 	vm->was = vm->now;
 	vm->now = (struct sample){0};
 	if (!out) {
-		diag_set(&vm->why, -ENOMEM, "statistics of '%s'", vm->path);
+		diag_set(&vm->why, -ENOMEM, "top-memory", "statistics of '%s'", vm->path);
 		return;
 	}
 	vm->why = (struct diag){0};
@@ -103,8 +103,8 @@ static void sample_take(struct top_vm *vm)
 	if (r == 0)
 		vm->now.stats = json_tokener_parse(text);
 	if (r == 0 && !vm->now.stats)
-		diag_set(&vm->why, -EINVAL, "the VM at '%s' did not answer with statistics",
-			 vm->path);
+		diag_set(&vm->why, -EINVAL, "top-reply",
+			 "the VM at '%s' did not answer with statistics", vm->path);
 }
 
 /* NULL for what is not there, which json-c takes for an empty object. */
@@ -274,10 +274,11 @@ static int add_vm(struct top *top, const char *path, struct diag *diag)
 	char *copy;
 
 	if (top->nr == VMS_MAX)
-		return diag_set(diag, -ENOSPC, "'%s': top follows %d VMs at most", path, VMS_MAX);
+		return diag_set(diag, -ENOSPC, "top-count", "'%s': top follows %d VMs at most",
+				path, VMS_MAX);
 	copy = strdup(path);
 	if (!copy)
-		return diag_set(diag, -ENOMEM, "control socket '%s'", path);
+		return diag_set(diag, -ENOMEM, "top-memory", "control socket '%s'", path);
 	top->vm[top->nr++].path = copy;
 	return 0;
 }
@@ -346,13 +347,14 @@ static int find_vms(struct top *top, struct diag *diag)
 	int r = 0;
 
 	if (!dir)
-		return diag_set(diag, -errno, "read /proc");
+		return diag_set(diag, -errno, "top-proc-read", "read /proc");
 	while (r == 0 && (entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
 			r = add_process(top, entry->d_name, diag);
 	closedir(dir);
 	if (r == 0 && top->nr == 0) {
-		r = diag_set(diag, -ENOENT, "no VM runs here that was started with --control");
+		r = diag_set(diag, -ENOENT, "top-no-vm",
+			     "no VM runs here that was started with --control");
 		diag_remedy(diag, "start one by: tollgate run --control PATH; or name its PATH");
 	}
 	return r;

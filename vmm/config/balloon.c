@@ -10,7 +10,8 @@
 
 static int bad(const char *arg, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "--balloon '%s' is not SIZE or SIZE,stats=SECONDS", arg);
+	diag_set(diag, -EINVAL, "balloon-form", "--balloon '%s' is not SIZE or SIZE,stats=SECONDS",
+		 arg);
 	diag_remedy(diag,
 		    "as in --balloon 256M,stats=5; 0 takes nothing but what the guest reports "
 		    "as free");
@@ -28,11 +29,11 @@ int config_balloon_option(struct config *config, const char *arg, struct diag *d
 	if (r < 0)
 		return r;
 	if (config->balloon.added)
-		return diag_set(diag, -EINVAL, "--balloon is given twice");
+		return diag_set(diag, -EINVAL, "balloon-twice", "--balloon is given twice");
 	if (strcmp(item, "0") != 0 && parse_size_bytes(item, &conf.target_bytes) < 0)
 		return bad(arg, diag);
 	if (conf.target_bytes && conf.target_bytes < VIRTIO_BALLOON_TARGET_MIN_BYTES) {
-		diag_set(diag, -EINVAL, "--balloon %s is less than 1M", item);
+		diag_set(diag, -EINVAL, "balloon-too-small", "--balloon %s is less than 1M", item);
 		option_size_remedy("--balloon", item, VIRTIO_BALLOON_TARGET_MIN_BYTES, diag);
 		return -EINVAL;
 	}
@@ -53,14 +54,14 @@ int config_balloon_check(const struct config *config, struct diag *diag)
 	if (!config->balloon.added)
 		return 0;
 	if (config->vm.mem.hugepages) {
-		diag_set(diag, -EINVAL, "--balloon with --hugepages");
+		diag_set(diag, -EINVAL, "balloon-hugepages", "--balloon with --hugepages");
 		diag_remedy(
 			diag,
 			"reserved huge pages are the guest's for its whole life; leave one out");
 		return -EINVAL;
 	}
 	if (config->balloon.device.target_bytes >= config->vm.machine.mem_bytes) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "balloon-too-large",
 			 "--balloon of %" PRIu64 " MiB takes all of the guest's %" PRIu64,
 			 config->balloon.device.target_bytes >> 20,
 			 config->vm.machine.mem_bytes >> 20);

@@ -52,16 +52,18 @@ static int parse_limit(struct config *config, const char *option, struct char_sp
 	len = (size_t)(limit - spec->path);
 	limit += sizeof(key) - 1;
 	if (parse_size_bytes(limit, &spec->limit_bytes) < 0 || spec->limit_bytes == 0) {
-		diag_set(diag, -EINVAL, "%s '%s': the limit '%s' is not a size above 0", option,
-			 spec->path, limit);
+		diag_set(diag, -EINVAL, "console-limit",
+			 "%s '%s': the limit '%s' is not a size above 0", option, spec->path,
+			 limit);
 		diag_remedy(diag, "as in file:PATH,limit=64M");
 		return -EINVAL;
 	}
 	if (len == 0)
-		return diag_set(diag, -EINVAL, "%s '%s' has no path before the limit", option,
-				spec->path);
+		return diag_set(diag, -EINVAL, "console-no-path",
+				"%s '%s' has no path before the limit", option, spec->path);
 	if (len >= PATH_MAX)
-		return diag_set(diag, -ENAMETOOLONG, "%s '%s'", option, spec->path);
+		return diag_set(diag, -ENAMETOOLONG, "console-path-long", "%s '%s'", option,
+				spec->path);
 	path = config_alloc(config, len + 1, diag);
 	if (!path)
 		return -ENOMEM;
@@ -84,7 +86,8 @@ static int parse_dest(struct config *config, const char *option, const char *arg
 				       : 0;
 		}
 	}
-	diag_set(diag, -EINVAL, "%s '%s' is not a console's destination", option, arg);
+	diag_set(diag, -EINVAL, "console-destination", "%s '%s' is not a console's destination",
+		 option, arg);
 	diag_remedy(diag, "stdio, null, file:PATH, file:PATH,limit=SIZE, unix:PATH, pty or "
 			  "pty,link=PATH");
 	return -EINVAL;
@@ -110,7 +113,7 @@ static int console_take_which(void *target, const char *arg, struct diag *diag)
 	if (r < 0)
 		return r;
 	if (config->consoles.which != CONFIG_CONSOLE_DEFAULT)
-		return diag_set(diag, -EINVAL, "--console is given twice");
+		return diag_set(diag, -EINVAL, "console-twice", "--console is given twice");
 	config->consoles.which = (unsigned)which;
 	config->vm.machine.hvc = which == CONFIG_CONSOLE_VIRTIO;
 	return which == CONFIG_CONSOLE_SERIAL ? 0 : add_virtio(config, diag);
@@ -160,7 +163,8 @@ int config_console_check(const struct config *config, struct diag *diag)
 	const struct config_consoles *con = &config->consoles;
 
 	if (con->has_virtio && con->which == CONFIG_CONSOLE_SERIAL) {
-		diag_set(diag, -EINVAL, "--virtio-console with --console serial");
+		diag_set(diag, -EINVAL, "console-serial-only",
+			 "--virtio-console with --console serial");
 		diag_remedy(diag, "--console both, or virtio");
 		return -EINVAL;
 	}

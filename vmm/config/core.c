@@ -39,7 +39,8 @@ static int core_parse_path(struct config *config, const char *arg, struct option
 	if (r < 0)
 		return r;
 	if (!path[0])
-		return diag_set(diag, -EINVAL, "%s '%s' names no file", option, arg);
+		return diag_set(diag, -EINVAL, "core-no-file", "%s '%s' names no file", option,
+				arg);
 	config->core.path = path;
 	return 0;
 }
@@ -59,7 +60,7 @@ int config_core_option(struct config *config, const char *arg, struct diag *diag
 		const char *name = core->ends ? item : option_item_value(item, "on");
 
 		if (!name) {
-			diag_set(diag, -EINVAL, "%s does not know '%s'", option, item);
+			diag_set(diag, -EINVAL, "core-item", "%s does not know '%s'", option, item);
 			diag_remedy(diag, "FILE[,on=END,END...]; a comma in a name is ,,");
 			return -EINVAL;
 		}

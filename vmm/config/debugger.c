@@ -8,7 +8,8 @@
 
 static int gdb_refuse(const char *arg, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "--gdb '%s' is not PORT, unix:PATH or one of them with ,wait", arg);
+	diag_set(diag, -EINVAL, "gdb-form",
+		 "--gdb '%s' is not PORT, unix:PATH or one of them with ,wait", arg);
 	diag_remedy(diag, "as in --gdb 1234, --gdb 1234,wait or --gdb unix:gdb.sock");
 	return -EINVAL;
 }

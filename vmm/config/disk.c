@@ -17,8 +17,8 @@ static int set_id(struct config_disk *disk, const char *id, struct diag *diag)
 	const size_t n = strlen(id);
 
 	if (n == 0 || n >= sizeof(disk->id))
-		return diag_set(diag, -EINVAL, "%s id '%s' is not 1 to %d bytes long", option, id,
-				VIRTIO_BLK_ID_MAX);
+		return diag_set(diag, -EINVAL, "disk-id", "%s id '%s' is not 1 to %d bytes long",
+				option, id, VIRTIO_BLK_ID_MAX);
 	memcpy(disk->id, id, n + 1);
 	disk->conf.id = disk->id;
 	return 0;
@@ -69,7 +69,7 @@ static int set_item(struct config_disk *disk, const char *item, struct diag *dia
 	} else if (strcmp(item, "direct") == 0) {
 		disk->conf.disk.direct = true;
 	} else {
-		diag_set(diag, -EINVAL, "%s does not know '%s'", option, item);
+		diag_set(diag, -EINVAL, "disk-item", "%s does not know '%s'", option, item);
 		suggest_item(item, diag);
 		diag_remedy(
 			diag,
@@ -102,15 +102,16 @@ static int disk_parse(struct config *config, struct config_disk *disk, const cha
 	if (r < 0)
 		return r;
 	if (!disk->path[0])
-		return diag_set(diag, -EINVAL, "%s '%s' names no file", option, arg);
+		return diag_set(diag, -EINVAL, "disk-no-file", "%s '%s' names no file", option,
+				arg);
 	while ((r = option_item_next(&items, item, sizeof(item), diag)) > 0) {
 		r = set_item(disk, item, diag);
 		if (r < 0)
 			return r;
 	}
 	if (r == 0 && disk->conf.disk.read_only && disk->conf.disk.cow)
-		return diag_set(diag, -EINVAL, "%s '%s': ro and cow cannot be combined", option,
-				disk->path);
+		return diag_set(diag, -EINVAL, "disk-ro-cow",
+				"%s '%s': ro and cow cannot be combined", option, disk->path);
 	return r;
 }
 
@@ -120,7 +121,8 @@ int config_disk_add(struct config *config, const char *arg, struct diag *diag)
 	int r;
 
 	if (config->nr_disks == CONFIG_DISKS_MAX)
-		return diag_set(diag, -EINVAL, "more than %d times %s", CONFIG_DISKS_MAX, option);
+		return diag_set(diag, -EINVAL, "disk-count", "more than %d times %s",
+				CONFIG_DISKS_MAX, option);
 	disk = config_alloc(config, sizeof(*disk), diag);
 	if (!disk)
 		return -ENOMEM;

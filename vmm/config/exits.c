@@ -43,7 +43,7 @@ int config_exits_check(const struct config *config, struct diag *diag)
 {
 	if (!config->vm.time_exits || config->stats || config->stats_json || config->control)
 		return 0;
-	diag_set(diag, -EINVAL, "--exits time measures what nothing prints");
+	diag_set(diag, -EINVAL, "exits-time-unused", "--exits time measures what nothing prints");
 	diag_remedy(diag, "`tollgate run` has --stats, and --control to ask for them");
 	return -EINVAL;
 }

@@ -77,7 +77,8 @@ int config_files_check(const struct config *config, struct diag *diag)
 	struct file_uses uses = {0};
 	int r = config_files_add(config, &uses);
 
-	r = r < 0 ? diag_set(diag, r, "compare files") : file_uses_check(&uses, diag);
+	r = r < 0 ? diag_set(diag, r, "files-compare", "compare files")
+		  : file_uses_check(&uses, diag);
 	file_uses_fini(&uses);
 	return r;
 }

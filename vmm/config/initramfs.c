@@ -41,7 +41,8 @@ static int list_add(const char **list, unsigned *nr, unsigned max, const char *o
 		    const char *arg, struct diag *diag)
 {
 	if (*nr == max)
-		return diag_set(diag, -EINVAL, "more than %u times %s", max, option);
+		return diag_set(diag, -EINVAL, "initramfs-count", "more than %u times %s", max,
+				option);
 	list[(*nr)++] = arg;
 	return 0;
 }
@@ -66,7 +67,7 @@ static int add_copy(struct config_initramfs *config, const char *arg, struct dia
 	const char *colon = copy_colon(arg);
 
 	if (!colon || colon == arg) {
-		diag_set(diag, -EINVAL, "--copy '%s' is not FILE:PATH", arg);
+		diag_set(diag, -EINVAL, "copy-form", "--copy '%s' is not FILE:PATH", arg);
 		diag_remedy(diag, "PATH is absolute, as in --copy ./test:/bin/test");
 		return -EINVAL;
 	}
@@ -79,7 +80,7 @@ static int add_env(struct config_initramfs *config, const char *arg, struct diag
 	const char *equals = strchr(arg, '=');
 
 	if (!equals || equals == arg) {
-		diag_set(diag, -EINVAL, "--env '%s' is not NAME=VALUE", arg);
+		diag_set(diag, -EINVAL, "env-form", "--env '%s' is not NAME=VALUE", arg);
 		return -EINVAL;
 	}
 	return list_add(config->env, &config->nr_env, INITRAMFS_NAMES_MAX, "--env", arg, diag);
@@ -88,7 +89,7 @@ static int add_env(struct config_initramfs *config, const char *arg, struct diag
 static int set_run(struct config_initramfs *config, const char *arg, struct diag *diag)
 {
 	if (config->run) {
-		diag_set(diag, -EINVAL, "--run twice");
+		diag_set(diag, -EINVAL, "run-twice", "--run twice");
 		diag_remedy(diag, "one command with both: --run 'a && b'");
 		return -EINVAL;
 	}
@@ -145,19 +146,20 @@ int config_initramfs_check(const struct config_initramfs *config, struct diag *d
 						    : NULL;
 
 	if (for_init && !config_initramfs_has_init(config)) {
-		diag_set(diag, -EINVAL, "%s without --run", for_init);
+		diag_set(diag, -EINVAL, "init-without-run", "%s without --run", for_init);
 		diag_remedy(diag, "it is for the /init that --run, --root and --rootfs bring; an "
 				  "--initrd has its own");
 		return -EINVAL;
 	}
 	if (config->root && config->rootfs) {
-		diag_set(diag, -EINVAL, "--rootfs and --root %s", config->root);
+		diag_set(diag, -EINVAL, "rootfs-with-root", "--rootfs and --root %s", config->root);
 		diag_remedy(diag,
 			    "these are two root directories; --disk adds a disk that is not one");
 		return -EINVAL;
 	}
 	if (config->nr_modules && !config->modules) {
-		diag_set(diag, -EINVAL, "--module %s without --modules", config->module[0]);
+		diag_set(diag, -EINVAL, "module-without-modules", "--module %s without --modules",
+			 config->module[0]);
 		diag_remedy(diag, "add --modules DIR, or --modules auto");
 		return -EINVAL;
 	}
@@ -177,7 +179,7 @@ static int find_modules(const char *version, const char *kernel, char *buf, size
 
 	if (!file || asprintf(&dir, "%s/..", dirname(file)) < 0) {
 		dir = NULL;
-		return diag_set(diag, -ENOMEM, "modules of kernel '%s'", kernel);
+		return diag_set(diag, -ENOMEM, "modules-memory", "modules of kernel '%s'", kernel);
 	}
 	root[0] = dir;
 	for (size_t i = 0; i < ARRAY_SIZE(root); i++) {
@@ -186,7 +188,8 @@ static int find_modules(const char *version, const char *kernel, char *buf, size
 		if (n > 0 && (size_t)n < size && access(buf, R_OK | X_OK) == 0)
 			return 0;
 	}
-	diag_set(diag, -ENOENT, "modules of kernel '%s', /lib/modules/%s", kernel, version);
+	diag_set(diag, -ENOENT, "modules-of-kernel", "modules of kernel '%s', /lib/modules/%s",
+		 kernel, version);
 	diag_remedy(diag, "name the directory: --modules DIR");
 	return -ENOENT;
 }
@@ -196,8 +199,8 @@ static int auto_modules(const struct boot_file *kernel, char *buf, size_t size, 
 	char version[KERNEL_VERSION_MAX];
 
 	if (!kernel_version_find(kernel->data, kernel->len, version)) {
-		diag_set(diag, -EINVAL, "--modules auto: kernel '%s' does not contain its version",
-			 kernel->name);
+		diag_set(diag, -EINVAL, "modules-kernel-version",
+			 "--modules auto: kernel '%s' does not contain its version", kernel->name);
 		diag_remedy(diag, "name the directory: --modules DIR");
 		return -EINVAL;
 	}
@@ -222,7 +225,7 @@ static int split_copies(const struct config_initramfs *config, struct initramfs_
 		bytes += strlen(config->copy[i]) + 1;
 	files = malloc(bytes);
 	if (!files)
-		return diag_set(diag, -ENOMEM, "--copy");
+		return diag_set(diag, -ENOMEM, "copy-memory", "--copy");
 	for (unsigned i = 0; i < config->nr_copies; i++) {
 		const char *colon = copy_colon(config->copy[i]);
 		const size_t n = (size_t)(colon - config->copy[i]);

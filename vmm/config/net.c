@@ -37,7 +37,8 @@ static int parse_mac(const char *arg, struct virtio_net_conf *conf, struct diag 
 	uint8_t mac[6] = {0};
 
 	if (!parse_mac_bytes(arg, mac) || mac[0] & 1 || memcmp(mac, nobody, sizeof(mac)) == 0) {
-		diag_set(diag, -EINVAL, "--net mac='%s' is not a MAC address of one station", arg);
+		diag_set(diag, -EINVAL, "net-mac",
+			 "--net mac='%s' is not a MAC address of one station", arg);
 		diag_remedy(diag, "six bytes with an even first one, as in mac=02:00:00:00:00:01");
 		return -EINVAL;
 	}
@@ -87,14 +88,14 @@ static int parse_forward(const char *arg, struct net_slirp_opts *user, struct di
 	struct net_slirp_forward fwd = {0};
 
 	if (!parse_forward_fields(arg, &fwd)) {
-		diag_set(diag, -EINVAL, "--net hostfwd='%s' is not a forward", arg);
+		diag_set(diag, -EINVAL, "net-forward", "--net hostfwd='%s' is not a forward", arg);
 		diag_remedy(diag, "tcp or udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT, as in "
 				  "hostfwd=tcp::8080-:80");
 		return -EINVAL;
 	}
 	if (user->nr_forwards == NET_SLIRP_FORWARDS_MAX)
-		return diag_set(diag, -EINVAL, "--net: more than %d times hostfwd",
-				NET_SLIRP_FORWARDS_MAX);
+		return diag_set(diag, -EINVAL, "net-forward-count",
+				"--net: more than %d times hostfwd", NET_SLIRP_FORWARDS_MAX);
 	user->forward[user->nr_forwards++] = fwd;
 	return 0;
 }
@@ -104,9 +105,11 @@ static int parse_dns(const char *arg, struct net_slirp_opts *user, struct diag *
 	struct in_addr addr;
 
 	if (inet_pton(AF_INET, arg, &addr) != 1 || addr.s_addr == 0)
-		return diag_set(diag, -EINVAL, "--net dns='%s' is not an IPv4 address", arg);
+		return diag_set(diag, -EINVAL, "net-dns-address",
+				"--net dns='%s' is not an IPv4 address", arg);
 	if (ntohl(addr.s_addr) >> 24 == IN_LOOPBACKNET && ntohl(addr.s_addr) != INADDR_LOOPBACK) {
-		diag_set(diag, -EINVAL, "--net dns=%s: a guest reaches no loopback address", arg);
+		diag_set(diag, -EINVAL, "net-dns-loopback",
+			 "--net dns=%s: a guest reaches no loopback address", arg);
 		diag_remedy(diag, "but dns=127.0.0.1; without dns= DHCP names 10.0.2.3, "
 				  "the host's own name server");
 		return -EINVAL;
@@ -130,7 +133,7 @@ static int user_item(struct config_net *net, const char *item, struct diag *diag
 	value = option_item_value(item, "dns");
 	if (value)
 		return parse_dns(value, user, diag);
-	diag_set(diag, -EINVAL, "--net user: '%s' is unknown", item);
+	diag_set(diag, -EINVAL, "net-user-item", "--net user: '%s' is unknown", item);
 	diag_remedy(diag, "hostfwd=, dns=, restrict or mac=");
 	return -EINVAL;
 }
@@ -139,14 +142,15 @@ static int user_check(const struct config_net *net, struct diag *diag)
 {
 	if (net->backend.user.restricted && net->backend.user.dns.s_addr)
 		return diag_set(
-			diag, -EINVAL,
+			diag, -EINVAL, "net-dns-restrict",
 			"--net: with restrict the guest reaches no name server: dns= is idle");
 	return 0;
 }
 
 static int bad_ifname(const char *arg, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "--net ifname='%s' is not a name of an interface", arg);
+	diag_set(diag, -EINVAL, "net-ifname", "--net ifname='%s' is not a name of an interface",
+		 arg);
 	diag_remedy(diag,
 		    "1 to 15 characters without blanks, '/', ':' and '%%', as in ifname=tap0");
 	return -EINVAL;
@@ -180,7 +184,7 @@ static int tap_item(struct config_net *net, const char *item, struct diag *diag)
 			tap->pairs = (unsigned)queues;
 		return r;
 	}
-	diag_set(diag, -EINVAL, "--net tap: '%s' is unknown", item);
+	diag_set(diag, -EINVAL, "net-tap-item", "--net tap: '%s' is unknown", item);
 	diag_remedy(diag, "ifname=, queues= or mac=");
 	return -EINVAL;
 }
@@ -193,7 +197,8 @@ static int tap_check(const struct config *config, const struct config_net *net, 
 	for (unsigned i = 0; ifname[0] && i < config->nr_nets; i++)
 		if (config->net[i]->device.open == net_tap_open &&
 		    strcmp(config->net[i]->backend.tap.ifname, ifname) == 0)
-			return diag_set(diag, -EINVAL, "two times --net tap,ifname=%s", ifname);
+			return diag_set(diag, -EINVAL, "net-tap-twice",
+					"two times --net tap,ifname=%s", ifname);
 	return 0;
 }
 
@@ -242,7 +247,8 @@ int config_net_option(struct config *config, const char *arg, struct diag *diag)
 	int r;
 
 	if (config->nr_nets == CONFIG_NETS_MAX)
-		return diag_set(diag, -EINVAL, "more than %d times --net", CONFIG_NETS_MAX);
+		return diag_set(diag, -EINVAL, "net-count", "more than %d times --net",
+				CONFIG_NETS_MAX);
 	net = config_alloc(config, sizeof(*net), diag);
 	if (!net)
 		return -ENOMEM;

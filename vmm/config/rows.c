@@ -16,7 +16,7 @@ void *config_alloc(struct config *config, size_t bytes, struct diag *diag)
 	struct config_memory *memory = calloc(1, sizeof(*memory) + bytes);
 
 	if (!memory) {
-		diag_set(diag, -ENOMEM, "options");
+		diag_set(diag, -ENOMEM, "options-memory", "options");
 		return NULL;
 	}
 	memory->next = config->memory;
@@ -37,8 +37,9 @@ void config_fini(struct config *config)
 int config_row_add(struct config *config, const struct machine_row *row, struct diag *diag)
 {
 	if (config->vm.machine.nr_extra == CONFIG_ROWS_MAX)
-		return diag_set(diag, -EINVAL, "no room for %s: options add at most %d devices",
-				row->name, CONFIG_ROWS_MAX);
+		return diag_set(diag, -EINVAL, "device-rows-count",
+				"no room for %s: options add at most %d devices", row->name,
+				CONFIG_ROWS_MAX);
 	config->row[config->vm.machine.nr_extra++] = *row;
 	config->vm.machine.extra = config->row;
 	return 0;
@@ -60,7 +61,8 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 	int r;
 
 	if (config->nr_virtio == CONFIG_VIRTIO_MAX)
-		return diag_set(diag, -EINVAL, "more than %d virtio devices", CONFIG_VIRTIO_MAX);
+		return diag_set(diag, -EINVAL, "virtio-count", "more than %d virtio devices",
+				CONFIG_VIRTIO_MAX);
 	snprintf(virtio->name, sizeof(virtio->name), "%s%u", kind, count_of(config, cls));
 	snprintf(virtio->part, sizeof(virtio->part), "virtio %s", cls->name);
 	virtio->conf = (struct virtio_conf){.cls = cls, .conf = conf, .name = virtio->name};

@@ -87,17 +87,18 @@ static int set_balloon(struct virtio_device *vd, const char *arg, uint64_t mem_b
 	char has[24];
 
 	if (strcmp(arg, "0") != 0 && parse_size_bytes(arg, &bytes) < 0) {
-		diag_set(diag, -EINVAL, "balloon '%s' is not a size", arg);
+		diag_set(diag, -EINVAL, "balloon-size", "balloon '%s' is not a size", arg);
 		diag_remedy(diag, "a number with M or G, as in balloon 256M; or 0");
 		return -EINVAL;
 	}
 	if (bytes && bytes < VIRTIO_BALLOON_TARGET_MIN_BYTES) {
-		diag_set(diag, -EINVAL, "balloon %s is less than 1M", arg);
+		diag_set(diag, -EINVAL, "balloon-size-min", "balloon %s is less than 1M", arg);
 		option_size_remedy("balloon", arg, VIRTIO_BALLOON_TARGET_MIN_BYTES, diag);
 		return -EINVAL;
 	}
 	if (bytes >= mem_bytes) {
-		diag_set(diag, -EINVAL, "balloon %s is all of the guest's memory, or more", arg);
+		diag_set(diag, -EINVAL, "balloon-size-max",
+			 "balloon %s is all of the guest's memory, or more", arg);
 		diag_remedy(diag, "less than %s", format_size(mem_bytes, has));
 		return -EINVAL;
 	}
@@ -112,7 +113,7 @@ static int run_balloon(struct vm_control *ctl, char *const arg[], unsigned nr, F
 	struct virtio_balloon_size size;
 
 	if (!vd) {
-		diag_set(diag, -EINVAL, "this VM has no balloon");
+		diag_set(diag, -EINVAL, "balloon-none", "this VM has no balloon");
 		diag_remedy(diag, "start it with --balloon 0, or with a SIZE");
 		return -EINVAL;
 	}
@@ -133,7 +134,7 @@ static int say_no_network(const struct vm *vm, const char *name, struct diag *di
 	for (unsigned at = 0; (vd = next_device(vm, &virtio_net_class, &at));)
 		if (len < sizeof(names))
 			len += (size_t)snprintf(names + len, sizeof(names) - len, " %s", vd->name);
-	diag_set(diag, -EINVAL, "this VM has no network '%s'", name);
+	diag_set(diag, -EINVAL, "network-none", "this VM has no network '%s'", name);
 	if (len > 0)
 		diag_remedy(diag, "it has:%s", names);
 	else
@@ -150,7 +151,8 @@ static int run_link(struct vm_control *ctl, char *const arg[], unsigned nr, FILE
 	(void)nr;
 	(void)out;
 	if (!up && strcmp(arg[1], "down") != 0) {
-		diag_set(diag, -EINVAL, "link %s '%s' is neither up nor down", arg[0], arg[1]);
+		diag_set(diag, -EINVAL, "link-state", "link %s '%s' is neither up nor down", arg[0],
+			 arg[1]);
 		diag_remedy(diag, "link NAME up, or link NAME down");
 		return -EINVAL;
 	}
@@ -172,9 +174,10 @@ static int refuse_device(const struct vm *vm, const char *name, struct diag *dia
 	size_t len = 0;
 
 	if (machine_find(m, name)) {
-		diag_set(diag, -EINVAL, "'%s' is emulated by KVM, which cannot take it off", name);
+		diag_set(diag, -EINVAL, "device-in-kvm",
+			 "'%s' is emulated by KVM, which cannot take it off", name);
 	} else {
-		diag_set(diag, -EINVAL, "this VM has no device '%s'", name);
+		diag_set(diag, -EINVAL, "device-none", "this VM has no device '%s'", name);
 		suggest_init(&suggest, name, strlen(name));
 		for (unsigned i = 0; i < m->nr_devices; i++)
 			suggest_offer(&suggest, m->device[i].name);
@@ -193,7 +196,8 @@ static int plug_device(struct vm *vm, const char *name,
 		       struct diag *diag)
 {
 	if (vm_is_paused(vm)) {
-		diag_set(diag, -EINVAL, "'%s' cannot come or go while the VM is paused", name);
+		diag_set(diag, -EINVAL, "plug-paused",
+			 "'%s' cannot come or go while the VM is paused", name);
 		diag_remedy(diag, "resume it first");
 		return -EBUSY;
 	}
@@ -303,13 +307,15 @@ static int commands_run(struct control_commands *commands, char *const argv[], u
 		if (nr - 1 >= c->args_min && nr - 1 <= c->args_max)
 			return c->run(ctl, argv + 1, nr - 1, out, diag);
 		if (c->args[0])
-			diag_set(diag, -EINVAL, "'%s' is to be followed by %s", c->name, c->args);
+			diag_set(diag, -EINVAL, "command-arguments", "'%s' is to be followed by %s",
+				 c->name, c->args);
 		else
-			diag_set(diag, -EINVAL, "'%s' takes no arguments", c->name);
+			diag_set(diag, -EINVAL, "command-no-arguments", "'%s' takes no arguments",
+				 c->name);
 		diag_remedy(diag, "`help` lists the arguments of each command");
 		return -EINVAL;
 	}
-	diag_set(diag, -EINVAL, "unknown command '%s'", argv[0]);
+	diag_set(diag, -EINVAL, "control-command-unknown", "unknown command '%s'", argv[0]);
 	diag_remedy(diag, "`help` lists the commands");
 	return -EINVAL;
 }

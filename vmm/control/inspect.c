@@ -20,7 +20,7 @@ static int parse_vcpu(char *const arg[], unsigned nr, unsigned fallback, unsigne
 	if (nr == 0)
 		return 0;
 	if (parse_u64(arg[0], &val) < 0 || val >= UINT_MAX) {
-		diag_set(diag, -EINVAL, "'%s' is not the number of a vCPU", arg[0]);
+		diag_set(diag, -EINVAL, "vcpu-number", "'%s' is not the number of a vCPU", arg[0]);
 		diag_remedy(diag, "they are counted from 0");
 		return -EINVAL;
 	}
@@ -66,7 +66,7 @@ int command_sym(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *ou
 	(void)nr;
 	if (parse_address(arg[0], &addr) == 0)
 		return vm_print_symbol(ctl->vm, addr, out, diag);
-	diag_set(diag, -EINVAL, "'%s' is not a hexadecimal address", arg[0]);
+	diag_set(diag, -EINVAL, "symbol-address", "'%s' is not a hexadecimal address", arg[0]);
 	diag_remedy(diag, "as in sym ffffffff81000000; 0x before it is allowed");
 	return -EINVAL;
 }
@@ -96,7 +96,7 @@ int command_sysrq(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *
 	(void)out;
 	if (strlen(arg[0]) == 1 && (arg[0][0] & 0x80) == 0)
 		return vm_send_sysrq(ctl->vm, (uint8_t)arg[0][0], diag);
-	diag_set(diag, -EINVAL, "'%s' is not one key", arg[0]);
+	diag_set(diag, -EINVAL, "sysrq-key", "'%s' is not one key", arg[0]);
 	diag_remedy(diag, "one ASCII character, as in sysrq t; sysrq h has the guest list them");
 	return -EINVAL;
 }
@@ -109,7 +109,7 @@ int command_core(struct vm_control *ctl, char *const arg[], unsigned nr, FILE *o
 	(void)out;
 	if (arg[0][0] == '/')
 		return vm_core_write(ctl->vm, arg[0], diag);
-	diag_set(diag, -EINVAL, "core '%s' is not a whole path", arg[0]);
+	diag_set(diag, -EINVAL, "core-path", "core '%s' is not a whole path", arg[0]);
 	diag_remedy(diag, "one that begins with /; `tollgate control` makes it so");
 	return -EINVAL;
 }

@@ -94,7 +94,7 @@ int io_thread_init(struct io_thread *io, struct diag *diag)
 	int r = event_loop_init(&io->loop, control_ready, io);
 
 	if (r < 0)
-		return diag_set(diag, r, "event loop of an I/O thread");
+		return diag_set(diag, r, "io-thread-loop", "event loop of an I/O thread");
 	pthread_mutex_init(&io->lock, NULL);
 	pthread_cond_init(&io->changed, NULL);
 	io->bell = (struct doorbell){.ring = bell_ring, .control = bell_control};
@@ -115,7 +115,7 @@ int io_thread_attach(struct io_thread *io, struct device *dev, struct diag *diag
 	io->dev = dev;
 	io->queue = calloc(nr_queues, sizeof(*io->queue));
 	if (!io->queue)
-		return diag_set(diag, -ENOMEM, "%u doorbells", nr_queues);
+		return diag_set(diag, -ENOMEM, "io-thread-memory", "%u doorbells", nr_queues);
 	while (r == 0 && io->nr_queues < nr_queues) {
 		struct io_doorbell *queue = &io->queue[io->nr_queues];
 
@@ -131,7 +131,7 @@ int io_thread_attach(struct io_thread *io, struct device *dev, struct diag *diag
 		};
 		r = event_loop_add(&io->loop, &queue->src);
 		if (r < 0)
-			diag_set(diag, r, "watch a doorbell");
+			diag_set(diag, r, "doorbell-watch", "watch a doorbell");
 	}
 	return r;
 }
@@ -214,7 +214,7 @@ int io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
 	int r = thread_start(&io->thread, THREAD_IO, name, thread_main, io);
 
 	if (r < 0)
-		return diag_set(diag, r, "start the I/O thread of '%s'", name);
+		return diag_set(diag, r, "io-thread-start", "start the I/O thread of '%s'", name);
 	io->started = true;
 	return 0;
 }

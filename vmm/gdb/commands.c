@@ -326,8 +326,7 @@ static char *monitor_run(struct gdb *gdb, char *line)
 	if (nr == 0)
 		fputs("`monitor help` lists the commands\n", out);
 	else if (gdb->commands->run(gdb->commands, word, nr, out, &diag) < 0)
-		fprintf(out, "error: %s%s%s\n", diag.what, diag.remedy[0] ? "; remedy: " : "",
-			diag.remedy);
+		control_print_error(&diag, out);
 	fclose(out);
 	return text;
 }

@@ -63,10 +63,12 @@ static int path_normalise(const char *path, char *buf)
 static int check_path(const char *path, struct diag *diag)
 {
 	if (strlen(path) >= PATH_BYTES_MAX)
-		return diag_set(diag, -EINVAL, "'%.60s...': a path of %zu bytes, and %d fit", path,
-				strlen(path), PATH_BYTES_MAX - 1);
+		return diag_set(diag, -EINVAL, "archive-path-length",
+				"'%.60s...': a path of %zu bytes, and %d fit", path, strlen(path),
+				PATH_BYTES_MAX - 1);
 	if (strcmp(path, trailer) == 0)
-		return diag_set(diag, -EINVAL, "'%s' ends an archive and names no file", path);
+		return diag_set(diag, -EINVAL, "archive-path-end",
+				"'%s' ends an archive and names no file", path);
 	return 0;
 }
 
@@ -90,9 +92,10 @@ static int cpio_add(struct cpio *cpio, const char *path, struct cpio_entry e, st
 	int r;
 
 	if (!copy || (cpio->nr == cpio->cap && cpio_grow(cpio) < 0))
-		return diag_set(diag, -ENOMEM, "'%s' for an archive", path);
+		return diag_set(diag, -ENOMEM, "archive-memory", "'%s' for an archive", path);
 	if (path_normalise(path, copy) < 0)
-		return diag_set(diag, -EINVAL, "'%s' is not a path in an archive", path);
+		return diag_set(diag, -EINVAL, "archive-path", "'%s' is not a path in an archive",
+				path);
 	r = check_path(copy, diag);
 	if (r < 0)
 		return r;
@@ -114,7 +117,7 @@ int cpio_add_file(struct cpio *cpio, const char *path, mode_t perm, void *data, 
 {
 	if (len > UINT32_MAX) {
 		free(data);
-		return diag_set(diag, -EFBIG, "'%s' for an archive", path);
+		return diag_set(diag, -EFBIG, "archive-file-size", "'%s' for an archive", path);
 	}
 	return cpio_add(
 		cpio, path,
@@ -128,10 +131,11 @@ int cpio_add_symlink(struct cpio *cpio, const char *path, const char *target, st
 	char *copy;
 
 	if (len == 0 || len >= PATH_BYTES_MAX)
-		return diag_set(diag, -EINVAL, "'%s': a link to a path of %zu bytes", path, len);
+		return diag_set(diag, -EINVAL, "archive-link-length",
+				"'%s': a link to a path of %zu bytes", path, len);
 	copy = strdup(target);
 	if (!copy)
-		return diag_set(diag, -ENOMEM, "'%s' for an archive", path);
+		return diag_set(diag, -ENOMEM, "archive-memory", "'%s' for an archive", path);
 	return cpio_add(cpio, path,
 			(struct cpio_entry){.mode = S_IFLNK | 0777, .data = copy, .len = len},
 			diag);
@@ -245,8 +249,8 @@ static int put_all(struct sink *sink, const struct cpio *cpio, struct diag *diag
 		if (i + 1 < cpio->nr && strcmp(e->path, e[1].path) == 0)
 			continue;
 		if (last && !S_ISDIR(last->mode) && is_below(e->path, last->path))
-			return diag_set(diag, -ENOTDIR, "'/%s' in an archive where '/%s' is",
-					e->path, last->path);
+			return diag_set(diag, -ENOTDIR, "archive-not-directory",
+					"'/%s' in an archive where '/%s' is", e->path, last->path);
 		put_implied(sink, e->path, last ? last->path : "");
 		put_entry(sink, ++sink->ino, e, e->path, strlen(e->path));
 		last = e;
@@ -269,7 +273,7 @@ int cpio_render(struct cpio *cpio, uint8_t **ret, size_t *ret_len, struct diag *
 		return r;
 	sink = (struct sink){.buf = malloc(sink.len)};
 	if (!sink.buf)
-		return diag_set(diag, -ENOMEM, "an archive");
+		return diag_set(diag, -ENOMEM, "archive-memory", "an archive");
 	put_all(&sink, cpio, diag);
 	*ret = sink.buf;
 	*ret_len = sink.len;

@@ -29,11 +29,12 @@ static int check_file(const char *what, const char *file, int fd, uint64_t budge
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return diag_set(diag, -errno, "%s '%s'", what, file);
+		return diag_set(diag, -errno, "host-file-stat", "%s '%s'", what, file);
 	if (!S_ISREG(st.st_mode))
-		return diag_set(diag, -EINVAL, "%s '%s' is not a regular file", what, file);
+		return diag_set(diag, -EINVAL, "host-file-kind", "%s '%s' is not a regular file",
+				what, file);
 	if ((uint64_t)st.st_size > budget_bytes) {
-		diag_set(diag, -EFBIG, "%s '%s'", what, file);
+		diag_set(diag, -EFBIG, "host-file-size", "%s '%s'", what, file);
 		diag_remedy(diag, "what goes into the guest's first file system must fit its "
 				  "memory: give it more, or less to hold");
 		return -EFBIG;
@@ -52,7 +53,7 @@ int host_file_read(const char *what, const char *file, uint64_t *budget_bytes, v
 	int r;
 
 	if (fd < 0)
-		return diag_set(diag, -errno, "open %s '%s'", what, file);
+		return diag_set(diag, -errno, "host-file-open", "open %s '%s'", what, file);
 	r = check_file(what, file, fd, *budget_bytes, &len, diag);
 	if (r < 0)
 		return r;
@@ -61,7 +62,7 @@ int host_file_read(const char *what, const char *file, uint64_t *budget_bytes, v
 		r = buf ? io_read_full(fd, buf, len) : -ENOMEM;
 	}
 	if (r < 0)
-		return diag_set(diag, r, "read %s '%s'", what, file);
+		return diag_set(diag, r, "host-file-read", "read %s '%s'", what, file);
 	*budget_bytes -= len;
 	*ret = STEAL_PTR(buf);
 	*ret_len = len;
@@ -84,7 +85,7 @@ static int add_symlink(const struct tree *t, const char *file, const char *path,
 	const ssize_t n = readlink(file, target, sizeof(target) - 1);
 
 	if (n < 0)
-		return diag_set(diag, -errno, "read %s '%s'", t->what, file);
+		return diag_set(diag, -errno, "host-link-read", "read %s '%s'", t->what, file);
 	target[n] = '\0';
 	return cpio_add_symlink(t->cpio, path, target, diag);
 }
@@ -104,8 +105,8 @@ static int add_entry(const struct tree *t, const FTSENT *e, const char *path, st
 		return cpio_add_node(t->cpio, path, st->st_mode, st->st_rdev, diag);
 	case FTS_DP: return 0; /* seen as FTS_D */
 	default:
-		return diag_set(diag, e->fts_errno ? -e->fts_errno : -ELOOP, "read %s '%s'",
-				t->what, e->fts_path);
+		return diag_set(diag, e->fts_errno ? -e->fts_errno : -ELOOP, "host-tree-read",
+				"read %s '%s'", t->what, e->fts_path);
 	}
 }
 
@@ -119,7 +120,8 @@ static int check_root(const struct tree *t, const FTSENT *e, struct diag *diag)
 {
 	if (e->fts_info == FTS_D || e->fts_info == FTS_DP)
 		return 0;
-	return diag_set(diag, -EINVAL, "%s '%s' is not a directory", t->what, e->fts_path);
+	return diag_set(diag, -EINVAL, "host-tree-kind", "%s '%s' is not a directory", t->what,
+			e->fts_path);
 }
 
 static int add_below(const struct tree *t, const FTSENT *e, struct diag *diag)
@@ -128,7 +130,7 @@ static int add_below(const struct tree *t, const FTSENT *e, struct diag *diag)
 
 	if (asprintf(&path, "%s%s", t->path, e->fts_path + t->file_len) < 0) {
 		path = NULL;
-		return diag_set(diag, -ENOMEM, "%s '%s'", t->what, e->fts_path);
+		return diag_set(diag, -ENOMEM, "host-tree-memory", "%s '%s'", t->what, e->fts_path);
 	}
 	if (strspn(path, "/") == strlen(path) && !is_failure(e))
 		return check_root(t, e, diag);
@@ -156,12 +158,12 @@ int host_files_add(struct cpio *cpio, const char *what, const char *file, const 
 	int r = 0;
 
 	if (!fts)
-		return diag_set(diag, -errno, "read %s '%s'", what, file);
+		return diag_set(diag, -errno, "host-tree-read", "read %s '%s'", what, file);
 	errno = 0;
 	while (r == 0 && (e = fts_read(fts)))
 		r = add_below(&tree, e, diag);
 	if (r == 0 && errno)
-		r = diag_set(diag, -errno, "read %s '%s'", what, file);
+		r = diag_set(diag, -errno, "host-tree-read", "read %s '%s'", what, file);
 	fts_close(fts);
 	return r;
 }

@@ -86,7 +86,7 @@ static int choose_busybox(const struct build *b, const char **ret_file, struct d
 	if (!file)
 		file = busybox_find();
 	if (!file && wanted) {
-		diag_set(diag, -ENOENT, "busybox");
+		diag_set(diag, -ENOENT, "busybox-missing", "busybox");
 		diag_remedy(diag,
 			    "install a static one (Debian: busybox-static), or name its file");
 		return -ENOENT;
@@ -113,7 +113,8 @@ static int add_busybox(struct build *b, struct diag *diag)
 		free(data);
 		if (!wanted)
 			return 0;
-		diag_set(diag, -EINVAL, "busybox '%s' is not a static program for x86-64", file);
+		diag_set(diag, -EINVAL, "busybox-not-static",
+			 "busybox '%s' is not a static program for x86-64", file);
 		diag_remedy(diag,
 			    "install a static one (Debian: busybox-static), or name its file");
 		return -EINVAL;
@@ -128,7 +129,7 @@ static int build_add_module(struct build *b, struct module_file *file, struct di
 
 	if (asprintf(&path, MODULE_PATH, file->name) < 0) {
 		path = NULL;
-		return diag_set(diag, -ENOMEM, "module '%s'", file->name);
+		return diag_set(diag, -ENOMEM, "module-file-memory", "module '%s'", file->name);
 	}
 	build_put(b, file->needed ? "need" : "module", path);
 	return cpio_add_file(&b->cpio, path, 0644, STEAL_PTR(file->data), file->len, diag);
@@ -178,13 +179,13 @@ static int add_init(struct build *b, struct diag *diag)
 
 	b->conf = open_memstream(&conf, &conf_len);
 	if (!b->conf)
-		return diag_set(diag, -ENOMEM, "an initramfs");
+		return diag_set(diag, -ENOMEM, "initramfs-memory", "an initramfs");
 	put_settings(b);
 	r = add_busybox(b, diag);
 	if (r == 0)
 		r = add_modules(b, diag);
 	if (fclose(b->conf) != 0 && r == 0)
-		r = diag_set(diag, -ENOMEM, "an initramfs");
+		r = diag_set(diag, -ENOMEM, "initramfs-memory", "an initramfs");
 	if (r < 0) {
 		free(conf);
 		return r;
@@ -193,7 +194,7 @@ static int add_init(struct build *b, struct diag *diag)
 	if (r == 0)
 		init = malloc(b->opts->init_len);
 	if (!init)
-		return diag_set(diag, -ENOMEM, "an initramfs");
+		return diag_set(diag, -ENOMEM, "initramfs-memory", "an initramfs");
 	memcpy(init, b->opts->init, b->opts->init_len);
 	return cpio_add_file(&b->cpio, "/init", 0755, init, b->opts->init_len, diag);
 }

@@ -70,7 +70,8 @@ static int load_calls(struct kmod_calls *call, struct diag *diag)
 		if (!sym) {
 			const char *why = dlerror();
 
-			diag_set(diag, -ENOTSUP, "load libkmod, which finds modules (%s)",
+			diag_set(diag, -ENOTSUP, "libkmod-load",
+				 "load libkmod, which finds modules (%s)",
 				 why ? why : "no reason given");
 			diag_remedy(diag, "install it (Debian: libkmod2)");
 			return -ENOTSUP;
@@ -205,7 +206,8 @@ int module_index_open(const char *dir, struct module_index **ret, struct diag *d
 {
 	(void)dir;
 	(void)ret;
-	diag_set(diag, -EINVAL, "this Tollgate was built without libkmod, which finds modules");
+	diag_set(diag, -EINVAL, "libkmod-not-built",
+		 "this Tollgate was built without libkmod, which finds modules");
 	diag_remedy(diag, "install its headers (Debian: libkmod-dev) and build again");
 	return -ENOTSUP;
 }

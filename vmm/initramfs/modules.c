@@ -44,11 +44,12 @@ static int unpack(const char *path, struct reading *reading, const struct unpack
 	int r = unpack_run(codec, file->data, file->len, &opts, &data, &len);
 
 	if (r == -ENOTSUP) {
-		diag_set(reading->diag, r, "module '%s' is packed with %s", path, codec->name);
+		diag_set(reading->diag, r, "module-codec", "module '%s' is packed with %s", path,
+			 codec->name);
 		diag_remedy(reading->diag, "build Tollgate with %s", codec->library);
 	}
 	if (r < 0)
-		return diag_set(reading->diag, r, "unpack module '%s'", path);
+		return diag_set(reading->diag, r, "module-unpack", "unpack module '%s'", path);
 	free(file->data);
 	file->data = data;
 	file->len = len;
@@ -70,7 +71,7 @@ static int read_file(struct reading *reading, const char *path, struct module_fi
 	if (codec)
 		r = unpack(path, reading, codec, file);
 	if (r == 0 && (file->len < 4 || memcmp(file->data, "\177ELF", 4) != 0))
-		r = diag_set(reading->diag, -EINVAL,
+		r = diag_set(reading->diag, -EINVAL, "module-not-elf",
 			     "module '%s' is not an ELF file, packed or not", path);
 	return r;
 }
@@ -98,12 +99,14 @@ static int modules_add(void *arg, const struct module_index_entry *found)
 	if (file || !found->path)
 		return 0;
 	if (m->nr == m->cap && modules_grow(m) < 0)
-		return diag_set(reading->diag, -ENOMEM, "module '%s'", found->name);
+		return diag_set(reading->diag, -ENOMEM, "module-memory", "module '%s'",
+				found->name);
 	file = &m->file[m->nr];
 	*file = (struct module_file){.name = strdup(found->name), .needed = reading->needed};
 	m->nr++; /* modules_fini() frees what it has */
 	if (!file->name)
-		return diag_set(reading->diag, -ENOMEM, "module '%s'", found->name);
+		return diag_set(reading->diag, -ENOMEM, "module-memory", "module '%s'",
+				found->name);
 	return read_file(reading, found->path, file);
 }
 
@@ -122,7 +125,8 @@ static int add_defaults(struct module_index *index, struct reading *reading)
 		if (r == -ENOENT && reading->diag->err == 0)
 			note_missing(reading->modules, virtio_drivers[i]);
 		else if (r < 0)
-			return diag_set(reading->diag, r, "resolve module '%s'", virtio_drivers[i]);
+			return diag_set(reading->diag, r, "module-resolve", "resolve module '%s'",
+					virtio_drivers[i]);
 	}
 	return 0;
 }
@@ -133,12 +137,13 @@ static int add_named(struct module_index *index, const char *dir, const char *na
 	int r = module_index_resolve(index, name, modules_add, reading);
 
 	if (r == -ENOENT && reading->diag->err == 0) {
-		diag_set(reading->diag, r, "module '%s' in '%s'", name, dir);
+		diag_set(reading->diag, r, "module-missing", "module '%s' in '%s'", name, dir);
 		diag_remedy(reading->diag,
 			    "its name or an alias, as modprobe takes it; a module that this kernel "
 			    "was not built with cannot be had");
 	}
-	return r < 0 ? diag_set(reading->diag, r, "resolve module '%s'", name) : 0;
+	return r < 0 ? diag_set(reading->diag, r, "module-resolve", "resolve module '%s'", name)
+		     : 0;
 }
 
 /* Before libkmod, which would only report that it finds no module at all. */
@@ -149,12 +154,14 @@ static int check_dir(const char *dir, struct diag *diag)
 
 	if (asprintf(&index, "%s/modules.dep.bin", dir) < 0) {
 		index = NULL;
-		return diag_set(diag, -ENOMEM, "modules directory '%s'", dir);
+		return diag_set(diag, -ENOMEM, "modules-directory-memory", "modules directory '%s'",
+				dir);
 	}
 	if (stat(dir, &st) < 0)
-		return diag_set(diag, -errno, "modules directory '%s'", dir);
+		return diag_set(diag, -errno, "modules-directory-stat", "modules directory '%s'",
+				dir);
 	if (stat(index, &st) < 0) {
-		const int r = diag_set(diag, -errno, "'%s'", index);
+		const int r = diag_set(diag, -errno, "modules-index", "'%s'", index);
 
 		diag_remedy(diag,
 			    "`depmod -b ROOT VERSION` makes it, for ROOT/lib/modules/VERSION");
@@ -176,7 +183,7 @@ int modules_read(struct modules *ret, const char *dir, const char *const *names,
 		return r;
 	r = module_index_open(dir, &index, diag);
 	if (r < 0)
-		return diag_set(diag, r, "modules directory '%s'", dir);
+		return diag_set(diag, r, "modules-directory-read", "modules directory '%s'", dir);
 	r = add_defaults(index, &reading);
 	reading.needed = true;
 	for (unsigned i = 0; r == 0 && i < nr_names; i++)

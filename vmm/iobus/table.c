@@ -248,19 +248,20 @@ static int range_check(const struct iobus *bus, const struct iobus_range *range,
 
 	assert(range->owner);
 	if (range->len == 0)
-		return diag_set(diag, -EINVAL, "%s range of '%s' at %#" PRIx64 " is empty",
-				space_name(bus), range->owner, range->first);
+		return diag_set(diag, -EINVAL, "range-empty",
+				"%s range of '%s' at %#" PRIx64 " is empty", space_name(bus),
+				range->owner, range->first);
 	if (range->first > top || range->len - 1 > top - range->first)
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "range-wraps",
 				"%s range of '%s', %#" PRIx64 " bytes at %#" PRIx64
 				", passes the top of the space, %#" PRIx64,
 				space_name(bus), range->owner, range->len, range->first, top);
 	if (!cls->read || !cls->write)
-		return diag_set(diag, -EINVAL, "%s range of '%s': class '%s' has no %s",
-				space_name(bus), range->owner, cls->name,
-				cls->read ? "write" : "read");
+		return diag_set(diag, -EINVAL, "range-no-handler",
+				"%s range of '%s': class '%s' has no %s", space_name(bus),
+				range->owner, cls->name, cls->read ? "write" : "read");
 	if (max > IOBUS_ACCESS_MAX || (max & (max - 1)))
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "range-max-access",
 				"%s range of '%s': class '%s' has max_access %u, not 1, 2, 4 or 8",
 				space_name(bus), range->owner, cls->name, max);
 	return 0;
@@ -337,7 +338,7 @@ static uint32_t slots_take(struct slots *slots)
 static int range_overlap(const struct iobus *bus, const struct iobus_range *a,
 			 const struct iobus_range *b, struct diag *diag)
 {
-	return diag_set(diag, -EEXIST,
+	return diag_set(diag, -EEXIST, "range-overlap",
 			"%s ranges of '%s' (%#" PRIx64 " to %#" PRIx64 ") and '%s' (%#" PRIx64
 			" to %#" PRIx64 ") overlap",
 			space_name(bus), a->owner, a->first, a->first + (a->len - 1), b->owner,
@@ -392,13 +393,13 @@ static int bus_add_sorted(struct iobus *bus, const struct iobus_range *sorted, s
 	int r;
 
 	if (n > IOBUS_RANGES_MAX - cur->nr)
-		return diag_set(diag, -ENOSPC,
+		return diag_set(diag, -ENOSPC, "bus-full",
 				"%zu %s ranges and %zu more, '%s' first; the limit is %d", cur->nr,
 				space_name(bus), n, sorted[0].owner, IOBUS_RANGES_MAX);
 	if (bus->spare->cap < cur->nr + n) {
 		fresh = snapshot_create(cur->nr + n);
 		if (!fresh)
-			return diag_set(diag, -ENOMEM, "%s bus", space_name(bus));
+			return diag_set(diag, -ENOMEM, "bus-memory", "%s bus", space_name(bus));
 		free(bus->spare);
 		bus->spare = STEAL_PTR(fresh);
 	}
@@ -409,7 +410,7 @@ static int bus_add_sorted(struct iobus *bus, const struct iobus_range *sorted, s
 	if (cur->cap < bus->spare->nr) /* too small for a spare: a removal must need no memory */
 		fresh = snapshot_create(bus->spare->nr);
 	if (bus_reserve_counters(bus, slots.next - 1) < 0 || (cur->cap < bus->spare->nr && !fresh))
-		return diag_set(diag, -ENOMEM, "%s bus", space_name(bus));
+		return diag_set(diag, -ENOMEM, "bus-memory", "%s bus", space_name(bus));
 	bus_publish(bus, STEAL_PTR(fresh));
 	return 0;
 }
@@ -428,7 +429,7 @@ int iobus_add_many(struct iobus *bus, const struct iobus_range *ranges, size_t n
 	}
 	sorted = reallocarray(NULL, n, sizeof(*sorted));
 	if (!sorted)
-		return diag_set(diag, -ENOMEM, "%s bus", space_name(bus));
+		return diag_set(diag, -ENOMEM, "bus-memory", "%s bus", space_name(bus));
 	memcpy(sorted, ranges, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), range_compare);
 	pthread_mutex_lock(&bus->lock);
@@ -470,8 +471,8 @@ int iobus_remove(struct iobus *bus, uint64_t first, struct diag *diag)
 		bus_publish(bus, NULL);
 		iobus_counters_retire(bus, slot);
 	} else {
-		r = diag_set(diag, -ENOENT, "no %s range starts at %#" PRIx64, space_name(bus),
-			     first);
+		r = diag_set(diag, -ENOENT, "range-missing", "no %s range starts at %#" PRIx64,
+			     space_name(bus), first);
 	}
 	pthread_mutex_unlock(&bus->lock);
 	return r;

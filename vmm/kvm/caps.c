@@ -44,7 +44,7 @@ int kvm_caps_check(const struct kvm *kvm, const struct kvm_cap_row *own, unsigne
 
 		if (!row->required || kvm_cap(kvm, row->cap) > 0)
 			continue;
-		diag_set(diag, -EINVAL, "this host's KVM lacks %s", row->name);
+		diag_set(diag, -EINVAL, "kvm-capability", "this host's KVM lacks %s", row->name);
 		diag_remedy(diag, "Linux 4.13 or newer has it");
 		return -EINVAL;
 	}

@@ -90,10 +90,10 @@ int irq_eventfd_init(struct irq_eventfd *irq, const struct kvm *kvm, unsigned gs
 	irq->by_ioctl.line.pulse = eventfd_pulse;
 	irq->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (irq->fd < 0)
-		return diag_set(diag, -errno, "eventfd for an interrupt");
+		return diag_set(diag, -errno, "irq-eventfd", "eventfd for an interrupt");
 	r = irqfd_ioctl(irq, 0);
 	if (r < 0) {
-		diag_set(diag, r, "KVM_IRQFD of GSI %u", gsi);
+		diag_set(diag, r, "irqfd-set", "KVM_IRQFD of GSI %u", gsi);
 		close(irq->fd);
 		irq->fd = -1;
 	}

@@ -103,7 +103,7 @@ int machine_cmdline_render(const struct machine *m, char **ret, struct diag *dia
 	FILE *f = open_memstream(&line, &len);
 
 	if (!f)
-		return diag_set(diag, -ENOMEM, "kernel command line");
+		return diag_set(diag, -ENOMEM, "cmdline-memory", "kernel command line");
 	put_defaults(f, m, console, user);
 	if (console == CONSOLE_MEMORY || console == CONSOLE_HVC)
 		put_console_last(f, machine_find(m, "serial0"), console, user);
@@ -111,11 +111,12 @@ int machine_cmdline_render(const struct machine *m, char **ret, struct diag *dia
 		fputs(user, f);
 	if (fclose(f) != 0) {
 		free(line);
-		return diag_set(diag, -ENOMEM, "kernel command line");
+		return diag_set(diag, -ENOMEM, "cmdline-memory", "kernel command line");
 	}
 	if (len >= m->platform->cmdline_max) {
 		free(line);
-		diag_set(diag, -EINVAL, "kernel command line of %zu bytes: at most %zu fit", len,
+		diag_set(diag, -EINVAL, "cmdline-length",
+			 "kernel command line of %zu bytes: at most %zu fit", len,
 			 m->platform->cmdline_max - 1);
 		diag_remedy(diag, "shorten --append");
 		return -EINVAL;

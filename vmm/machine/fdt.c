@@ -150,7 +150,7 @@ int machine_fdt_render(const struct machine *m, const struct machine_fdt_opts *o
 		AUTO_FREE void *blob = calloc(1, (size_t)size);
 
 		if (!blob)
-			return diag_set(diag, -ENOMEM, "device tree");
+			return diag_set(diag, -ENOMEM, "device-tree-memory", "device tree");
 		r = render_in(blob, size, m, opts, cmdline);
 		if (r == 0) {
 			*ret_len = fdt_totalsize(blob);
@@ -160,5 +160,6 @@ int machine_fdt_render(const struct machine *m, const struct machine_fdt_opts *o
 		/* Any other error is a wrong sequence of calls here. */
 		assert(r == -FDT_ERR_NOSPACE);
 	}
-	return diag_set(diag, -EFBIG, "device tree of more than %d bytes", BLOB_MAX_BYTES);
+	return diag_set(diag, -EFBIG, "device-tree-limit", "device tree of more than %d bytes",
+			BLOB_MAX_BYTES);
 }

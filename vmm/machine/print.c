@@ -98,7 +98,7 @@ int machine_print_text(const struct machine *m, char **ret, struct diag *diag)
 		return r;
 	f = open_memstream(&text, &len);
 	if (!f)
-		return diag_set(diag, -ENOMEM, "print the machine");
+		return diag_set(diag, -ENOMEM, "machine-print-memory", "print the machine");
 	fprintf(f, "Tollgate machine: %s, %s of RAM, %u CPU%s\n", m->platform->name,
 		format_size(m->mem_bytes, size), m->cpus, m->cpus == 1 ? "" : "s");
 	text_map(f, m);
@@ -109,7 +109,7 @@ int machine_print_text(const struct machine *m, char **ret, struct diag *diag)
 	r = ferror(f);
 	if (fclose(f) != 0 || r) {
 		free(text);
-		return diag_set(diag, -ENOMEM, "print the machine");
+		return diag_set(diag, -ENOMEM, "machine-print-memory", "print the machine");
 	}
 	*ret = text;
 	return 0;
@@ -248,7 +248,7 @@ int machine_print_json(const struct machine *m, char **ret, struct diag *diag)
 	root = json_machine(&j, m, cmdline);
 	body = j.failed ? NULL : json_object_to_json_string_ext(root, STYLE);
 	if (!body || asprintf(&text, "%s\n", body) < 0)
-		r = diag_set(diag, -ENOMEM, "print the machine");
+		r = diag_set(diag, -ENOMEM, "machine-print-memory", "print the machine");
 	else
 		*ret = text;
 	json_object_put(root);

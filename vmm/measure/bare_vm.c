@@ -24,7 +24,8 @@ static int add_slots(struct bare_vm *bare, unsigned slots, struct diag *diag)
 					       SLOT_BYTES, host, false);
 
 		if (r < 0)
-			return diag_set(diag, r, "memory slot %u of %u", i + 1, slots);
+			return diag_set(diag, r, "bare-vm-slot", "memory slot %u of %u", i + 1,
+					slots);
 	}
 	return 0;
 }
@@ -48,7 +49,7 @@ static int bare_vm_vcpus_init(struct bare_vm *bare, struct vm *of, const struct 
 
 	bare->vcpu = aligned_alloc(_Alignof(struct vcpu), bytes);
 	if (!bare->vcpu)
-		return diag_set(diag, -ENOMEM, "%u vCPUs", opts->vcpus);
+		return diag_set(diag, -ENOMEM, "bare-vm-memory", "%u vCPUs", opts->vcpus);
 	memset(bare->vcpu, 0, bytes);
 	for (unsigned i = 0; i < opts->vcpus && r == 0; i++) {
 		struct vcpu *vcpu = &bare->vcpu[i];

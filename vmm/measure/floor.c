@@ -14,7 +14,7 @@ int hammer_floor_init(struct hammer_floor *floor, struct vm *vm, struct diag *di
 		return r;
 	floor->file = calloc(vm->nr_vcpus, sizeof(*floor->file));
 	if (!floor->file)
-		return diag_set(diag, -ENOMEM, "%u vCPUs", vm->nr_vcpus);
+		return diag_set(diag, -ENOMEM, "floor-memory", "%u vCPUs", vm->nr_vcpus);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		floor->file[i] = floor->bare.vcpu[i].fd;
 	vm->loop_files = floor->file;

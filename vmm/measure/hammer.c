@@ -107,17 +107,17 @@ static void sum_up(struct hammer *h)
 int hammer_check(const struct hammer_result *res, struct diag *diag)
 {
 	if (res->end.kind == VM_END_KILLED) {
-		diag_set(diag, -EINVAL, "hammer ended by %s", res->end.by);
+		diag_set(diag, -EINVAL, "hammer-ended", "hammer ended by %s", res->end.by);
 		return -EINTR;
 	}
 	if (res->end.kind != VM_END_EXIT_CODE || res->end.code != 0) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "hammer-kernel-end",
 			 "the hammer kernel ended with %s (%s) instead of its own exit",
 			 vm_end_name(res->end.kind), res->end.by ? res->end.by : "?");
 		return -EPROTO;
 	}
 	if (res->dispatched + res->bare + res->hits != res->guest_count) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "hammer-count",
 			 "counted %" PRIu64 " dispatched, %" PRIu64 " bare exits and %" PRIu64
 			 " hits, but the guest made %" PRIu64 " accesses",
 			 res->dispatched, res->bare, res->hits, res->guest_count);
@@ -152,13 +152,13 @@ static int check_address(const struct hammer *h, struct diag *diag)
 	const char *chip = chip_at(h);
 
 	if (chip) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "hammer-address-taken",
 			 "%s %#" PRIx64 " is taken by %s inside KVM: no access there exits", option,
 			 o->addr, chip);
 	} else if (o->space == IOBUS_MMIO &&
 		   (guest_mem_ptr(&h->vm.mem, o->addr, 1) ||
 		    guest_mem_ptr(&h->vm.mem, o->addr + o->width - 1, 1))) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "hammer-address-memory",
 			 "--mmio %#" PRIx64 " is guest memory: no access there exits", o->addr);
 	} else {
 		return 0;
@@ -195,7 +195,7 @@ static int hammer_build(struct hammer *h, char *cmdline, size_t cmdline_len, str
 	h->ctl->go = 1;
 	h->vcpu = aligned_alloc(_Alignof(struct hammer_vcpu), h->vm.nr_vcpus * sizeof(*h->vcpu));
 	if (!h->vcpu)
-		return diag_set(diag, -ENOMEM, "start");
+		return diag_set(diag, -ENOMEM, "hammer-memory", "start");
 	memset(h->vcpu, 0, h->vm.nr_vcpus * sizeof(*h->vcpu));
 	r = target_create(&h->target, diag);
 	if (r == 0)
@@ -220,7 +220,7 @@ int hammer_run(const struct hammer_opts *opts, FILE *log, struct hammer_result *
 
 	memset(ret, 0, sizeof(*ret));
 	if (!h)
-		return diag_set(diag, -ENOMEM, "start");
+		return diag_set(diag, -ENOMEM, "hammer-memory", "start");
 	h->opts = opts;
 	h->result = ret;
 	r = hammer_build(h, cmdline, sizeof(cmdline), diag);

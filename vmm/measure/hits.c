@@ -108,7 +108,7 @@ int hammer_control_start(struct hammer *h, struct diag *diag)
 		return 0;
 	r = thread_start(&h->control, THREAD_MEASURE, NULL, control_thread, h);
 	if (r < 0)
-		return diag_set(diag, r, "thread of the hammer");
+		return diag_set(diag, r, "hammer-thread", "thread of the hammer");
 	h->has_control = true;
 	return 0;
 }

@@ -41,7 +41,7 @@ int target_create(struct device **ret, struct diag *diag)
 {
 	const int r = device_create(&target_class, &(struct device_env){0}, ret);
 
-	return r < 0 ? diag_set(diag, r, "hammer target") : 0;
+	return r < 0 ? diag_set(diag, r, "hammer-target", "hammer target") : 0;
 }
 
 int target_add(struct iobus *bus, enum iobus_space space, struct device *target, uint64_t addr,
@@ -51,7 +51,7 @@ int target_add(struct iobus *bus, enum iobus_space space, struct device *target,
 	uint64_t first = space == IOBUS_PIO ? PIO_RANGES_FIRST : arch_platform.mmio_end;
 
 	if (!range)
-		return diag_set(diag, -ENOMEM, "%u ranges", more);
+		return diag_set(diag, -ENOMEM, "hammer-ranges-memory", "%u ranges", more);
 	range[0] =
 		(struct iobus_range){.first = addr, .len = width, .dev = target, .owner = "hammer"};
 	for (unsigned i = 1; i <= more; i++, first += RANGE_STEP) {
@@ -78,14 +78,17 @@ int target_raise_open_files(unsigned ioeventfds, struct diag *diag)
 	if (ioeventfds == 0 || getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur >= need)
 		return 0;
 	if (lim.rlim_max != RLIM_INFINITY && lim.rlim_max < need) {
-		diag_set(diag, -EINVAL, "--ioeventfds %u: only %llu files may be open", ioeventfds,
+		diag_set(diag, -EINVAL, "open-files-limit",
+			 "--ioeventfds %u: only %llu files may be open", ioeventfds,
 			 (unsigned long long)lim.rlim_max);
 		diag_remedy(diag, "raise the hard limit of open files to %llu (ulimit -Hn)",
 			    (unsigned long long)need);
 		return -EINVAL;
 	}
 	lim.rlim_cur = need;
-	return setrlimit(RLIMIT_NOFILE, &lim) < 0 ? diag_set(diag, -errno, "raise open files") : 0;
+	return setrlimit(RLIMIT_NOFILE, &lim) < 0
+		       ? diag_set(diag, -errno, "open-files-raise", "raise open files")
+		       : 0;
 }
 
 int ioeventfd_set_init(struct ioeventfd_set *set, unsigned n, const struct ioeventfd *first,
@@ -93,7 +96,7 @@ int ioeventfd_set_init(struct ioeventfd_set *set, unsigned n, const struct ioeve
 {
 	set->io = calloc(n ? n : 1, sizeof(*set->io));
 	if (!set->io)
-		return diag_set(diag, -ENOMEM, "%u ioeventfds", n);
+		return diag_set(diag, -ENOMEM, "ioeventfds-memory", "%u ioeventfds", n);
 	for (unsigned i = 0; i < n; i++) {
 		struct ioeventfd *io = &set->io[i];
 		int r;

@@ -121,6 +121,13 @@ struct child_core {
 	enum vm_end_kind wanted;
 };
 
+static void put_warning(FILE *f, const struct diag *warning)
+{
+	fputs("warning: ", f);
+	diag_print(warning, f);
+	fputc('\n', f);
+}
+
 static void send_report(struct vm *vm, const struct config *config, const struct child_core *core,
 			const struct vm_end *end)
 {
@@ -132,7 +139,7 @@ static void send_report(struct vm *vm, const struct config *config, const struct
 		return;
 	for (unsigned i = 0; i < config->nr_disks; i++)
 		if (config->disk[i]->warning.what[0])
-			fprintf(f, "warning: %s\n", config->disk[i]->warning.what);
+			put_warning(f, &config->disk[i]->warning);
 	if (core->path)
 		smoke_core_write(vm, core->path, core->wanted, end, f);
 	report_stuck(f, vm);
@@ -175,7 +182,7 @@ static bool child_run(struct config *config, const struct child_core *core)
 	int r;
 
 	if (!vm) {
-		diag_set(&diag, -ENOMEM, "start");
+		diag_set(&diag, -ENOMEM, "smoke-memory", "start");
 		send_failure(&diag);
 		return true;
 	}
@@ -233,12 +240,14 @@ static int check_parent(const char *arg, struct diag *diag)
 
 	if (parse_u64(arg, &parent) < 0 || fstat(CHILD_REPORT_FD, &st) < 0 ||
 	    !S_ISFIFO(st.st_mode) || fstat(CHILD_ARGS_FD, &st) < 0 || !S_ISREG(st.st_mode)) {
-		diag_set(diag, -EINVAL, "smoke-boot is a part of `tollgate smoke`");
+		diag_set(diag, -EINVAL, "smoke-boot-alone",
+			 "smoke-boot is a part of `tollgate smoke`");
 		diag_remedy(diag, "`tollgate smoke --help` lists the options of a boot");
 		return -EINVAL;
 	}
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || (uint64_t)getppid() != parent)
-		return diag_set(diag, -ESRCH, "process %s of `tollgate smoke`", arg);
+		return diag_set(diag, -ESRCH, "smoke-boot-parent", "process %s of `tollgate smoke`",
+				arg);
 	return 0;
 }
 
@@ -250,13 +259,13 @@ static int read_args(char **ret, size_t *ret_len, struct diag *diag)
 	int r;
 
 	if (fstat(CHILD_ARGS_FD, &st) < 0)
-		return diag_set(diag, -errno, "options of a boot");
+		return diag_set(diag, -errno, "smoke-options-read", "options of a boot");
 	args = calloc(1, (size_t)st.st_size + 1);
 	if (!args)
-		return diag_set(diag, -ENOMEM, "options of a boot");
+		return diag_set(diag, -ENOMEM, "smoke-options-memory", "options of a boot");
 	r = io_pread_full(CHILD_ARGS_FD, args, (size_t)st.st_size, 0);
 	if (r < 0)
-		return diag_set(diag, r, "options of a boot");
+		return diag_set(diag, r, "smoke-options-read", "options of a boot");
 	close(CHILD_ARGS_FD);
 	*ret = STEAL_PTR(args);
 	*ret_len = (size_t)st.st_size;
@@ -287,7 +296,7 @@ int smoke_child_main(int argc, char **argv, struct diag *diag)
 	if (r < 0)
 		return r;
 	if (!config)
-		return diag_set(diag, -ENOMEM, "start");
+		return diag_set(diag, -ENOMEM, "smoke-memory", "start");
 	signal(SIGTERM,
 	       SIG_DFL); /* how our supervisor ends us, though it may have been started deaf to it */
 	signal(SMOKE_CORE_SIGNAL, SIG_DFL);
@@ -414,7 +423,8 @@ static int make_process(const struct smoke_spec *spec, const struct pipes *ends,
 		close(args_fd);
 	if (r < 0) {
 		ret->pid = 0;
-		diag_set(diag, r, "start a process for boot '%s'", spec->name);
+		diag_set(diag, r, "smoke-process-start", "start a process for boot '%s'",
+			 spec->name);
 		if (r == -ENOENT)
 			diag_remedy(diag, "mount /proc, where this program finds itself");
 		return r;
@@ -422,7 +432,7 @@ static int make_process(const struct smoke_spec *spec, const struct pipes *ends,
 	ret->pid_fd = (int)syscall(SYS_pidfd_open, ret->pid, 0);
 	if (ret->pid_fd >= 0)
 		return 0;
-	r = diag_set(diag, -errno, "watch boot '%s'", spec->name);
+	r = diag_set(diag, -errno, "smoke-process-watch", "watch boot '%s'", spec->name);
 	kill(ret->pid, SIGKILL);
 	waitpid(ret->pid, NULL, 0);
 	ret->pid = 0;
@@ -435,7 +445,7 @@ int smoke_child_start(const struct smoke_spec *spec, struct smoke_child *ret, st
 	int r = make_pipes(&ours, &childs);
 
 	if (r < 0)
-		diag_set(diag, r, "pipes of boot '%s'", spec->name);
+		diag_set(diag, r, "smoke-process-pipes", "pipes of boot '%s'", spec->name);
 	else
 		r = make_process(spec, &childs, ret, diag);
 	close_pipes(&childs);

@@ -20,12 +20,15 @@ int smoke_core_prepare(struct smoke_spec *spec, const char *dir, struct diag *di
 	int r = smoke_file_path(dir, spec->name, ".core", path, sizeof(path));
 
 	if (r < 0)
-		return diag_set(diag, r, "core of boot '%s' in '%s'", spec->name, dir);
+		return diag_set(diag, r, "smoke-core-create", "core of boot '%s' in '%s'",
+				spec->name, dir);
 	r = core_check(path, diag);
 	if (r < 0)
 		return r;
 	spec->core = strdup(path);
-	return spec->core ? 0 : diag_set(diag, -ENOMEM, "core of boot '%s'", spec->name);
+	return spec->core ? 0
+			  : diag_set(diag, -ENOMEM, "smoke-core-memory", "core of boot '%s'",
+				     spec->name);
 }
 
 bool smoke_core_is_due(const struct smoke_spec *spec, const struct smoke_facts *facts)
@@ -76,8 +79,11 @@ void smoke_core_write(struct vm *vm, const char *path, enum vm_end_kind wanted,
 
 	if (!leaves_core(wanted, end))
 		return;
-	if (vm_core_write_ended(vm, path, &diag) == 0)
+	if (vm_core_write_ended(vm, path, &diag) == 0) {
 		fprintf(out, "core: %s\n", path);
-	else
-		fprintf(out, "core: not written: %s\n", diag.what);
+		return;
+	}
+	fputs("core: not written: ", out);
+	diag_print(&diag, out);
+	fputc('\n', out);
 }

@@ -75,7 +75,7 @@ int smoke_log_check(const char *dir, const char *name, struct diag *diag)
 		r = try_log(path);
 	if (r == 0)
 		return 0;
-	diag_set(diag, r, "create the log of boot '%s' in '%s'", name, dir);
+	diag_set(diag, r, "log-create", "create the log of boot '%s' in '%s'", name, dir);
 	if (r == -ENAMETOOLONG)
 		diag_remedy(diag, "give the boot a shorter name, by name: in a --config file");
 	else if (r == -ELOOP)
@@ -94,7 +94,8 @@ int smoke_log_open(struct smoke_log *log, const char *dir, const char *name, uin
 	if (r == 0)
 		r = file_writer_open(path, &opts, &log->writer, &log->pipe, &failed);
 	if (r < 0)
-		return diag_set(diag, r, "create the log of boot '%s' in '%s'", name, dir);
+		return diag_set(diag, r, "log-create", "create the log of boot '%s' in '%s'", name,
+				dir);
 	return 0;
 }
 
@@ -244,10 +245,10 @@ int smoke_log_wait(struct smoke_log *log, const char *name, int64_t until_ns, st
 	r = file_writer_stop(log->writer, until_ns);
 	log->writer = NULL;
 	if (r == -ETIMEDOUT)
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "log-stuck",
 				"the log of boot '%s' does not answer: its last output is lost",
 				name);
 	if (r == 0)
 		r = log->err;
-	return r < 0 ? diag_set(diag, r, "write the log of boot '%s'", name) : 0;
+	return r < 0 ? diag_set(diag, r, "log-write", "write the log of boot '%s'", name) : 0;
 }

@@ -39,10 +39,11 @@ static int take_axis(const struct matrix_reader *reader, const char *key, const 
 	struct entry *entry = arg;
 
 	if (value->type != YAML_SEQUENCE_NODE || matrix_nr_items(value) == 0)
-		return matrix_complain_of(reader, value, key,
+		return matrix_complain_of(reader, value, key, "matrix-list-wanted",
 					  "wants a list of what to multiply by");
 	if (entry->nr_axes == CONFIG_SMOKE_AXES_MAX)
-		return matrix_complain(reader, value, "too many keys in one matrix");
+		return matrix_complain(reader, value, "matrix-key-count",
+				       "too many keys in one matrix");
 	entry->axis[entry->nr_axes++] =
 		(struct axis){.key = key, .values = value, .nr = matrix_nr_items(value)};
 	return 0;
@@ -88,8 +89,8 @@ static int extend_name(const struct matrix_reader *reader, struct cell *cell, co
 			       prefix, part);
 
 	if (n < 0 || (size_t)n >= sizeof(cell->name) - len)
-		return diag_set(reader->diag, -EINVAL, "%s: the name of boot '%s' is too long",
-				reader->path, cell->name);
+		return diag_set(reader->diag, -EINVAL, "matrix-name-length",
+				"%s: the name of boot '%s' is too long", reader->path, cell->name);
 	return 0;
 }
 
@@ -102,7 +103,7 @@ static int choose_variant(const struct matrix_reader *reader, const yaml_node_t 
 	if (r < 0)
 		return r;
 	if (!variant.name)
-		return matrix_complain(reader, node,
+		return matrix_complain(reader, node, "matrix-name-wanted",
 				       "this wants a name, which becomes a part of the boot's");
 	return extend_name(reader, cell, "", variant.name);
 }
@@ -122,7 +123,8 @@ static int choose_value(const struct matrix_reader *reader, const char *key,
 	int r;
 
 	if (!text)
-		return matrix_complain_of(reader, node, key, "takes texts, or keys with a name");
+		return matrix_complain_of(reader, node, key, "matrix-value-kind",
+					  "takes texts, or keys with a name");
 	r = matrix_take_boot_setting(reader, key, node, &cell->settings);
 	if (r < 0)
 		return r;
@@ -157,8 +159,8 @@ static int add_spec(const struct matrix_reader *reader, const struct cell *cell)
 	const int r = config_smoke_add(reader->suite, &boot, &why);
 
 	if (r < 0) {
-		diag_set(reader->diag, -EINVAL, "%s: boot '%s': %s", reader->path, cell->name,
-			 why.what);
+		diag_set(reader->diag, -EINVAL, why.id, "%s: boot '%s': %s", reader->path,
+			 cell->name, why.what);
 		if (why.remedy[0])
 			diag_remedy(reader->diag, "%s", why.remedy);
 	}
@@ -184,7 +186,8 @@ static int add_cell(const struct matrix_reader *reader, const struct entry *entr
 	if (r == 0 && config_smoke_settings_append(&cell.settings, reader->cli) < 0)
 		r = matrix_no_memory(reader);
 	if (r == 0 && !cell.kernel) {
-		r = matrix_complain(reader, entry->node, "this boot has no kernel");
+		r = matrix_complain(reader, entry->node, "matrix-kernel-missing",
+				    "this boot has no kernel");
 		diag_remedy(reader->diag, "a key 'kernel:', or kernels on the command line");
 	}
 	if (r == 0 && !cell.name[0])
@@ -214,14 +217,16 @@ static int read_entry(const struct matrix_reader *reader, const yaml_node_t *nod
 		return r;
 	if (!has_kernel(ret) && reader->nr_kernels) {
 		if (ret->nr_axes == CONFIG_SMOKE_AXES_MAX)
-			return matrix_complain(reader, node, "too many keys in one matrix");
+			return matrix_complain(reader, node, "matrix-key-count",
+					       "too many keys in one matrix");
 		memmove(ret->axis + 1, ret->axis, ret->nr_axes++ * sizeof(*ret->axis));
 		ret->axis[0] = (struct axis){.nr = reader->nr_kernels};
 	}
 	for (unsigned a = 0; a < ret->nr_axes; a++)
 		if (__builtin_mul_overflow(ret->nr_boots, ret->axis[a].nr, &ret->nr_boots) ||
 		    ret->nr_boots > SMOKE_BOOTS_MAX)
-			return matrix_complain(reader, node, "this makes too many boots");
+			return matrix_complain(reader, node, "matrix-boot-count",
+					       "this makes too many boots");
 	return 0;
 }
 
@@ -235,7 +240,8 @@ static int read_entries(const struct matrix_reader *reader, const yaml_node_t *l
 		r = read_entry(reader, matrix_item_at(reader, list, i), &entries[i]);
 		total += entries[i].nr_boots;
 		if (r == 0 && total > SMOKE_BOOTS_MAX)
-			r = matrix_complain(reader, list, "these are too many boots");
+			r = matrix_complain(reader, list, "matrix-boot-count",
+					    "these are too many boots");
 	}
 	if (r < 0)
 		return r;
@@ -287,7 +293,8 @@ static int read_document(struct matrix_reader *reader)
 	if (r < 0)
 		return r;
 	if (!top.boots || top.boots->type != YAML_SEQUENCE_NODE || matrix_nr_items(top.boots) == 0)
-		return matrix_complain(reader, top.boots, "the list 'boots:' is missing");
+		return matrix_complain(reader, top.boots, "matrix-boots-missing",
+				       "the list 'boots:' is missing");
 	entries = calloc(matrix_nr_items(top.boots), sizeof(*entries));
 	if (!entries)
 		return matrix_no_memory(reader);
@@ -304,10 +311,10 @@ static int document_load(FILE *f, const char *path, yaml_document_t *doc, struct
 	int r = 0;
 
 	if (!yaml_parser_initialize(&parser))
-		return diag_set(diag, -ENOMEM, "read '%s'", path);
+		return diag_set(diag, -ENOMEM, "matrix-parser-memory", "read '%s'", path);
 	yaml_parser_set_input_file(&parser, f);
 	if (!yaml_parser_load(&parser, doc))
-		r = diag_set(diag, -EINVAL, "%s:%zu: not YAML: %s", path,
+		r = diag_set(diag, -EINVAL, "matrix-not-yaml", "%s:%zu: not YAML: %s", path,
 			     parser.problem_mark.line + 1,
 			     parser.problem ? parser.problem : "it cannot be read");
 	yaml_parser_delete(&parser);
@@ -342,7 +349,7 @@ int config_smoke_matrix(struct smoke_suite *suite, const char *path,
 	if (!doc)
 		return matrix_no_memory(&reader);
 	if (!f) {
-		r = diag_set(diag, -errno, "open '%s'", path);
+		r = diag_set(diag, -errno, "matrix-open", "open '%s'", path);
 		free(doc);
 		return r;
 	}

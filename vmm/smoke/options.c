@@ -182,7 +182,7 @@ static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct d
 	if (r < 0)
 		return r;
 	if (bytes < LOG_LIMIT_MIN_BYTES) {
-		diag_set(diag, -EINVAL, "--log-limit %s is less than 1K", arg);
+		diag_set(diag, -EINVAL, "log-limit-min", "--log-limit %s is less than 1K", arg);
 		option_size_remedy("--log-limit", arg, LOG_LIMIT_MIN_BYTES, diag);
 		return -EINVAL;
 	}
@@ -193,8 +193,8 @@ static int parse_log_limit(struct smoke_run_opts *run, const char *arg, struct d
 static int add_only(struct smoke_run_opts *run, const char *arg, struct diag *diag)
 {
 	if (run->nr_only == SMOKE_ONLY_MAX)
-		return diag_set(diag, -EINVAL, "--only '%s': more than %d patterns", arg,
-				SMOKE_ONLY_MAX);
+		return diag_set(diag, -EINVAL, "only-count", "--only '%s': more than %d patterns",
+				arg, SMOKE_ONLY_MAX);
 	run->only[run->nr_only++] = arg;
 	return 0;
 }
@@ -204,13 +204,13 @@ static int add_property(struct smoke_run_opts *run, const char *arg, struct diag
 	const char *equals = strchr(arg, '=');
 
 	if (!equals || equals == arg) {
-		diag_set(diag, -EINVAL, "--property '%s' is not NAME=VALUE", arg);
+		diag_set(diag, -EINVAL, "property-form", "--property '%s' is not NAME=VALUE", arg);
 		diag_remedy(diag, "as in --property commit=0123abc");
 		return -EINVAL;
 	}
 	if (run->nr_properties == SMOKE_PROPERTIES_MAX)
-		return diag_set(diag, -EINVAL, "--property '%s': more than %d", arg,
-				SMOKE_PROPERTIES_MAX);
+		return diag_set(diag, -EINVAL, "property-count", "--property '%s': more than %d",
+				arg, SMOKE_PROPERTIES_MAX);
 	run->property[run->nr_properties++] = arg;
 	return 0;
 }
@@ -273,7 +273,7 @@ static int line_take_option(struct command_line *line, int opt, const char *arg,
 	}
 	r = config_smoke_settings_add(config_smoke_is_of_run(opt) ? &line->run : &line->boot, opt,
 				      arg);
-	return r < 0 ? diag_set(diag, r, "options") : 0;
+	return r < 0 ? diag_set(diag, r, "smoke-settings-memory", "options") : 0;
 }
 
 static int parse_options(struct command_line *line, int argc, char *argv[], struct diag *diag)
@@ -345,19 +345,19 @@ static int run_opts_check(const struct smoke_run_opts *run, struct diag *diag)
 			if (!run->report[i] || !run->report[k] ||
 			    strcmp(run->report[i], run->report[k]) != 0)
 				continue;
-			diag_set(diag, -EINVAL, "two reports are to be written to '%s'",
-				 run->report[i]);
+			diag_set(diag, -EINVAL, "report-twice",
+				 "two reports are to be written to '%s'", run->report[i]);
 			diag_remedy(diag, "give each a file of its own");
 			return -EINVAL;
 		}
 	}
 	if (run->has_flaky && !run->bisect) {
-		diag_set(diag, -EINVAL, "--flaky without --bisect");
+		diag_set(diag, -EINVAL, "flaky-without-bisect", "--flaky without --bisect");
 		diag_remedy(diag, "add --bisect, and --repeat N");
 		return -EINVAL;
 	}
 	if (run->log_limit_bytes != DEFAULT_LOG_LIMIT_BYTES && !run->log_dir) {
-		diag_set(diag, -EINVAL, "--log-limit without --log-dir");
+		diag_set(diag, -EINVAL, "log-limit-without-dir", "--log-limit without --log-dir");
 		diag_remedy(diag, "add --log-dir DIR, where the logs are written");
 		return -EINVAL;
 	}

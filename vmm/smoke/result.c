@@ -210,6 +210,13 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 	}
 }
 
+const char *smoke_result_id(const struct smoke_result *result)
+{
+	const bool failed = result->outcome == SMOKE_SETUP_ERROR && result->diag.id[0];
+
+	return failed ? result->diag.id : NULL;
+}
+
 void smoke_result_conclude(struct smoke_result *result, const struct smoke_rule *decided_by,
 			   const char *decided_text)
 {

@@ -53,6 +53,9 @@ struct smoke_result {
 
 void smoke_result_fini(struct smoke_result *result);
 
+/* The id of the message in why (base/diag.h); NULL for a boot whose why is not a message of the VMM. */
+const char *smoke_result_id(const struct smoke_result *result);
+
 /*
  * Fills in outcome, status and why of what is known; decided_text is the line that decided, or empty,
  * decided_by its rule, or NULL.

@@ -252,7 +252,7 @@ int smoke_run(const struct smoke_suite *suite, struct smoke_run_sink *sink,
 		start_more(&run);
 		event_loop_run(&run.loop);
 	} else {
-		diag_set(diag, r, "watch the boots");
+		diag_set(diag, r, "smoke-watch", "watch the boots");
 	}
 	run_fini(&run);
 	return r;

@@ -346,7 +346,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 	int r;
 
 	if (!trial)
-		return diag_set(diag, -ENOMEM, "boot '%s'", opts->spec->name);
+		return diag_set(diag, -ENOMEM, "trial-memory", "boot '%s'", opts->spec->name);
 	facts->expects = opts->spec->rules.nr_of[SMOKE_RULE_EXPECT] > 0;
 	facts->wants_status = opts->spec->wants_status;
 	facts->wanted = opts->spec->wanted;
@@ -359,7 +359,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 	if (r == 0) {
 		r = add_sources(trial);
 		if (r < 0)
-			diag_set(diag, r, "watch boot '%s'", opts->spec->name);
+			diag_set(diag, r, "trial-watch", "watch boot '%s'", opts->spec->name);
 	}
 	if (r < 0) {
 		opts->result->times.end_ns = clock_monotonic_ns();

@@ -236,7 +236,8 @@ static int elf_take(struct symbols *symbols, const struct elf_symbols *elf)
 
 static int refuse_stripped(const char *name, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "symbols '%s' are an ELF file without a symbol table", name);
+	diag_set(diag, -EINVAL, "symbols-stripped",
+		 "symbols '%s' are an ELF file without a symbol table", name);
 	diag_remedy(diag,
 		    "name the vmlinux of the build, before it was stripped, or its System.map");
 	return -EINVAL;
@@ -258,7 +259,7 @@ int symbols_elf_parse(const char *name, const uint8_t *bytes, size_t len, struct
 		r = elf_take(symbols, &elf);
 	if (r < 0) {
 		symbols_free(symbols);
-		return diag_set(diag, r, "symbols '%s'", name);
+		return diag_set(diag, r, "symbols-elf-read", "symbols '%s'", name);
 	}
 	if (symbols_count(symbols) == 0) {
 		symbols_free(symbols);

@@ -62,7 +62,7 @@ static int map_add(struct symbols *symbols, const struct map_line *line)
 
 static int refuse_line(const char *name, size_t nr, struct diag *diag)
 {
-	diag_set(diag, -EINVAL,
+	diag_set(diag, -EINVAL, "symbols-kind",
 		 "symbols '%s' are neither an ELF file nor a System.map: line %zu is not "
 		 "ADDRESS TYPE NAME",
 		 name, nr);
@@ -85,7 +85,7 @@ static int map_take(struct symbols *symbols, const char *name, const uint8_t *by
 		r = map_add(symbols, &line);
 		at = newline ? newline + 1 : end;
 	}
-	return r < 0 ? diag_set(diag, r, "symbols '%s'", name) : 0;
+	return r < 0 ? diag_set(diag, r, "symbols-memory", "symbols '%s'", name) : 0;
 }
 
 /* /proc/kallsyms has zeros for who may not read it. */
@@ -93,7 +93,7 @@ static int map_check_addresses(const struct symbols *symbols, const char *name, 
 {
 	if (symbols_have_addresses(symbols))
 		return 0;
-	diag_set(diag, -EINVAL, "symbols '%s' have no addresses", name);
+	diag_set(diag, -EINVAL, "symbols-no-addresses", "symbols '%s' have no addresses", name);
 	diag_remedy(diag, "/proc/kallsyms shows addresses to root alone: copy it as root");
 	return -EINVAL;
 }
@@ -105,7 +105,7 @@ int symbols_map_parse(const char *name, const uint8_t *bytes, size_t len, struct
 	int r = symbols_create(len / 48, &symbols);
 
 	if (r < 0)
-		return diag_set(diag, r, "symbols '%s'", name);
+		return diag_set(diag, r, "symbols-memory", "symbols '%s'", name);
 	r = map_take(symbols, name, bytes, len, diag);
 	symbols_finish(symbols);
 	if (r == 0)

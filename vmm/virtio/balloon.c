@@ -374,7 +374,7 @@ static int balloon_init(struct virtio_device *vd, const void *conf, struct diag 
 	memcpy(vd->config, &config, CONFIG_BYTES);
 	counter_set(bal, COUNTER_TARGET, (uint64_t)bal->target_pages * PAGE_BYTES);
 	r = c->stats_ns ? stats_timer_init(bal) : 0;
-	return r < 0 ? diag_set(diag, r, "timer of %s", vd->name) : 0;
+	return r < 0 ? diag_set(diag, r, "balloon-timer", "timer of %s", vd->name) : 0;
 }
 
 static void balloon_fini(struct virtio_device *vd)

@@ -233,7 +233,7 @@ static int blk_init(struct virtio_device *vd, const void *conf_arg, struct diag 
 	assert(queues >= 1 && queues <= VIRTIO_BLK_QUEUES_MAX);
 	blk->requests = calloc(DISK_REQUESTS_MAX, sizeof(*blk->requests));
 	if (!blk->requests)
-		return diag_set(diag, -ENOMEM, "disk '%s'", conf->disk.path);
+		return diag_set(diag, -ENOMEM, "blk-memory", "disk '%s'", conf->disk.path);
 	r = conf->open(&conf->disk, vd->loop, blk_batch_done, blk, &blk->disk, diag);
 	if (r < 0)
 		return r;

@@ -290,7 +290,7 @@ static int console_init(struct virtio_device *vd, const void *conf, struct diag 
 	vd->config_len = sizeof(config);
 	memcpy(vd->config, &config, sizeof(config));
 	r = event_timer_init(&con->stuck_timer, vd->loop, stuck_expired, con);
-	return r < 0 ? diag_set(diag, r, "timer of %s", vd->name) : 0;
+	return r < 0 ? diag_set(diag, r, "virtio-console-timer", "timer of %s", vd->name) : 0;
 }
 
 static void console_fini(struct virtio_device *vd)

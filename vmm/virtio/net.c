@@ -226,7 +226,8 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 	vd->host_name = net->be->name;
 	net->rx = calloc(net->be->pairs, sizeof(*net->rx));
 	if (!net->rx)
-		return diag_set(diag, -ENOMEM, "receive queues of %s", vd->name);
+		return diag_set(diag, -ENOMEM, "net-queues-memory", "receive queues of %s",
+				vd->name);
 	net_init_config(net, c);
 	vd->features = features(net);
 	init_queues(net);

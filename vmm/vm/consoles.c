@@ -51,7 +51,7 @@ int vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts, stru
 		chars->output[i] = opts->output[i];
 	char_null_init(&chars->null_backend);
 	r = guest_timer_init(&chars->panic_timer, loop, clock, panic_timer_expired, chars);
-	return r < 0 ? diag_set(diag, r, "timer of a panic") : 0;
+	return r < 0 ? diag_set(diag, r, "panic-timer", "timer of a panic") : 0;
 }
 
 /* False when the device is connected to nothing. */
@@ -132,7 +132,8 @@ int vm_chars_backend(struct vm_chars *chars, const char *device, struct char_bac
 			return r;
 		port = char_port_add(host);
 		if (!port)
-			return diag_set(diag, -ENOMEM, "console of device '%s'", device);
+			return diag_set(diag, -ENOMEM, "console-device-memory",
+					"console of device '%s'", device);
 		if (is_kernel_console(device)) {
 			assert(chars->nr_kernel_consoles < VM_KERNEL_CONSOLES);
 			chars->kernel_console[chars->nr_kernel_consoles++] = port;
@@ -236,10 +237,10 @@ static void note_lost(struct vm_chars *chars, const struct vm_char_host *at, int
 		snprintf(what, sizeof(what), "%s",
 			 at->fd == STDOUT_FILENO ? "standard output" : "console output");
 	if (r == -ETIMEDOUT)
-		diag_set(&chars->lost, -EINVAL, "%s does not answer: its last output is lost",
-			 what);
+		diag_set(&chars->lost, -EINVAL, "output-stuck",
+			 "%s does not answer: its last output is lost", what);
 	else
-		diag_set(&chars->lost, r, "%s: its last output is lost", what);
+		diag_set(&chars->lost, r, "output-lost", "%s: its last output is lost", what);
 }
 
 static void close_host(struct vm_chars *chars, const struct vm_char_host *at, int64_t until_ns)

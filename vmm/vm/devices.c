@@ -77,7 +77,7 @@ static int device_env_make(struct vm *vm, unsigned i, struct device_env *env, st
 		int r = guest_timer_init(&vm->timer[i], &vm->loop, &vm->clock, device_expire, NULL);
 
 		if (r < 0)
-			return diag_set(diag, r, "timer of device '%s'", row->name);
+			return diag_set(diag, r, "device-timer", "timer of device '%s'", row->name);
 		env->timer = &vm->timer[i].line;
 	}
 	return 0;
@@ -114,7 +114,7 @@ static int device_make(struct vm *vm, unsigned i, const struct vm_opts *opts, st
 		register_page_env(page, &env);
 	r = device_create(row->cls, &env, &vm->device[i]);
 	if (r < 0)
-		return diag_set(diag, r, "create device '%s'", row->name);
+		return diag_set(diag, r, "device-create", "create device '%s'", row->name);
 	vm_device_collect(vm, i);
 	if (page->page)
 		register_page_attach(page, vm->device[i], (uint8_t)memory_range(row),

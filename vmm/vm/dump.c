@@ -27,14 +27,17 @@ static int make_vcpu_notes(const struct vm *vm, char **ret, size_t *ret_len, str
 	int r;
 
 	if (!out)
-		return diag_set(diag, -ENOMEM, "registers of %u vCPUs", vm->nr_vcpus);
+		return diag_set(diag, -ENOMEM, "core-registers-memory", "registers of %u vCPUs",
+				vm->nr_vcpus);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		fd[i] = vm->vcpu[i].fd;
 	r = arch_core_notes(out, fd, vm->nr_vcpus);
 	failed = ferror(out);
 	if ((fclose(out) != 0 || failed) && r == 0)
 		r = -ENOMEM;
-	return r < 0 ? diag_set(diag, r, "registers of %u vCPUs", vm->nr_vcpus) : 0;
+	return r < 0 ? diag_set(diag, r, "core-registers-read", "registers of %u vCPUs",
+				vm->nr_vcpus)
+		     : 0;
 }
 
 int vm_core_write_ended(struct vm *vm, const char *path, struct diag *diag)

@@ -97,7 +97,7 @@ int vm_halted_build(struct vm *vm, struct diag *diag)
 
 	r = event_timer_init(&h->timer, &vm->loop, halted_tick, vm);
 	if (r < 0)
-		return diag_set(diag, r, "timer of halted CPUs");
+		return diag_set(diag, r, "halted-timer", "timer of halted CPUs");
 	h->patience = PATIENCE_MIN;
 	vcpu_gate_init(&h->gate, vm->nr_vcpus, all_here, vm);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)

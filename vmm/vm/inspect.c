@@ -12,7 +12,7 @@ static int check_vcpu(const struct vm *vm, unsigned vcpu, struct diag *diag)
 {
 	if (vcpu == VM_ALL_VCPUS || vcpu < vm->nr_vcpus)
 		return 0;
-	diag_set(diag, -EINVAL, "this VM has no vCPU %u", vcpu);
+	diag_set(diag, -EINVAL, "vcpu-none", "this VM has no vCPU %u", vcpu);
 	diag_remedy(diag, "its vCPUs are 0 to %u", vm->nr_vcpus - 1);
 	return -EINVAL;
 }
@@ -61,12 +61,12 @@ int vm_send_nmi(struct vm *vm, unsigned vcpu, struct diag *diag)
 	if (r < 0)
 		return r;
 	if (arch_vcpu_halted(vm->vcpu[vcpu].fd) == ARCH_WAITS_FOR_CPU) {
-		diag_set(diag, -EINVAL, "vCPU %u has not been started", vcpu);
+		diag_set(diag, -EINVAL, "nmi-not-started", "vCPU %u has not been started", vcpu);
 		r = -EINVAL;
 	} else {
 		r = arch_vcpu_nmi(vm->vcpu[vcpu].fd);
 		if (r < 0)
-			diag_set(diag, r, "NMI for vCPU %u", vcpu);
+			diag_set(diag, r, "nmi-send", "NMI for vCPU %u", vcpu);
 	}
 	vm_let_go(vm);
 	return r;
@@ -83,10 +83,10 @@ int vm_send_sysrq(struct vm *vm, uint8_t key, struct diag *diag)
 			continue;
 		if (!vm->unplugged[i] && client->line_break(client, &key, 1))
 			return 0;
-		diag_set(diag, -EINVAL, "the guest takes no input from %s", name);
+		diag_set(diag, -EINVAL, "sysrq-no-input", "the guest takes no input from %s", name);
 		diag_remedy(diag, vm->unplugged[i] ? "plug it in"
 						   : "a program in the guest has to open it");
 		return -EAGAIN;
 	}
-	return diag_set(diag, -EINVAL, "this VM has no %s", name);
+	return diag_set(diag, -EINVAL, "sysrq-no-device", "this VM has no %s", name);
 }

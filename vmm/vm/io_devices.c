@@ -30,7 +30,8 @@ int vm_virtio_alloc(struct vm *vm, struct diag *diag)
 			continue;
 		vm->virtio[i] = calloc(1, sizeof(*vm->virtio[i]));
 		if (!vm->virtio[i])
-			return diag_set(diag, -ENOMEM, "I/O thread of '%s'", row->name);
+			return diag_set(diag, -ENOMEM, "virtio-thread-memory", "I/O thread of '%s'",
+					row->name);
 	}
 	return 0;
 }
@@ -68,7 +69,7 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 		r = guest_timer_init(&virtio->timer, &virtio->io.loop, &vm->clock, device_expire,
 				     NULL);
 		if (r < 0)
-			diag_set(diag, r, "timer of device '%s'", row->name);
+			diag_set(diag, r, "virtio-timer", "timer of device '%s'", row->name);
 	}
 	if (r == 0 && !opts->no_ioeventfd && row->cls->io->counted &&
 	    io_thread_count(&virtio->io, &vm->kvm, row->range[0].first + row->cls->io->counted_off,
@@ -165,8 +166,8 @@ int vm_virtio_hide(struct vm *vm, unsigned i, struct diag *diag)
 		r = kvm_page_remove(&vm->kvm, virtio->slot, register_page_gpa(row),
 				    virtio->register_page);
 	if (r < 0)
-		return diag_set(diag, r, "take the registers of '%s' out of guest memory",
-				row->name);
+		return diag_set(diag, r, "virtio-hide",
+				"take the registers of '%s' out of guest memory", row->name);
 	virtio->in_memory = false;
 	io_thread_deafen(&virtio->io, &vm->kvm);
 	return 0;

@@ -15,7 +15,7 @@ int vm_pause_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	AUTO_FREE int *fd = calloc(vm->nr_vcpus, sizeof(*fd));
 
 	if (!fd)
-		return diag_set(diag, -ENOMEM, "clocks of %u vCPUs", vm->nr_vcpus);
+		return diag_set(diag, -ENOMEM, "pause-memory", "clocks of %u vCPUs", vm->nr_vcpus);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		fd[i] = vm->vcpu[i].fd;
 	vm->pause.at_start = opts->paused_by;
@@ -57,10 +57,11 @@ static int hold_vcpus(struct vm *vm, struct diag *diag)
 		return 0;
 	open_gate(vm);
 	if (r == -ECANCELED) {
-		diag_set(diag, -EINVAL, "the VM is about to end");
+		diag_set(diag, -EINVAL, "pause-vm-ending", "the VM is about to end");
 		return r;
 	}
-	diag_set(diag, -EINVAL, "a vCPU has not stopped within %d s: the host keeps it",
+	diag_set(diag, -EINVAL, "pause-vcpu-stuck",
+		 "a vCPU has not stopped within %d s: the host keeps it",
 		 (int)(WAIT_NS / NS_PER_S));
 	diag_remedy(diag, "try again later; the VM runs on");
 	return r;
@@ -73,7 +74,8 @@ static int park_io(struct vm *vm, struct diag *diag)
 	if (vm_virtio_park(vm, clock_monotonic_ns() + WAIT_NS, &stuck))
 		return 0;
 	vm_virtio_unpark(vm);
-	diag_set(diag, -EINVAL, "the thread of '%s' has not stopped within %d s: the host keeps it",
+	diag_set(diag, -EINVAL, "pause-device-stuck",
+		 "the thread of '%s' has not stopped within %d s: the host keeps it",
 		 vm->machine.device[stuck].name, (int)(WAIT_NS / NS_PER_S));
 	diag_remedy(diag, "try again later; the VM runs on");
 	return -ETIMEDOUT;
@@ -111,7 +113,7 @@ int vm_pause(struct vm *vm, unsigned by, struct diag *diag)
 	int r;
 
 	if (pause->by & by) {
-		diag_set(diag, -EINVAL, "the VM is paused already");
+		diag_set(diag, -EINVAL, "paused-already", "the VM is paused already");
 		diag_remedy(diag, "resume lets it go on");
 		return -EALREADY;
 	}
@@ -136,7 +138,7 @@ int vm_resume(struct vm *vm, enum vm_pause_by by, struct diag *diag)
 	struct vm_pause *pause = &vm->pause;
 
 	if (!(pause->by & by)) {
-		diag_set(diag, -EINVAL, "the VM is not paused");
+		diag_set(diag, -EINVAL, "paused-not", "the VM is not paused");
 		diag_remedy(diag, "pause stops it");
 		return -EALREADY;
 	}

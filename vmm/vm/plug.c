@@ -91,7 +91,7 @@ int vm_unplug(struct vm *vm, unsigned i, struct diag *diag)
 	int r;
 
 	if (vm->unplugged[i]) {
-		diag_set(diag, -EINVAL, "'%s' is unplugged already", name);
+		diag_set(diag, -EINVAL, "unplugged-already", "'%s' is unplugged already", name);
 		diag_remedy(diag, "plug %s puts it back", name);
 		return -EALREADY;
 	}
@@ -109,7 +109,7 @@ int vm_unplug(struct vm *vm, unsigned i, struct diag *diag)
 	vm->unplugged[i] = true;
 	if (!vm->virtio[i] || virtio_reset(vm->device[i]))
 		return 0;
-	diag_set(diag, -EINVAL,
+	diag_set(diag, -EINVAL, "unplug-host-stuck",
 		 "'%s' is off the bus, but the host does not answer what it asked for: it may "
 		 "still use the guest's memory",
 		 name);
@@ -123,12 +123,13 @@ int vm_plug(struct vm *vm, unsigned i, struct diag *diag)
 	int r;
 
 	if (!vm->unplugged[i]) {
-		diag_set(diag, -EINVAL, "'%s' is not unplugged", name);
+		diag_set(diag, -EINVAL, "unplugged-not", "'%s' is not unplugged", name);
 		diag_remedy(diag, "unplug %s takes it off the bus", name);
 		return -EALREADY;
 	}
 	if (vm->virtio[i] && !virtio_is_reset(vm->device[i])) {
-		diag_set(diag, -EINVAL, "the host has not answered yet what '%s' asked for", name);
+		diag_set(diag, -EINVAL, "plug-host-stuck",
+			 "the host has not answered yet what '%s' asked for", name);
 		diag_remedy(diag, "try again later");
 		return -EBUSY;
 	}

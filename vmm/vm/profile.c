@@ -35,7 +35,8 @@ int vm_profile_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 		vm->vcpu[i].profile = vcpu_profile_create(arch_sample_is_cheap(&vm->kvm));
 		if (!vm->vcpu[i].profile) {
 			vm_profile_unmake(vm);
-			return diag_set(diag, -ENOMEM, "the profile of vCPU %u", i);
+			return diag_set(diag, -ENOMEM, "profile-memory", "the profile of vCPU %u",
+					i);
 		}
 	}
 	return 0;
@@ -215,7 +216,7 @@ int vm_profile_print(struct vm *vm, FILE *out, struct diag *diag)
 	int r;
 
 	if (!vm->vcpu[0].profile) {
-		diag_set(diag, -EINVAL, "this VM's exits are not profiled");
+		diag_set(diag, -EINVAL, "profile-off", "this VM's exits are not profiled");
 		diag_remedy(diag, "start it with --profile FILE");
 		return -EINVAL;
 	}
@@ -224,5 +225,5 @@ int vm_profile_print(struct vm *vm, FILE *out, struct diag *diag)
 		return r;
 	r = vm_profile_print_end(vm, out);
 	vm_let_go(vm);
-	return r < 0 ? diag_set(diag, r, "the profile") : 0;
+	return r < 0 ? diag_set(diag, r, "profile-print", "the profile") : 0;
 }

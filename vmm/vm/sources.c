@@ -76,7 +76,7 @@ int vm_signals_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 	if (r == 0)
 		return 0;
 	vm_signals_unmake(vm);
-	return diag_set(diag, r, "take signals");
+	return diag_set(diag, r, "signals-take", "take signals");
 }
 
 void vm_signals_unmake(struct vm *vm)
@@ -99,7 +99,7 @@ int vm_timeout_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 		return 0;
 	r = event_timer_init(&vm->timeout, &vm->loop, timeout_expired, vm);
 	if (r < 0)
-		return diag_set(diag, r, "arm the --timeout timer");
+		return diag_set(diag, r, "timeout-timer", "arm the --timeout timer");
 	event_timer_arm(&vm->timeout, opts->deadline_ns);
 	return 0;
 }
@@ -163,7 +163,7 @@ int vm_coalesced_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 	r = coalesced_init(&vm->coalesced, &vm->kvm, vm->vcpu[0].run, vm->pio, vm->mmio);
 	if (r < 0) {
 		vm_coalesced_unmake(vm);
-		return diag_set(diag, r, "bus readers for collected writes");
+		return diag_set(diag, r, "coalesced-readers", "bus readers for collected writes");
 	}
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vcpu_set_coalesced(&vm->vcpu[i], &vm->coalesced);
@@ -172,7 +172,7 @@ int vm_coalesced_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 	if (r == 0)
 		return 0;
 	vm_coalesced_unmake(vm);
-	return diag_set(diag, r, "timer of coalesced writes");
+	return diag_set(diag, r, "coalesced-timer", "timer of coalesced writes");
 }
 
 void vm_coalesced_unmake(struct vm *vm)

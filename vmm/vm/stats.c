@@ -447,7 +447,8 @@ int stats_write_json(int fd, const char *path, struct vm *vm, const struct stats
 	root = json_stats(vm, kvm, json);
 	errno = 0;
 	if (json_object_to_fd(fd, root, JSON_C_TO_STRING_PRETTY) < 0 || write(fd, "\n", 1) != 1)
-		r = diag_set(diag, errno ? -errno : -EIO, "write statistics to '%s'", path);
+		r = diag_set(diag, errno ? -errno : -EIO, "stats-write", "write statistics to '%s'",
+			     path);
 	json_object_put(root);
 	return r;
 }
@@ -464,5 +465,5 @@ int stats_print_json(FILE *out, struct vm *vm, const struct stats_kvm *kvm, stru
 	if (text)
 		fprintf(out, "%s\n", text);
 	json_object_put(root);
-	return text ? 0 : diag_set(diag, -ENOMEM, "statistics");
+	return text ? 0 : diag_set(diag, -ENOMEM, "stats-memory", "statistics");
 }

@@ -33,8 +33,9 @@ static int check_build_id(const struct vm *vm, const char *name, struct diag *di
 		return 0;
 	print_id(id, len, given);
 	print_id(kernel->build_id, kernel->build_id_len, booted);
-	diag_set(diag, -EINVAL, "symbols '%s' are of another kernel: build ID %s, and '%s' has %s",
-		 name, given, kernel->name, booted);
+	diag_set(diag, -EINVAL, "symbols-build-id",
+		 "symbols '%s' are of another kernel: build ID %s, and '%s' has %s", name, given,
+		 kernel->name, booted);
 	diag_remedy(diag, "name the vmlinux that this kernel was made from");
 	return -EINVAL;
 }
@@ -143,11 +144,12 @@ const struct symbols *vm_symbols(struct vm *vm)
 static int no_names(const struct vm *vm, struct diag *diag)
 {
 	if (vm->symbols.table) {
-		diag_set(diag, -EINVAL, "no vCPU maps the kernel of these symbols, or not yet");
+		diag_set(diag, -EINVAL, "symbols-not-mapped",
+			 "no vCPU maps the kernel of these symbols, or not yet");
 		diag_remedy(diag, "try again later, or name its own vmlinux or System.map");
 		return -EINVAL;
 	}
-	diag_set(diag, -EINVAL, "this guest's kernel shows no names");
+	diag_set(diag, -EINVAL, "symbols-kernel-none", "this guest's kernel shows no names");
 	diag_remedy(diag, "start the VM with --symbols FILE, its vmlinux or System.map");
 	return -EINVAL;
 }
@@ -166,7 +168,7 @@ int vm_print_symbol(struct vm *vm, uint64_t addr, FILE *out, struct diag *diag)
 	else if (symbols_format(symbols, addr, text)[0])
 		fprintf(out, "%s\n", text);
 	else
-		r = diag_set(diag, -EINVAL, "no symbol has address %#" PRIx64, addr);
+		r = diag_set(diag, -EINVAL, "symbol-none", "no symbol has address %#" PRIx64, addr);
 	vm_let_go(vm);
 	return r;
 }

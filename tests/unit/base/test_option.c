@@ -110,7 +110,7 @@ static const char *size_remedy(const char *arg)
 	static struct diag diag;
 
 	diag = (struct diag){0};
-	diag_set(&diag, -EINVAL, "too small");
+	diag_set(&diag, -EINVAL, "size-small", "too small");
 	option_size_remedy("--mem", arg, 64 << 20, &diag);
 	return diag.remedy;
 }

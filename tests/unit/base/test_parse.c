@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -105,11 +106,13 @@ static void the_first_cause_wins(void **state)
 	struct diag diag = {0};
 
 	(void)state;
-	assert_int_equal(diag_set(&diag, -ENOENT, "open kernel '%s'", "a\nb\033"), -ENOENT);
-	assert_int_equal(diag_set(&diag, -EIO, "later"), -EIO);
+	assert_int_equal(diag_set(&diag, -ENOENT, "kernel-open", "open kernel '%s'", "a\nb\033"),
+			 -ENOENT);
+	assert_int_equal(diag_set(&diag, -EIO, "kernel-late", "later"), -EIO);
 	diag_remedy(&diag, "name a file");
 	diag_remedy(&diag, "no, another");
 	assert_int_equal(diag.err, -ENOENT);
+	assert_string_equal(diag.id, "kernel-open");
 	assert_string_equal(diag.what, "open kernel 'a?b?': No such file or directory");
 	assert_string_equal(diag.remedy, "name a file");
 }
@@ -119,9 +122,55 @@ static void einval_says_its_own_reason(void **state)
 	struct diag diag = {0};
 
 	(void)state;
-	diag_set(&diag, -EINVAL, "--cpus 0: at least 1");
+	diag_set(&diag, -EINVAL, "cpus-few", "--cpus 0: at least 1");
 	assert_string_equal(diag.what, "--cpus 0: at least 1");
-	assert_int_equal(diag_set(NULL, -EIO, "nobody listens"), -EIO);
+	assert_int_equal(diag_set(NULL, -EIO, "nobody-listens", "nobody listens"), -EIO);
+}
+
+/* Another process may hand one on: a guest may have taken that process over. */
+static void an_id_has_one_form(void **state)
+{
+	static const char *const wrong[] = {
+		"",
+		"kernel open",
+		"kernel\nopen",
+		"Kernel-open",
+		"[kernel-open]",
+		"kernel-\xc3\xb6",
+		"a-name-that-is-as-long-as-it-may-be-and-1",
+	};
+	char longest[DIAG_ID_BYTES];
+	struct diag diag = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		diag_take_id(&diag, "kernel-open");
+		diag_take_id(&diag, wrong[i]);
+		assert_false(diag_is_id(wrong[i]));
+		assert_string_equal(diag.id, "");
+	}
+	memset(longest, 'a', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	diag_take_id(&diag, longest);
+	assert_string_equal(diag.id, longest);
+}
+
+static void an_id_is_printed_in_brackets(void **state)
+{
+	struct diag diag = {.what = "it is broken"};
+	char text[64] = "";
+	FILE *out;
+
+	(void)state;
+	for (int with_id = 0; with_id < 2; with_id++) {
+		if (with_id)
+			diag_take_id(&diag, "it-broken");
+		out = fmemopen(text, sizeof(text), "w");
+		assert_non_null(out);
+		diag_print(&diag, out);
+		fclose(out);
+		assert_string_equal(text, with_id ? "it is broken [it-broken]" : "it is broken");
+	}
 }
 
 int main(void)
@@ -133,6 +182,8 @@ int main(void)
 		cmocka_unit_test(seconds_take_decimals),
 		cmocka_unit_test(sizes_are_shown_short),
 		cmocka_unit_test(the_first_cause_wins),
+		cmocka_unit_test(an_id_has_one_form),
+		cmocka_unit_test(an_id_is_printed_in_brackets),
 		cmocka_unit_test(einval_says_its_own_reason),
 	};
 

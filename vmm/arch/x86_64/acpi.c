@@ -160,7 +160,7 @@ static int render_range(struct byte_writer *w, const struct machine_device *dev,
 		aml_memory32(w, (uint32_t)range->first, (uint32_t)range->len);
 		return 0;
 	}
-	return diag_set(diag, -EINVAL,
+	return diag_set(diag, -EINVAL, "acpi-range",
 			"ACPI: %s has %#" PRIx64 " %s from %#" PRIx64
 			"; at most 255 ports, or addresses below 4 GiB, can be described",
 			dev->name, range->len, range->space == IOBUS_PIO ? "ports" : "bytes",
@@ -397,7 +397,7 @@ int machine_acpi_render(const struct machine *m, uint64_t gpa, void **ret_bytes,
 	w.cap = (size_t)(LAYOUT_ACPI_END - gpa);
 	w.buf = buf = malloc(w.cap);
 	if (!buf)
-		return diag_set(diag, -ENOMEM, "ACPI tables");
+		return diag_set(diag, -ENOMEM, "acpi-memory", "ACPI tables");
 	byte_writer_zeros(&w, RSDP_LEN);
 	facs = render_facs(&w);
 	r = render_dsdt(&w, m, &dsdt, diag);
@@ -407,7 +407,7 @@ int machine_acpi_render(const struct machine *m, uint64_t gpa, void **ret_bytes,
 	madt = render_madt(&w, m);
 	xsdt = render_xsdt(&w, gpa + fadt, gpa + madt);
 	if (w.full)
-		return diag_set(diag, -ENOSPC,
+		return diag_set(diag, -ENOSPC, "acpi-size",
 				"ACPI tables of %u devices and %u CPUs: %zu bytes are for them",
 				m->nr_devices, m->cpus, w.cap);
 	render_rsdp(buf, gpa + xsdt);

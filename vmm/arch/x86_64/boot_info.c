@@ -23,7 +23,9 @@ static int put(struct arch_boot *b, uint64_t gpa, const void *bytes, size_t len,
 {
 	int r = guest_mem_write(b->mem, gpa, bytes, len);
 
-	return r < 0 ? diag_set(diag, r, "place %s at %#llx", what, (unsigned long long)gpa) : 0;
+	return r < 0 ? diag_set(diag, r, "boot-info-write", "place %s at %#llx", what,
+				(unsigned long long)gpa)
+		     : 0;
 }
 
 int arch_boot_render_cmdline(struct arch_boot *b, struct diag *diag)
@@ -33,7 +35,8 @@ int arch_boot_render_cmdline(struct arch_boot *b, struct diag *diag)
 	if (r < 0)
 		return r;
 	if (strlen(b->cmdline) > b->plan.cmdline_max) {
-		diag_set(diag, -EINVAL, "the command line has %zu bytes, and kernel '%s' reads %u",
+		diag_set(diag, -EINVAL, "kernel-cmdline-length",
+			 "the command line has %zu bytes, and kernel '%s' reads %u",
 			 strlen(b->cmdline), b->opts.kernel->name, b->plan.cmdline_max);
 		diag_remedy(diag, "give fewer parameters with --append");
 		return -EINVAL;
@@ -83,8 +86,9 @@ static int render_fdt(struct arch_boot *b, struct diag *diag)
 	int r = machine_fdt_render(b->machine, &opts, &b->fdt, &b->fdt_len, diag);
 
 	if (r == 0 && b->fdt_len + sizeof(struct setup_data) > LAYOUT_FDT_MAX)
-		return diag_set(diag, -EINVAL, "the device tree has %zu bytes, and %llu fit",
-				b->fdt_len, (unsigned long long)LAYOUT_FDT_MAX);
+		return diag_set(diag, -EINVAL, "device-tree-size",
+				"the device tree has %zu bytes, and %llu fit", b->fdt_len,
+				(unsigned long long)LAYOUT_FDT_MAX);
 	return r;
 }
 
@@ -136,7 +140,7 @@ static int load_multiboot2_info(struct arch_boot *b, struct diag *diag)
 	size_t len = 0;
 	int r = info ? boot_multiboot2_render(&handoff, LAYOUT_MULTIBOOT2_GPA, info,
 					      LAYOUT_MULTIBOOT2_MAX, &len, diag)
-		     : diag_set(diag, -ENOMEM, "the boot information");
+		     : diag_set(diag, -ENOMEM, "multiboot2-memory", "the boot information");
 
 	b->info_gpa = LAYOUT_MULTIBOOT2_GPA;
 	return r < 0 ? r : put(b, b->info_gpa, info, len, "the boot information", diag);
@@ -159,7 +163,7 @@ static int load_zero_page(struct arch_boot *b, struct diag *diag)
 	size_t len = 0;
 	int r = data ? boot_setup_data_render(SETUP_DTB, 0, b->fdt, (uint32_t)b->fdt_len, data,
 					      LAYOUT_FDT_MAX, &len, diag)
-		     : diag_set(diag, -ENOMEM, "setup_data");
+		     : diag_set(diag, -ENOMEM, "setup-data-memory", "setup_data");
 
 	b->info_gpa = LAYOUT_ZERO_PAGE_GPA;
 	if (r == 0)

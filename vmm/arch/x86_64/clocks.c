@@ -184,7 +184,7 @@ int arch_clocks_create(const struct kvm *kvm, const int *vcpu_fd, unsigned nr_vc
 		calloc(1, sizeof(*clocks) + nr_vcpus * sizeof(clocks->vcpu[0]));
 
 	if (!clocks)
-		return diag_set(diag, -ENOMEM, "clocks of %u vCPUs", nr_vcpus);
+		return diag_set(diag, -ENOMEM, "clocks-memory", "clocks of %u vCPUs", nr_vcpus);
 	clocks->kvm = kvm;
 	clocks->nr_vcpus = nr_vcpus;
 	for (unsigned i = 0; i < nr_vcpus; i++)

@@ -165,10 +165,10 @@ static int cpuid_read(struct kvm_cpuid2 **ret, const struct kvm *kvm, struct dia
 		1, sizeof(*cpuid) + (CPUID_ENTRIES_MAX + CPUID_SPARE) * sizeof(cpuid->entries[0]));
 
 	if (!cpuid)
-		return diag_set(diag, -ENOMEM, "CPUID table");
+		return diag_set(diag, -ENOMEM, "cpuid-memory", "CPUID table");
 	cpuid->nent = CPUID_ENTRIES_MAX;
 	if (ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
-		return diag_set(diag, -errno, "KVM_GET_SUPPORTED_CPUID");
+		return diag_set(diag, -errno, "cpuid-read", "KVM_GET_SUPPORTED_CPUID");
 	*ret = STEAL_PTR(cpuid);
 	return 0;
 }
@@ -191,10 +191,10 @@ static int msrs_choose(struct kvm_msrs **ret, const struct kvm *kvm, struct diag
 		calloc(1, sizeof(*msrs) + (ARRAY_SIZE(wanted) + 1) * sizeof(msrs->entries[0]));
 
 	if (!list || !msrs)
-		return diag_set(diag, -ENOMEM, "MSR list");
+		return diag_set(diag, -ENOMEM, "msrs-memory", "MSR list");
 	list->nmsrs = MSR_INDEX_MAX;
 	if (ioctl(kvm->fd, KVM_GET_MSR_INDEX_LIST, list) < 0)
-		return diag_set(diag, -errno, "KVM_GET_MSR_INDEX_LIST");
+		return diag_set(diag, -errno, "msrs-list", "KVM_GET_MSR_INDEX_LIST");
 	for (size_t w = 0; w < ARRAY_SIZE(wanted); w++)
 		for (uint32_t i = 0; i < list->nmsrs; i++)
 			if (list->indices[i] == wanted[w].index)
@@ -213,7 +213,7 @@ int arch_cpu_model_create(const struct kvm *kvm, unsigned cpus, enum arch_cpu_te
 	int r;
 
 	if (!model)
-		return diag_set(diag, -ENOMEM, "the CPUs' features");
+		return diag_set(diag, -ENOMEM, "cpu-model-memory", "the CPUs' features");
 	model->cpus = cpus;
 	r = cpuid_read(&model->cpuid, kvm, diag);
 	if (r == 0)
@@ -249,11 +249,11 @@ static int lint_set(int vcpu_fd, struct diag *diag)
 	uint32_t lint0 = MODE_EXTINT, lint1 = MODE_NMI;
 
 	if (ioctl(vcpu_fd, KVM_GET_LAPIC, &apic) < 0)
-		return diag_set(diag, -errno, "KVM_GET_LAPIC");
+		return diag_set(diag, -errno, "lapic-read", "KVM_GET_LAPIC");
 	memcpy(apic.regs + LVT_LINT0, &lint0, sizeof(lint0));
 	memcpy(apic.regs + LVT_LINT1, &lint1, sizeof(lint1));
 	if (ioctl(vcpu_fd, KVM_SET_LAPIC, &apic) < 0)
-		return diag_set(diag, -errno, "KVM_SET_LAPIC");
+		return diag_set(diag, -errno, "lapic-write", "KVM_SET_LAPIC");
 	return 0;
 }
 
@@ -264,15 +264,15 @@ int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, st
 
 	cpuid_set_apic_id(model->cpuid, index);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, model->cpuid) < 0)
-		return diag_set(diag, -errno, "KVM_SET_CPUID2 of vCPU %u", index);
+		return diag_set(diag, -errno, "cpuid-set", "KVM_SET_CPUID2 of vCPU %u", index);
 	r = mce_setup(vcpu_fd, model);
 	if (r < 0)
-		return diag_set(diag, r, "KVM_X86_SETUP_MCE of vCPU %u", index);
+		return diag_set(diag, r, "mce-setup", "KVM_X86_SETUP_MCE of vCPU %u", index);
 	n = ioctl(vcpu_fd, KVM_SET_MSRS, model->msrs);
 	if (n < 0)
-		return diag_set(diag, -errno, "KVM_SET_MSRS of vCPU %u", index);
+		return diag_set(diag, -errno, "msrs-set", "KVM_SET_MSRS of vCPU %u", index);
 	if ((uint32_t)n < model->msrs->nmsrs && model->msrs->entries[n].index != MSR_MTRR_DEF_TYPE)
-		return diag_set(diag, -EIO, "KVM_SET_MSRS of vCPU %u: MSR %#x", index,
-				model->msrs->entries[n].index);
+		return diag_set(diag, -EIO, "msr-refused", "KVM_SET_MSRS of vCPU %u: MSR %#x",
+				index, model->msrs->entries[n].index);
 	return lint_set(vcpu_fd, diag);
 }

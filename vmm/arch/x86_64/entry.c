@@ -71,7 +71,7 @@ static int gdt_write(struct cpu_state *cpu, struct guest_mem *mem, struct diag *
 	gdt[SEL_DATA / 8] = segment_descriptor(&cpu->sregs.ds);
 	r = guest_mem_write(mem, LAYOUT_GDT_GPA, gdt, sizeof(gdt));
 	if (r < 0)
-		return diag_set(diag, r, "write the GDT");
+		return diag_set(diag, r, "gdt-write", "write the GDT");
 	cpu->sregs.gdt.base = LAYOUT_GDT_GPA;
 	cpu->sregs.gdt.limit = sizeof(gdt) - 1;
 	return 0;
@@ -124,7 +124,7 @@ static int page_tables_write(struct guest_mem *mem, struct diag *diag)
 		r = guest_mem_write(mem, pd_gpa + pd * PAGE_BYTES, table, sizeof(table));
 	}
 	if (r < 0)
-		return diag_set(diag, r, "write the page tables");
+		return diag_set(diag, r, "page-tables-write", "write the page tables");
 	return 0;
 }
 
@@ -181,7 +181,8 @@ static int cpu_enter(struct cpu_state *cpu, struct guest_mem *mem, const struct 
 		return enter_long_mode(cpu, mem, diag);
 	case BOOT_FLAT_REAL: enter_real_mode(cpu, entry->entry_gpa); return 0;
 	}
-	return diag_set(diag, -EINVAL, "boot protocol %d is unknown", (int)entry->protocol);
+	return diag_set(diag, -EINVAL, "boot-protocol-unknown", "boot protocol %d is unknown",
+			(int)entry->protocol);
 }
 
 int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry *entry,
@@ -191,7 +192,7 @@ int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry 
 	int r;
 
 	if (ioctl(vcpu_fd, KVM_GET_SREGS, &cpu.sregs) < 0)
-		return diag_set(diag, -errno, "KVM_GET_SREGS");
+		return diag_set(diag, -errno, "sregs-read", "KVM_GET_SREGS");
 	/* Protected mode: an exception before the kernel has an IDT is a triple fault. */
 	if (entry->protocol != BOOT_FLAT_REAL)
 		cpu.sregs.idt.limit = 0;
@@ -199,9 +200,9 @@ int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry 
 	if (r < 0)
 		return r;
 	if (ioctl(vcpu_fd, KVM_SET_SREGS, &cpu.sregs) < 0)
-		return diag_set(diag, -errno, "KVM_SET_SREGS");
+		return diag_set(diag, -errno, "sregs-write", "KVM_SET_SREGS");
 	if (ioctl(vcpu_fd, KVM_SET_REGS, &cpu.regs) < 0)
-		return diag_set(diag, -errno, "KVM_SET_REGS");
+		return diag_set(diag, -errno, "regs-write", "KVM_SET_REGS");
 	return 0;
 }
 
@@ -213,9 +214,11 @@ int arch_vcpu_copy(int from_fd, int to_fd, struct diag *diag)
 
 	if (ioctl(from_fd, KVM_GET_MP_STATE, &state) < 0 ||
 	    ioctl(from_fd, KVM_GET_SREGS, &sregs) < 0 || ioctl(from_fd, KVM_GET_REGS, &regs) < 0)
-		return diag_set(diag, -errno, "read the registers of a vCPU");
+		return diag_set(diag, -errno, "vcpu-registers-read",
+				"read the registers of a vCPU");
 	if (ioctl(to_fd, KVM_SET_MP_STATE, &state) < 0 || ioctl(to_fd, KVM_SET_SREGS, &sregs) < 0 ||
 	    ioctl(to_fd, KVM_SET_REGS, &regs) < 0)
-		return diag_set(diag, -errno, "copy the registers of a vCPU");
+		return diag_set(diag, -errno, "vcpu-registers-copy",
+				"copy the registers of a vCPU");
 	return 0;
 }

@@ -31,7 +31,8 @@ int arch_host_check(const struct kvm *kvm, unsigned cpus, struct diag *diag)
 	if (max <= 0)
 		max = kvm_cap(kvm, KVM_CAP_NR_VCPUS);
 	if (max > 0 && cpus > (unsigned)max) {
-		diag_set(diag, -EINVAL, "--cpus %u: this host's KVM takes at most %d", cpus, max);
+		diag_set(diag, -EINVAL, "cpus-of-host",
+			 "--cpus %u: this host's KVM takes at most %d", cpus, max);
 		diag_remedy(diag, "ask for fewer; see `tollgate doctor`");
 		return -EINVAL;
 	}

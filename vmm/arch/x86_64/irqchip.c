@@ -13,11 +13,11 @@ int arch_irqchip_create_bare(const struct kvm *kvm, struct diag *diag)
 	uint64_t identity = LAYOUT_IDENTITY_MAP_GPA;
 
 	if (ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
-		return diag_set(diag, -errno, "KVM_SET_IDENTITY_MAP_ADDR");
+		return diag_set(diag, -errno, "identity-map-set", "KVM_SET_IDENTITY_MAP_ADDR");
 	if (ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS_GPA) < 0)
-		return diag_set(diag, -errno, "KVM_SET_TSS_ADDR");
+		return diag_set(diag, -errno, "tss-set", "KVM_SET_TSS_ADDR");
 	if (ioctl(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return diag_set(diag, -errno, "KVM_CREATE_IRQCHIP");
+		return diag_set(diag, -errno, "irqchip-create", "KVM_CREATE_IRQCHIP");
 	return 0;
 }
 
@@ -28,6 +28,6 @@ int arch_irqchip_create(const struct kvm *kvm, struct diag *diag)
 	int r = arch_irqchip_create_bare(kvm, diag);
 
 	if (r == 0 && ioctl(kvm->vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		return diag_set(diag, -errno, "KVM_CREATE_PIT2");
+		return diag_set(diag, -errno, "pit-create", "KVM_CREATE_PIT2");
 	return r;
 }

@@ -109,7 +109,7 @@ static int place_initrds(struct arch_boot *b, struct diag *diag)
 		uint8_t *dst = guest_mem_ptr(b->mem, seg->gpa, seg->mem_len);
 
 		if (!dst)
-			return diag_set(diag, -EFAULT, "place the initrd at %#llx",
+			return diag_set(diag, -EFAULT, "initrd-write", "place the initrd at %#llx",
 					(unsigned long long)seg->gpa);
 		memcpy(dst, seg->data, seg->data_len);
 		memset(dst + seg->data_len, 0, seg->mem_len - seg->data_len);
@@ -126,7 +126,7 @@ static int place_kernel(struct arch_boot *b, struct diag *diag)
 
 		dst[i] = guest_mem_ptr(b->mem, seg->gpa, seg->mem_len);
 		if (!dst[i])
-			return diag_set(diag, -EFAULT, "place the kernel at %#llx",
+			return diag_set(diag, -EFAULT, "kernel-write", "place the kernel at %#llx",
 					(unsigned long long)seg->gpa);
 	}
 	return boot_plan_place(&b->plan, dst, diag);
@@ -233,7 +233,7 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 	int r;
 
 	if (!b)
-		return diag_set(diag, -ENOMEM, "prepare the boot");
+		return diag_set(diag, -ENOMEM, "boot-memory", "prepare the boot");
 	b->mem = mem;
 	b->opts = *opts;
 	r = identify_kernel(b, diag);

@@ -157,12 +157,12 @@ int machine_mptable_render(const struct machine *m, uint64_t gpa, void **ret_byt
 	w.cap = (size_t)(LAYOUT_MPTABLE_END - gpa);
 	w.buf = buf = malloc(w.cap);
 	if (!buf)
-		return diag_set(diag, -ENOMEM, "MP table");
+		return diag_set(diag, -ENOMEM, "mptable-memory", "MP table");
 	render_floating(&w, gpa);
 	render_table(&w, m);
 	if (w.full)
-		return diag_set(diag, -ENOSPC, "MP table of %u CPUs: %zu bytes are for it", m->cpus,
-				w.cap);
+		return diag_set(diag, -ENOSPC, "mptable-size",
+				"MP table of %u CPUs: %zu bytes are for it", m->cpus, w.cap);
 	*ret_bytes = STEAL_PTR(buf);
 	*ret_len = w.len;
 	return 0;

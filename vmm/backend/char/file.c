@@ -74,7 +74,7 @@ int char_file_open(const struct char_spec *spec, struct event_loop *loop, struct
 	if (r == 0)
 		r = char_host_attach(host);
 	if (r < 0) {
-		diag_set(diag, r, "console's file '%s'", spec->path);
+		diag_set(diag, r, "console-file-open", "console's file '%s'", spec->path);
 		if (r == -ENXIO)
 			diag_remedy(diag, "start the pipe's reader first");
 		/* A file's thread that is under way needs time to end, or it is abandoned. */

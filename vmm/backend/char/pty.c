@@ -180,15 +180,15 @@ static int make_link(struct pty_host *pty, const char *path, struct diag *diag)
 	    memcmp(target, dir, sizeof(target)) == 0)
 		unlink(path);
 	if (symlink(pty->host.name, path) < 0) {
-		const int r = diag_set(diag, -errno, "link '%s' to the console's %s", path,
-				       pty->host.name);
+		const int r = diag_set(diag, -errno, "pty-link", "link '%s' to the console's %s",
+				       path, pty->host.name);
 
 		if (r == -EEXIST)
 			diag_remedy(diag, "remove it, or choose another path");
 		return r;
 	}
 	pty->link = strdup(path);
-	return pty->link ? 0 : diag_set(diag, -ENOMEM, "link '%s'", path);
+	return pty->link ? 0 : diag_set(diag, -ENOMEM, "pty-link-memory", "link '%s'", path);
 }
 
 int char_pty_open(const char *link, struct event_loop *loop, struct power *power, struct diag *diag,
@@ -204,7 +204,7 @@ int char_pty_open(const char *link, struct event_loop *loop, struct power *power
 	if (r == 0)
 		r = watch_slave(pty_of(host));
 	if (r < 0)
-		diag_set(diag, r, "console's pseudo-terminal");
+		diag_set(diag, r, "pty-open", "console's pseudo-terminal");
 	if (r == 0 && link)
 		r = make_link(pty_of(host), link, diag);
 	if (r < 0) {

@@ -230,11 +230,11 @@ static int start_writer(struct console *con, struct diag *diag)
 	int r;
 
 	if (fd < 0)
-		return diag_set(diag, -errno, "console output");
+		return diag_set(diag, -errno, "console-output-open", "console output");
 	r = char_writer_start(&con->writer, &con->host, fd);
 	if (!con->writer.writer)
 		close(fd);
-	return r < 0 ? diag_set(diag, r, "thread of console output") : 0;
+	return r < 0 ? diag_set(diag, r, "console-output-thread", "thread of console output") : 0;
 }
 
 static int take_output(struct console *con, struct diag *diag)
@@ -242,7 +242,7 @@ static int take_output(struct console *con, struct diag *diag)
 	struct stat st;
 
 	if (fstat(con->given_fd, &st) < 0)
-		return diag_set(diag, -errno, "console output");
+		return diag_set(diag, -errno, "console-output-open", "console output");
 	con->host.out.fd = open_anew(con->given_fd, O_WRONLY, &st, &con->own_out);
 	if (S_ISSOCK(st.st_mode))
 		con->out_kind = OUT_SOCKET;
@@ -263,7 +263,7 @@ static int watch_foreground(struct console *con, struct diag *diag)
 	sigaddset(&ttin, SIGTTIN);
 	pthread_sigmask(SIG_BLOCK, &ttin, NULL);
 	r = event_timer_init(&con->foreground, con->host.loop, foreground_expired, con);
-	return r < 0 ? diag_set(diag, r, "timer of the terminal") : 0;
+	return r < 0 ? diag_set(diag, r, "terminal-timer", "timer of the terminal") : 0;
 }
 
 static int take_stdin(struct console *con, struct diag *diag)
@@ -271,7 +271,7 @@ static int take_stdin(struct console *con, struct diag *diag)
 	struct stat st;
 
 	if (fstat(STDIN_FILENO, &st) < 0)
-		return diag_set(diag, -errno, "standard input");
+		return diag_set(diag, -errno, "stdin-stat", "standard input");
 	con->host.in.fd = open_anew(STDIN_FILENO, O_RDONLY, &st, &con->own_in);
 	con->in_is_tty = isatty(STDIN_FILENO) == 1;
 	return con->in_is_tty ? watch_foreground(con, diag) : 0;
@@ -292,7 +292,7 @@ int console_open(int fd, bool input, struct event_loop *loop, struct power *powe
 	if (r == 0)
 		r = char_host_attach(host);
 	if (r < 0) {
-		diag_set(diag, r, "console events");
+		diag_set(diag, r, "console-watch", "console events");
 		/* A file's thread that is under way needs time to end, or it is abandoned. */
 		char_host_destroy(host, clock_monotonic_ns() + CHAR_CLOSE_NS);
 		return r;

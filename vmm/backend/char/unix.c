@@ -125,7 +125,8 @@ int char_unix_open(const char *path, struct event_loop *loop, struct power *powe
 	int r;
 
 	if (strlen(path) > UNIX_PATH_BYTES_MAX) {
-		diag_set(diag, -EINVAL, "console's socket '%s': a path of at most %d bytes", path,
+		diag_set(diag, -EINVAL, "console-path-length",
+			 "console's socket '%s': a path of at most %d bytes", path,
 			 UNIX_PATH_BYTES_MAX);
 		return -EINVAL;
 	}
@@ -135,7 +136,7 @@ int char_unix_open(const char *path, struct event_loop *loop, struct power *powe
 	unix_of(host)->listener.fd = -1;
 	r = start_listening(unix_of(host), path);
 	if (r < 0) {
-		diag_set(diag, r, "console's socket '%s'", path);
+		diag_set(diag, r, "console-socket-open", "console's socket '%s'", path);
 		if (r == -EADDRINUSE || r == -EEXIST)
 			diag_remedy(diag,
 				    "another process listens there, or it is not a socket; choose "

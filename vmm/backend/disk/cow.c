@@ -359,11 +359,11 @@ static int cow_init(struct disk_cow *cow, const struct disk_opts *opts, struct d
 		cow->present_bytes = words * sizeof(uint64_t);
 	}
 	if (!cow->slots || !cow->zeros || !cow->present)
-		return diag_set(diag, -ENOMEM, "a ,cow disk");
+		return diag_set(diag, -ENOMEM, "cow-memory", "a ,cow disk");
 	r = disk_file_make_sparse(opts, bytes, &file, diag);
 	if (r == 0)
 		r = disk_raw_create(&file, cow->disk.engine, &cow->over);
-	return r < 0 ? diag_set(diag, r, "a ,cow disk") : 0;
+	return r < 0 ? diag_set(diag, r, "cow-create", "a ,cow disk") : 0;
 }
 
 int disk_cow_create(struct disk *base, const struct disk_opts *opts, struct disk **ret,
@@ -374,7 +374,7 @@ int disk_cow_create(struct disk *base, const struct disk_opts *opts, struct disk
 
 	if (!cow) {
 		base->ops->close(base);
-		return diag_set(diag, -ENOMEM, "a ,cow disk");
+		return diag_set(diag, -ENOMEM, "cow-memory", "a ,cow disk");
 	}
 	cow->disk = (struct disk){.ops = &cow_ops, .engine = base->engine, .geo = base->geo};
 	cow->disk.geo.read_only = false;

@@ -23,7 +23,8 @@ enum {
 
 static int no_disk(const char *path, struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "disk '%s' is neither a regular file nor a block device", path);
+	diag_set(diag, -EINVAL, "disk-kind",
+		 "disk '%s' is neither a regular file nor a block device", path);
 	diag_remedy(diag, "name a raw image, or a block device such as /dev/sdb");
 	return -EINVAL;
 }
@@ -34,7 +35,7 @@ static int open_failed(int err, const struct disk_opts *opts, struct diag *diag)
 
 	if (err == -EISDIR)
 		return no_disk(opts->path, diag);
-	diag_set(diag, err, "open disk '%s'", opts->path);
+	diag_set(diag, err, "disk-open", "open disk '%s'", opts->path);
 	if (err == -ENOENT && opts->is_root)
 		diag_remedy(diag,
 			    "name an image with a root file system, as mke2fs -d DIR makes one");
@@ -73,12 +74,12 @@ static int open_path(const struct disk_opts *opts, struct diag *diag)
 static int lock_failed(int err, const struct disk_opts *opts, struct diag *diag)
 {
 	if (opts->read_only) {
-		diag_set(opts->warning, err,
+		diag_set(opts->warning, err, "disk-unlocked",
 			 "disk '%s' cannot be locked: nothing keeps others from writing to it",
 			 opts->path);
 		return 0;
 	}
-	diag_set(diag, err, "lock disk '%s'", opts->path);
+	diag_set(diag, err, "disk-lock", "lock disk '%s'", opts->path);
 	diag_remedy(diag,
 		    "its file system has no locks: add ,ro or ,cow, or copy it to one that has");
 	return err;
@@ -96,7 +97,8 @@ static int lock_file(int fd, const struct disk_opts *opts, struct diag *diag)
 		return 0;
 	if (errno != EAGAIN && errno != EACCES)
 		return lock_failed(-errno, opts, diag);
-	diag_set(diag, -EBUSY, "disk '%s' is %s by another program or another --disk", opts->path,
+	diag_set(diag, -EBUSY, "disk-in-use",
+		 "disk '%s' is %s by another program or another --disk", opts->path,
 		 opts->read_only ? "written to" : "used");
 	diag_remedy(diag, "end the other one, or give both ,ro or ,cow");
 	return -EBUSY;
@@ -177,7 +179,7 @@ static int disk_file_measure(struct disk_file *file, const char *path, struct di
 	int r = 0;
 
 	if (fstat(file->fd, &st) < 0)
-		return diag_set(diag, -errno, "stat disk '%s'", path);
+		return diag_set(diag, -errno, "disk-stat", "stat disk '%s'", path);
 	if (S_ISBLK(st.st_mode))
 		r = measure_block(file, st.st_rdev);
 	else if (S_ISREG(st.st_mode))
@@ -185,9 +187,9 @@ static int disk_file_measure(struct disk_file *file, const char *path, struct di
 	else
 		return no_disk(path, diag);
 	if (r < 0)
-		return diag_set(diag, r, "measure disk '%s'", path);
+		return diag_set(diag, r, "disk-measure", "measure disk '%s'", path);
 	if (file->file_bytes == 0) {
-		diag_set(diag, -EINVAL, "disk '%s' is empty", path);
+		diag_set(diag, -EINVAL, "disk-empty", "disk '%s' is empty", path);
 		diag_remedy(diag, "give it a size, as in: truncate -s 1G FILE");
 		return -EINVAL;
 	}
@@ -216,8 +218,8 @@ static int check_raw(const struct disk_file *file, const char *path, struct diag
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		if (memcmp(start, formats[i].magic, strlen(formats[i].magic)) != 0)
 			continue;
-		diag_set(diag, -EINVAL, "disk '%s' is a %s image, not a raw one", path,
-			 formats[i].name);
+		diag_set(diag, -EINVAL, "disk-not-raw", "disk '%s' is a %s image, not a raw one",
+			 path, formats[i].name);
 		diag_remedy(diag,
 			    "qemu-img convert -O raw IMAGE FILE, unless a guest wrote it: what "
 			    "it names as its base would be read");
@@ -235,7 +237,7 @@ static int check_direct(struct disk_file *file, const char *path, struct diag *d
 	/* Bytes after the last whole block can be read with O_DIRECT and not written. */
 	if (file->geo.read_only || file->file_bytes % file->dio_off_align == 0)
 		return 0;
-	diag_set(diag, -EINVAL,
+	diag_set(diag, -EINVAL, "disk-direct-size",
 		 "the size of disk '%s' is not a multiple of %u, which O_DIRECT needs here", path,
 		 file->dio_off_align);
 	diag_remedy(diag, "leave out ,direct, or: truncate -s %%%u FILE", file->dio_off_align);
@@ -257,7 +259,7 @@ int disk_file_open(const struct disk_opts *opts, struct disk_file *ret, struct d
 	if (r == 0)
 		r = check_raw(&file, opts->path, diag);
 	if (r == 0 && fcntl(fd, F_SETFL, opts->direct ? O_DIRECT : 0) < 0)
-		r = diag_set(diag, -errno, "set up disk '%s'", opts->path);
+		r = diag_set(diag, -errno, "disk-set-up", "set up disk '%s'", opts->path);
 	if (r == 0)
 		r = check_direct(&file, opts->path, diag);
 	if (r < 0)
@@ -304,7 +306,7 @@ static int make_sparse(const struct disk_opts *opts, uint64_t bytes)
 		fd = make_sparse_in(other, bytes);
 	if (fd >= 0)
 		return STEAL_FD(fd);
-	diag_set(opts->warning, fd,
+	diag_set(opts->warning, fd, "cow-in-memory",
 		 "disk '%s': its ,cow writes are kept in memory, as %s%s%s takes no file for them",
 		 opts->path, dir && *dir ? dir : "", dir && *dir ? " and " : "", other);
 	fd = memfd_create("tollgate-cow", MFD_CLOEXEC);
@@ -320,7 +322,8 @@ int disk_file_make_sparse(const struct disk_opts *opts, uint64_t bytes, struct d
 	struct disk_file file = {.file_bytes = bytes, .dio_mem_align = PAGE_BYTES};
 
 	if (fd < 0)
-		return diag_set(diag, fd, "make a temporary file for ,cow disk '%s'", opts->path);
+		return diag_set(diag, fd, "cow-file-create",
+				"make a temporary file for ,cow disk '%s'", opts->path);
 	file.geo = (struct disk_geometry){
 		.bytes = bytes,
 		.logical_bytes = DISK_SECTOR_BYTES,

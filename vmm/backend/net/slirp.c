@@ -197,7 +197,8 @@ static int create(struct net_slirp *ns, const struct net_slirp_opts *opts, struc
 	ns->slirp = ns->lib.new(&config, &slirp_callbacks, ns);
 	slirp_lib_unlock();
 	if (!ns->slirp)
-		return diag_set(diag, -EINVAL, "libslirp is too old: 4.7 or later is needed");
+		return diag_set(diag, -EINVAL, "libslirp-version",
+				"libslirp is too old: 4.7 or later is needed");
 	return 0;
 }
 
@@ -216,8 +217,8 @@ static int forward(struct net_slirp *ns, const struct net_slirp_forward *fwd, st
 	slirp_lib_unlock();
 	if (r == 0)
 		return 0;
-	diag_set(diag, r, "forward %s port %u of %s", fwd->udp ? "UDP" : "TCP", fwd->host_port,
-		 inet_ntop(AF_INET, &fwd->host_addr, addr, sizeof(addr)));
+	diag_set(diag, r, "forward-listen", "forward %s port %u of %s", fwd->udp ? "UDP" : "TCP",
+		 fwd->host_port, inet_ntop(AF_INET, &fwd->host_addr, addr, sizeof(addr)));
 	if (r == -EADDRINUSE)
 		diag_remedy(diag, "another program has it; take another port in hostfwd=");
 	else if (r == -EACCES)
@@ -237,7 +238,7 @@ static int open_events(struct net_slirp *ns, struct diag *diag)
 	}
 	if (r == 0)
 		r = event_loop_add(ns->loop, &ns->poll);
-	return r < 0 ? diag_set(diag, r, "watch the sockets of a user network") : 0;
+	return r < 0 ? diag_set(diag, r, "slirp-watch", "watch the sockets of a user network") : 0;
 }
 
 int net_slirp_open(const void *opts, const struct net_backend_env *env, struct net_backend **ret,
@@ -248,7 +249,7 @@ int net_slirp_open(const void *opts, const struct net_backend_env *env, struct n
 	int r;
 
 	if (!ns)
-		return diag_set(diag, -ENOMEM, "user network");
+		return diag_set(diag, -ENOMEM, "slirp-memory", "user network");
 	ns->be = (struct net_backend){
 		.ops = &slirp_ops,
 		.client = env->client,
@@ -284,7 +285,7 @@ int net_slirp_open(const void *opts, const struct net_backend_env *env, struct n
 	(void)opts;
 	(void)env;
 	(void)ret;
-	diag_set(diag, -ENOSYS, "user network");
+	diag_set(diag, -ENOSYS, "slirp-not-built", "user network");
 	diag_remedy(diag, "this tollgate was built without libslirp (meson -Dslirp=enabled)");
 	return -ENOSYS;
 }

@@ -63,7 +63,8 @@ int slirp_lib_load(struct slirp_lib *ret, struct diag *diag)
 	void *lib = dlopen(SLIRP_LIB_SONAME, RTLD_NOW | RTLD_LOCAL);
 
 	if (!lib) {
-		diag_set(diag, -ENOENT, "load " SLIRP_LIB_SONAME " for a user network");
+		diag_set(diag, -ENOENT, "libslirp-load",
+			 "load " SLIRP_LIB_SONAME " for a user network");
 		diag_remedy(diag, "install libslirp (Debian, Ubuntu: libslirp0)");
 		return -ENOENT;
 	}
@@ -74,8 +75,8 @@ int slirp_lib_load(struct slirp_lib *ret, struct diag *diag)
 			sym = dlsym(lib, symbols[i].older);
 		if (!sym) {
 			dlclose(lib);
-			return diag_set(diag, -ENOENT, SLIRP_LIB_SONAME " has no %s()",
-					symbols[i].name);
+			return diag_set(diag, -ENOENT, "libslirp-function",
+					SLIRP_LIB_SONAME " has no %s()", symbols[i].name);
 		}
 		/* ISO C has no cast from data to function pointers. */
 		memcpy(symbols[i].fn, &sym, sizeof(sym));

@@ -228,7 +228,7 @@ static int open_link(struct net_tap *tap, struct diag *diag)
 	if (r == 0)
 		r = event_loop_add(tap->loop, &tap->link);
 	if (r < 0)
-		return diag_set(diag, r, "watch the link of %s", tap->be.name);
+		return diag_set(diag, r, "tap-link-watch", "watch the link of %s", tap->be.name);
 	tap->be.link_up = link_up(tap);
 	return 0;
 }
@@ -240,7 +240,7 @@ static int open_tun(struct diag *diag)
 
 	if (fd >= 0)
 		return fd;
-	diag_set(diag, r, "open /dev/net/tun");
+	diag_set(diag, r, "tun-open", "open /dev/net/tun");
 	if (r == -ENOENT || r == -ENODEV)
 		diag_remedy(diag, "load the kernel's module: modprobe tun");
 	else if (r == -EACCES || r == -EPERM)
@@ -273,12 +273,13 @@ static int say_no_interface(const struct net_tap_opts *opts, int r, struct diag 
 	const char *name = opts->ifname[0] ? opts->ifname : "a new one";
 
 	if (r == -EINVAL) {
-		diag_set(diag, r, "tap interface %s: it is not one, or not made for %u queue%s",
-			 name, opts->pairs, opts->pairs == 1 ? "" : "s");
+		diag_set(diag, r, "tap-kind",
+			 "tap interface %s: it is not one, or not made for %u queue%s", name,
+			 opts->pairs, opts->pairs == 1 ? "" : "s");
 		interface_remedy(opts, diag);
 		return r;
 	}
-	diag_set(diag, r, "tap interface %s", name);
+	diag_set(diag, r, "tap-attach", "tap interface %s", name);
 	if (r == -EPERM)
 		diag_remedy(diag,
 			    "as root, once: ip tuntap add dev %s mode tap%s user $USER; or take "
@@ -328,7 +329,7 @@ static int open_queue(struct net_tap *tap, struct tap_queue *q, const struct net
 	if (r < 0)
 		return say_no_interface(opts, r, diag);
 	r = event_loop_add(tap->loop, &q->src);
-	return r < 0 ? diag_set(diag, r, "watch tap interface %s", tap->be.name) : 0;
+	return r < 0 ? diag_set(diag, r, "tap-watch", "watch tap interface %s", tap->be.name) : 0;
 }
 
 static int open_queues(struct net_tap *tap, const struct net_tap_opts *opts, struct diag *diag)
@@ -357,7 +358,8 @@ static int find_offloads(struct net_tap *tap, struct diag *diag)
 	if (r == 0)
 		r = set_offloads(tap, 0);
 	if (r < 0)
-		return diag_set(diag, r, "offloads of tap interface %s", tap->be.name);
+		return diag_set(diag, r, "tap-offloads", "offloads of tap interface %s",
+				tap->be.name);
 	tap->be.rx_offloads = tap->be.tx_offloads = all;
 	return 0;
 }
@@ -370,14 +372,14 @@ static int open_interface(struct net_tap *tap, bool made, struct diag *diag)
 	tap->ctl_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	memcpy(ifr.ifr_name, tap->be.name, IFNAMSIZ);
 	if (tap->ctl_fd < 0 || ioctl(tap->ctl_fd, SIOCGIFMTU, &ifr) < 0)
-		return diag_set(diag, -errno, "ask about interface %s", tap->be.name);
+		return diag_set(diag, -errno, "tap-query", "ask about interface %s", tap->be.name);
 	tap->be.mtu = (unsigned)ifr.ifr_mtu;
 	if (!made)
 		return 0;
 	/* Nobody else knows its name yet. */
 	ifr.ifr_flags = IFF_UP;
 	if (ioctl(tap->ctl_fd, SIOCSIFFLAGS, &ifr) < 0)
-		return diag_set(diag, -errno, "set interface %s up", tap->be.name);
+		return diag_set(diag, -errno, "tap-up", "set interface %s up", tap->be.name);
 	return 0;
 }
 
@@ -390,7 +392,7 @@ int net_tap_open(const void *opts, const struct net_backend_env *env, struct net
 	int r;
 
 	if (!tap)
-		return diag_set(diag, -ENOMEM, "tap interface");
+		return diag_set(diag, -ENOMEM, "tap-memory", "tap interface");
 	tap->be = (struct net_backend){.ops = &tap_ops, .client = env->client, .pairs = o->pairs};
 	tap->loop = env->loop;
 	tap->ctl_fd = -1;

@@ -36,7 +36,7 @@ static int list_files(struct bench_batch *b, struct diag *diag)
 {
 	b->file = calloc((size_t)b->plan->nr_lanes * b->vm.nr_vcpus + 1, sizeof(*b->file));
 	if (!b->file)
-		return diag_set(diag, -ENOMEM, "start");
+		return diag_set(diag, -ENOMEM, "batch-memory", "start");
 	for (unsigned i = BENCH_LANE_EMPTY; i < b->plan->nr_lanes; i++)
 		for (unsigned k = 0; k < b->vm.nr_vcpus; k++)
 			b->file[b->nr_files++] = b->lane[i].vcpu[k].fd;
@@ -52,7 +52,7 @@ static int make_threads_state(struct bench_batch *b, struct diag *diag)
 	b->cpu = aligned_alloc(_Alignof(struct bench_cpu), bytes);
 	b->sample = calloc((size_t)b->plan->nr_points * BENCH_ROUNDS_MAX, sizeof(*b->sample));
 	if (!b->cpu || !b->sample)
-		return diag_set(diag, -ENOMEM, "start");
+		return diag_set(diag, -ENOMEM, "batch-memory", "start");
 	memset(b->cpu, 0, bytes);
 	for (unsigned i = 0; i < b->vm.nr_vcpus; i++) {
 		b->vm.vcpu[i].loop = bench_vcpu_loop;
@@ -92,12 +92,13 @@ static int check_end(const struct bench_batch *b, struct diag *diag)
 	const struct vm_end *end = &b->end;
 
 	if (end->kind == VM_END_KILLED) {
-		diag_set(diag, -EINVAL, "bench ended by %s", end->by);
+		diag_set(diag, -EINVAL, "batch-ended", "bench ended by %s", end->by);
 		return -EINTR;
 	}
 	if (end->kind == VM_END_EXIT_CODE && end->code == 0)
 		return 0;
-	diag_set(diag, -EINVAL, "the hammer kernel ended with %s (%s) instead of its own exit",
+	diag_set(diag, -EINVAL, "batch-kernel-end",
+		 "the hammer kernel ended with %s (%s) instead of its own exit",
 		 vm_end_name(end->kind), end->by ? end->by : "?");
 	return -EPROTO;
 }
@@ -155,7 +156,7 @@ int bench_batch_run(const struct bench_plan *plan, unsigned index, FILE *log,
 	int r;
 
 	if (!b)
-		return diag_set(diag, -ENOMEM, "start");
+		return diag_set(diag, -ENOMEM, "batch-memory", "start");
 	memset(b, 0, sizeof(*b));
 	b->plan = plan;
 	b->duration_ns = plan->opts->duration_ns / plan->opts->batches;

@@ -39,9 +39,10 @@ struct bench_file {
 	struct json_object *root, *experiments;
 };
 
-static int file_is_wrong(const struct bench_file *file, const char *what, struct diag *diag)
+static int file_is_wrong(const struct bench_file *file, const char *diag_id, const char *what,
+			 struct diag *diag)
 {
-	diag_set(diag, -EINVAL, "'%s' is not a result of bench: %s", file->path, what);
+	diag_set(diag, -EINVAL, diag_id, "'%s' is not a result of bench: %s", file->path, what);
 	diag_remedy(diag, "give files that 'tollgate bench --json FILE' wrote");
 	return -EINVAL;
 }
@@ -70,16 +71,18 @@ static int bench_file_open(struct bench_file *file, const char *path, struct dia
 	errno = 0;
 	file->root = json_object_from_file(path);
 	if (!file->root && errno)
-		return diag_set(diag, -errno, "read '%s'", path);
+		return diag_set(diag, -errno, "bench-file-read", "read '%s'", path);
 	if (!file->root)
-		return file_is_wrong(file, "it is not JSON", diag);
+		return file_is_wrong(file, "bench-file-json", "it is not JSON", diag);
 	format = file_member_string(file->root, "format");
 	file->experiments = file_member(file->root, "experiments", json_type_array);
 	if (!format || strcmp(format, BENCH_FORMAT) != 0 || !file->experiments)
-		return file_is_wrong(file, "no format '" BENCH_FORMAT "'", diag);
+		return file_is_wrong(file, "bench-file-format", "no format '" BENCH_FORMAT "'",
+				     diag);
 	if (json_object_get_int(file_member(file->root, "format_version", json_type_int)) !=
 	    BENCH_FORMAT_VERSION)
-		return file_is_wrong(file, "a format_version that this build does not know", diag);
+		return file_is_wrong(file, "bench-file-version",
+				     "a format_version that this build does not know", diag);
 	return 0;
 }
 
@@ -127,11 +130,13 @@ static int read_point(const struct bench_file *file, struct json_object *points,
 	ret->series = file_member_string(point, "series");
 	if (!ret->series || !read_point_values(point, "ns", &ret->ns) ||
 	    !read_point_values(point, "ratio", &ret->ratio))
-		return file_is_wrong(file, "a point without series, ns or ratio", diag);
+		return file_is_wrong(file, "bench-file-point",
+				     "a point without series, ns or ratio", diag);
 	ret->dispatch.nr = 0;
 	if (file_member(point, "dispatch_ns", json_type_array) &&
 	    !read_point_values(point, "dispatch_ns", &ret->dispatch))
-		return file_is_wrong(file, "a point whose dispatch_ns are not numbers", diag);
+		return file_is_wrong(file, "bench-file-dispatch",
+				     "a point whose dispatch_ns are not numbers", diag);
 	json_object_object_get_ex(point, "x", &x); /* other programs write 1.0 as 1 */
 	ret->x = json_object_get_double(x);
 	floor_index = file_member(point, "floor", json_type_int);
@@ -139,7 +144,8 @@ static int read_point(const struct bench_file *file, struct json_object *points,
 		return 0;
 	point = json_object_array_get_idx(points, (size_t)json_object_get_int(floor_index));
 	if (!read_point_values(point, "ns", &floor) || !(median_of(&floor) > 0))
-		return file_is_wrong(file, "a point whose floor has no ns", diag);
+		return file_is_wrong(file, "bench-file-floor", "a point whose floor has no ns",
+				     diag);
 	ret->floor_ns = median_of(&floor);
 	return 1;
 }
@@ -324,7 +330,8 @@ static int compare_experiment(struct comparing *c, struct json_object *experimen
 
 	c->experiment = file_member_string(experiment, "name");
 	if (!c->experiment || !points)
-		return file_is_wrong(&c->a, "an experiment without name or points", diag);
+		return file_is_wrong(&c->a, "bench-file-experiment",
+				     "an experiment without name or points", diag);
 	other = find_experiment(&c->b, c->experiment);
 	others = file_member(other, "points", json_type_array);
 	a.waited = waited_of(experiment);
@@ -368,8 +375,8 @@ static int compare_runs(struct comparing *c, struct diag *diag)
 	if (r == 0)
 		compare_together(c);
 	if (r == 0 && c->ret->compared == 0) {
-		diag_set(diag, -EINVAL, "'%s' and '%s' have no point in common", c->a.path,
-			 c->b.path);
+		diag_set(diag, -EINVAL, "compare-nothing", "'%s' and '%s' have no point in common",
+			 c->a.path, c->b.path);
 		diag_remedy(diag, "run the same experiments with the same lists");
 		return -EINVAL;
 	}

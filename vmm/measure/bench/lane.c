@@ -23,7 +23,7 @@ static int make_buses(struct bench_lane *lane, struct diag *diag)
 
 	if (r == 0)
 		r = iobus_create(IOBUS_MMIO, &lane->mmio);
-	return r < 0 ? diag_set(diag, r, "buses of a VM") : 0;
+	return r < 0 ? diag_set(diag, r, "lane-buses", "buses of a VM") : 0;
 }
 
 static int bench_lane_add_ioeventfds(struct bench_lane *lane, const struct bench_lane_spec *spec,
@@ -119,7 +119,7 @@ int bench_lane_check(const struct bench_batch *b, unsigned index, struct bench_c
 		got.bare += b->cpu[i].bare[index];
 	}
 	if (!counts_agree(&got, wanted)) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "lane-count",
 			 "counted %" PRIu64 " dispatched, %" PRIu64 " bare exits and %" PRIu64
 			 " hits of %" PRIu64 ", %" PRIu64 " and %" PRIu64
 			 " in VM %u, where the guest made %" PRIu64 " accesses",

@@ -11,7 +11,7 @@ enum {
 int bench_plan_lane(struct bench_plan *plan, const struct bench_lane_spec *spec, struct diag *diag)
 {
 	if (plan->nr_lanes == BENCH_LANES_MAX) {
-		diag_set(diag, -EINVAL, "an experiment has at most %d VMs at once",
+		diag_set(diag, -EINVAL, "bench-lanes", "an experiment has at most %d VMs at once",
 			 BENCH_LANES_MAX);
 		diag_remedy(diag, "give a shorter list");
 		return -ENOSPC;
@@ -26,7 +26,8 @@ int bench_plan_point(struct bench_plan *plan, const char *series, double x, int 
 	struct bench_point *point = &plan->result->point[plan->nr_points];
 
 	if (plan->nr_points == BENCH_POINTS_MAX) {
-		diag_set(diag, -EINVAL, "an experiment has at most %d points", BENCH_POINTS_MAX);
+		diag_set(diag, -EINVAL, "bench-points", "an experiment has at most %d points",
+			 BENCH_POINTS_MAX);
 		diag_remedy(diag, "give a shorter list");
 		return -ENOSPC;
 	}

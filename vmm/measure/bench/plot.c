@@ -362,20 +362,20 @@ static int plot_file(const char *dir, const struct bench_result *res, const char
 
 	if (asprintf(&path, "%s/%s.%s", dir, res->experiment, suffix) < 0) {
 		path = NULL; /* asprintf() leaves it undefined */
-		return diag_set(diag, -ENOMEM, "name a file");
+		return diag_set(diag, -ENOMEM, "plot-memory", "name a file");
 	}
 	fd = out_file_open(path, &(struct out_file_opts){0});
 	if (fd < 0)
-		return diag_set(diag, fd, "create '%s'", path);
+		return diag_set(diag, fd, "plot-create", "create '%s'", path);
 	out = fdopen(fd, "w");
 	if (!out) {
 		close(fd);
-		return diag_set(diag, -ENOMEM, "write '%s'", path);
+		return diag_set(diag, -ENOMEM, "plot-memory", "write '%s'", path);
 	}
 	write(res, out);
 	failed = ferror(out);
 	if (fclose(out) != 0 || failed)
-		return diag_set(diag, errno ? -errno : -EIO, "write '%s'", path);
+		return diag_set(diag, errno ? -errno : -EIO, "plot-write", "write '%s'", path);
 	return 0;
 }
 
@@ -384,7 +384,7 @@ int bench_plot(const char *dir, const struct bench_result *res, struct diag *dia
 	int r;
 
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST)
-		return diag_set(diag, -errno, "create '%s'", dir);
+		return diag_set(diag, -errno, "plot-directory", "create '%s'", dir);
 	r = plot_file(dir, res, "svg", draw_svg, diag);
 	if (r == 0)
 		r = plot_file(dir, res, "dat", write_data, diag);

@@ -68,8 +68,9 @@ static int compile(const struct smoke_rule_opts *opts, pcre2_code **ret, struct 
 			     PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &err, &at, NULL);
 	if (!code) {
 		pcre2_get_error_message(err, why, sizeof(why));
-		diag_set(diag, -EINVAL, "%s '%s' is not a regular expression: at %zu, %s",
-			 opts->option, opts->pattern, (size_t)at, (const char *)why);
+		diag_set(diag, -EINVAL, "pattern-not-regex",
+			 "%s '%s' is not a regular expression: at %zu, %s", opts->option,
+			 opts->pattern, (size_t)at, (const char *)why);
 		diag_remedy(diag, "\\ before a character such as ( or [ makes it ordinary");
 		return -EINVAL;
 	}
@@ -112,8 +113,8 @@ static int check_not_empty(const struct smoke_rules *rules, const struct smoke_r
 
 	if (smoke_rule_match(rules, rule, &empty, &end) != SMOKE_MATCH_YES)
 		return 0;
-	return diag_set(diag, -EINVAL, "%s '%s' matches an empty line, and so any", option,
-			rule->pattern);
+	return diag_set(diag, -EINVAL, "pattern-matches-all",
+			"%s '%s' matches an empty line, and so any", option, rule->pattern);
 }
 
 int smoke_rules_add(struct smoke_rules *rules, const struct smoke_rule_opts *opts,
@@ -124,11 +125,11 @@ int smoke_rules_add(struct smoke_rules *rules, const struct smoke_rule_opts *opt
 	int r;
 
 	if (rules->nr == SMOKE_RULES_MAX)
-		return diag_set(diag, -EINVAL, "%s '%s': more than %d patterns", opts->option,
-				opts->pattern, SMOKE_RULES_MAX);
+		return diag_set(diag, -EINVAL, "pattern-count", "%s '%s': more than %d patterns",
+				opts->option, opts->pattern, SMOKE_RULES_MAX);
 	r = create_limits(rules);
 	if (r < 0)
-		return diag_set(diag, r, "pattern '%s'", opts->pattern);
+		return diag_set(diag, r, "pattern-memory", "pattern '%s'", opts->pattern);
 	r = compile(opts, &code, diag);
 	if (r < 0)
 		return r;
@@ -141,7 +142,7 @@ int smoke_rules_add(struct smoke_rules *rules, const struct smoke_rule_opts *opt
 		.code = code,
 	};
 	if (!rule->name || !rule->pattern)
-		r = diag_set(diag, -ENOMEM, "pattern '%s'", opts->pattern);
+		r = diag_set(diag, -ENOMEM, "pattern-memory", "pattern '%s'", opts->pattern);
 	else
 		r = check_not_empty(rules, rule, opts->option, diag);
 	if (r < 0) {

@@ -23,9 +23,10 @@ struct matrix_reader {
 };
 
 /* -EINVAL: what is wrong at a node; or, with its key, with a value. */
-int matrix_complain(const struct matrix_reader *reader, const yaml_node_t *node, const char *what);
+int matrix_complain(const struct matrix_reader *reader, const yaml_node_t *node,
+		    const char *diag_id, const char *what);
 int matrix_complain_of(const struct matrix_reader *reader, const yaml_node_t *node, const char *key,
-		       const char *what);
+		       const char *diag_id, const char *what);
 /* -ENOMEM. */
 int matrix_no_memory(const struct matrix_reader *reader);
 

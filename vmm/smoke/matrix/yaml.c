@@ -6,22 +6,23 @@
 
 #include "smoke/matrix/internal.h"
 
-int matrix_complain(const struct matrix_reader *reader, const yaml_node_t *node, const char *what)
+int matrix_complain(const struct matrix_reader *reader, const yaml_node_t *node,
+		    const char *diag_id, const char *what)
 {
-	return diag_set(reader->diag, -EINVAL, "%s:%zu: %s", reader->path,
+	return diag_set(reader->diag, -EINVAL, diag_id, "%s:%zu: %s", reader->path,
 			node ? node->start_mark.line + 1 : 1, what);
 }
 
 int matrix_complain_of(const struct matrix_reader *reader, const yaml_node_t *node, const char *key,
-		       const char *what)
+		       const char *diag_id, const char *what)
 {
-	return diag_set(reader->diag, -EINVAL, "%s:%zu: '%s' %s", reader->path,
+	return diag_set(reader->diag, -EINVAL, diag_id, "%s:%zu: '%s' %s", reader->path,
 			node->start_mark.line + 1, key, what);
 }
 
 int matrix_no_memory(const struct matrix_reader *reader)
 {
-	return diag_set(reader->diag, -ENOMEM, "read '%s'", reader->path);
+	return diag_set(reader->diag, -ENOMEM, "matrix-memory", "read '%s'", reader->path);
 }
 
 const char *matrix_scalar(const yaml_node_t *node)
@@ -56,19 +57,20 @@ int matrix_each_pair(const struct matrix_reader *reader, const yaml_node_t *node
 	int r = 0;
 
 	if (!node || node->type != YAML_MAPPING_NODE)
-		return matrix_complain(reader, node, "keys with their values belong here");
+		return matrix_complain(reader, node, "matrix-mapping-wanted",
+				       "keys with their values belong here");
 	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 	     r == 0 && pair < node->data.mapping.pairs.top; pair++) {
 		const char *key = matrix_scalar(node_at(reader, pair->key));
 
 		if (!key)
 			return matrix_complain(reader, node_at(reader, pair->key),
-					       "a key belongs here");
+					       "matrix-key-wanted", "a key belongs here");
 		for (const yaml_node_pair_t *before = node->data.mapping.pairs.start; before < pair;
 		     before++)
 			if (strcmp(key, matrix_scalar(node_at(reader, before->key))) == 0)
 				return matrix_complain_of(reader, node_at(reader, pair->key), key,
-							  "is given twice");
+							  "matrix-key-twice", "is given twice");
 		r = take(reader, key, node_at(reader, pair->value), arg);
 	}
 	return r;
@@ -92,7 +94,7 @@ static int flag_of(const struct matrix_reader *reader, const yaml_node_t *node, 
 		return 1;
 	if (text && is_one_of(text, off))
 		return 0;
-	return matrix_complain_of(reader, node, key, "is true or false");
+	return matrix_complain_of(reader, node, key, "matrix-boolean-wanted", "is true or false");
 }
 
 int matrix_add_setting(const struct matrix_reader *reader, struct config_smoke_settings *settings,
@@ -109,7 +111,8 @@ static int take_value(const struct matrix_reader *reader, const struct option_ro
 	int on;
 
 	if (!text)
-		return matrix_complain_of(reader, node, option->name, "wants a text");
+		return matrix_complain_of(reader, node, option->name, "matrix-text-wanted",
+					  "wants a text");
 	if (option_row_has_arg(option) == required_argument ||
 	    (option_row_has_arg(option) == optional_argument && strcmp(text, "true") != 0))
 		return matrix_add_setting(reader, settings, option->opt, text);
@@ -124,7 +127,7 @@ int matrix_take_option(const struct matrix_reader *reader, const char *key,
 	int r = 0;
 
 	if (!option) {
-		matrix_complain_of(reader, value, key, "is not an option");
+		matrix_complain_of(reader, value, key, "matrix-option-unknown", "is not an option");
 		config_smoke_suggest(key, reader->diag);
 		return -EINVAL;
 	}
@@ -141,7 +144,8 @@ int matrix_take_boot_setting(const struct matrix_reader *reader, const char *key
 	const struct option_row *option = config_smoke_option(key);
 
 	if (option && config_smoke_is_of_run(option->opt))
-		return matrix_complain_of(reader, value, key, "is for the whole run");
+		return matrix_complain_of(reader, value, key, "matrix-option-of-run",
+					  "is for the whole run");
 	return matrix_take_option(reader, key, value, settings);
 }
 
@@ -149,5 +153,7 @@ int matrix_take_text(const struct matrix_reader *reader, const char *key, const 
 		     const char **ret)
 {
 	*ret = matrix_scalar(value);
-	return *ret && **ret ? 0 : matrix_complain_of(reader, value, key, "wants a text");
+	return *ret && **ret ? 0
+			     : matrix_complain_of(reader, value, key, "matrix-text-wanted",
+						  "wants a text");
 }

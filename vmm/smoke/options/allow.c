@@ -15,8 +15,9 @@ static int allow_add_line(struct smoke_spec *spec, const char *path, unsigned nu
 	size_t len = strcspn(line, "\n");
 
 	if (len == ALLOW_LINE_MAX - 1)
-		return diag_set(diag, -EINVAL, "%s:%u: the line is longer than %d bytes", path,
-				number, ALLOW_LINE_MAX - 2);
+		return diag_set(diag, -EINVAL, "allow-line-length",
+				"%s:%u: the line is longer than %d bytes", path, number,
+				ALLOW_LINE_MAX - 2);
 	while (len > 0 && strchr(" \t\r", line[len - 1]))
 		len--;
 	line[len] = '\0';
@@ -34,11 +35,11 @@ int config_smoke_allow_file(struct smoke_spec *spec, const char *path, struct di
 	int r = 0;
 
 	if (!f)
-		return diag_set(diag, -errno, "open '%s'", path);
+		return diag_set(diag, -errno, "allow-open", "open '%s'", path);
 	for (unsigned i = 1; r == 0 && fgets(line, sizeof(line), f); i++)
 		r = allow_add_line(spec, path, i, line, diag);
 	if (r == 0 && ferror(f))
-		r = diag_set(diag, -EIO, "read '%s'", path);
+		r = diag_set(diag, -EIO, "allow-read", "read '%s'", path);
 	fclose(f);
 	return r;
 }

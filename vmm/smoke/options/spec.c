@@ -44,15 +44,16 @@ static int add_phase(struct smoke_spec *spec, const char *arg, struct diag *diag
 	struct smoke_rule_opts opts = {.kind = SMOKE_RULE_PHASE, .option = "--phase-timeout"};
 
 	if (!name)
-		return diag_set(diag, -ENOMEM, "--phase-timeout");
+		return diag_set(diag, -ENOMEM, "phase-memory", "--phase-timeout");
 	if (!pattern || !seconds || pattern == name) {
-		diag_set(diag, -EINVAL, "--phase-timeout '%s' is not NAME=REGEX:SECONDS", arg);
+		diag_set(diag, -EINVAL, "phase-form",
+			 "--phase-timeout '%s' is not NAME=REGEX:SECONDS", arg);
 		diag_remedy(diag, "as in --phase-timeout 'init=Run /init:10'");
 		return -EINVAL;
 	}
 	*pattern++ = *seconds++ = '\0';
 	if (parse_seconds_ns(seconds, &opts.limit_ns) < 0 || opts.limit_ns == 0)
-		return diag_set(diag, -EINVAL,
+		return diag_set(diag, -EINVAL, "phase-seconds",
 				"--phase-timeout '%s': '%s' is not a number of seconds above 0",
 				arg, seconds);
 	smoke_text_clean(name, clean, sizeof(clean));
@@ -105,7 +106,8 @@ static int take_expect_end(struct smoke_spec *spec, const char *arg, struct diag
 	if (r < 0)
 		return r;
 	if (!number && kind == VM_END_EXIT_CODE)
-		return diag_set(diag, -EINVAL, "--expect-end '%s' lacks a number, as code=3", arg);
+		return diag_set(diag, -EINVAL, "expect-end-number",
+				"--expect-end '%s' lacks a number, as code=3", arg);
 	spec->wanted = (struct smoke_wanted_end){
 		.kind = (enum vm_end_kind)kind,
 		.code = (uint32_t)code,
@@ -183,7 +185,7 @@ static int pack(const struct config_smoke_settings *settings, const char *kernel
 	if (f && kernel)
 		fprintf(f, "--%c%s%c", '\0', kernel, '\0');
 	if (!f || fclose(f) != 0)
-		return diag_set(diag, -ENOMEM, "boot '%s'", spec->name);
+		return diag_set(diag, -ENOMEM, "spec-memory", "boot '%s'", spec->name);
 	return 0;
 }
 
@@ -214,13 +216,15 @@ int config_smoke_unpack(char *args, size_t len, struct config *config, struct di
 	AUTO_FREE char **argv = split_args(args, len, &argc);
 
 	if (!argv)
-		return diag_set(diag, -ENOMEM, "options of a boot");
+		return diag_set(diag, -ENOMEM, "boot-options-memory", "options of a boot");
 	config_init(config);
 	option_reader_init(&reader, &config_smoke_table, argc, argv, false);
 	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
 		r = take_vm_setting(config, opt, arg, diag);
 		if (r != 0)
-			return r < 0 ? r : diag_set(diag, -EINVAL, "option %d is not of a VM", opt);
+			return r < 0 ? r
+				     : diag_set(diag, -EINVAL, "boot-option-foreign",
+						"option %d is not of a VM", opt);
 	}
 	if (r == 0 && optind < argc)
 		config->kernel = argv[optind];
@@ -234,7 +238,7 @@ static int add_standing_rules(const struct builder *b, struct diag *diag)
 			 diag);
 
 	if (r == 0 && b->no_defaults && b->warnings) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "reject-warnings-alone",
 			 "--reject-warnings adds to what --no-default-rejects takes");
 		diag_remedy(diag, "--reject 'WARNING: ' rejects warnings alone");
 		return -EINVAL;
@@ -260,7 +264,8 @@ static int spec_complete(struct smoke_spec *spec, struct diag *diag)
 	if (spec->stall_ns < 0)
 		spec->stall_ns = spec->wants_status ? 0 : DEFAULT_STALL_NS;
 	if (spec->wanted.kind == VM_END_TIMEOUT && spec->timeout_ns == 0) {
-		diag_set(diag, -EINVAL, "--expect-end timeout with --timeout 0, which never comes");
+		diag_set(diag, -EINVAL, "expect-end-never",
+			 "--expect-end timeout with --timeout 0, which never comes");
 		diag_remedy(diag, "--timeout SECONDS is how long the guest is to run");
 		return -EINVAL;
 	}
@@ -284,7 +289,7 @@ int config_smoke_spec(const char *name, const char *kernel,
 	};
 	if (!ret->name || !ret->base) {
 		config_smoke_spec_fini(ret);
-		return diag_set(diag, -ENOMEM, "boot '%s'", name);
+		return diag_set(diag, -ENOMEM, "spec-memory", "boot '%s'", name);
 	}
 	config_init(&ret->config);
 	smoke_child_connect(&ret->config);

@@ -19,7 +19,7 @@ static int check_name(const struct smoke_suite *suite, const struct smoke_spec *
 	for (unsigned i = 0; i < suite->nr; i++) {
 		if (strcmp(suite->spec[i]->name, spec->name) != 0)
 			continue;
-		diag_set(diag, -EINVAL, "two boots are called '%s'", spec->name);
+		diag_set(diag, -EINVAL, "boot-name-twice", "two boots are called '%s'", spec->name);
 		diag_remedy(diag, "give one of them a name");
 		return -EINVAL;
 	}
@@ -46,13 +46,14 @@ static int make_room(struct smoke_suite *suite, const char *name, struct diag *d
 	void *more;
 
 	if (suite->nr == SMOKE_BOOTS_MAX) {
-		diag_set(diag, -EINVAL, "a run has at most %d boots", SMOKE_BOOTS_MAX);
+		diag_set(diag, -EINVAL, "boots-count", "a run has at most %d boots",
+			 SMOKE_BOOTS_MAX);
 		diag_remedy(diag, "start one run per part of them");
 		return -EINVAL;
 	}
 	more = reallocarray(suite->spec, suite->nr + 1U, sizeof(struct smoke_spec *));
 	if (!more)
-		return diag_set(diag, -ENOMEM, "boot '%s'", name);
+		return diag_set(diag, -ENOMEM, "boots-memory", "boot '%s'", name);
 	suite->spec = more;
 	return 0;
 }
@@ -65,7 +66,7 @@ static int add_one(struct smoke_suite *suite, const struct config_smoke_boot *bo
 	int r;
 
 	if (!spec)
-		return diag_set(diag, -ENOMEM, "boot '%s'", boot->name);
+		return diag_set(diag, -ENOMEM, "boots-memory", "boot '%s'", boot->name);
 	r = make_room(suite, boot->name, diag);
 	if (r < 0)
 		return r;
@@ -75,7 +76,8 @@ static int add_one(struct smoke_suite *suite, const struct config_smoke_boot *bo
 	*ret_times = spec->repeats;
 	if (boot->times * spec->repeats > 1)
 		r = number_spec(spec, boot->nth * spec->repeats + i + 1);
-	r = r < 0 ? diag_set(diag, r, "boot '%s'", boot->name) : check_name(suite, spec, diag);
+	r = r < 0 ? diag_set(diag, r, "boots-memory", "boot '%s'", boot->name)
+		  : check_name(suite, spec, diag);
 	if (r < 0) {
 		config_smoke_spec_fini(spec);
 		return r;
@@ -105,7 +107,7 @@ int config_smoke_shard(struct smoke_run_opts *run, const char *arg, struct diag 
 		memcpy(index, arg, (size_t)(slash - arg));
 	if (!slash || parse_u64(index, &i) < 0 || parse_u64(slash + 1, &n) < 0 || i == 0 || i > n ||
 	    n > SMOKE_BOOTS_MAX) {
-		diag_set(diag, -EINVAL,
+		diag_set(diag, -EINVAL, "shard-form",
 			 "--shard '%s' is not I/N, with I from 1 to N and N up to %d", arg,
 			 SMOKE_BOOTS_MAX);
 		diag_remedy(diag, "as in --shard 1/3, --shard 2/3 and --shard 3/3");
@@ -140,7 +142,8 @@ static int check_patterns(const struct smoke_suite *suite, struct diag *diag)
 			i++;
 		if (i < suite->nr)
 			continue;
-		diag_set(diag, -EINVAL, "--only '%s' matches no boot", suite->run.only[k]);
+		diag_set(diag, -EINVAL, "only-nothing", "--only '%s' matches no boot",
+			 suite->run.only[k]);
 		diag_remedy(diag, "--list, without --only, prints the names");
 		return -EINVAL;
 	}

@@ -245,6 +245,7 @@ static struct json_object *trial_json(const struct smoke_result *result)
 	add_string(obj, "outcome", smoke_outcome_name(result->outcome));
 	add_int(obj, "exit_status", result->status);
 	add_string(obj, "why", result->why);
+	add_string(obj, "why_id", smoke_result_id(result));
 	add_bool(obj, "started", result->was_started);
 	add_date(obj, "started_at", result);
 	add_string(obj, "entered_by", result->entered_by);

@@ -130,6 +130,12 @@ static void put_timestamp(FILE *out, const struct smoke_suite *suite,
 	fputs("\"", out);
 }
 
+static void put_id(FILE *out, const struct smoke_result *result)
+{
+	if (smoke_result_id(result))
+		fprintf(out, " [%s]", smoke_result_id(result));
+}
+
 static void put_verdict(FILE *out, const struct smoke_result *result)
 {
 	const enum verdict verdict = verdict_of(result);
@@ -145,8 +151,10 @@ static void put_verdict(FILE *out, const struct smoke_result *result)
 	}
 	fprintf(out, "      <%s type=\"%s\" message=\"", tag, smoke_outcome_name(result->outcome));
 	smoke_xml_string(out, result->why);
+	put_id(out, result);
 	fputs("\">", out);
 	smoke_xml_string(out, result->why);
+	put_id(out, result);
 	fprintf(out, "\nexit status %d</%s>\n", result->status, tag);
 }
 

@@ -101,6 +101,8 @@ static void put_test(FILE *out, unsigned i, const struct smoke_result *result)
 	fputs("\n  ---\n", out);
 	put_yaml(out, "outcome", smoke_outcome_name(result->outcome));
 	put_yaml(out, "message", result->why);
+	if (smoke_result_id(result))
+		put_yaml(out, "message_id", smoke_result_id(result));
 	fprintf(out, "  exit_status: %d\n  seconds: ", result->status);
 	smoke_text_seconds(out,
 			   result->was_started ? result->times.end_ns - result->times.start_ns : 0);

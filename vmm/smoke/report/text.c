@@ -184,7 +184,10 @@ void smoke_text_result(FILE *out, const struct smoke_result *result)
 	else if (!passed)
 		fprintf(out, "%s, exit status %d: ", smoke_outcome_name(result->outcome),
 			result->status);
-	fprintf(out, "%s\n", result->why);
+	fputs(result->why, out);
+	if (smoke_result_id(result))
+		fprintf(out, " [%s]", smoke_result_id(result));
+	fputc('\n', out);
 	put_times(out, result);
 	put_test_counts(out, &result->tests);
 	put_splats(out, &result->splats);

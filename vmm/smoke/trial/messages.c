@@ -48,6 +48,8 @@ static void take_failure(struct smoke_trial *trial)
 
 	failed->what[sizeof(failed->what) - 1] = '\0';
 	failed->remedy[sizeof(failed->remedy) - 1] = '\0';
+	failed->id[sizeof(failed->id) - 1] = '\0';
+	diag_take_id(diag, failed->id);
 	smoke_text_clean(failed->what, diag->what, sizeof(diag->what));
 	smoke_text_clean(failed->remedy, diag->remedy, sizeof(diag->remedy));
 	trial->result->facts.setup_failed = true;
