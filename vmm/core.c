@@ -55,7 +55,8 @@ static int make_notes(const struct core_opts *opts, char **ret, size_t *ret_len,
 		*ret_kernel = opts->find_kernel(info, info_len);
 	if (!out)
 		return -ENOMEM;
-	fwrite(opts->notes, 1, opts->notes_len, out);
+	if (opts->notes_len)
+		fwrite(opts->notes, 1, opts->notes_len, out);
 	if (info_len)
 		core_note_put(out, "VMCOREINFO", 0, info, info_len);
 	failed = ferror(out);

@@ -174,7 +174,9 @@ is_running() {
 }
 
 # While a client is there and the guest runs, and nothing is to be stopped at, no exit is made for it.
+# But for the signal that stopped each vCPU: one that had parked before it came takes it when it runs again.
 case_an_idle_client_costs_nothing() {
+	local before
 	mkfifo keys
 	exec 8<>keys
 	start_controlled --gdb unix:gdb.sock -c 2 -p how=loop "$(kernel hang)"
@@ -183,10 +185,10 @@ case_an_idle_client_costs_nothing() {
 	packet c >&8
 	wait_for is_running
 	control stats
-	cp reply before
+	before=$(jq .exits.total reply)
 	sleep 1
 	control stats
-	same 'exits' "$(jq -c .exits reply)" "$(jq -c .exits before)"
+	[ "$(jq .exits.total reply)" -le $((before + 2)) ] || fail "exits: $(jq -c .exits reply), $before before"
 	exec 8>&-
 	stop
 	wait

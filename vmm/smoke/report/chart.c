@@ -131,9 +131,9 @@ static double names_width(const struct smoke_suite *suite)
 		if (n > longest)
 			longest = n;
 	}
-	return (double)NAME_WIDTH_MIN > (double)longest * NAME_CHAR_WIDTH + 2.0 * MARGIN
+	return (double)NAME_WIDTH_MIN > (double)longest * NAME_CHAR_WIDTH + 2 * MARGIN
 		       ? (double)NAME_WIDTH_MIN
-		       : (double)longest * NAME_CHAR_WIDTH + 2.0 * MARGIN;
+		       : (double)longest * NAME_CHAR_WIDTH + 2 * MARGIN;
 }
 
 static double to_width(const struct chart *chart, int64_t ns)
@@ -192,7 +192,7 @@ static void put_legend(const struct chart *chart)
 	}
 	x = chart->name_width + 5;
 	for (int i = 0; i < KINDS; i++) {
-		put_mark(chart->out, x, MARGIN / 2.0 + 25, (enum chart_kind)i);
+		put_mark(chart->out, x, MARGIN / 2 + 25, (enum chart_kind)i);
 		put_label(chart->out, x + 9, MARGIN / 2 + 30, "", kinds[i].name);
 		x += 32 + (double)nr_characters(kinds[i].name) * 6;
 	}
@@ -219,7 +219,7 @@ static void put_bar(const struct chart *chart, const struct smoke_result *result
 		from = end_ns[i];
 	}
 	x = chart->name_width + to_width(chart, from) + 10;
-	put_mark(chart->out, x, y + BAR_HEIGHT / 2.0, kind);
+	put_mark(chart->out, x, y + BAR_HEIGHT / 2, kind);
 	snprintf(fill, sizeof(fill), "fill=\"%s\"",
 		 kind == KIND_PASS ? "#333333" : kinds[kind].colour);
 	put_label(chart->out, x + 9, y + BAR_HEIGHT - 3, fill, smoke_outcome_name(result->outcome));
@@ -272,7 +272,7 @@ void smoke_report_chart(FILE *out, const struct smoke_suite *suite,
 	fprintf(out,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%u\" "
 		"font-family=\"sans-serif\" font-size=\"11\">\n<title>",
-		chart.name_width + BAR_WIDTH + OUTCOME_WIDTH, bottom + AXIS_HEIGHT);
+		chart.name_width + (BAR_WIDTH + OUTCOME_WIDTH), bottom + AXIS_HEIGHT);
 	smoke_xml_string(out, suite->run.suite);
 	fputs("</title>\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n", out);
 	put_legend(&chart);
