@@ -106,7 +106,7 @@ static void equal_builds_hardly_ever_differ(void **state)
 	noisy.dispatch = 1000;
 	for (int i = 0; i < PAIRS; i++)
 		pairs += differing(&noisy, &noisy) > 0 || together;
-	assert_in_range(pairs, 0, 6);
+	assert_true(pairs <= 6);
 }
 
 static void a_slower_access_is_found_and_named(void **state)

@@ -51,7 +51,7 @@ static void one_in_so_many_is_noted(void **state)
 	for (unsigned i = 0; i < 64000; i++)
 		noted += make_exit(0x1000, 0x600);
 	assert_int_equal(profile->noted, noted);
-	assert_in_range(noted, 950, 1050);
+	assert_true(noted >= 950 && noted <= 1050);
 	assert_int_equal(counted(), noted);
 	for (size_t i = 0; i < VCPU_PROFILE_ROOM; i++)
 		assert_true(profile->note[i].count == 0 || profile->note[i].count == noted);
@@ -66,7 +66,7 @@ static void a_rhythm_hides_nothing(void **state)
 	for (unsigned i = 0; i < 256000; i++)
 		seen[i % 4] += make_exit(0x1000 + i % 4, 0x600);
 	for (unsigned i = 0; i < 4; i++)
-		assert_in_range(seen[i], 900, 1100);
+		assert_true(seen[i] >= 900 && seen[i] <= 1100);
 }
 
 static void what_has_no_room_is_counted(void **state)

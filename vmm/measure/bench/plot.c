@@ -237,11 +237,11 @@ static void svg_bar(const struct plot *p, const struct bench_point *point, doubl
 {
 	const struct stats_quartiles ns = plot_ns(p, point);
 	const double width = p->right - p->left;
-	const double middle = y + BAR_HEIGHT / 2.0;
+	const double middle = y + (double)BAR_HEIGHT / 2;
 	char label[96];
 
 	snprintf(label, sizeof(label), point->x > 0 ? "%s, %g" : "%s", point->series, point->x);
-	svg_text(p, p->left - 8, y + BAR_HEIGHT - 2, "end", label);
+	svg_text(p, p->left - 8, y + (BAR_HEIGHT - 2), "end", label);
 	fprintf(p->out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n",
 		p->left, y, fmax(1, ns_share(p, ns.median) * width), BAR_HEIGHT, colours[5]);
 	svg_line(p, p->left + ns_share(p, ns.lower) * width, middle,
@@ -251,9 +251,9 @@ static void svg_bar(const struct plot *p, const struct bench_point *point, doubl
 			p->left +
 			ns_share(p, plot_ns(p, &p->res->point[point->floor]).median) * width;
 
-		svg_line(p, x, y - 3, x, y + BAR_HEIGHT + 3, colours[1], "stroke-width=\"2.5\"");
+		svg_line(p, x, y - 3, x, y + (BAR_HEIGHT + 3), colours[1], "stroke-width=\"2.5\"");
 	}
-	svg_number(p, p->right + 8, y + BAR_HEIGHT - 2, "start", ns.median);
+	svg_number(p, p->right + 8, y + (BAR_HEIGHT - 2), "start", ns.median);
 }
 
 /* Numbers that would touch are left out. */
