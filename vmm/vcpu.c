@@ -14,6 +14,7 @@
 #include "base/thread.h"
 #include "vcpu/gate.h"
 #include "vcpu/internal.h"
+#include "vcpu/latency.h"
 #include "vcpu/profile.h"
 
 static const struct kvm_coalesced_mmio_ring empty_ring;
@@ -334,23 +335,43 @@ __attribute__((noinline)) static bool vcpu_run_failed(struct vcpu *vcpu, int r)
 	return end_vm(vcpu, VM_END_KVM_ERROR, "KVM_RUN failed");
 }
 
-/* Apart from the loop of a VM without a profile, which pays nothing for it. */
-static void profiled_loop(struct vcpu *vcpu)
+/* KVM_RUN, and a note of its exit when that is one to be noted. As run_guest(). */
+static int run_guest_profiled(struct vcpu *vcpu)
 {
 	struct kvm_run *const run = vcpu->run;
+	const bool wanted = vcpu_profile_wants(vcpu->profile);
+	int r;
+
+	if (__builtin_expect(wanted, 0))
+		vcpu_profile_begin(vcpu->profile, run);
+	r = run_guest(vcpu);
+	if (__builtin_expect(wanted, 0))
+		vcpu_profile_end(vcpu->profile, vcpu->fd, run, r);
+	return r;
+}
+
+/* What KVM_RUN returned is dispatched. False when the vCPU must not run on. */
+static bool take_exit(struct vcpu *vcpu, int r)
+{
+	return __builtin_expect(r < 0, 0) ? vcpu_run_failed(vcpu, r)
+					  : dispatch_exit(vcpu, vcpu->run, vcpu->ring);
+}
+
+/* Apart from the loop of a VM that measures nothing, which pays nothing for it. */
+static void measured_loop(struct vcpu *vcpu)
+{
+	int64_t start_ns = 0;
 
 	for (;;) {
-		const bool wanted = vcpu_profile_wants(vcpu->profile);
-		int r;
+		const int r = vcpu->profile ? run_guest_profiled(vcpu) : run_guest(vcpu);
 
-		if (__builtin_expect(wanted, 0))
-			vcpu_profile_begin(vcpu->profile, run);
-		r = run_guest(vcpu);
-		if (__builtin_expect(wanted, 0))
-			vcpu_profile_end(vcpu->profile, vcpu->fd, run, r);
-		if (__builtin_expect(r < 0, 0) ? !vcpu_run_failed(vcpu, r)
-					       : !dispatch_exit(vcpu, run, vcpu->ring))
+		if (vcpu->latency)
+			start_ns = clock_monotonic_ns();
+		if (!take_exit(vcpu, r))
 			return;
+		if (vcpu->latency)
+			vcpu_latency_add(vcpu->latency, vcpu->run, r,
+					 clock_monotonic_ns() - start_ns);
 	}
 }
 
@@ -364,8 +385,8 @@ void vcpu_loop(struct vcpu *vcpu)
 	struct kvm_run *const run = vcpu->run;
 	int r;
 
-	if (vcpu->profile) {
-		profiled_loop(vcpu);
+	if (vcpu->profile || vcpu->latency) {
+		measured_loop(vcpu);
 		return;
 	}
 	for (;;) {

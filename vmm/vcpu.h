@@ -23,6 +23,7 @@
 struct kvm_coalesced_mmio_ring;
 struct kvm_run;
 struct vcpu_gate;
+struct vcpu_latency;
 struct vcpu_profile;
 
 enum {
@@ -84,6 +85,7 @@ struct vcpu {
 	void *loop_arg;
 
 	struct vcpu_profile *profile; /* vcpu/profile.h; borrowed; NULL: exits are not noted */
+	struct vcpu_latency *latency; /* vcpu/latency.h; borrowed; NULL: exits are not timed */
 
 	/* On its thread, after KVM_EXIT_DEBUG, which debug_exit describes. NULL: nobody debugs. */
 	void (*debugged)(struct vcpu *vcpu, void *arg);

@@ -228,6 +228,7 @@ const struct vm_step vm_steps[] = {
 	{"CPU model", cpu_model_make, cpu_model_unmake},
 	{"vCPUs", vcpus_make, vcpus_unmake},
 	{"profile", vm_profile_make, vm_profile_unmake},
+	{"latency", vm_latency_make, vm_latency_unmake},
 	{"event loop", loop_make, loop_unmake},
 	{"halted CPUs", halted_make, vm_halted_fini},
 	{"pause", vm_pause_make, vm_pause_unmake},

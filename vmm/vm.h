@@ -29,6 +29,7 @@
 #include "vm/consoles.h"
 #include "vm/halted.h"
 #include "vm/io_devices.h"
+#include "vm/latency.h"
 #include "vm/pause.h"
 #include "vm/symbols.h"
 
@@ -46,6 +47,7 @@ struct vm_opts {
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
 	bool time_exits;
+	bool latency;     /* a histogram for each kind of exit: vm/latency.h */
 	bool profile;     /* note some of the exits: vm/profile.h */
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;
@@ -94,6 +96,7 @@ struct vm {
 	struct event_timer timeout, drain;
 	pthread_mutex_t end_lock;
 	struct vm_end end; /* under end_lock until the threads have been joined */
+	struct vm_latency latency;
 	bool time_exits;
 	bool emulates_linux; /* the kernel is Linux, on a KVM that emulates kernel code */
 	bool stuck;          /* of any vm_virtio; known once vm_run() has returned */

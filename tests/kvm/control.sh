@@ -109,11 +109,32 @@ case_statistics_of_a_running_vm() {
 }
 
 case_statistics_of_all_that_there_is() {
-	start_controlled --cpus 4 --rng --balloon 0 --net user --console both --exits time "$(kernel hang)"
+	start_controlled --cpus 4 --rng --balloon 0 --net user --console both --exits time,latency "$(kernel hang)"
 	for _ in 1 2 3; do
 		control stats
-		holds reply 'all(.pio.ranges[]; has("ns")) and (.virtio | length) == 4 and (.devices | length) > 10 and (.register_pages | type) == "array"'
+		holds reply '(.latency.exits | type) == "array" and all(.pio.ranges[]; has("ns")) and (.virtio | length) == 4 and (.devices | length) > 10 and (.register_pages | type) == "array"'
 	done
+	stop
+}
+
+# Whether a vCPU took so many ns for one interruption, and its histogram has it there.
+interruption_lasted() {
+	control stats
+	jq -e --argjson ns "$1" '.latency.exits[] | select(.reason == "INTR") | .max_ns >= $ns and
+		([.buckets[] | select(.last_ns >= $ns).count] | add) >= 1' reply >/dev/null
+}
+
+# A vCPU of a VM that is paused waits between two KVM_RUN.
+case_latency_is_the_time_between_two_runs() {
+	local since ns
+	start_controlled --exits latency "$(kernel hang)"
+	wait_for runs_a_vcpu
+	control pause
+	since=$(date +%s%N)
+	sleep 0.2
+	ns=$(($(date +%s%N) - since))
+	control resume
+	wait_for interruption_lasted $ns
 	stop
 }
 

@@ -147,6 +147,8 @@ case_options_that_go_nowhere() {
 	for command in run smoke machine hammer; do
 		refused '--exits time measures what nothing prints' "\`tollgate run\` has --stats, and --control to ask for them" \
 			$command --exits time
+		refused '--exits latency measures what nothing prints' "\`tollgate run\` has --stats, and --control to ask for them" \
+			$command --exits latency
 		refused "--exits 'rites' is not reads," 'did you mean writes?' $command --exits reads,rites
 	done
 	refused "--append: hammer sets the parameters of its own kernel" '' hammer --append quiet

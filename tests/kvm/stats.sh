@@ -135,6 +135,33 @@ case_time_exits_adds_the_time_in_each_device() {
 	holds stats 'all(.pio.ranges[]; has("ns") | not)'
 }
 
+# The file "stats" has a row with these reason, access and device, of so many exits.
+latency_has() {
+	holds stats "[.latency.exits[] | select(.reason == \"$1\" and .access == $2 and .device == $3).count] == [$4]"
+}
+
+case_latency_counts_each_exit_once_by_reason_and_device() {
+	known_accesses
+	tollgate run --flat 0x7c00,real --stats=json:stats --exits writes,latency --stats code
+	ended 0 'exit code 0 (exit port)'
+	latency_has IO '"write"' '"port80"' 300
+	latency_has IO '"write"' '"exit0"' 1
+	latency_has IO '"write"' null 50
+	latency_has IO '"read"' null 100
+	# A string is one exit or several.
+	holds stats '.latency.exits[] | select(.device == "debugcon0") | .access == "read" and .count > 240 and .count <= 270'
+	holds stats '[.latency.exits[] | select(.reason == "IO").count] | add' # not null
+	holds stats '.exits.IO == ([.latency.exits[] | select(.reason == "IO").count] | add)'
+	holds stats 'all(.latency.exits[]; .count == ([.buckets[].count] | add))'
+	holds stats 'all(.latency.exits[]; .p50_ns <= .p90_ns and .p90_ns <= .p99_ns and .p99_ns <= .p99_9_ns and
+		.p99_9_ns <= .max_ns and .mean_ns <= .max_ns and .mean_ns > 0)'
+	complained '^ns in Tollgate per exit; reading the clock is [0-9]+ of each$' \
+		'^  exit +exits +p50 +p90 +p99 +p99\.9 +max$' '^  IO write port80 +300( +[0-9]+){5}$' \
+		'^  IO read unclaimed +100( +[0-9]+){5}$'
+	tollgate run --flat 0x7c00,real --stats=json:stats code
+	holds stats 'has("latency") and .latency == null'
+}
+
 case_the_table_says_the_same() {
 	known_accesses
 	tollgate run --flat 0x7c00,real --stats --stats=json:stats --exits writes code

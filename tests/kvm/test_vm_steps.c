@@ -144,6 +144,7 @@ static struct vm_opts all_opts(int file)
 		.output = {{.device = "serial0", .fd = file}},
 		.nr_outputs = 1,
 		.profile = true,
+		.latency = true,
 		.deadline_ns = clock_monotonic_ns() + VM_RIG_HANG_S * NS_PER_S,
 	};
 }

@@ -11,6 +11,7 @@ const struct option_value config_exits_values[] = {
 	{"interrupts", CONFIG_EXITS_INTERRUPTS},
 	{"all", CONFIG_EXITS_ALL},
 	{"time", CONFIG_EXITS_TIME},
+	{"latency", CONFIG_EXITS_LATENCY},
 	{0},
 };
 
@@ -36,14 +37,19 @@ int config_exits_option(struct config *config, const char *arg, struct diag *dia
 	vm->virtio.no_irqfd |= exits & CONFIG_EXITS_INTERRUPTS;
 	vm->no_coalesce |= exits & CONFIG_EXITS_WRITES;
 	vm->time_exits |= exits & CONFIG_EXITS_TIME;
+	vm->latency |= exits & CONFIG_EXITS_LATENCY;
 	return 0;
 }
 
 int config_exits_check(const struct config *config, struct diag *diag)
 {
-	if (!config->vm.time_exits || config->stats || config->stats_json || config->control)
+	const struct vm_opts *vm = &config->vm;
+
+	if ((!vm->time_exits && !vm->latency) || config->stats || config->stats_json ||
+	    config->control)
 		return 0;
-	diag_set(diag, -EINVAL, "exits-time-unused", "--exits time measures what nothing prints");
+	diag_set(diag, -EINVAL, "exits-time-unused", "--exits %s measures what nothing prints",
+		 vm->latency ? "latency" : "time");
 	diag_remedy(diag, "`tollgate run` has --stats, and --control to ask for them");
 	return -EINVAL;
 }

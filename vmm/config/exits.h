@@ -14,7 +14,8 @@ enum config_exits {
 	CONFIG_EXITS_DOORBELLS = 4,  /* of virtio devices: no ioeventfd */
 	CONFIG_EXITS_INTERRUPTS = 8, /* of virtio devices: an ioctl of ours each, no irqfd */
 	CONFIG_EXITS_ALL = 15,
-	CONFIG_EXITS_TIME = 16, /* the time in each device is measured */
+	CONFIG_EXITS_TIME = 16,    /* the time in each device is measured */
+	CONFIG_EXITS_LATENCY = 32, /* and that of each exit */
 };
 
 extern const struct option_value config_exits_values[];

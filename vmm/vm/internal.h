@@ -40,6 +40,10 @@ vm_unmake_fn vm_signals_unmake, vm_timeout_unmake, vm_coalesced_unmake;
 vm_make_fn vm_profile_make;
 vm_unmake_fn vm_profile_unmake;
 
+/* latency.c: room for the histograms of each vCPU. */
+vm_make_fn vm_latency_make;
+vm_unmake_fn vm_latency_unmake;
+
 /* pause.c: room for what stands still. */
 vm_make_fn vm_pause_make;
 vm_unmake_fn vm_pause_unmake;

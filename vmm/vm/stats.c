@@ -200,6 +200,8 @@ void stats_print(FILE *out, struct vm *vm)
 	stats_virtio_print(out, vm);
 	print_bus(out, &pio, vm->time_exits);
 	print_bus(out, &mmio, vm->time_exits);
+	if (vm_latency_print(out, vm) < 0)
+		fprintf(out, "ns in Tollgate per exit: no memory to sum them up\n");
 	bus_view_free(&pio);
 	bus_view_free(&mmio);
 }
@@ -427,6 +429,7 @@ static struct json_object *json_stats(struct vm *vm, const struct stats_kvm *kvm
 	json_object_object_add(root, "pio", json_bus(vm->pio, vm->coalesced.pio, vm->time_exits));
 	json_object_object_add(root, "mmio",
 			       json_bus(vm->mmio, vm->coalesced.mmio, vm->time_exits));
+	json_object_object_add(root, "latency", vm_latency_json(vm));
 	json_object_object_add(root, "register_pages", json_register_pages(vm));
 	json_object_object_add(root, "devices", stats_json_devices(vm));
 	json_object_object_add(root, "virtio", stats_virtio_json(vm));
