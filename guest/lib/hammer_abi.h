@@ -23,7 +23,8 @@
  *   guest                             writes HAMMER_NEXT_PORT, which must exit
  *   host                              fills in the CPU's command
  *   guest                             reads it, and writes HAMMER_START_PORT, which must exit
- *   guest                             makes blocks times HAMMER_BLOCK accesses, and adds them to count
+ *   guest                             makes blocks times HAMMER_BLOCK accesses, then those that are timed, and adds
+ *                                     them to count
  *   guest                             begins again; after HAMMER_END it is done as above
  */
 #ifndef GUEST_HAMMER_ABI_H
@@ -40,6 +41,9 @@
 #define HAMMER_NEXT_PORT  0xa20
 #define HAMMER_START_PORT 0xa28
 
+/* The input of the I/O APIC by which the host answers a doorbell; an edge is an answer. */
+#define HAMMER_GSI 10
+
 enum hammer_kind {
 	HAMMER_END,
 	HAMMER_PIO,
@@ -48,6 +52,14 @@ enum hammer_kind {
 	HAMMER_STRING,    /* a block is one instruction of string I/O; an access is one element */
 	HAMMER_CPUID,
 	HAMMER_SLEEP, /* HLT until the local APIC's timer interrupts, value ns after it was set */
+	HAMMER_DOORBELL, /* a write to the port addr, and then a wait for the host's answer */
+};
+
+/* How the answer to a doorbell comes. */
+enum hammer_wait {
+	HAMMER_WAIT_MEMORY,   /* hammer_ctl.answer changes */
+	HAMMER_WAIT_SPINNING, /* an interrupt of HAMMER_GSI, for which the CPU polls */
+	HAMMER_WAIT_HALTED,   /* the same, for which the CPU halts */
 };
 
 struct hammer_command {
@@ -55,6 +67,8 @@ struct hammer_command {
 	uint32_t blocks;
 	uint16_t kind;     /* enum hammer_kind */
 	uint8_t width, in; /* bytes; 0 writes, 1 reads */
+	uint8_t wait;      /* enum hammer_wait, of HAMMER_DOORBELL */
+	uint8_t timed; /* the boot CPU: so many more, at most HAMMER_BLOCK, each timed: hammer_ctl.ticks */
 };
 
 struct hammer_cpu {
@@ -66,18 +80,23 @@ struct hammer_cpu {
 };
 
 struct hammer_ctl {
-	_Alignas(HAMMER_LINE_BYTES) uint64_t magic; /* host */
-	uint32_t go;                                /* host */
-	_Alignas(HAMMER_LINE_BYTES) uint32_t stop;  /* host */
-	_Alignas(HAMMER_LINE_BYTES) uint32_t ready; /* guest */
-	uint32_t done;                              /* guest */
-	struct hammer_cpu cpu[HAMMER_CPUS_MAX];     /* guest; [0] is the boot CPU */
+	_Alignas(HAMMER_LINE_BYTES) uint64_t magic;      /* host */
+	uint32_t go;                                     /* host */
+	_Alignas(HAMMER_LINE_BYTES) uint32_t stop;       /* host */
+	_Alignas(HAMMER_LINE_BYTES) uint32_t ready;      /* guest */
+	uint32_t done;                                   /* guest */
+	struct hammer_cpu cpu[HAMMER_CPUS_MAX];          /* guest; [0] is the boot CPU */
+	_Alignas(HAMMER_LINE_BYTES) uint32_t answer;     /* host: answers by memory so far */
+	_Alignas(HAMMER_LINE_BYTES) uint32_t interrupts; /* guest: of HAMMER_GSI, handled so far */
+	/* guest: of the timed accesses, TSC ticks from before to after; at most UINT32_MAX */
+	_Alignas(HAMMER_LINE_BYTES) uint32_t ticks[HAMMER_BLOCK];
 };
 
 #define HAMMER_CTL_BYTES sizeof(struct hammer_ctl)
 
 _Static_assert(sizeof(struct hammer_cpu) == HAMMER_LINE_BYTES, "one line a CPU");
-_Static_assert(sizeof(struct hammer_ctl) == (3 + HAMMER_CPUS_MAX) * sizeof(struct hammer_cpu),
+_Static_assert(sizeof(struct hammer_ctl) == (5 + HAMMER_CPUS_MAX) * sizeof(struct hammer_cpu) +
+						    HAMMER_BLOCK * sizeof(uint32_t),
 	       "no holes");
 
 #endif

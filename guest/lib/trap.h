@@ -10,6 +10,7 @@ enum {
 	VECTOR_SERIAL = 0x24,
 	VECTOR_RTC = 0x28,
 	VECTOR_VIRTIO = 0x30,
+	VECTOR_DOORBELL = 0x34,
 };
 
 /* As trap_entry.S pushes it, last pushed first. */

@@ -59,18 +59,28 @@ case_memory_slots() {
 	benched '.settings.slots == [1, 40] and [.experiments[0].points[].x] == [1, 1, 40]' memory-slots --slots 1,40
 }
 
+# Each ring is a hit, and those of the first turn of a batch have no percentiles.
+case_doorbells_are_answered() {
+	benched '.experiments[0] | .counts.dispatched == 0 and .counts.in_kernel == 0 and
+		.counts.bare == .points[0].accesses and .counts.hits == ([.points[1:][].accesses] | add)' doorbell --pin
+	holds out.json '.experiments[0].points | length == 7 and .[0].floor == null and all(.[1:][]; .floor == 0)'
+	holds out.json 'all(.experiments[0].points[]; .accesses == .latency_ns.count + 3 * 8)'
+	holds out.json 'all(.experiments[0].points[].latency_ns; .p50 > 0 and .p50 <= .p90 and .p90 <= .p99 and
+		.p99 <= .p99_9 and .p99_9 <= .max and .mean <= .max)'
+}
+
 case_all_experiments_are_listed_and_run() {
 	tollgate bench --list
 	same 'exit status' "$status" 0
 	cut -d ' ' -f 1 "$case_dir/out" >listed
-	benched '[.experiments[].name] | length == 6' --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1 --csv out.csv --plot plots
+	benched '[.experiments[].name] | length == 7' --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1 --csv out.csv --plot plots
 	jq -r '.experiments[].name' out.json | diff listed - || fail 'not all that are listed were run'
 	same 'lines of the table' "$(wc -l <out.csv)" "$(jq '1 + ([.experiments[].points[]] | length)' out.json)"
 	head -n 1 out.csv | grep -q '^experiment,series,x,ns,' || fail "$(head -n 1 out.csv)"
 	local name
 	while read -r name; do
 		xmllint --noout "plots/$name.svg"
-		grep -q 'time per access in ns' "plots/$name.svg" || fail "$name.svg: no unit"
+		grep -q 'time per [a-z]* in ns' "plots/$name.svg" || fail "$name.svg: no unit"
 		grep -q floor "plots/$name.svg" || fail "$name.svg: no floor"
 		if [ ! -s "plots/$name.dat" ] || [ ! -s "plots/$name.gp" ]; then fail "$name: nothing for gnuplot"; fi
 	done <listed
@@ -81,7 +91,7 @@ case_all_experiments_are_listed_and_run() {
 # Each key of a document is in docs/reference/bench.md, and each key of the page is in a document.
 case_the_schema_is_documented() {
 	local page=$docs/reference/bench.md
-	benched true ranges --ranges 1,2
+	benched true ranges doorbell --ranges 1,2
 	jq -r '[paths(type != "object" and type != "array") | map(if type == "number" then "[]" else "." + . end) | join("")
 		| ltrimstr(".")] | unique[]' out.json | sort >found
 	sed -n 's/^| \(`[^|]*\) |.*/\1/p' "$page" | grep -o '`[^`]*`' | tr -d '`' | sort >documented
@@ -131,7 +141,7 @@ case_documents_on_standard_output_are_alone_there() {
 case_a_signal_ends_it_at_once() {
 	local signal
 	for signal in INT TERM HUP; do
-		start bench ioeventfds --seconds 80000
+		start bench "$([ $signal = HUP ] && echo doorbell || echo ioeventfds)" --seconds 80000
 		wait_for runs_a_vcpu
 		kill -s $signal "$pid"
 		finish

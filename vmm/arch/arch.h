@@ -87,6 +87,9 @@ int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, st
  */
 int arch_vcpu_copy(int from_fd, int to_fd, struct diag *diag);
 
+/* Ticks per second of the counter that a guest reads by one instruction (x86: the TSC). 0: KVM does not report it. */
+uint64_t arch_vcpu_tick_hz(int vcpu_fd);
+
 /*
  * Reports to a vCPU that the memory at gpa that it accessed is lost, and that what it runs cannot go on without it.
  * NULL, or why nothing was reported: static text for vm_end.by. Not while the vCPU is in KVM_RUN, as the next.

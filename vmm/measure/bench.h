@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "base/diag.h"
+#include "base/histogram.h"
 #include "vm_end.h"
 
 enum {
@@ -58,13 +59,16 @@ struct bench_point {
 	double dispatch
 		[BENCH_BATCHES_MAX]; /* the part of ns between KVM_RUN and KVM_RUN, if timed */
 	uint64_t accesses;           /* of all batches, warm-up included */
+	struct histogram_summary
+		latency; /* ns of single accesses, of all batches; count 0: not timed */
 };
 
 /* One experiment's. */
 struct bench_result {
-	const char *experiment, *title, *x_label; /* static */
-	bool x_log;                               /* for plots, as the next */
-	bool bars;                                /* x is not an axis: a bar per point */
+	const char *experiment, *title, *x_label; /* static, as the next */
+	const char *of, *floor; /* "access": what takes the time; and what the floor is */
+	bool x_log;             /* for plots, as the next */
+	bool bars;              /* x is not an axis: a bar per point */
 	unsigned nr_batches, nr_points;
 	struct bench_point point[BENCH_POINTS_MAX];
 	struct bench_counts counts;

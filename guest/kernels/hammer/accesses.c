@@ -14,9 +14,18 @@
 				 : "memory");                                                      \
 		return val;                                                                        \
 	}
+#define DEFINE_TIMED(name, insn)                                                                   \
+	static uint32_t name##_timed(uint64_t addr, uint64_t val)                                  \
+	{                                                                                          \
+		const uint64_t start = rdtsc();                                                    \
+                                                                                                   \
+		__asm__ volatile(insn : "+a"(val) : "d"(addr) : "memory");                         \
+		return ticks_since(start);                                                         \
+	}
 #define DEFINE_ACCESSES(name, insn)                                                                \
 	DEFINE_ACCESS(name, 64, insn)                                                              \
-	DEFINE_ACCESS(name, 1, insn)
+	DEFINE_ACCESS(name, 1, insn)                                                               \
+	DEFINE_TIMED(name, insn)
 _Static_assert(HAMMER_BLOCK == 64, "the 64 above");
 
 DEFINE_ACCESSES(port_out1, "outb %%al, %%dx")
@@ -37,7 +46,7 @@ DEFINE_ACCESSES(mmio_in8, "movq (%%rdx), %%rax")
 /* By space, direction (out, in) and log2 of the width. */
 #define ACCESS(name)                                                                               \
 	{                                                                                          \
-		name##_64, name##_1                                                                \
+		name##_64, name##_1, name##_timed                                                  \
 	}
 static const struct access accesses[2][2][4] = {
 	{{ACCESS(port_out1), ACCESS(port_out2), ACCESS(port_out4)},

@@ -4,7 +4,7 @@
 
 #include "hammer_abi.h"
 
-/* Returns after HAMMER_END. The local APIC of this CPU is on. */
-void commands_run(struct hammer_cpu *cpu);
+/* Returns after HAMMER_END. index: of ctl->cpu. The local APIC of this CPU is on. */
+void commands_run(struct hammer_ctl *ctl, unsigned index);
 
 #endif

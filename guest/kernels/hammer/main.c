@@ -64,7 +64,7 @@ static void hammer_cpu_run(unsigned index)
 	       !__atomic_load_n(&ctl->go, __ATOMIC_ACQUIRE))
 		cpu_relax();
 	if (hammer.commands)
-		commands_run(&ctl->cpu[index]);
+		commands_run(ctl, index);
 	else
 		hammer_loop(&ctl->cpu[index]);
 	__atomic_fetch_add(&ctl->done, 1, __ATOMIC_ACQ_REL);

@@ -50,3 +50,10 @@ enum arch_guest_clock arch_guest_clock_examine(const struct kvm *kvm)
 	nr = ioctl(vcpu_fd, KVM_GET_MSRS, &msrs);
 	return guest_tsc_judge(msrs.tsc, nr < 0 ? 0 : (unsigned)nr);
 }
+
+uint64_t arch_vcpu_tick_hz(int vcpu_fd)
+{
+	const int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0UL);
+
+	return khz > 0 ? (uint64_t)khz * 1000 : 0;
+}

@@ -61,6 +61,22 @@ static int make_threads_state(struct bench_batch *b, struct diag *diag)
 	return 0;
 }
 
+/* For points whose accesses the guest times. */
+static int find_tick_hz(struct bench_batch *b, struct diag *diag)
+{
+	bool needed = false;
+
+	for (unsigned i = 0; i < b->plan->nr_points; i++)
+		needed |= b->point[i].only_latency;
+	b->tick_hz = arch_vcpu_tick_hz(b->vm.vcpu[0].fd);
+	if (b->tick_hz != 0 || !needed)
+		return 0;
+	diag_set(diag, -ENOTSUP, "bench-tick-frequency",
+		 "KVM does not report the frequency of a guest's clock");
+	diag_remedy(diag, "leave out this experiment: the guest measures there");
+	return -ENOTSUP;
+}
+
 static int bench_batch_make(struct bench_batch *b, char *cmdline, size_t len, struct diag *diag)
 {
 	struct hammer_ctl *ctl;
@@ -81,6 +97,9 @@ static int bench_batch_make(struct bench_batch *b, char *cmdline, size_t len, st
 	if (r < 0)
 		return r;
 	memcpy(b->point, b->plan->point, sizeof(b->point));
+	r = find_tick_hz(b, diag);
+	if (r < 0)
+		return r;
 	ctl = b->lane[BENCH_LANE_MACHINE].ctl;
 	ctl->magic = HAMMER_MAGIC;
 	ctl->go = 1;
@@ -165,6 +184,8 @@ int bench_batch_run(const struct bench_plan *plan, unsigned index, FILE *log,
 	r = bench_batch_make(b, cmdline, sizeof(cmdline), diag);
 	if (r == 0)
 		r = vm_run(&b->vm, &b->end, diag);
+	for (unsigned i = 0; i < plan->nr_lanes; i++)
+		bench_doorbell_stop(&b->lane[i]); /* and then all rings have been counted */
 	if (r == 0)
 		r = sum_up_batch(b, index, ret, diag);
 	for (unsigned i = 0; i < plan->nr_lanes; i++)

@@ -235,6 +235,46 @@ static int plan_slots(struct bench_plan *plan, struct diag *diag)
 	return r;
 }
 
+/* The guest's clock times them but where the reader's does. */
+static const struct {
+	const char *series;
+	enum hammer_wait wait;
+	enum bench_answer answer;
+} doorbell_rows[] = {
+	{"ring, answer in memory", HAMMER_WAIT_MEMORY, BENCH_ANSWER_MEMORY},
+	{"ring, interrupt; CPU polls", HAMMER_WAIT_SPINNING, BENCH_ANSWER_INTERRUPT},
+	{"ring, interrupt; CPU halts", HAMMER_WAIT_HALTED, BENCH_ANSWER_INTERRUPT},
+	{"interrupt alone; CPU polls", HAMMER_WAIT_SPINNING, BENCH_ANSWER_LATER},
+	{"interrupt alone; CPU has halted", HAMMER_WAIT_HALTED, BENCH_ANSWER_LATER},
+};
+
+static int plan_doorbell(struct bench_plan *plan, struct diag *diag)
+{
+	struct bench_point_spec spec = {
+		.lane = BENCH_LANE_EMPTY,
+		.way = BENCH_BARE,
+		.command = {.kind = HAMMER_PIO, .addr = BENCH_DOORBELL, .width = 2},
+		.only_latency = true,
+	};
+	int floor = bench_plan_point(plan, "floor: write that exits", 0, -1, &spec, diag);
+	int r = floor < 0
+			? floor
+			: bench_plan_lane(plan, &(struct bench_lane_spec){.doorbell = true}, diag);
+
+	if (r < 0)
+		return r;
+	spec.lane = (unsigned)r;
+	spec.way = BENCH_HIT;
+	r = bench_plan_point(plan, "ring, no wait", 0, floor, &spec, diag);
+	spec.command.kind = HAMMER_DOORBELL;
+	for (size_t i = 0; i < ARRAY_SIZE(doorbell_rows) && r >= 0; i++) {
+		spec.command.wait = doorbell_rows[i].wait;
+		spec.answer = doorbell_rows[i].answer;
+		r = bench_plan_point(plan, doorbell_rows[i].series, 0, floor, &spec, diag);
+	}
+	return r;
+}
+
 static const struct bench_experiment exits = {
 	.name = "exits",
 	.help = "port and MMIO accesses by width, string I/O, CPUID, HLT",
@@ -283,8 +323,19 @@ static const struct bench_experiment slots = {
 	.plan = plan_slots,
 };
 
+static const struct bench_experiment doorbell = {
+	.name = "doorbell",
+	.help = "an ioeventfd, its reader, and the irqfd back",
+	.title = "A doorbell: from the guest to a thread, and back",
+	.of = "doorbell",
+	.floor = "a write that exits to a bare KVM_RUN loop in an empty VM",
+	.x_label = "",
+	.bars = true,
+	.plan = plan_doorbell,
+};
+
 const struct bench_experiment *const bench_experiments[] = {
-	&exits, &ioeventfds, &ranges, &vcpus, &collected, &slots, NULL,
+	&exits, &ioeventfds, &ranges, &vcpus, &collected, &slots, &doorbell, NULL,
 };
 
 const char *bench_experiment_name(const struct bench_experiment *experiment)

@@ -1,4 +1,5 @@
 /* The JSON document of a run, and the CSV table. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -94,6 +95,20 @@ static struct json_object *settings_object(const struct bench_opts *o)
 	return settings;
 }
 
+static struct json_object *latency_object(const struct histogram_summary *s)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_add_u64(obj, "count", s->count);
+	json_add_u64(obj, "mean", s->mean);
+	json_add_u64(obj, "p50", s->p50);
+	json_add_u64(obj, "p90", s->p90);
+	json_add_u64(obj, "p99", s->p99);
+	json_add_u64(obj, "p99_9", s->p99_9);
+	json_add_u64(obj, "max", s->max);
+	return obj;
+}
+
 static struct json_object *point_object(const struct bench_result *res,
 					const struct bench_point *point)
 {
@@ -112,6 +127,8 @@ static struct json_object *point_object(const struct bench_result *res,
 	add_values(obj, "beyond_ns", point->beyond, n);
 	if (point->timed)
 		add_values(obj, "dispatch_ns", point->dispatch, n);
+	if (point->latency.count)
+		json_object_object_add(obj, "latency_ns", latency_object(&point->latency));
 	return obj;
 }
 
@@ -171,13 +188,19 @@ static void print_csv_point(FILE *out, const struct bench_result *res,
 		ratio.upper, stats_quartiles(point->beyond, n).median);
 	if (point->timed)
 		fprintf(out, "%.1f", stats_quartiles(point->dispatch, n).median);
-	fprintf(out, "\n");
+	if (point->latency.count)
+		fprintf(out, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n",
+			point->latency.p50, point->latency.p90, point->latency.p99,
+			point->latency.p99_9, point->latency.max);
+	else
+		fprintf(out, ",,,,,\n");
 }
 
 void bench_print_csv(FILE *out, const struct bench_report *report)
 {
 	fprintf(out, "experiment,series,x,ns,ns_lower_quartile,ns_upper_quartile,ratio,"
-		     "ratio_lower_quartile,ratio_upper_quartile,beyond_ns,dispatch_ns\n");
+		     "ratio_lower_quartile,ratio_upper_quartile,beyond_ns,dispatch_ns,"
+		     "p50_ns,p90_ns,p99_ns,p99_9_ns,max_ns\n");
 	for (unsigned i = 0; i < report->nr_results; i++)
 		for (unsigned k = 0; k < report->result[i].nr_points; k++)
 			print_csv_point(out, &report->result[i], &report->result[i].point[k]);

@@ -75,8 +75,11 @@ int bench_lane_init(struct bench_batch *b, unsigned index, struct diag *diag)
 	} else {
 		r = bench_lane_make(b, index, diag);
 	}
-	if (r == 0)
-		lane->ctl = guest_mem_ptr(mem, HAMMER_CTL_GPA, sizeof(*lane->ctl));
+	if (r < 0)
+		return r;
+	lane->ctl = guest_mem_ptr(mem, HAMMER_CTL_GPA, sizeof(*lane->ctl));
+	if (b->plan->lane[index].doorbell)
+		r = bench_doorbell_start(lane, b->plan->opts->pin, b->vm.nr_vcpus, diag);
 	return r;
 }
 
@@ -84,6 +87,7 @@ void bench_lane_fini(struct bench_lane *lane)
 {
 	if (!lane->pio || !lane->bare.is_open) /* the machine's, or never made */
 		return;
+	bench_doorbell_stop(lane);
 	ioeventfd_set_fini(&lane->ioeventfds, &lane->bare.kvm);
 	bare_vm_fini(&lane->bare);
 	iobus_destroy(lane->pio);
@@ -112,7 +116,8 @@ int bench_lane_check(const struct bench_batch *b, unsigned index, struct bench_c
 	const struct bench_lane *lane = &b->lane[index];
 	const struct bench_counts *wanted = &lane->wanted;
 	struct bench_counts got = {.dispatched = lane->dispatched,
-				   .hits = ioeventfd_set_read(&lane->ioeventfds)};
+				   .hits = ioeventfd_set_read(&lane->ioeventfds) +
+					   lane->doorbell.hits};
 
 	for (unsigned i = 0; i < b->vm.nr_vcpus; i++) {
 		got.guest += lane->ctl->cpu[i].count;

@@ -5,8 +5,10 @@
 #include "measure/bench/internal.h"
 
 enum {
-	DEFAULT_BLOCKS = 3
-}; /* of a turn: one to warm up, and what an interrupt of the host disturbs little */
+	DEFAULT_BLOCKS =
+		3, /* of a turn: one to warm up, and what an interrupt of the host disturbs little */
+	FIRST_TIMED = 8, /* accesses of the first turn that times them; then turns.c chooses */
+};
 
 int bench_plan_lane(struct bench_plan *plan, const struct bench_lane_spec *spec, struct diag *diag)
 {
@@ -36,6 +38,8 @@ int bench_plan_point(struct bench_plan *plan, const char *series, double x, int 
 	plan->point[plan->nr_points] = *spec;
 	if (plan->point[plan->nr_points].command.blocks == 0)
 		plan->point[plan->nr_points].command.blocks = DEFAULT_BLOCKS;
+	plan->point[plan->nr_points].latency |= spec->only_latency;
+	plan->point[plan->nr_points].command.timed = FIRST_TIMED;
 	if (spec->vcpus > plan->vcpus)
 		plan->vcpus = spec->vcpus;
 	point->timed = floor >= 0 && spec->way == BENCH_DISPATCHED && bench_each_exits(spec);

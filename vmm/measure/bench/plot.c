@@ -171,8 +171,8 @@ static void svg_axes(const struct plot *p)
 	svg_text(p, (p->left + p->right) / 2, p->bottom + 40, "middle", p->res->x_label);
 	fprintf(p->out,
 		"<text transform=\"translate(18 %.1f) rotate(-90)\" text-anchor=\"middle\">"
-		"time per access in ns</text>\n",
-		(p->top + p->bottom) / 2);
+		"time per %s in ns</text>\n",
+		(p->top + p->bottom) / 2, p->res->of);
 }
 
 static bool is_floor_series(const char *series)
@@ -275,6 +275,7 @@ static void svg_time_axis(const struct plot *p)
 static void svg_bars(struct plot *p)
 {
 	unsigned rows = 0;
+	char text[128];
 
 	for (unsigned i = 0; i < p->res->nr_points; i++)
 		rows += p->res->point[i].floor >= 0;
@@ -288,11 +289,12 @@ static void svg_bars(struct plot *p)
 	for (unsigned i = 0; i < p->res->nr_points; i++)
 		if (p->res->point[i].floor >= 0)
 			svg_bar(p, &p->res->point[i], p->top + BAR_ROW * rows++);
-	svg_text(p, (p->left + p->right) / 2, p->bottom + 36, "middle",
-		 "time per access in ns; after the comma: width in bytes");
+	snprintf(text, sizeof(text), "time per %s in ns%s%s", p->res->of,
+		 *p->res->x_label ? "; after the comma: " : "", p->res->x_label);
+	svg_text(p, (p->left + p->right) / 2, p->bottom + 36, "middle", text);
 	svg_line(p, 12, p->bottom + 44, 12, p->bottom + 58, colours[1], "stroke-width=\"2.5\"");
-	svg_text(p, 20, p->bottom + 56, "start",
-		 "the floor: a bare KVM_RUN loop in an empty VM. Thin line: quartiles.");
+	snprintf(text, sizeof(text), "the floor: %s. Thin line: quartiles.", p->res->floor);
+	svg_text(p, 20, p->bottom + 56, "start", text);
 }
 
 static void draw_svg(const struct bench_result *res, FILE *out)
@@ -338,13 +340,14 @@ static void write_script(const struct bench_result *res, FILE *out)
 		"set output '%s-gnuplot.svg'\n"
 		"set title '%s'\n"
 		"set xlabel '%s'\n"
-		"set ylabel 'time per access in ns'\n"
+		"set ylabel 'time per %s in ns'\n"
 		"set logscale y\n%s"
 		"set key outside right\n"
 		"set grid\n"
 		"plot",
 		res->experiment, res->experiment, WIDTH, HEIGHT, res->experiment, res->title,
-		res->x_label, res->x_log ? "set nonlinear x via log(x+1) inverse exp(x)-1\n" : "");
+		res->x_label, res->of,
+		res->x_log ? "set nonlinear x via log(x+1) inverse exp(x)-1\n" : "");
 	for (unsigned i = 0; i < p.nr_series; i++)
 		fprintf(out, "%s '%s.dat' index %u with yerrorlines%s title '%s'",
 			i ? ", \\\n\t" : "", res->experiment, i,

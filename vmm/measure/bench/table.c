@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -46,6 +47,28 @@ static void print_point(FILE *out, const struct bench_result *res, const struct 
 	fprintf(out, " %8.4f  %.4f to %.4f\n", ratio.median, ratio.lower, ratio.upper);
 }
 
+/* Of the points whose accesses were timed one by one. */
+static void print_latencies(FILE *out, const struct bench_result *res)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < res->nr_points; i++) {
+		const struct histogram_summary *s = &res->point[i].latency;
+
+		if (s->count == 0)
+			continue;
+		if (!any)
+			fprintf(out, "  %-34s %15s %9s %9s %9s %9s %10s\n", "ns of single accesses",
+				res->x_label, "p50", "p90", "p99", "p99.9", "max");
+		any = true;
+		fprintf(out,
+			"  %-34s %15g %9" PRIu64 " %9" PRIu64 " %9" PRIu64 " %9" PRIu64
+			" %10" PRIu64 "\n",
+			res->point[i].series, res->point[i].x, s->p50, s->p90, s->p99, s->p99_9,
+			s->max);
+	}
+}
+
 static void print_noise(FILE *out, const struct bench_result *res)
 {
 	const double resolution = bench_resolution(res);
@@ -69,6 +92,7 @@ void bench_print_table(FILE *out, const struct bench_result *res)
 		"quartiles");
 	for (unsigned i = 0; i < res->nr_points; i++)
 		print_point(out, res, &res->point[i]);
+	print_latencies(out, res);
 	fprintf(out, "  %u batches, %llu rounds; %llu accesses, each counted once\n",
 		res->nr_batches, (unsigned long long)res->rounds,
 		(unsigned long long)res->counts.guest);

@@ -3,19 +3,23 @@
  * the machine's vCPUs run the vCPUs of all lanes.
  */
 #include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "measure/bench/internal.h"
+#include "measure/bench/stats.h"
 
 enum {
 	BLOCKS_MAX = 256,
+	TIMED_MIN = 8,          /* accesses of a turn that times them */
 	WARM_UP = HAMMER_BLOCK, /* accesses of a turn whose accesses exit, before its time counts */
 };
-#define TURN_NS    (4 * NS_PER_MS) /* of a turn whose accesses do not exit: one exit is little then */
-#define MEETING_NS (20 * NS_PER_MS)
-#define LEADER     0U
+#define TURN_NS         (4 * NS_PER_MS) /* of a turn whose accesses do not exit: one exit is little then */
+#define LATENCY_TURN_NS 20e6 /* of a turn whose accesses are timed one by one, if they take long */
+#define MEETING_NS      (20 * NS_PER_MS)
+#define LEADER          0U
 
 /* Waits for all vCPUs' threads. False when the VM is to end. */
 static bool bench_meet(struct bench_batch *b, const struct vcpu *vcpu)
@@ -63,15 +67,15 @@ static bool run_to(struct bench_batch *b, struct vcpu *runs, const struct vcpu *
 	       bench_wrong(b, "another exit than the turn's");
 }
 
-/* Accesses of which it is not known how many exit, up to the end of the turn. bare: NULL to dispatch those that do. */
-static bool run_to_end(struct vcpu *runs, const struct vcpu *own, uint64_t *bare)
+/* Accesses of which it is not known how many exit, up to the end of the turn. Those that do are dispatched, or counted. */
+static bool run_to_end(struct vcpu *runs, const struct vcpu *own, bool dispatch, uint64_t *bare)
 {
 	uint64_t exits = 0;
 
 	while (vcpu_run_bare(runs, &own->stop, 1, &exits)) {
 		if (vcpu_exit_is_at(runs, IOBUS_PIO, HAMMER_NEXT_PORT))
 			return true;
-		if (bare)
+		if (!dispatch)
 			*bare += vcpu_exit_accesses(runs);
 		else if (!vcpu_dispatch(runs))
 			return false;
@@ -101,16 +105,38 @@ static struct hammer_cpu *bench_cpu_of(const struct bench_lane *lane, const stru
 	return &lane->ctl->cpu[index];
 }
 
+/* n accesses, if each exits; else all up to the end of the turn. */
 static bool run_accesses(struct bench_batch *b, const struct bench_point_spec *p, struct vcpu *runs,
-			 const struct vcpu *own)
+			 const struct vcpu *own, unsigned n)
 {
 	uint64_t *bare = &b->cpu[own->index].bare[p->lane];
 
 	if (!bench_each_exits(p))
-		return run_to_end(runs, own, p->way == BENCH_BARE ? bare : NULL);
+		return run_to_end(runs, own, p->way != BENCH_BARE, bare);
 	if (p->way == BENCH_DISPATCHED)
-		return vcpu_run_dispatched(runs, &own->stop, accesses_of(p) - WARM_UP);
-	return vcpu_run_bare(runs, &own->stop, accesses_of(p) - WARM_UP, bare);
+		return vcpu_run_dispatched(runs, &own->stop, n);
+	return vcpu_run_bare(runs, &own->stop, n, bare);
+}
+
+/* The same, and what it took; cpu->ns too. */
+static bool run_clocked(struct bench_batch *b, const struct bench_point_spec *p, struct vcpu *runs,
+			const struct vcpu *own, unsigned n)
+{
+	const bool sleeps = p->sleep_ns || p->command.wait == HAMMER_WAIT_HALTED;
+	struct bench_cpu *cpu = &b->cpu[own->index];
+	int64_t wall_ns = clock_monotonic_ns();
+	int64_t thread_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	if (!run_accesses(b, p, runs, own, n))
+		return false;
+	thread_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - thread_ns;
+	wall_ns = clock_monotonic_ns() - wall_ns;
+	cpu->ns = p->sleep_ns ? wall_ns : thread_ns;
+	if (sleeps) /* that a CPU was there for it is not known */
+		return true;
+	cpu->wall_ns += wall_ns;
+	cpu->thread_ns += thread_ns;
+	return true;
 }
 
 static int compare_exits(const void *a, const void *b)
@@ -153,27 +179,85 @@ static bool warm_up(struct bench_batch *b, const struct bench_point_spec *p, str
 	return true;
 }
 
+/* Accesses that were made. */
+static void want_accesses(struct bench_batch *b, unsigned point, uint64_t accesses)
+{
+	const struct bench_point_spec *p = &b->point[point];
+	struct bench_counts *wanted = &b->lane[p->lane].wanted;
+
+	switch (p->way) {
+	case BENCH_DISPATCHED: wanted->dispatched += accesses; break;
+	case BENCH_BARE: wanted->bare += accesses; break;
+	case BENCH_HIT: wanted->hits += accesses; break;
+	case BENCH_KERNEL: wanted->in_kernel += accesses; break;
+	}
+	b->plan->result->point[point].accesses += accesses;
+}
+
+/*
+ * What the guest timed, or the reader of a doorbell: the median, and for the percentiles each. In the first turn of a
+ * batch they become as many as fill LATENCY_TURN_NS.
+ */
+static void note_latency(struct bench_batch *b, unsigned point, bool first)
+{
+	struct bench_point_spec *p = &b->point[point];
+	struct bench_lane *lane = &b->lane[p->lane];
+	const unsigned n = p->command.timed;
+	double ns[HAMMER_BLOCK], fill;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (p->answer == BENCH_ANSWER_LATER)
+			ns[i] = lane->doorbell.timed_ns[i];
+		else
+			ns[i] = (double)lane->ctl->ticks[i] * 1e9 / (double)b->tick_hz -
+				(double)p->sleep_ns;
+		if (!first)
+			histogram_add(&b->plan->latency[point], ns[i] > 0 ? (uint64_t)ns[i] : 0);
+	}
+	b->cpu[LEADER].latency_ns = stats_median(ns, n);
+	fill = LATENCY_TURN_NS / (b->cpu[LEADER].latency_ns + (double)p->sleep_ns + 1);
+	if (first)
+		p->command.timed = (uint8_t)fmax(TIMED_MIN, fmin(HAMMER_BLOCK, fill));
+}
+
+/* A turn of accesses that are timed one by one; the leader's. */
+static bool take_latency_turn(struct bench_batch *b, unsigned point, const struct vcpu *own,
+			      bool first)
+{
+	const struct bench_point_spec *p = &b->point[point];
+	struct bench_lane *lane = &b->lane[p->lane];
+	struct vcpu *runs = &lane->vcpu[own->index];
+	struct hammer_cpu *cpu = bench_cpu_of(lane, b, own->index);
+
+	cpu->command = p->command;
+	cpu->command.blocks = 0;
+	atomic_store(&lane->doorbell.nr_timed, 0);
+	atomic_store(&lane->doorbell.answer, p->answer);
+	if (!run_to(b, runs, own, HAMMER_START_PORT) ||
+	    !run_clocked(b, p, runs, own, p->command.timed))
+		return false;
+	if (bench_each_exits(p) && !run_to(b, runs, own, HAMMER_NEXT_PORT))
+		return false;
+	if (p->answer == BENCH_ANSWER_LATER &&
+	    !bench_doorbell_wait(&lane->doorbell, p->command.timed, &own->stop))
+		return false;
+	want_accesses(b, point, p->command.timed);
+	note_latency(b, point, first);
+	return true;
+}
+
 /* One point's turn, on the thread of vCPU own. */
 static bool take_turn(struct bench_batch *b, const struct bench_point_spec *p,
 		      const struct vcpu *own)
 {
 	struct bench_lane *lane = &b->lane[p->lane];
 	struct vcpu *runs = &lane->vcpu[own->index];
-	struct bench_cpu *cpu = &b->cpu[own->index];
-	int64_t wall_ns, thread_ns;
 
 	bench_cpu_of(lane, b, own->index)->command = p->command;
-	if (!run_to(b, runs, own, HAMMER_START_PORT) || !warm_up(b, p, runs, own))
+	bench_cpu_of(lane, b, own->index)->command.timed = 0;
+	if (!run_to(b, runs, own, HAMMER_START_PORT) || !warm_up(b, p, runs, own) ||
+	    !run_clocked(b, p, runs, own, accesses_of(p) - WARM_UP))
 		return false;
-	wall_ns = clock_monotonic_ns();
-	thread_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	if (!run_accesses(b, p, runs, own))
-		return false;
-	thread_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - thread_ns;
-	wall_ns = clock_monotonic_ns() - wall_ns;
-	cpu->wall_ns += wall_ns;
-	cpu->thread_ns += thread_ns;
-	cpu->ns = p->sleep_ns ? wall_ns : thread_ns;
 	return !bench_each_exits(p) || run_to(b, runs, own, HAMMER_NEXT_PORT);
 }
 
@@ -196,19 +280,12 @@ static void set_blocks(struct bench_point_spec *p, int64_t block_ns)
 static void note_turn(struct bench_batch *b, unsigned point, bool first)
 {
 	struct bench_point_spec *p = &b->point[point];
-	struct bench_counts *wanted = &b->lane[p->lane].wanted;
 	const uint64_t accesses = (uint64_t)accesses_of(p) * vcpus_of(p);
 	const double timed = (double)(accesses - (bench_each_exits(p) ? WARM_UP * vcpus_of(p) : 0));
 	struct bench_sample *sample = &b->sample[point * BENCH_ROUNDS_MAX + b->rounds];
 	double ns = 0;
 
-	switch (p->way) {
-	case BENCH_DISPATCHED: wanted->dispatched += accesses; break;
-	case BENCH_BARE: wanted->bare += accesses; break;
-	case BENCH_HIT: wanted->hits += accesses; break;
-	case BENCH_KERNEL: wanted->in_kernel += accesses; break;
-	}
-	b->plan->result->point[point].accesses += accesses;
+	want_accesses(b, point, accesses);
 	for (unsigned i = 0; i < vcpus_of(p); i++)
 		ns += (double)b->cpu[i].ns;
 	if (first)
@@ -220,18 +297,12 @@ static void note_turn(struct bench_batch *b, unsigned point, bool first)
 		};
 }
 
-/* To and fro, so that each point comes after its floor as often as before it. False when the VM is to end. */
-static bool take_round(struct bench_batch *b, const struct vcpu *own, bool first)
+/* All turns of a point in a round. False when the VM is to end. */
+static bool take_turns_of(struct bench_batch *b, unsigned point, const struct vcpu *own, bool first)
 {
-	const unsigned n = b->plan->nr_points;
-	const bool back = b->rounds % 2;
+	const struct bench_point_spec *p = &b->point[point];
 
-	for (unsigned i = 0; i < n; i++) {
-		const unsigned point = back ? n - 1 - i : i;
-		struct bench_point_spec *p = &b->point[point];
-
-		if (!bench_meet(b, own))
-			return false;
+	if (!p->only_latency) {
 		if (own->index < vcpus_of(p) && !take_turn(b, p, own))
 			return false;
 		if (!bench_meet(b, own))
@@ -239,6 +310,24 @@ static bool take_round(struct bench_batch *b, const struct vcpu *own, bool first
 		if (own->index == LEADER)
 			note_turn(b, point, first);
 	}
+	if (!p->latency || own->index != LEADER)
+		return true;
+	if (!take_latency_turn(b, point, own, first))
+		return false;
+	if (p->only_latency)
+		b->sample[point * BENCH_ROUNDS_MAX + b->rounds].ns = b->cpu[LEADER].latency_ns;
+	return true;
+}
+
+/* To and fro, so that each point comes after its floor as often as before it. False when the VM is to end. */
+static bool take_round(struct bench_batch *b, const struct vcpu *own, bool first)
+{
+	const unsigned n = b->plan->nr_points;
+	const bool back = b->rounds % 2;
+
+	for (unsigned i = 0; i < n; i++)
+		if (!bench_meet(b, own) || !take_turns_of(b, back ? n - 1 - i : i, own, first))
+			return false;
 	return true;
 }
 
@@ -314,8 +403,7 @@ static bool enter_lanes(struct bench_batch *b, const struct vcpu *own)
 	return bench_meet(b, own);
 }
 
-/* The calling thread runs on the index-th CPU of those that it may use, and again from the first. */
-static void pin_thread(unsigned index)
+void bench_pin_thread(unsigned index)
 {
 	cpu_set_t may, one;
 	unsigned n;
@@ -338,7 +426,7 @@ void bench_vcpu_loop(struct vcpu *vcpu, void *arg)
 	struct bench_batch *b = arg;
 
 	if (b->plan->opts->pin)
-		pin_thread(vcpu->index);
+		bench_pin_thread(vcpu->index);
 	if (bench_boot(vcpu) && bench_meet(b, vcpu) && enter_lanes(b, vcpu))
 		take_turns(b, vcpu);
 	bench_cpu_of(&b->lane[BENCH_LANE_MACHINE], b, vcpu->index)->command =
