@@ -251,7 +251,7 @@ __attribute__((noinline)) void bench_publish_twice(struct lab *lab, uint64_t fir
 		die(lab->c->name, r);
 }
 
-/* thread chooses the ranges: those with its own device behind them. */
+/* thread chooses the ranges: those of its own device. */
 static unsigned run_accesses(struct lab *lab, struct iobus_reader *reader, unsigned thread,
 			     unsigned ops)
 {

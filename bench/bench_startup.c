@@ -1,7 +1,7 @@
 /*
  * bench_startup ROUNDS TOLLGATE BARE KERNEL OFFSET ENTRY - from exec to what the guest's first
  * instructions write, of tollgate and of bare_startup in turns; then the resident memory of the VMM
- * beside guest memory. Prints medians and their ratio.
+ * compared with guest memory. Prints medians and their ratio.
  */
 #include <errno.h>
 #include <inttypes.h>

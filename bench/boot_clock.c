@@ -1,5 +1,5 @@
 /*
- * boot_clock MARKER COMMAND... - runs COMMAND and tells when MARKER first appears in its output:
+ * boot_clock MARKER COMMAND... - runs COMMAND and prints when MARKER first appears in its output:
  * "MARKER_NS END_NS MARKER_TSC STATUS" on one line; the times are from just before the fork, TSC is in
  * ticks. The output itself goes to stderr. For bench/linux-boot, inside the testbed: static, no shell.
  */

@@ -68,7 +68,7 @@ static _Noreturn void child(const struct conf *conf, const int out[2], const int
 	exec_command(conf, why_fd);
 }
 
-/* Tells a person why nothing ran; a shell, where there is one, tells that itself. */
+/* Shows a person why nothing ran; a shell, where there is one, does so itself. */
 static void read_why(const struct conf *conf, int why_fd)
 {
 	int err;

@@ -84,7 +84,7 @@ static int set(struct conf *conf, const char *key, char *value)
 	return set_string(conf, key, value);
 }
 
-/* The whole file and a NUL behind it. */
+/* The whole file and a NUL after it. */
 static char *read_file(const char *path, size_t *ret_len)
 {
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -219,7 +219,7 @@ int dhcp_ask(const char *interface, const uint8_t mac[6], struct dhcp_lease *ret
 	int r = 0;
 
 	if (getrandom(&c.xid, sizeof(c.xid), GRND_NONBLOCK) != sizeof(c.xid))
-		c.xid = (uint32_t)now_ms(); /* early in a boot; a MAC address tells us apart, too */
+		c.xid = (uint32_t)now_ms(); /* early in a boot; our MAC address differs, too */
 	c.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (c.fd < 0)
 		return -errno;

@@ -5,7 +5,7 @@
 #include "boot.h"
 #include "power.h"
 
-/* The next word at or after *at, and moves *at behind it; NULL at the end. */
+/* The next word at or after *at, and moves *at after it; NULL at the end. */
 static const char *next_word(const char **at, size_t *ret_len)
 {
 	const char *word = *at, *end;

@@ -71,7 +71,7 @@ struct virtio_desc {
 	uint16_t flags, next;
 };
 
-/* In memory as the device sees it. The event words lie behind the rings. */
+/* In memory as the device sees it. The event words follow the rings. */
 struct virtio_queue {
 	_Alignas(16) struct virtio_desc desc[VIRTIO_QUEUE_SIZE];
 	struct {

@@ -1,7 +1,7 @@
 /*
  * Fuzz target: the lines of the control socket, which come in any pieces.
  *
- * Input: one byte for how the rest is cut into pieces, then what a client sends. What must hold, beside not
+ * Input: one byte for how the rest is cut into pieces, then what a client sends. What must hold, besides not
  * crashing: the lines are those of the bytes, however they are cut, and there always is room for more.
  */
 #include <assert.h>
@@ -10,7 +10,7 @@
 #include "control/line.h"
 #include "fuzz.h"
 
-/* The line that begins at *at, as it must be told, and where the next one does. */
+/* The line that begins at *at, as it must be reported, and where the next one does. */
 static enum control_line expected_line(const uint8_t *data, size_t size, size_t *at,
 				       char ret[CONTROL_INPUT_BYTES])
 {

@@ -4,7 +4,7 @@
  *
  * Input: one byte for the device's shape, eight for the features that the driver acknowledges, one or two for
  * the queues that it leaves out, then operations until it ends: one byte each for which, and what it takes. What
- * must hold, beside not crashing:
+ * must hold, besides not crashing:
  * - a frame sent has a length that there is, and a header that is true of it and was negotiated;
  * - no more is said to be written to a receive chain than fits it;
  * - no more chains are with the device than a queue holds;

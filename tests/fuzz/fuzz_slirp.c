@@ -4,7 +4,7 @@
  *
  * Input: operations until it ends: one byte for which frame, two for its parameters, one for how many bytes of
  * it are changed, then three for each change, and one that says what is done about sums and time.
- * What must hold, beside not crashing: whatever comes back is a frame, and the queue of them is bounded.
+ * What must hold, besides not crashing: whatever comes back is a frame, and the queue of them is bounded.
  */
 #include <assert.h>
 

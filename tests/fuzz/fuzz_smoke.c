@@ -1,10 +1,10 @@
 /*
  * Fuzz target: the judge of smoke boots, with a console in pieces.
  *
- * Input: one byte for the size of the pieces, one that tells whether bytes are what is printed or choose
+ * Input: one byte for the size of the pieces, one that says whether bytes are what is printed or choose
  * it from what the patterns are made of, then what two streams print: a byte with the stream and how much,
- * and the bytes. What must hold, beside not crashing:
- * - a line that is told is clean text (text.h) and no longer than SMOKE_LINE_MAX;
+ * and the bytes. What must hold, besides not crashing:
+ * - a line that is reported is clean text (text.h) and no longer than SMOKE_LINE_MAX;
  * - the same bytes of each stream make the same lines and findings, however they were split.
  */
 #include <assert.h>

@@ -119,7 +119,7 @@ static void op_flood(struct fuzz_input *in)
 	blk_rig_kick(queue);
 }
 
-/* Behind requests that the disk holds still. */
+/* After requests that the disk holds still. */
 static void op_back(struct fuzz_input *in)
 {
 	const unsigned queue = fuzz_u8(in) % blk_rig.vd->nr_queues;

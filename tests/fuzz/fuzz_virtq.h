@@ -46,7 +46,7 @@ static inline uint32_t fuzz_virtq_left_out(struct fuzz_input *in)
 }
 
 /*
- * No more chains are with the device than a queue holds, whatever it was told, or it says what is wrong: the
+ * No more chains are with the device than a queue holds, whatever it was handed, or it says what is wrong: the
  * sum of what it knows to be offered, what it has taken, and what it has handed back unseen.
  */
 static inline void fuzz_virtq_check(const struct virtio_device *vd)

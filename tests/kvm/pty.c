@@ -4,7 +4,7 @@
  *
  *   pty [STEP...] -- COMMAND...
  *
- *   expect TEXT   wait until the output, behind what was matched before, has TEXT
+ *   expect TEXT   wait until the output after what was matched before, has TEXT
  *   send TEXT     type TEXT; \xNN is a byte
  *   raw, cooked   wait until the terminal is in that mode
  *   restore       set the mode the terminal had at first, as a shell does for a stopped job
@@ -15,7 +15,7 @@
  *   hangup        close the terminal's other end; the last step
  *   background    first step: run the command as a shell's job, in the terminal's background
  *   job           first step: the same, in front; `kill` then takes 1, 2, 15, 18 (CONT) and 20 (TSTP)
- *   front, back   put such a job in front, or behind the shell
+ *   front, back   put such a job in the foreground, or the background
  *
  * Prints the command's output. Exits with its status, or 128 and the number of the signal that ended
  * it; a job that SIGTTIN or SIGTTOU stops is killed (137); with 97 when it left the inherited description non-blocking, 98 when it left the terminal in

@@ -1,5 +1,5 @@
 /*
- * Memory of the host that fails under a VM, on the real KVM. The failure is told as Linux tells it, by SIGBUS
+ * Memory of the host that fails under a VM, on the real KVM. The failure is reported as Linux reports it, by SIGBUS
  * with its si_code and address, but the test sends that. With FAIL_MEMORY=1 in the environment a page does fail
  * (MADV_HWPOISON): that takes CAP_SYS_ADMIN and a host which may lose the page, such as the testbed's.
  */
@@ -123,16 +123,16 @@ static void tell(pid_t thread, int code, const void *addr)
 
 struct failure {
 	struct vm *vm;
-	bool in_a_device; /* told to the event thread, which is in no KVM_RUN */
+	bool in_a_device; /* reported to the event thread, which is in no KVM_RUN */
 	bool elsewhere;   /* not in the guest's RAM */
-	bool really;      /* the page fails, and nothing is told by the test */
+	bool really;      /* the page fails, and the test reports nothing */
 	int err;          /* why it does not */
 };
 
 /*
- * Makes the page at p fail, in a process of its own that shares it. Since Linux 6.11 MADV_HWPOISON tells the thread
+ * Makes the page at p fail, in a process of its own that shares it. Since Linux 6.11 MADV_HWPOISON signals the thread
  * that asks for it, by BUS_MCEERR_AR, as if that thread had used the page. A thread of the VMM would be a device. The
- * other processes that map the page are told when they use it. 0, or the error.
+ * other processes that map the page get a signal when they use it. 0, or the error.
  */
 static int make_page_fail(volatile uint8_t *p)
 {

@@ -1,7 +1,7 @@
 /*
  * Doorbells that come and go while a guest rings them: KVM's ioeventfds are removed and made again all
  * the time, so a write is now KVM's to answer and now an exit. The guest's own tests, resets and broken
- * rings among them, must not notice. And VMs with virtio devices leave nothing behind.
+ * rings among them, must not notice. And VMs with virtio devices leave nothing.
  */
 #include <errno.h>
 #include <limits.h>
@@ -127,7 +127,7 @@ static void doorbells_come_and_go_while_they_are_rung(void **state)
 {
 	(void)state;
 	changes = 0;
-	do /* until the other thread has run beside a VM */
+	do /* until the other thread has run alongside a VM */
 		run_vm("requests=2000", true);
 	while (changes <= 1);
 }
@@ -170,7 +170,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	return __real_pthread_create(thread, attr, start, arg);
 }
 
-/* Who waits for the VM's end beside it, as the hammer does, learns of it. */
+/* The hammer waits for the VM's end alongside it, and learns of it. */
 static void a_vm_that_lacks_a_thread_has_ended(void **state)
 {
 	struct vm_opts vm_opts = opts("");

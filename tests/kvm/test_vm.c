@@ -1,6 +1,6 @@
 /*
  * VMs by way of vm.h, on the real KVM: what cannot be seen from outside the process. That one leaves
- * nothing behind, wherever its set-up stops; sockets as standard input and output; more CPUs than the
+ * nothing, wherever its set-up stops; sockets as standard input and output; more CPUs than the
  * host takes.
  */
 #include <errno.h>
@@ -231,7 +231,7 @@ static struct kvm_pit_state2 stopped_pit(struct vm *vm, unsigned mode, unsigned 
 	return stopped;
 }
 
-/* Of a guest, ticks that come while it is paused are not to be told from those that it took late. */
+/* Of a guest, ticks that come while it is paused look the same as those that it took late. */
 static void the_pits_period_stands_still_and_its_one_shot_does_not_begin_anew(void **state)
 {
 	const struct vm_opts opts = short_run();

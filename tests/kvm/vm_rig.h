@@ -127,7 +127,7 @@ static inline int vm_rig_set_up_once(const struct vm_opts *opts, struct diag *di
 
 /*
  * One file more each time, until there are enough: set-up stops at each place that opens one, and leaves
- * nothing behind. Returns how often it stopped.
+ * nothing. Returns how often it stopped.
  */
 static inline unsigned vm_rig_run_out_of_files(const struct vm_opts *opts)
 {

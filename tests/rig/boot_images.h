@@ -116,7 +116,7 @@ static inline void image_put_elf(struct image *img, const struct elf_spec *spec)
 	image_put(img, sizeof(h), spec->ph, spec->nr_ph * sizeof(Elf64_Phdr));
 }
 
-/* One note at off; name and descriptor padded to align. Returns the offset behind it. */
+/* One note at off; name and descriptor padded to align. Returns the offset after it. */
 static inline size_t image_put_note(struct image *img, size_t off, size_t align, const char *name,
 				    uint32_t type, const void *desc, uint32_t desc_len)
 {
@@ -195,7 +195,7 @@ static inline void image_make_kernel(struct image *img, const struct elf_spec *s
 	image_put(img, BANNER_AT, LINUX_BANNER, sizeof(LINUX_BANNER));
 }
 
-/* The plain kernel with a PVH note of 8 bytes behind one of another owner and type. */
+/* The plain kernel with a PVH note of 8 bytes after one of another owner and type. */
 static inline void image_make_pvh_behind(struct image *img, const char *owner, uint32_t type)
 {
 	struct elf_spec spec = elf_spec_plain();

@@ -88,7 +88,7 @@ static inline size_t pack_lzma(const uint8_t *in, size_t in_len, uint8_t *out, s
 #endif
 
 #ifdef TOLLGATE_HAVE_LZ4
-/* As "lz4 -l": the magic number, then blocks of 8 MiB, each behind its length. */
+/* As "lz4 -l": the magic number, then blocks of 8 MiB, each after its length. */
 static inline size_t pack_lz4_legacy(const uint8_t *in, size_t in_len, uint8_t *out, size_t cap)
 {
 	const uint32_t magic = 0x184c2102;

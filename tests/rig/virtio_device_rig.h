@@ -1,5 +1,5 @@
 /*
- * virtio_device_rig.h - for the unit tests of one virtio device behind its transport (virtio_rig.h): the
+ * virtio_device_rig.h - for the unit tests of one virtio device and its transport (virtio_rig.h): the
  * rig, its memory, its end.
  */
 #ifndef TESTS_UNIT_VIRTIO_DEVICE_RIG_H

@@ -1,5 +1,5 @@
 /*
- * virtio_mmio_rig.h - a virtio device that uses whatever it gets and notes what was asked of it, behind
+ * virtio_mmio_rig.h - a virtio device that uses whatever it gets and notes what was asked of it, through
  * the MMIO transport; for the tests of that.
  */
 #ifndef TESTS_UNIT_VIRTIO_MMIO_RIG_H
@@ -35,7 +35,7 @@ struct fake_device {
 	unsigned starts, stops, kicks[QUEUES], writes;
 	unsigned write_off, write_len;
 	unsigned
-		rewrites; /* times that a vCPU writes to the configuration while a write is being told */
+		rewrites; /* times that a vCPU writes to the configuration while a write is being reported */
 	bool started;
 };
 

@@ -1,5 +1,5 @@
 /*
- * virtio_rig.h - a virtio device behind its MMIO transport with fakes for all it is handed, and the
+ * virtio_rig.h - a virtio device and its MMIO transport with fakes for all it is handed, and the
  * registers a driver uses. For unit tests and fuzz targets; one thread, which is vCPU and I/O thread in
  * turn: a doorbell that is rung is answered before the register access returns.
  */

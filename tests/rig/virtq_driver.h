@@ -2,7 +2,7 @@
  * virtq_driver.h - the driver's side of a split virtqueue (virtio 1.2, 2.7), for unit tests and fuzz
  * targets: it adds chains and takes used ones, and lets a test put anything into a ring.
  *
- * The descriptor table lies at gpa, the rings right behind. Ring fields are accessed atomically, so
+ * The descriptor table lies at gpa, the rings right after it. Ring fields are accessed atomically, so
  * that a driver may run on a thread of its own.
  */
 #ifndef TESTS_VIRTQ_DRIVER_H
@@ -67,7 +67,7 @@ static inline void virtq_driver_init(struct virtq_driver *d, const struct guest_
 	__atomic_store_n(&d->used->idx, 0, __ATOMIC_RELAXED);
 }
 
-/* A driver and vq, which is stopped, live at gpa as if a transport had been told; 0 or what virtq_start() said. */
+/* A driver and vq, which is stopped, live at gpa as if a driver had set them; 0 or what virtq_start() said. */
 static inline int virtq_driver_start(struct virtq_driver *d, struct virtq *vq, uint64_t gpa,
 				     uint32_t size, uint64_t features)
 {

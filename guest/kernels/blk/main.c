@@ -2,7 +2,7 @@
  * blk - drives a virtio block device: reads, writes, flushes, discards, zeroes, asks for its name, asks
  * for what is not there, and counts interrupts one request at a time and many at a time.
  *
- * The image holds lines of 16 bytes, each with its number in 15 digits, so that a sector tells which
+ * The image holds lines of 16 bytes, each with its number in 15 digits, so that a sector shows which
  * one it is; the host compares what the image became.
  *
  * Words: sectors=N, what the device must say it has; block=BYTES (512), the same; id=NAME; readonly: writes must be refused;
@@ -186,7 +186,7 @@ static uint64_t line_number(const uint8_t *line)
 	return n;
 }
 
-/* Whether data holds that sector and those behind it as the host made them. */
+/* Whether data holds that sector and those after it as the host made them. */
 static bool sectors_are_there(uint64_t sector, uint32_t bytes)
 {
 	for (uint32_t off = 0; off < bytes; off += SECTOR)

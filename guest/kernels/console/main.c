@@ -110,7 +110,7 @@ static void listen(uint8_t interrupts)
 }
 
 /*
- * Copies what is there out of the ring; returns how many bytes, which ends behind a byte of until.
+ * Copies what is there out of the ring; returns how many bytes, which ends after a byte of until.
  */
 static size_t ring_take(char *buf, uint8_t until, bool *ret_ended)
 {
@@ -154,7 +154,7 @@ static void echo(uint8_t until, bool by_irq)
 			irq_wait();
 		was_full = ring_is_full();
 		n = ring_take(buf, until, &ended);
-		if (was_full) /* the handler left input behind, for which no edge will come */
+		if (was_full) /* the handler left input, for which no edge will come */
 			take_input();
 		serial_write(buf, n);
 		total += n;

@@ -6,7 +6,7 @@
  *   dir=out|in         write (default) or read
  *   width=1|2|4|8      bytes (default 1; 8 only for mmio)
  *   value=N            what is written (default 0)
- *   count=N            accesses of each CPU; 0 (default): until told to stop
+ *   count=N            accesses of each CPU; 0 (default): until asked to stop
  *   cpus=N             CPUs (default: all)
  *   ctl=N              control area; without it the counts are printed instead
  *   commands           each CPU makes what the host writes into the control area; needs ctl=, and no port= or mmio=

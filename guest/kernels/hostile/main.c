@@ -93,7 +93,7 @@ static void hit_strings(void)
 		if (random_below(2)) {
 			string_in(port, width, string_buffer, n, down);
 		} else {
-			/* The same element all over, so that one look tells whether it is safe. */
+			/* The same element all over, so that one look shows whether it is safe. */
 			const uint64_t val = port_value_tamed(port, width, next_random());
 
 			if (port_write_ends_vm(port, width, val))
@@ -145,7 +145,7 @@ static void check_senses(const char *after)
 	bool post;
 
 	serial_init();
-	print("\n"); /* behind the dots */
+	print("\n"); /* after the dots */
 	out8(PC_POST_PORT, 0x3c);
 	post = in8(PC_POST_PORT) == 0x3c;
 	out8(PC_COM1_PORT + UART_SCR, 0x69);

@@ -1,5 +1,5 @@
 /*
- * insn_tests.c - what compilers and kernels use on MMIO beside plain moves: read-modify-write,
+ * insn_tests.c - what compilers and kernels use on MMIO besides plain moves: read-modify-write,
  * locked and not, extension, string instructions, the stack. KVM emulates each; the VMM sees their
  * reads and writes.
  */

@@ -45,8 +45,8 @@ static bool enough(void)
 }
 
 /*
- * Takes what the interrupt controller latched before the chip was told to be quiet, and makes nothing
- * of it: the flag behind it may be gone.
+ * Takes what the interrupt controller latched before the chip was made quiet, and makes nothing
+ * of it: its flag may be gone.
  */
 static void take_latched(void)
 {

@@ -83,14 +83,14 @@ static void make_order(struct virtio_queue *q)
 	virtio_offer(q, 0);
 }
 
-/* Behind one that was answered: 65,535 more seem to be there. */
+/* After one that was answered: 65,535 more seem to be there. */
 static void make_avail_back(struct virtio_queue *q)
 {
 	if (virtio_test_request())
 		q->avail.idx = 0;
 }
 
-/* Of the last byte of RAM, and the one behind it. */
+/* Of the last byte of RAM, and the one after it. */
 static void make_top(struct virtio_queue *q)
 {
 	uint64_t bytes;

@@ -93,7 +93,7 @@ static bool used_is_1(void)
 }
 
 /*
- * One request, with the three areas where they are told to be. What the VMM has put at the top of memory
+ * One request, with the three areas where the driver says. What the VMM has put at the top of memory
  * is put back.
  */
 static bool request_at(const struct virtio_areas *areas)

@@ -174,7 +174,7 @@ static void test_no_queue(void)
 	      virtio_read(&test.dev, VIRTIO_STATUS));
 }
 
-/* Behind the configuration's last byte there is nothing that can be changed, in any width. */
+/* After the configuration's last byte there is nothing that can be changed, in any width. */
 static void test_config_end(void)
 {
 	bool ones = true;

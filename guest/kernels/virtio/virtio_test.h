@@ -21,7 +21,7 @@ bool virtio_test_find(void);
 /* Negotiates VERSION_1 and these, and starts the device with its one queue empty. */
 bool virtio_test_start(uint64_t features);
 
-/* Makes a request that the device answers well, in desc[0] and behind; how many bytes it will write. */
+/* Makes a request that the device answers well, from desc[0] on; how many bytes it will write. */
 uint32_t virtio_test_make(struct virtio_desc *desc);
 
 /* Such a request, with its interrupt. Interrupts are asked for each time. */

@@ -200,7 +200,7 @@ static void the_newest_output_waits_for_a_client(void **state)
 	rig_put(rd, 0, total); /* holds the device up for no longer than the event thread takes */
 	client = dial(rig->path);
 	rig_put(rd, total, total + 1);
-	/* Where it begins depends on when the client came: the stream tells. */
+	/* Where it begins depends on when the client came: the stream shows it. */
 	assert_int_equal(recv(client, &first, 1, MSG_PEEK), 1);
 	from = total - CHAR_RING_BYTES;
 	for (bool found = false; !found; from++) {

@@ -371,7 +371,7 @@ static void what_is_no_disk_is_refused(void **state)
 	disk_rig_remove(&rig);
 }
 
-/* A file that somebody shortens, and one that must not grow: the guest is told, and may go on. */
+/* A file that somebody shortens, and one that must not grow: the guest gets an error, and may go on. */
 static void host_errors_are_the_requests_errors(void **state)
 {
 	const struct rlimit small = {.rlim_cur = 8192, .rlim_max = RLIM_INFINITY};

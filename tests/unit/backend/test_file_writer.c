@@ -1,4 +1,4 @@
-/* A file's writer: all arrives; a file that does not answer, or fails, holds up nobody and is told of. */
+/* A file's writer: all arrives; a file that does not answer, or fails, holds up nobody and is reported. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

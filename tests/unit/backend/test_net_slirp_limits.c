@@ -403,7 +403,7 @@ static void short_segments_in_order_all_pass(void **state)
 	close(listener);
 }
 
-/* One that libslirp's table of MAC addresses has lost, while the guest is the sender it was told last. */
+/* One that libslirp's table of MAC addresses has lost, while the guest is the sender it saw last. */
 static void answers_are_not_queued_for_a_forgotten_address(void **state)
 {
 	enum { TABLE = 16, PINGS = 200 };

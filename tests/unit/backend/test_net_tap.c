@@ -1,6 +1,6 @@
 /*
  * Unit tests of backend/net/tap.c on a tap interface that is not there: the calls that make and use one are the
- * test's. What is behind its descriptor is an eventfd, which epoll finds ready for as long as the test wants.
+ * test's. Its descriptor is an eventfd, which epoll finds ready for as long as the test wants.
  */
 #include <errno.h>
 #include <net/if.h>

@@ -16,7 +16,7 @@
 
 enum { TEST_FD = 1000, FILE_BYTES = 10 };
 
-/* The file behind TEST_FD: each second call on it is interrupted, the others move at most three bytes. */
+/* The file of TEST_FD: each second call on it is interrupted, the others move at most three bytes. */
 static struct {
 	char bytes[FILE_BYTES + 1];
 	size_t at;

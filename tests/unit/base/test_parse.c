@@ -1,4 +1,4 @@
-/* Unit tests of base/parse.c and base/diag.c: what users type, and what they are told. */
+/* Unit tests of base/parse.c and base/diag.c: what users type, and the messages for it. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

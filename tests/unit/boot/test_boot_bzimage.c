@@ -10,7 +10,7 @@ enum {
 
 static struct image kernel, img;
 
-/* The kernel packed, with Linux's four bytes of size behind it, in a bzImage. */
+/* The kernel packed, with Linux's four bytes of size after it, in a bzImage. */
 static void make_packed(const struct packer *packer, uint32_t stated_size)
 {
 	uint8_t *packed = malloc(PACK_BOUND(kernel.len) + 4);
@@ -48,7 +48,7 @@ static void assert_is_kernel_by_pvh(const struct planned *p)
 	assert_int_equal(p->plan.end_gpa, DATA_GPA + DATA_MEM);
 }
 
-/* The bzImage enters itself: its code at pref_address, the entry 0x200 behind that. */
+/* The bzImage enters itself: its code at pref_address, the entry 0x200 after that. */
 static void assert_is_whole(const struct planned *p)
 {
 	const struct boot_plan *plan = &p->plan;
@@ -198,7 +198,7 @@ static void the_mode_chooses_among_entries(void **state)
 	assert_refused(&img, mode_opts(BOOT_MODE_MULTIBOOT), "has no Multiboot header");
 }
 
-/* Before Linux 3.8 nothing tells of the bzImage's 64-bit entry, but the kernel inside has one. */
+/* Before Linux 3.8 nothing shows the bzImage's 64-bit entry, but the kernel inside has one. */
 static void an_old_kernel_is_entered_inside(void **state)
 {
 	struct planned p;
@@ -212,7 +212,7 @@ static void an_old_kernel_is_entered_inside(void **state)
 	assert_int_equal(p.plan.entry_gpa, ENTRY_GPA);
 	plan_free(&p);
 	assert_protocol(&img, mode_opts(BOOT_MODE_BZIMAGE), BOOT_LINUX32);
-	BZ_SET(&img, version, 0x207); /* and no payload is told of, either */
+	BZ_SET(&img, version, 0x207); /* and no payload is named, either */
 	assert_protocol(&img, NULL, BOOT_LINUX32);
 }
 
@@ -426,7 +426,7 @@ static void the_load_address_is_rounded_up_for_relocatable_kernels(void **state)
 	assert_refused(&img, NULL, "it wants to be loaded at 0xffffffffffffffff");
 }
 
-/* The header's own length byte ends it: fields behind that are the next thing's bytes. */
+/* The header's own length byte ends it: fields after that are the next thing's bytes. */
 static void fields_past_the_headers_end_count_as_0(void **state)
 {
 	struct planned p;

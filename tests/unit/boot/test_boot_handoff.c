@@ -1,4 +1,4 @@
-/* Unit tests of what kernels are told: hvm_start_info, the zero page, Multiboot information. */
+/* Unit tests of what kernels are handed: hvm_start_info, the zero page, Multiboot information. */
 #include "base/macros.h"
 #include "boot/multiboot.h"
 #include "boot/pvh.h"

@@ -107,7 +107,7 @@ static void without_ends_the_whole_file_is_loaded(void **state)
 	assert_int_equal(p.plan.segment[0].mem_len, FILE_LEN);
 	plan_free(&p);
 	h.bss_end_addr =
-		LOAD_GPA + 0x100; /* the file has symbols behind its data: they are loaded */
+		LOAD_GPA + 0x100; /* the file has symbols after its data: they are loaded */
 	make_flat(h);
 	assert_planned(&p, &img, NULL);
 	assert_int_equal(p.plan.segment[0].mem_len, FILE_LEN);

@@ -1,4 +1,4 @@
-/* Unit tests of vmm/boot/multiboot2.c and multiboot2_info.c: headers, tags, and what is told. */
+/* Unit tests of vmm/boot/multiboot2.c and multiboot2_info.c: headers, tags, and what the kernel gets. */
 #include "base/macros.h"
 #include "boot/multiboot.h"
 #include "boot_rig.h"
@@ -13,7 +13,7 @@ enum {
 	TAG_EFI_BOOT_SERVICES,
 	TAG_ENTRY_EFI64 = 9,
 	TAG_RELOCATABLE,
-	OPTIONAL = 1 << 16, /* as bit 0 of the flags beside the type */
+	OPTIONAL = 1 << 16, /* as bit 0 of the flags next to the type */
 	HEADER_AT = 0x40,
 	LOAD_GPA = 0x100000,
 	FILE_LEN = 0x800,

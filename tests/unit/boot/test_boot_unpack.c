@@ -371,7 +371,7 @@ static void a_dictionary_past_the_limit_is_refused(void **state)
 
 #ifdef TOLLGATE_HAVE_LZMA
 /*
- * A small file whose header asks for 4 GiB (.xz file format 1.1.0, 3.1 and 5.3.1): behind 12 bytes of stream
+ * A small file whose header asks for 4 GiB (.xz file format 1.1.0, 3.1 and 5.3.1): after 12 bytes of stream
  * header are the block header's size in words, its flags, and the filter, whose last byte is the dictionary's
  * size; a CRC ends it.
  */

@@ -336,7 +336,7 @@ static void after_an_error_there_is_no_file(void **state)
 	assert_string_equal(temp_dir_shell("ls -A"), "");
 }
 
-/* Between two pieces of memory; the file beside it is there then. */
+/* Between two pieces of memory; the file next to it is there then. */
 static bool give_up(void *arg)
 {
 	unsigned *asked = arg;

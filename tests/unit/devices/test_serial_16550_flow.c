@@ -172,7 +172,7 @@ static void no_byte_is_lost_or_reordered(void **state)
 }
 
 /*
- * Drivers behind an edge-triggered controller: each runs only for a rising edge seen since it last
+ * Drivers of an edge-triggered controller: each runs only for a rising edge seen since it last
  * ran, and does what it would on hardware. The host is as slow as it likes.
  */
 

@@ -182,7 +182,7 @@ static void a_write_takes_the_chip_as_well(void **state)
 
 /*
  * Two chips in the same hands, of which one is read whenever it is as good as memory. If no such read
- * has an effect, nothing ever tells the two apart.
+ * has an effect, nothing ever distinguishes the two.
  */
 struct twins {
 	struct rig *read, *left;

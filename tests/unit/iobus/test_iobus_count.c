@@ -329,7 +329,7 @@ static void the_last_hit_is_off_without_membarrier_and_while_timing(void **state
 	rd(reader, 0x100, 4);
 	assert_int_equal(reader->last_generation, 0);
 	assert_int_equal(reader->seen, atomic_load(&bus->generation));
-	rd(reader, 0x300, 4); /* nor may a writer ever see a reader fall behind for good */
+	rd(reader, 0x300, 4); /* nor may a writer ever see a reader be late forever */
 	assert_int_equal(reader->seen, atomic_load(&bus->generation));
 }
 

@@ -2,7 +2,7 @@
  * The promise of iobus_remove(): once it returned, the device may go. Readers access while writers
  * register a device, remove it and destroy it at once, over and over. AddressSanitizer shows an op
  * on freed memory, ThreadSanitizer one that nothing orders before the free; without either, a
- * device that has gone is told by its mark.
+ * device that has gone is known by its mark.
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -71,7 +71,7 @@ static void assert_names(struct rig *rig, const char *const *names, unsigned nr)
 		assert_string_equal(rig->suite.spec[i]->name, names[i]);
 }
 
-/* The file, and behind ": " what is wrong. */
+/* The file, and after ": " what is wrong. */
 static void assert_refused(struct rig *rig, const char *text, const char *what)
 {
 	file(text);
@@ -431,7 +431,7 @@ static void test_the_name_that_was_meant_is_told(void **state)
 	}
 }
 
-/* A matrix file with one boot of n values; the words of two such boots are told apart by which. */
+/* A matrix file with one boot of n values; which distinguishes the words of two such boots. */
 static size_t put_boot(char *to, size_t room, const char *which, unsigned n)
 {
 	size_t len =

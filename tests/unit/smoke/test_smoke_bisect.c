@@ -1,4 +1,4 @@
-/* What a run tells `git bisect run`. */
+/* What a run reports to `git bisect run`. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ static const struct {
 	{{SMOKE_NOT_RUN}, 1, false, SMOKE_FLAKY_BAD, 125},
 	{{SMOKE_PASS}, 0, false, SMOKE_FLAKY_BAD, 125},
 
-	/* Several boots: a bad one counts more than one that tells nothing. */
+	/* Several boots: a bad one counts more than one that says nothing. */
 	{{SMOKE_PASS, SMOKE_PANIC}, 2, false, SMOKE_FLAKY_GOOD, 1},
 	{{SMOKE_PASS, SMOKE_SETUP_ERROR}, 2, false, SMOKE_FLAKY_BAD, 125},
 	{{SMOKE_PANIC, SMOKE_SETUP_ERROR}, 2, false, SMOKE_FLAKY_BAD, 1},

@@ -126,7 +126,7 @@ static void kunit_is_nested(void **state)
 		     "passed other 5 s\n");
 }
 
-/* As kselftest's runner prints it: a test's own results are behind "# ". */
+/* As kselftest's runner prints it: a test's own results follow "# ". */
 static void kselftest_is_nested(void **state)
 {
 	assert_tests(

@@ -1,7 +1,7 @@
 /*
- * What a boot's process may say and do: one that a guest has taken over tells lies about its own boot,
- * and they reach neither a terminal nor what is said of other boots. It may leave children behind that
- * write on, and it may not end when it is told to; neither holds the supervisor up.
+ * What a boot's process may say and do: one that a guest has taken over lies about its own boot,
+ * and they reach neither a terminal nor what is said of other boots. It may leave children that
+ * write on, and it may not end when it is asked to; neither holds the supervisor up.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ static unsigned nr_says;
 static pid_t process;
 static const char *prints; /* on its console, after it has said all; NULL: nothing */
 static bool cannot_start;
-static bool lives_on; /* it does not end, whatever it is told */
+static bool lives_on; /* it does not end, whatever it is asked */
 
 /* What the supervisor sent it. */
 static int sent[SIGNALS_MAX];
@@ -212,7 +212,7 @@ static struct smoke_msg *say(enum smoke_msg_type type, int64_t at_ns)
 	return &says[nr_says++];
 }
 
-/* stops: how often it is told to, the first time when the process has said all. */
+/* stops: how often it is asked to, the first time when the process has said all. */
 static void boot_and_stop(unsigned stops)
 {
 	const struct smoke_trial_opts opts = {.spec = &spec,

@@ -55,7 +55,7 @@ static void assert_byte(size_t i, uint8_t byte)
 		fail_msg("byte %zu of the frame is wrong", i);
 }
 
-/* The next used buffer, which holds bytes of the frame from at on behind skip bytes of header. */
+/* The next used buffer, which holds bytes of the frame from at on, after skip bytes of header. */
 static size_t assert_part(const uint8_t *buffer, size_t skip, size_t at)
 {
 	uint32_t id, len = 0;

@@ -335,7 +335,7 @@ static void a_target_outlives_the_driver(void **state)
 	assert_int_equal(rig.pulses, pulses); /* nobody to tell */
 	assert_true(start_driver(F(REPORTING), 3));
 	assert_int_equal(config_target(), 30);
-	/* One that broke the rules is told, too. */
+	/* One that broke the rules is notified, too. */
 	assert_false(request(INFLATE, 0));
 	virtio_balloon_retarget(rig.vd, 40 * PAGE);
 	assert_int_equal(config_target(), 40);

@@ -263,7 +263,7 @@ static void output_that_nobody_reads_is_dropped_until_somebody_does(void **state
 	send_one(DATA_GPA, 500); /* goes the same way, at once */
 	assert_int_equal(used(&tx), 1);
 	assert_int_equal(counted("dropped_bytes"), 2500);
-	host.room = 30; /* as far as there is room, of which nobody told */
+	host.room = 30; /* as far as there is room, which nobody announced */
 	fill(DATA_GPA, 1000, 50);
 	send_one(DATA_GPA, 50);
 	assert_int_equal(used(&tx), 1);

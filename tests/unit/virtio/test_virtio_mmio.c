@@ -1,4 +1,4 @@
-/* Unit tests of virtio/mmio.c and virtio.c: the registers, with a device behind them that is a fake. */
+/* Unit tests of virtio/mmio.c and virtio.c: the registers, with a fake device. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -382,7 +382,7 @@ static void the_device_hears_of_writes_to_its_configuration(void **state)
 	assert_int_equal(rd(VIRTIO_MMIO_CONFIG + 4), 0xa7a61234);
 	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 8, 4, 0));  /* past its end */
 	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 1, 2, 0));  /* not aligned */
-	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 10, 1, 0)); /* behind it */
+	ASSERT_ERROR(fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 10, 1, 0)); /* after it */
 	/* Several before the device looks are one span. */
 	rig.deaf = true;
 	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 8, 1, 1);

@@ -159,7 +159,7 @@ static void the_generation_is_counted_before_and_after_a_change(void **state)
 	assert_int_equal(page_get(VIRTIO_MMIO_CONFIG_GENERATION), generation + 2);
 }
 
-/* As fast as the device is told of them; other events have their turn in between. */
+/* As fast as the device is notified of them; other events are serviced in between. */
 static void writes_to_the_configuration_without_end_are_told_in_turns(void **state)
 {
 	(void)state;

@@ -144,7 +144,7 @@ static void plug(void)
 	assert_int_equal(iobus_add(bus, &range, NULL), 0);
 }
 
-/* What a vCPU does that nobody has told that the device goes: it identifies it, rings, and starts a driver. */
+/* What a vCPU does that does not know that the device goes: it identifies it, rings, and starts a driver. */
 static void hit(struct iobus_reader *reader, struct vcpu_counts *counts)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /*
- * The transport and the I/O thread as they are, the entropy device behind them, and four threads: a
+ * The transport and the I/O thread as they are, the entropy device, and four threads: a
  * vCPU that resets, negotiates and asks for bytes over and over; one that only resets; one that rings
  * doorbells, as KVM does it, whatever the device is doing; one that reads registers. For TSan; and
  * whatever happened, the device works afterwards.

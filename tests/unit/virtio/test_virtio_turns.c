@@ -1,7 +1,7 @@
 /*
  * A turn of a virtio device has an end: a driver that offers more whenever it can, or more than it may, is
  * serviced up to a bound, and then the device rings for itself, so that other events come in between. Nothing
- * is left behind, and kicks are asked for again in the end. Queues are longer than any turn.
+ * is left, and kicks are asked for again in the end. Queues are longer than any turn.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* What KVM is told of break- and watchpoints, and what its exits are taken for; values from SDM volume 3, 18.2. */
+/* What KVM is asked for of break- and watchpoints, and what its exits are taken for; values from SDM volume 3, 18.2. */
 #include <errno.h>
 #include <linux/kvm.h>
 #include <setjmp.h>

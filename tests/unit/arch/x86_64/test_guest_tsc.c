@@ -40,7 +40,7 @@ static void test_counts(void **state)
 	assert_int_equal(JUDGE(0x7fffffffffffffff, 0x8000000000000000), ARCH_GUEST_CLOCK_COUNTS);
 }
 
-/* A TSC that counts in steps, and a thread that moved to a CPU whose TSC is behind. */
+/* A TSC that counts in steps, and a thread that moved to a CPU whose TSC is late. */
 static void test_one_difference_is_enough(void **state)
 {
 	(void)state;

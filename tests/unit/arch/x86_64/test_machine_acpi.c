@@ -293,7 +293,7 @@ static uint8_t aml_u8(struct aml *a)
 	return *a->at++;
 }
 
-/* The object behind an opcode with a PkgLength; a moves past it. */
+/* The object after an opcode with a PkgLength; a moves past it. */
 static struct aml aml_block(struct aml *a)
 {
 	const uint8_t *start = a->at;
