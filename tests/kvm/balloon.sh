@@ -76,12 +76,12 @@ case_the_target_is_raised_and_lowered() {
 }
 
 case_bad_balloons_are_refused() {
-	run_refused "--balloon 'lots' is not SIZE" --balloon lots
-	run_refused "--balloon '64M,stats=0' is not SIZE" --balloon 64M,stats=0
-	run_refused "--balloon '64M,often' is not SIZE" --balloon 64M,often
-	run_refused '--balloon is given twice' --balloon 0 --balloon 1M
-	run_refused "--balloon of 64 MiB takes all of the guest's 64" --mem 64M --balloon 64M
-	run_refused '--balloon with --hugepages' --balloon 1M --hugepages
+	run_refused "balloon-form 'lots'" --balloon lots
+	run_refused "balloon-form '64M,stats=0'" --balloon 64M,stats=0
+	run_refused "balloon-form '64M,often'" --balloon 64M,often
+	run_refused balloon-twice --balloon 0 --balloon 1M
+	run_refused 'balloon-too-large 64' --mem 64M --balloon 64M
+	run_refused balloon-hugepages --balloon 1M --hugepages
 }
 
 run_cases

@@ -146,7 +146,8 @@ case_a_signal_ends_it_at_once() {
 		kill -s $signal "$pid"
 		finish
 		same 'exit status' "$status" 116
-		same 'standard error' "$(cat "$case_dir/err")" "tollgate: bench ended by SIG$signal"
+		one_error "$case_dir/err"
+		complained_of "batch-ended SIG$signal"
 	done
 }
 
@@ -154,18 +155,17 @@ case_too_few_open_files_are_told_before_the_guest_runs() {
 	ulimit -n 1000
 	tollgate bench ioeventfds --ioeventfds 300
 	same 'exit status' "$status" 2
-	complained '^tollgate: --ioeventfds 600: only 1000 files may be open$' \
-		'^  remedy: raise the hard limit of open files to 1200 \(ulimit -Hn\)$'
+	complained_of 'open-files-limit --ioeventfds 600' 1200
 }
 
 case_a_result_that_does_not_arrive_is_an_error() {
 	tollgate bench --seconds 0.1 --repeat 3 --json nowhere/out.json collected
 	same 'exit status' "$status" 123
-	complained "^tollgate: create 'nowhere/out.json': No such file or directory$"
+	complained_of "output-create 'nowhere/out.json'"
 	printed '^collected: '
 	tollgate bench --seconds 0.1 --repeat 3 --plot /dev/null/plots collected
 	same 'exit status' "$status" 123
-	complained "^tollgate: create '/dev/null/plots': Not a directory$"
+	complained_of "plot-directory '/dev/null/plots'"
 }
 
 run_cases

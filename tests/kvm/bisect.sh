@@ -115,7 +115,7 @@ case_each_status_is_one_of_git_bisects() {
 	same 'exit status' "$status" 128
 	tollgate smoke --flaky good "$(kernel exits)"
 	same 'exit status' "$status" 2
-	complained '^tollgate: --flaky without --bisect$'
+	complained_of flaky-without-bisect
 }
 
 # What start() started has a child that is a boot.

@@ -180,30 +180,31 @@ case_a_console_without_a_client_holds_up_nothing() {
 }
 
 case_bad_places_are_refused() {
-	run_refused "--serial 'tape' is not a console's destination" --serial tape
-	run_refused "--serial 'file:' is not a console's destination" --serial file:
-	run_refused "--virtio-console 'pty,size=3' is not a console's destination" --virtio-console pty,size=3
-	run_refused "--serial 'log,limit=x': the limit 'x' is not a size above 0" --serial file:log,limit=x
-	run_refused "--serial 'log,limit=': the limit '' is not a size above 0" --serial file:log,limit=
-	run_refused "--virtio-console 'log,limit=0': the limit '0' is not a size above 0" --virtio-console file:log,limit=0
-	run_refused "--serial ',limit=1M' has no path before the limit" --serial file:,limit=1M
-	run_refused "--serial 'x' and --virtio-console 'x' are one file" --serial file:x,limit=1M --virtio-console file:x
-	run_refused '--virtio-console with --console serial' --console serial --virtio-console pty
-	run_refused "--serial 'x' and --virtio-console 'x' are one file" --serial file:x --virtio-console file:x
-	run_refused "--console is given twice" --console serial --console both
-	run_refused "--console 'tape'" --console tape
-	run_refused "console's file '/nonexistent/log': No such file or directory" --serial file:/nonexistent/log
-	run_refused "console's socket '/nonexistent/sock': No such file or directory" --serial unix:/nonexistent/sock
+	run_refused "console-destination --serial 'tape'" --serial tape
+	run_refused "console-destination --serial 'file:'" --serial file:
+	run_refused "console-destination --virtio-console 'pty,size=3'" --virtio-console pty,size=3
+	run_refused "console-limit --serial 'log,limit=x'" --serial file:log,limit=x
+	run_refused "console-limit --serial 'log,limit='" --serial file:log,limit=
+	run_refused "console-limit --virtio-console 'log,limit=0'" --virtio-console file:log,limit=0
+	run_refused "console-no-path --serial ',limit=1M'" --serial file:,limit=1M
+	run_refused "file-twice --serial 'x'" --serial file:x,limit=1M --virtio-console file:x
+	run_refused console-serial-only --console serial --virtio-console pty
+	run_refused "file-twice --serial 'x'" --serial file:x --virtio-console file:x
+	run_refused console-twice --console serial --console both
+	run_refused "option-choice --console 'tape'" --console tape
+	run_refused "console-file-open '/nonexistent/log'" --serial file:/nonexistent/log
+	run_refused "console-socket-open '/nonexistent/sock'" --serial unix:/nonexistent/sock
 	touch file
-	run_refused "console's socket 'file': File exists" --serial unix:file
-	run_refused "link 'file' to the console's /dev/pts/[0-9]+: File exists" --serial pty,link=file
+	run_refused "console-socket-open 'file'" --serial unix:file
+	run_refused "pty-link 'file'" --serial pty,link=file
 }
 
 # limited WANTED_LIMIT BYTES_LEFT_OUT: a VM that ended well said so, and the file log has what came first.
 limited() {
 	same 'exit status' "$status" 0
-	same 'lines about the limit' "$(grep 'limit' "$case_dir/err")" \
-		"tollgate: console's file 'log' reached its limit of $1: $2 bytes were left out"
+	same 'errors' "$(grep -c '^tollgate: .* \[' "$case_dir/err")" 1
+	complained_of "console-limit-reached 'log'"
+	complained_of "console-limit-reached $1: $2"
 }
 
 case_a_file_with_a_limit_takes_no_more_and_the_vm_goes_on() {
@@ -244,7 +245,8 @@ ended_frozen() {
 	kill -s TERM "$pid"
 	finish
 	same 'exit status' "$status" 116
-	complained '^tollgate: killed \(SIGTERM\), exit status 116$' "^tollgate: $1 does not answer: its last output is lost\$"
+	complained '^tollgate: killed \(SIGTERM\), exit status 116$'
+	complained_of "output-stuck $1"
 }
 
 case_a_frozen_file_holds_up_no_end() {

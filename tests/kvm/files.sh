@@ -4,14 +4,14 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
-# spared FILE REGEX COMMAND ARGUMENT...: refused with a line like that, before anything is written to FILE.
+# spared FILE NAMES COMMAND ARGUMENT...: refused, as NAMES are one file, before anything is written to FILE.
 spared() {
-	local file=$1 re=$2 before
+	local file=$1 names=$2 before
 	shift 2
 	before=$(cksum <"$file")
 	tollgate "$@"
 	same 'exit status' "$status" 2
-	complained "^tollgate: $re are one file\$" '^  remedy: give each a file of its own'
+	complained_of "file-twice $names" some
 	same "the content of $file" "$(cksum <"$file")" "$before"
 }
 
@@ -42,8 +42,8 @@ case_an_output_that_is_an_input_is_refused() {
 case_two_outputs_to_one_file_are_refused() {
 	tollgate smoke --json out --tap ./out "$(kernel exits)"
 	same 'exit status' "$status" 2
-	complained "^tollgate: --tap './out' and --json 'out' are one file\$"
-	run_refused "--serial 'out' and --stats 'out' are one file" --serial file:out --stats=json:out "$(kernel exits)"
+	complained_of "file-twice --tap './out' and --json 'out'"
+	run_refused "file-twice --serial 'out'" --serial file:out --stats=json:out "$(kernel exits)"
 	[ ! -e out ] || fail 'the output was made'
 }
 

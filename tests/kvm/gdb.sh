@@ -138,7 +138,7 @@ case_monitor_detach_and_kill() {
 	start_controlled --gdb unix:gdb.sock -c 2 -p how=loop "$(kernel hang)"
 	wait_for_output 'hang: loop'
 	debug 'monitor status' 'monitor regs 0' 'monitor bogus' 'monitor' detach
-	says 'state paused' "pid $pid" 'vCPU 0:' '  long mode' "error: unknown command 'bogus'; remedy: .*" '.*lists the commands' \
+	says 'state paused' "pid $pid" 'vCPU 0:' '  long mode' "error: .*'bogus' \\[control-command-unknown\\]; remedy: .*" '.*lists the commands' \
 		'\[Inferior 1 \(Remote target\) detached\]'
 	control status
 	same 'state' "$(sed -n 1p reply)" 'state running'
@@ -256,13 +256,13 @@ case_places() {
 	grep -qi ":$(printf %04X "$port") .* 0A " /proc/net/tcp6 && fail 'it listens elsewhere, too'
 	tollgate run --gdb "$port" "$(kernel hang)"
 	same 'exit status' "$status" 2
-	complained "^tollgate: listen for gdb at 127.0.0.1:$port: Address already in use"
+	complained_of "gdb-port-listen 127.0.0.1:$port: Address already in use"
 	kill -s TERM "$pid"
 	finish
-	run_refused "--gdb 'x' is not PORT, unix:PATH or one of them with ,wait\$" --gdb x "$(kernel hang)"
-	run_refused "--gdb '65536' is not PORT" --gdb 65536 "$(kernel hang)"
-	run_refused "--gdb 'unix:' is not PORT" --gdb unix: "$(kernel hang)"
-	run_refused "--control 'a' and --gdb 'a' are one file\$" --control a --gdb unix:a "$(kernel hang)"
+	run_refused "gdb-form 'x'" --gdb x "$(kernel hang)"
+	run_refused "gdb-form '65536'" --gdb 65536 "$(kernel hang)"
+	run_refused "gdb-form 'unix:'" --gdb unix: "$(kernel hang)"
+	run_refused "file-twice --control 'a'" --control a --gdb unix:a "$(kernel hang)"
 	[ ! -e gdb.sock ] || fail 'a socket was left behind'
 }
 

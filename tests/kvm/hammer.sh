@@ -136,7 +136,8 @@ case_a_signal_ends_it_at_once() {
 			kill -s $signal "$pid"
 			finish
 			same 'exit status' "$status" 116
-			same 'standard error' "$(cat "$case_dir/err")" "tollgate: hammer ended by SIG$signal"
+			one_error "$case_dir/err"
+			complained_of "hammer-ended SIG$signal"
 		done
 	done
 }
@@ -146,8 +147,7 @@ case_too_few_open_files_are_told_before_the_guest_runs() {
 	tollgate hammer --ioeventfds 900
 	same 'exit status' "$status" 2
 	same output "$(cat "$case_dir/out")" ''
-	complained '^tollgate: --ioeventfds 900: only 1000 files may be open$' \
-		'^  remedy: raise the hard limit of open files to 1500 \(ulimit -Hn\)$'
+	complained_of 'open-files-limit --ioeventfds 900' 1500
 }
 
 case_the_soft_limit_of_open_files_is_raised() {
@@ -160,7 +160,7 @@ case_a_result_that_does_not_arrive_is_an_error() {
 	status=0
 	timeout -k 10 "$limit_s" "$TOLLGATE" hammer --count 100 >/dev/full 2>"$case_dir/err" || status=$?
 	same 'exit status' "$status" 123
-	complained '^tollgate: write to standard output: No space left on device$'
+	complained_of 'stdout-write No space left on device'
 }
 
 run_cases

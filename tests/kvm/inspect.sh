@@ -35,9 +35,9 @@ case_registers() {
 	control status
 	same 'state' "$(sed -n 1p reply)" 'state paused'
 	control resume
-	refuses 'this VM has no vCPU 2' 'its vCPUs are 0 to 1' regs 2
-	refuses "'one' is not the number of a vCPU" 'they are counted from 0' regs one
-	refuses "'regs' is to be followed by [CPU]" "\`help\` lists the arguments of each command" regs 0 1
+	refuses 'vcpu-none 2' '0 to 1' regs 2
+	refuses "vcpu-number 'one'" some regs one
+	refuses "command-arguments 'regs'" some regs 0 1
 	stop
 }
 
@@ -150,7 +150,7 @@ case_nmi() {
 	for how in loop hlt exits; do
 		start_controlled -c 2 -p how=$how "$(kernel hang)"
 		wait_for_output "hang: $how"
-		refuses 'vCPU 1 has not been started' '' nmi 1
+		refuses 'nmi-not-started 1' '' nmi 1
 		control nmi
 		finish
 		ended 70 'exit code 70 (exit port)'
@@ -197,16 +197,16 @@ case_sysrq() {
 	wait_for_output Bt
 	wait_for is_taken 8
 	wait_for_output BtB8
-	refuses "'tt' is not one key" 'one ASCII character, as in sysrq t; sysrq h has the guest list them' sysrq tt
-	refuses "'sysrq' is to be followed by KEY" "\`help\` lists the arguments of each command" sysrq
+	refuses "sysrq-key 'tt'" some sysrq tt
+	refuses "command-arguments 'sysrq'" some sysrq
 	wait_for is_taken q
 	finish
 	ended 0 'exit code 0 (exit port)'
 	same 'output' "$(cat "$case_dir/out")" BtB8Bq
 	start_controlled "$(kernel hang)"
-	refuses 'the guest takes no input from serial0' 'a program in the guest has to open it' sysrq t
+	refuses 'sysrq-no-input serial0' some sysrq t
 	control unplug serial0
-	refuses 'the guest takes no input from serial0' 'plug it in' sysrq t
+	refuses 'sysrq-no-input serial0' plug sysrq t
 	stop
 }
 

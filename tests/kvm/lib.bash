@@ -170,19 +170,43 @@ control() {
 	same "what 'control $*' says on standard error" "$(cat refusal)" ''
 }
 
-# refuses_at WHAT REMEDY PATH WORD...: a command for the VM at PATH that must fail, with that.
+# error_in FILE ERROR [REMEDY]: FILE has the line of an ERROR, which is "ID" or "ID TEXT", a text that is part of the
+# message: a name or a number that matters here. The message is in docs/reference/messages.md. The next line is a
+# remedy with REMEDY in it; any, if that is "some".
+error_in() {
+	local id=${2%% *} text=${2#"${2%% *}"} remedy=${3-} at
+	text=${text# }
+	at=$(grep -nE "^tollgate: .* \\[$id\\]\$" "$1" | grep -F -- "$text" | head -n 1 | cut -d: -f1) || true
+	[ -n "$at" ] || { show && fail "no error [$id] with this text: $text"; }
+	[ "$remedy" != some ] || remedy='remedy: '
+	[ -z "$remedy" ] || sed -n "$((at + 1))s/^  remedy: ./&/p" "$1" | grep -qF -- "$remedy" ||
+		{ show && fail "the remedy is not: $remedy"; }
+}
+
+# complained_of ERROR [REMEDY]: the same of standard error.
+complained_of() {
+	error_in "$case_dir/err" "$@"
+}
+
+# one_error FILE: it is a line with an error, and perhaps one with a remedy.
+one_error() {
+	[ "$(sed -nE '1{/^tollgate: .* \[[a-z0-9-]+\]$/p}; 2{/^  remedy: ./p}' "$1")" = "$(cat "$1")" ] ||
+		{ cat "$1" && fail 'not one error and a remedy'; }
+}
+
+# refuses_at ERROR REMEDY PATH WORD...: a command for the VM at PATH that must fail, with that.
 refuses_at() {
-	local what=$1 remedy=$2 got=0
+	local error=$1 remedy=$2 got=0
 	shift 2
 	timeout -k 10 "$limit_s" "$TOLLGATE" control "$@" >reply 2>refusal || got=$?
 	same 'exit status' "$got" 2
 	same 'data' "$(cat reply)" ''
-	same 'reason' "$(sed -n '1s/^tollgate: //p' refusal)" "$what"
-	same 'remedy' "$(sed -n '2s/^  remedy: //p' refusal)" "$remedy"
+	one_error refusal
+	error_in refusal "$error" "$remedy"
 	same 'lines' "$(wc -l <refusal)" "$([ -n "$remedy" ] && echo 2 || echo 1)"
 }
 
-# refuses WHAT REMEDY WORD...: the same, for what start_controlled() began.
+# refuses ERROR REMEDY WORD...: the same, for what start_controlled() began.
 refuses() {
 	refuses_at "$1" "$2" ctl "${@:3}"
 }
@@ -241,13 +265,13 @@ complained() {
 	done
 }
 
-# run_refused REGEX ARGUMENT...: `tollgate run` does not take the arguments, and says why like this.
+# run_refused ERROR ARGUMENT...: `tollgate run` does not take the arguments, with that error.
 run_refused() {
-	local re=$1
+	local error=$1
 	shift
 	tollgate run "$@"
 	same 'exit status' "$status" 2
-	complained "^tollgate: $re"
+	complained_of "$error"
 }
 
 # same WHAT GOT WANTED

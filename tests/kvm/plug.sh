@@ -210,15 +210,15 @@ case_the_exit_port_is_gone() {
 case_refused() {
 	local names='rtc0 i8042 serial0 debugcon0 port80 exit0 pvpanic0 reset0 pm0 rng0'
 	start_controlled --rng "$(kernel hang)"
-	refuses "this VM has no device 'disk0'" "it has: $names" unplug disk0
-	refuses "this VM has no device 'rgn0'" "did you mean 'rng0'?" unplug rgn0
-	refuses "'pit' is emulated by KVM, which cannot take it off" "it has: $names" unplug pit
-	refuses "'rng0' is not unplugged" 'unplug rng0 takes it off the bus' plug rng0
+	refuses "device-none 'disk0'" "$names" unplug disk0
+	refuses "device-none 'rgn0'" "'rng0'" unplug rgn0
+	refuses "device-in-kvm 'pit'" "$names" unplug pit
+	refuses "unplugged-not 'rng0'" some plug rng0
 	control unplug rng0
-	refuses "'rng0' is unplugged already" 'plug rng0 puts it back' unplug rng0
+	refuses "unplugged-already 'rng0'" some unplug rng0
 	control plug rng0
-	refuses "'unplug' is to be followed by NAME" "\`help\` lists the arguments of each command" unplug
-	refuses "'plug' is to be followed by NAME" "\`help\` lists the arguments of each command" plug a b
+	refuses "command-arguments 'unplug'" some unplug
+	refuses "command-arguments 'plug'" some plug a b
 	stop
 }
 

@@ -71,10 +71,11 @@ stop_quietly() {
 case_what_is_refused() {
 	start_controlled "$(kernel hang)"
 	! "$TOLLGATE" control ctl profile >reply 2>refusal || fail 'a profile of nothing'
-	same 'refusal' "$(cat refusal)" $'tollgate: this VM\'s exits are not profiled\n  remedy: start it with --profile FILE'
+	one_error refusal
+	error_in refusal profile-off --profile
 	stop
-	run_refused "create 'none/folded': No such file or directory" --profile none/folded "$(kernel hang)"
-	run_refused ".*'out'.*" --profile out --stats=json:out "$(kernel hang)"
+	run_refused "run-file-create 'none/folded'" --profile none/folded "$(kernel hang)"
+	run_refused "file-twice 'out'" --profile out --stats=json:out "$(kernel hang)"
 }
 
 # Accesses of memory, and code without a name.

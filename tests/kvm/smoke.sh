@@ -249,18 +249,18 @@ case_a_boot_that_cannot_be_made_took_no_time() {
 		printf '%s\n' "$status" >status
 	)
 	same 'exit status' "$(cat status)" 2
-	printed "^FAIL guest-exits: set-up error, exit status 2: pipes of boot 'guest-exits': Too many open files\$" \
-		'^  end 0\.[0-9]{3} s$' '^  remedy: raise the limit of open files'
+	printed '^FAIL guest-exits: set-up error, exit status 2: .*: Too many open files \[smoke-process-pipes\]$' \
+		'^  end 0\.[0-9]{3} s$' '^  remedy: .*ulimit -n'
 	grep -q 'time="0\.' junit || fail "$(cat junit)"
 	jq -e '.boots[0].times.end < 1' json >/dev/null || fail "$(cat json)"
 }
 
 case_set_up_errors_are_told_with_their_remedy() {
 	tollgate smoke nowhere
-	judged 2 "FAIL nowhere: set-up error, exit status 2: open kernel 'nowhere': No such file or directory"
+	judged 2 "FAIL nowhere: set-up error, exit status 2: open kernel 'nowhere': No such file or directory [file-open]"
 	tollgate smoke --boot multiboot "$(kernel exits)"
 	same 'exit status' "$status" 2
-	printed '^FAIL guest-exits: set-up error, exit status 2: .*guest-exits'
+	printed '^FAIL guest-exits: set-up error, exit status 2: .*guest-exits.* \[kernel-no-multiboot\]$'
 }
 
 # What start() started has so many children, each a program of its own by now: one that was only just forked has
@@ -406,7 +406,7 @@ case_the_list_of_processes_has_a_boots_name_alone() {
 case_the_process_of_a_boot_is_no_users_command() {
 	tollgate smoke-boot name 1
 	same 'exit status' "$status" 2
-	complained '^tollgate: smoke-boot is a part of'
+	complained_of smoke-boot-alone
 	tollgate --help
 	! grep -q smoke-boot "$case_dir/out" || fail 'listed'
 }
@@ -512,7 +512,7 @@ case_boots_are_repeated_and_selected() {
 	same 'TAP' "$(cat tap)" "$(printf 'TAP version 13\n1..0')"
 	tollgate smoke --only j k
 	same 'exit status' "$status" 2
-	complained "^tollgate: --only 'j' matches no boot\$" '^  remedy: --list'
+	complained_of "only-nothing 'j'" --list
 }
 
 case_an_end_may_be_expected() {

@@ -209,14 +209,15 @@ case_a_file_that_cannot_be_written_is_told_before_the_guest_runs() {
 		tollgate run --stats=json:$file "$(kernel hang)"
 		same 'exit status' "$status" 2
 		same output "$(cat "$case_dir/out")" ''
-		complained "^tollgate: create '$file': "
+		complained_of "run-file-create '$file': "
 	done
 }
 
 case_a_file_that_takes_no_more_is_an_error() {
 	tollgate run --stats=json:/dev/full -p exit=0 "$(kernel exits)"
 	same 'exit status' "$status" 123
-	complained '^tollgate: exit code 0 \(exit port\), exit status 123$' "^tollgate: write statistics to '/dev/full': No space left on device\$"
+	complained '^tollgate: exit code 0 \(exit port\), exit status 123$'
+	complained_of "stats-write '/dev/full': No space left on device"
 	tollgate run --stats=json:/dev/full -p exit=7 "$(kernel exits)"
 	same 'exit status' "$status" 123
 	complained '^tollgate: exit code 7 \(exit port\), exit status 123$'

@@ -322,9 +322,8 @@ static void what_a_device_needed_is_named(void **state)
 
 	(void)state;
 	die_of((struct failure){.in_a_device = true}, said, sizeof(said));
-	assert_non_null(strstr(said,
-			       "tollgate: memory of the host failed at the guest's address "
-			       "0x9008 while a device used it, which cannot go on: SIGBUS\n"));
+	assert_non_null(strstr(said, " 0x9008 "));
+	assert_non_null(strstr(said, " [memory-failed-device]\n"));
 }
 
 static void failed_memory_of_the_vmm_is_told_apart(void **state)
@@ -333,9 +332,7 @@ static void failed_memory_of_the_vmm_is_told_apart(void **state)
 
 	(void)state;
 	die_of((struct failure){.elsewhere = true}, said, sizeof(said));
-	assert_non_null(
-		strstr(said, "tollgate: memory of the host failed at the VMM's address 0x"));
-	assert_non_null(strstr(said, ", outside the guest's: SIGBUS\n"));
+	assert_non_null(strstr(said, " [memory-failed-vmm]\n"));
 }
 
 int main(void)

@@ -154,16 +154,18 @@ static int run(void)
 
 static void assert_reported(const char *what, const char *end)
 {
-	char text[4096] = "", line[160];
+	char text[4096] = "", device[96], line[160];
+	const char *at;
 	FILE *f = fopen(path_of("err"), "r");
 
 	assert_non_null(f);
 	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
 	fclose(f);
-	snprintf(line, sizeof(line), "tollgate: disk0 ('%s') does not end: its thread waits for %s",
-		 disk, what);
-	if (!strstr(text, line))
-		fail_msg("missing: %s\nbut: %s", line, text);
+	snprintf(device, sizeof(device), "tollgate: disk0 ('%s') ", disk);
+	snprintf(line, sizeof(line), "%s [device-stuck]\n", what);
+	at = strstr(text, device);
+	if (!at || !strstr(at, line))
+		fail_msg("missing: %s...%sbut: %s", device, line, text);
 	assert_non_null(strstr(text, end));
 }
 

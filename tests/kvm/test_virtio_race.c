@@ -13,6 +13,7 @@
 #include <linux/virtio_mmio.h>
 
 #include "base/file.h"
+#include "diag_rig.h"
 #include "virtio/classes.h"
 #include "virtio/mmio.h"
 #include "vm_rig.h"
@@ -186,7 +187,7 @@ static void a_vm_that_lacks_a_thread_has_ended(void **state)
 	threads_left = DEVICES - 1;
 	assert_int_equal(vm_run(vm, &end, &diag), -EAGAIN);
 	threads_left = UINT_MAX;
-	assert_non_null(strstr(diag.what, "start the I/O thread of 'rng2'"));
+	assert_diag(&diag, -EAGAIN, "io-thread-start 'rng2'");
 	assert_true(atomic_load(&vm->vcpu[0].stop));
 	assert_true(vm_fini(vm));
 	free(vm);

@@ -190,7 +190,7 @@ static void each_step_that_fails_leaves_nothing_behind(void **state)
 		if (r < 0) {
 			assert_true(made < vm_nr_steps);
 			assert_int_equal(diag.err, r);
-			assert_true(diag.what[0] != '\0');
+			assert_true(diag.what[0] != '\0' && diag.id[0] != '\0');
 			failed[made]++;
 		} else {
 			assert_int_equal(made,

@@ -135,7 +135,7 @@ case_there_are_interrupts_for_17_devices() {
 	ended 0 'exit code 0 (exit port)'
 	tollgate run "${rngs[@]}" --rng "$(kernel virtio)"
 	same status "$status" 2
-	complained 'no interrupt for rng17: GSI 5 to 23 are taken' 'leave out a device'
+	complained_of 'device-gsi-full rng17' some
 }
 
 run_cases

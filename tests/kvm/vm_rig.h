@@ -148,7 +148,7 @@ static inline unsigned vm_rig_run_out_of_files(const struct vm_opts *opts)
 		r = vm_rig_set_up_once(opts, &diag);
 		if (r < 0) {
 			assert_int_equal(diag.err, r);
-			assert_true(diag.what[0] != '\0');
+			assert_true(diag.what[0] != '\0' && diag.id[0] != '\0');
 			failed++;
 		}
 		lower.rlim_cur++;

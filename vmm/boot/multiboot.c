@@ -50,11 +50,10 @@ bool multiboot_matches(const struct boot_image *img)
 	return multiboot_header_find(img, &h, &at);
 }
 
-static int multiboot_refuse_header(const struct boot_image *img, const char *what,
-				   struct diag *diag)
+static int multiboot_refuse_header(const struct boot_image *img, const char *diag_id,
+				   const char *what, struct diag *diag)
 {
-	return boot_refuse(img, diag, "kernel-multiboot-header", NULL,
-			   "has a corrupt Multiboot header: %s", what);
+	return boot_refuse(img, diag, diag_id, NULL, "has a corrupt Multiboot header: %s", what);
 }
 
 /* The file's bytes from load_addr on, as far as the header says, wherever its sections end. */
@@ -66,15 +65,16 @@ int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image 
 	int r;
 
 	if (h->load_addr > h->header_addr || h->header_addr - h->load_addr > at)
-		return multiboot_refuse_header(
-			img, "it would be loaded from before the file begins", diag);
+		return multiboot_refuse_header(img, "kernel-multiboot-load-start",
+					       "it would be loaded from before the file begins",
+					       diag);
 	start = at - (h->header_addr - h->load_addr);
 	seg.data = img->bytes + start;
 	seg.data_len = img->len - start;
 	if (h->load_end_addr) {
 		if (h->load_end_addr < h->load_addr)
-			return multiboot_refuse_header(img, "load_end_addr is below load_addr",
-						       diag);
+			return multiboot_refuse_header(img, "kernel-multiboot-load-end",
+						       "load_end_addr is below load_addr", diag);
 		if (h->load_end_addr - h->load_addr > seg.data_len)
 			return boot_refuse(img, diag, "kernel-multiboot-truncated",
 					   "copy or build it again",
@@ -85,8 +85,8 @@ int multiboot_load_by_addresses(struct boot_plan *plan, const struct boot_image 
 	seg.mem_len = seg.data_len;
 	if (h->bss_end_addr) {
 		if (h->bss_end_addr < h->load_addr)
-			return multiboot_refuse_header(img, "bss_end_addr is below load_addr",
-						       diag);
+			return multiboot_refuse_header(img, "kernel-multiboot-bss-end",
+						       "bss_end_addr is below load_addr", diag);
 		if (seg.mem_len < h->bss_end_addr - h->load_addr)
 			seg.mem_len = h->bss_end_addr - h->load_addr;
 	}
@@ -119,7 +119,8 @@ int multiboot_load(struct boot_plan *plan, const struct boot_image *img, struct 
 	plan->initrd_gpa_max = UINT32_MAX; /* module addresses have 32 bits, and no other limit */
 	if (h.flags & FLAG_ADDRESSES) {
 		if (!u64_range_within(at, sizeof(h), img->len < SEARCH_LEN ? img->len : SEARCH_LEN))
-			return multiboot_refuse_header(img, "its addresses are cut off", diag);
+			return multiboot_refuse_header(img, "kernel-multiboot-cut",
+						       "its addresses are cut off", diag);
 		return multiboot_load_by_addresses(plan, img, &h.addresses, at, diag);
 	}
 	if (elf_matches(img))

@@ -81,11 +81,11 @@ bool multiboot2_matches(const struct boot_image *img)
 	return multiboot2_header_find(&mb);
 }
 
-static int multiboot2_refuse_header(const struct multiboot2 *mb, const char *what,
-				    struct diag *diag)
+static int multiboot2_refuse_header(const struct multiboot2 *mb, const char *diag_id,
+				    const char *what, struct diag *diag)
 {
-	return boot_refuse(mb->img, diag, "kernel-multiboot2-header", NULL,
-			   "has a corrupt Multiboot 2 header: %s", what);
+	return boot_refuse(mb->img, diag, diag_id, NULL, "has a corrupt Multiboot 2 header: %s",
+			   what);
 }
 
 /* A tag's own fields; false when it is too short for them. */
@@ -121,7 +121,8 @@ static int take_addresses(struct multiboot2 *mb, size_t at, const struct tag *ta
 	uint32_t a[4];
 
 	if (!tag_read(mb, at, tag, a, sizeof(a)))
-		return multiboot2_refuse_header(mb, "its address tag is too short", diag);
+		return multiboot2_refuse_header(mb, "kernel-multiboot2-address-tag",
+						"its address tag is too short", diag);
 	mb->has_addresses = true;
 	mb->addresses = (struct multiboot_addresses){
 		.header_addr = a[0],
@@ -138,7 +139,8 @@ static int take_console(const struct multiboot2 *mb, size_t at, const struct tag
 	uint32_t flags;
 
 	if (!tag_read(mb, at, tag, &flags, sizeof(flags)))
-		return multiboot2_refuse_header(mb, "its console tag is too short", diag);
+		return multiboot2_refuse_header(mb, "kernel-multiboot2-console-tag",
+						"its console tag is too short", diag);
 	if (flags & CONSOLE_REQUIRED)
 		return boot_refuse(mb->img, diag, "kernel-multiboot2-console",
 				   "build it for a serial console",
@@ -155,14 +157,15 @@ static int take_tag(struct multiboot2 *mb, size_t at, const struct tag *tag, str
 	case TAG_ADDRESS: return take_addresses(mb, at, tag, diag);
 	case TAG_ENTRY:
 		mb->has_entry = tag_read(mb, at, tag, &mb->entry, sizeof(mb->entry));
-		return mb->has_entry
-			       ? 0
-			       : multiboot2_refuse_header(mb, "its entry tag is too short", diag);
+		return mb->has_entry ? 0
+				     : multiboot2_refuse_header(mb, "kernel-multiboot2-entry-tag",
+								"its entry tag is too short", diag);
 	case TAG_RELOCATABLE:
 		mb->is_relocatable = tag_read(mb, at, tag, &mb->range, sizeof(mb->range));
-		return mb->is_relocatable ? 0
-					  : multiboot2_refuse_header(
-						    mb, "its relocatable tag is too short", diag);
+		return mb->is_relocatable
+			       ? 0
+			       : multiboot2_refuse_header(mb, "kernel-multiboot2-relocatable-tag",
+							  "its relocatable tag is too short", diag);
 	case TAG_INFORMATION_REQUEST: return optional ? 0 : take_request(mb, at, tag, diag);
 	case TAG_CONSOLE: return optional ? 0 : take_console(mb, at, tag, diag);
 	case TAG_FRAMEBUFFER:
@@ -189,17 +192,19 @@ static int take_tags(struct multiboot2 *mb, struct diag *diag)
 	size_t at = mb->at + sizeof(mb->h), end;
 
 	if (mb->h.len < sizeof(mb->h) || !u64_range_within(mb->at, mb->h.len, file_end))
-		return multiboot2_refuse_header(mb, "it is cut off", diag);
+		return multiboot2_refuse_header(mb, "kernel-multiboot2-cut", "it is cut off", diag);
 	end = mb->at + mb->h.len;
 	for (;;) {
 		struct tag tag;
 		int r;
 
 		if (!u64_range_within(at, sizeof(tag), end))
-			return multiboot2_refuse_header(mb, "its tags have no end", diag);
+			return multiboot2_refuse_header(mb, "kernel-multiboot2-tags-end",
+							"its tags have no end", diag);
 		memcpy(&tag, mb->img->bytes + at, sizeof(tag));
 		if (tag.size < sizeof(tag) || !u64_range_within(at, tag.size, end))
-			return multiboot2_refuse_header(mb, "a tag is cut off", diag);
+			return multiboot2_refuse_header(mb, "kernel-multiboot2-tag-cut",
+							"a tag is cut off", diag);
 		if (tag.type == TAG_END)
 			return 0;
 		r = take_tag(mb, at, &tag, diag);
@@ -233,7 +238,8 @@ static int relocate(struct boot_plan *plan, const struct multiboot2 *mb, struct 
 	    plan->end_gpa - 1 > range->max_addr)
 		base = lowest_address(range);
 	if (!u64_range_within(base, span, (uint64_t)range->max_addr + 1))
-		return multiboot2_refuse_header(mb, "its address range is too small for the kernel",
+		return multiboot2_refuse_header(mb, "kernel-multiboot2-range",
+						"its address range is too small for the kernel",
 						diag);
 	for (unsigned i = 0; i < plan->nr_segments; i++)
 		plan->segment[i].gpa += base - first;
@@ -272,8 +278,9 @@ int multiboot2_load(struct boot_plan *plan, const struct boot_image *img, struct
 	plan->initrd_gpa_limit = UINT32_MAX;
 	if (mb.has_addresses) {
 		if (!mb.has_entry)
-			return multiboot2_refuse_header(
-				&mb, "it gives load addresses, but no entry", diag);
+			return multiboot2_refuse_header(&mb, "kernel-multiboot2-no-entry",
+							"it gives load addresses, but no entry",
+							diag);
 		mb.addresses.entry_addr = mb.entry;
 		return multiboot_load_by_addresses(plan, img, &mb.addresses, mb.at, diag);
 	}

@@ -95,11 +95,13 @@ static void print_left_out(const struct vm_chars *chars)
 
 	for (unsigned i = 0; i < chars->nr_left_out; i++) {
 		const struct vm_chars_left_out *at = &chars->left_out[i];
+		struct diag diag = {0};
 
-		fprintf(stderr,
-			"tollgate: console's file '%s' reached its limit of %s: %" PRIu64
-			" bytes were left out\n",
-			at->dest->path, format_size(at->dest->limit_bytes, limit), at->bytes);
+		diag_set(&diag, -EINVAL, "console-limit-reached",
+			 "console's file '%s' reached its limit of %s: %" PRIu64
+			 " bytes were left out",
+			 at->dest->path, format_size(at->dest->limit_bytes, limit), at->bytes);
+		cmd_fail(&diag);
 	}
 }
 

@@ -204,7 +204,9 @@ static void top_print_vm(const struct top_vm *vm)
 	struct json_object *now = member(vm->now.stats, "exits");
 
 	if (!vm->now.stats) {
-		printf("%s: %s\n", vm->path, vm->why.what);
+		printf("%s: ", vm->path);
+		diag_print(&vm->why, stdout);
+		putchar('\n');
 		return;
 	}
 	if (!vm->was.stats) /* it has just come: nothing to compare with */

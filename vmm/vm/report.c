@@ -1,5 +1,6 @@
 #include "vm/report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "virtio/transport.h"
@@ -54,17 +55,21 @@ static void print_emulation(FILE *out, const char *backing, const char *module)
 
 void report_emulates_linux(FILE *out)
 {
+	struct diag diag = {0};
 	char module[32];
 
 	arch_backing_module(module, sizeof(module));
+	diag_set(&diag, -EINVAL, "kvm-emulates",
+		 "this host's KVM (%s) has %s: it emulates guest kernel code, so a Linux kernel "
+		 "takes "
+		 "minutes, or stops at an instruction that KVM cannot emulate",
+		 module[0] ? module : "unknown module", arch_backing_none);
+	fputs("tollgate: warning: ", out);
+	diag_print(&diag, out);
 	fprintf(out,
-		"tollgate: warning: this host's KVM (%s) has %s: it emulates "
-		"guest kernel "
-		"code, so a Linux kernel takes minutes, or stops at an instruction that KVM cannot "
-		"emulate\n"
-		"  remedy: a host with %s (see `tollgate doctor`), or a nested "
-		"KVM (docs/guide/boot.md)\n",
-		module[0] ? module : "unknown module", arch_backing_none, arch_backing_any);
+		"\n  remedy: a host with %s (see `tollgate doctor`), or a nested KVM "
+		"(docs/guide/boot.md)\n",
+		arch_backing_any);
 }
 
 static void print_registers(FILE *out, const struct vcpu *vcpu, const struct arch_view *view)
@@ -107,15 +112,20 @@ void report_print(FILE *out, struct vm *vm)
 void report_stuck(FILE *out, const struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine.nr_devices; i++) {
+		struct diag diag = {0};
 		const char *host_name;
 		char waits_for[128];
 
 		if (!vm->virtio[i] || !vm->virtio[i]->stuck)
 			continue;
 		host_name = virtio_device_of(vm->device[i])->host_name;
-		fprintf(out, "tollgate: %s%s%s%s does not end: its thread waits for %s\n",
-			vm->machine.device[i].name, host_name ? " ('" : "",
-			host_name ? host_name : "", host_name ? "')" : "",
-			io_thread_waits_for(&vm->virtio[i]->io, waits_for, sizeof(waits_for)));
+		diag_set(&diag, -EINVAL, "device-stuck",
+			 "%s%s%s%s does not end: its thread waits for %s",
+			 vm->machine.device[i].name, host_name ? " ('" : "",
+			 host_name ? host_name : "", host_name ? "')" : "",
+			 io_thread_waits_for(&vm->virtio[i]->io, waits_for, sizeof(waits_for)));
+		fputs("tollgate: ", out);
+		diag_print(&diag, out);
+		fputc('\n', out);
 	}
 }
