@@ -15,6 +15,7 @@
 
 #include "boot/boot.h"
 #include "boot_images.h"
+#include "diag_rig.h"
 
 /* A plan and what it was made from; a copy of the image's exact length, so tools see overreads. */
 struct planned {
@@ -62,25 +63,24 @@ static inline void plan_free(struct planned *p)
 		plan_free(&p_);                                                                    \
 	} while (0)
 
-static inline void check_refused(struct planned *p, int err, const char *what)
+/* error: diag_rig.h */
+static inline void check_refused(struct planned *p, int err, const char *error)
 {
 	assert_int_equal(p->r, err);
-	assert_int_equal(p->diag.err, err);
-	if (!strstr(p->diag.what, what))
-		assert_string_equal(p->diag.what, what); /* shows both */
+	assert_diag(&p->diag, err, error);
 	assert_int_equal(p->plan.nr_segments, 0);
 	assert_null(p->plan.owned);
 	plan_free(p);
 }
 
-/* That the image is refused with a message that contains what. */
+/* That the image is refused with that error. */
 static inline void assert_refused(const struct image *img, const struct boot_opts *opts,
-				  const char *what)
+				  const char *error)
 {
 	struct planned p;
 
 	plan_image(&p, img, opts);
-	check_refused(&p, -ENOEXEC, what);
+	check_refused(&p, -ENOEXEC, error);
 }
 
 static inline const struct boot_opts *mode_opts(enum boot_mode mode)

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "char_rig.h"
+#include "diag_rig.h"
 
 enum {
 	MUCH = 1 << 20,
@@ -91,8 +92,7 @@ static void a_file_that_cannot_be_made_is_named(void **state)
 
 	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, &rig->diag, &rig->host),
 			 -ENOENT);
-	assert_string_equal(rig->diag.what,
-			    "console's file '/nonexistent/log': No such file or directory");
+	assert_diag(&rig->diag, -ENOENT, "console-file-open '/nonexistent/log'");
 }
 
 /* Sockets. */
@@ -323,7 +323,7 @@ static void a_socket_path_that_is_too_long_is_refused(void **state)
 	path[sizeof(path) - 1] = '\0';
 	assert_int_equal(char_host_open(&spec, &rig->loop, &rig->power, &rig->diag, &rig->host),
 			 -EINVAL);
-	assert_non_null(strstr(rig->diag.what, "at most 107 bytes"));
+	assert_diag(&rig->diag, -EINVAL, "console-path-length 107");
 }
 
 /* Pseudo-terminals. */

@@ -10,6 +10,7 @@
 
 #include "base/macros.h"
 #include "child_exit.h"
+#include "diag_rig.h"
 #include "disk_rig.h"
 #include "random.h"
 
@@ -331,8 +332,9 @@ static void an_image_has_one_writer_or_many_readers(void **state)
 	for (unsigned way = 0; way < 3; way++) {
 		assert_int_equal(try_open(rig.path, way == 1, way == 2, &rig.loop, &b, &diag),
 				 -EBUSY);
+		assert_diag(&diag, -EBUSY, "disk-in-use");
 		assert_non_null(strstr(diag.what, rig.path));
-		assert_non_null(strstr(diag.remedy, ",ro"));
+		assert_remedy(&diag, ",ro");
 	}
 	disk_close(a);
 	assert_int_equal(try_open(rig.path, true, false, &rig.loop, &a, &diag), 0);
@@ -359,13 +361,13 @@ static void what_is_no_disk_is_refused(void **state)
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	assert_int_equal(event_loop_init(&rig.loop, NULL, NULL), 0);
 	assert_int_equal(try_open(rig.path, false, false, &rig.loop, &disk, &diag), -EINVAL);
-	assert_non_null(strstr(diag.what, "is empty"));
+	assert_diag(&diag, -EINVAL, "disk-empty");
 	assert_int_equal(try_open(fifo, false, false, &rig.loop, &disk, &diag), -EINVAL);
 	assert_int_equal(try_open("/dev/null", false, false, &rig.loop, &disk, &diag), -EINVAL);
 	assert_int_equal(try_open("/tmp", false, false, &rig.loop, &disk, &diag), -EINVAL);
 	assert_int_equal(try_open("/tmp", true, false, &rig.loop, &disk, &diag), -EINVAL);
 	assert_int_equal(try_open("/nonexistent/x", true, true, &rig.loop, &disk, &diag), -ENOENT);
-	assert_non_null(strstr(diag.what, "/nonexistent/x"));
+	assert_diag(&diag, -ENOENT, "disk-open /nonexistent/x");
 	event_loop_fini(&rig.loop);
 	unlink(fifo);
 	disk_rig_remove(&rig);

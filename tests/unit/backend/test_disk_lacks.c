@@ -12,6 +12,7 @@
 
 #include "base/macros.h"
 #include "child_exit.h"
+#include "diag_rig.h"
 #include "disk_rig.h"
 
 /* err for calls of that number whose argument has any of these bits, or is equal to them. */
@@ -48,12 +49,13 @@ static void forbid(const struct lack *lack)
 struct want {
 	bool read_only, cow;
 	int r;
-	const char *warning, *remedy; /* parts of them; NULL: there is none */
+	const char *warning, *error; /* diag_rig.h; NULL: there is none */
+	const char *remedy;          /* a part of it */
 };
 
-static bool has(const char *text, const char *part)
+static bool is(const struct diag *diag, const char *error)
 {
-	return part ? strstr(text, part) != NULL : !text[0];
+	return error ? diag_is(diag, error) : !diag->what[0];
 }
 
 /* The number of the first thing that is not as wanted, or 0. */
@@ -69,9 +71,9 @@ static int try_disk(const char *path, const struct want *want)
 		return 1;
 	if (disk_open(&opts, &rig.loop, disk_rig_batch_done, &rig, &rig.disk, &diag) != want->r)
 		return 2;
-	if (!has(warning.what, want->warning))
+	if (!is(&warning, want->warning))
 		return 3;
-	if (!has(diag.remedy, want->remedy))
+	if (!is(&diag, want->error) || !strstr(diag.remedy, want->remedy ? want->remedy : ""))
 		return 4;
 	if (want->r < 0)
 		return 0;
@@ -108,13 +110,12 @@ static void check(const struct lack *const lacks[], const struct want *want)
 static void without_locks_what_is_only_read_is_used_with_a_warning(void **state)
 {
 	static const struct lack *const lacks[] = {&no_locks, NULL};
-	static const char warning[] = "cannot be locked: nothing keeps others from writing to it";
+	static const char warning[] = "disk-unlocked";
 
 	(void)state;
 	check(lacks, &(struct want){.read_only = true, .warning = warning});
 	check(lacks, &(struct want){.cow = true, .warning = warning});
-	check(lacks,
-	      &(struct want){.r = -ENOLCK, .remedy = "its file system has no locks: add ,ro"});
+	check(lacks, &(struct want){.r = -ENOLCK, .error = "disk-lock", .remedy = ",ro"});
 }
 
 static void a_cow_disk_does_without_nameless_files(void **state)
@@ -133,11 +134,10 @@ static void without_any_file_it_keeps_writes_in_memory_and_says_so(void **state)
 	static const struct lack *const lacks[] = {&no_nameless, &no_new_files, NULL};
 
 	(void)state;
-	check(lacks, &(struct want){.cow = true,
-				    .warning = "writes are kept in memory, as /var/tmp takes"});
+	check(lacks, &(struct want){.cow = true, .warning = "cow-in-memory as /var/tmp takes"});
 	setenv("TMPDIR", "/nonexistent", 1);
 	check(lacks, &(struct want){.cow = true,
-				    .warning = "in memory, as /nonexistent and /var/tmp takes"});
+				    .warning = "cow-in-memory as /nonexistent and /var/tmp takes"});
 	unsetenv("TMPDIR");
 }
 

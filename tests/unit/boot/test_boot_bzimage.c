@@ -151,13 +151,12 @@ static void an_unknown_compression_leaves_the_work_to_the_guest(void **state)
 	assert_planned(&p, &img, NULL);
 	assert_is_whole(&p);
 	plan_free(&p);
-	assert_refused(&img, mode_opts(BOOT_MODE_PVH),
-		       "payload of kernel 'k' is of no kind known here");
+	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "kernel-unknown-format payload of");
 	image_make_bzimage(&img, "\x89LZO\0\r\n\x1a\n", 9);
 	assert_planned(&p, &img, NULL);
 	assert_is_whole(&p);
 	plan_free(&p);
-	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "payload of kernel 'k' is lzop data");
+	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "kernel-other-format payload of ~ lzop");
 }
 
 static void without_a_payload_the_bzimage_is_entered_as_it_is(void **state)
@@ -169,7 +168,7 @@ static void without_a_payload_the_bzimage_is_entered_as_it_is(void **state)
 	assert_planned(&p, &img, NULL);
 	assert_is_whole(&p);
 	plan_free(&p);
-	assert_refused(&img, mode_opts(BOOT_MODE_LINUX64), "is a bzImage without a payload");
+	assert_refused(&img, mode_opts(BOOT_MODE_LINUX64), "kernel-no-payload");
 }
 
 static void the_mode_chooses_among_entries(void **state)
@@ -193,9 +192,8 @@ static void the_mode_chooses_among_entries(void **state)
 	plan_free(&p);
 	make_plain_kernel();
 	image_make_bzimage(&img, kernel.bytes, kernel.len);
-	assert_refused(&img, mode_opts(BOOT_MODE_PVH),
-		       "payload of kernel 'k' is an ELF file without PVH note");
-	assert_refused(&img, mode_opts(BOOT_MODE_MULTIBOOT), "has no Multiboot header");
+	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "kernel-no-pvh-note payload of");
+	assert_refused(&img, mode_opts(BOOT_MODE_MULTIBOOT), "kernel-no-multiboot");
 }
 
 /* Before Linux 3.8 nothing shows the bzImage's 64-bit entry, but the kernel inside has one. */
@@ -250,8 +248,7 @@ static void a_32_bit_kernel_is_entered_by_its_32_bit_entry(void **state)
 	assert_int_equal(p.plan.initrd_gpa_max, 0x7ffff000);
 	assert_int_equal(p.plan.initrd_gpa_limit, 0x7ffff000);
 	plan_free(&p);
-	assert_refused(&img, mode_opts(BOOT_MODE_LINUX64),
-		       "payload of kernel 'k' is a 32-bit ELF file without PVH note");
+	assert_refused(&img, mode_opts(BOOT_MODE_LINUX64), "kernel-no-entry-32 payload of");
 	make_kernel32(true); /* and by PVH where it has that */
 	assert_protocol(&img, NULL, BOOT_PVH);
 	assert_protocol(&img, mode_opts(BOOT_MODE_BZIMAGE), BOOT_LINUX32);
@@ -263,13 +260,13 @@ static void what_needs_a_bios_is_refused_by_that_name(void **state)
 	(void)state;
 	make_kernel32(false);
 	BZ_SET(&img, loadflags, 0);
-	assert_refused(&img, NULL, "has a 16-bit entry alone, which needs a BIOS");
+	assert_refused(&img, NULL, "kernel-16bit-only");
 	make_kernel32(false);
 	BZ_SET(&img, code32_start, 0);
-	assert_refused(&img, NULL, "has a 16-bit entry alone, which needs a BIOS");
+	assert_refused(&img, NULL, "kernel-16bit-only");
 	make_kernel32(false);
 	BZ_SET(&img, version, 0x201); /* before the pointer to the command line */
-	assert_refused(&img, NULL, "has a 16-bit entry alone, which needs a BIOS");
+	assert_refused(&img, NULL, "kernel-16bit-only");
 }
 
 /* boot.rst: 2.03 brought initrd_addr_max, 2.06 cmdline_size; 2.12 the flag for 4 GiB and more. */
@@ -312,11 +309,10 @@ static void a_cut_bzimage_is_refused(void **state)
 	(void)state;
 	image_make_pvh(&kernel);
 	image_make_bzimage(&img, kernel.bytes, kernel.len);
-	snprintf(total, sizeof(total), "bytes of %zu", img.len);
+	snprintf(total, sizeof(total), "kernel-bzimage-truncated %zu", img.len);
 	for (size_t len = BZ_CODE_AT - 2; len <= img.len - 16; len += 239) {
 		plan_bytes(&p, img.bytes, len, NULL);
-		assert_non_null(strstr(p.diag.what, total));
-		check_refused(&p, -ENOEXEC, "is a truncated bzImage: ");
+		check_refused(&p, -ENOEXEC, total);
 	}
 	/* syssize is rounded up to 16, for which older builds did not pad the file. */
 	plan_bytes(&p, img.bytes, img.len - 15, NULL);
@@ -349,7 +345,7 @@ static void a_payload_outside_the_code_is_refused(void **state)
 		image_make_bzimage(&img, kernel.bytes, kernel.len);
 		BZ_SET(&img, payload_offset, bad[i][0]);
 		BZ_SET(&img, payload_length, bad[i][1]);
-		assert_refused(&img, NULL, "is a corrupt bzImage: its payload of ");
+		assert_refused(&img, NULL, "kernel-bzimage-payload");
 	}
 }
 
@@ -364,7 +360,7 @@ static void a_corrupt_payload_is_refused_by_name(void **state)
 			continue;
 		make_packed(packer, (uint32_t)kernel.len);
 		img.bytes[BZ_CODE_AT + BZ_PAYLOAD_OFF + 100] ^= 0xff;
-		snprintf(what, sizeof(what), "payload of kernel 'k' is corrupt %s data",
+		snprintf(what, sizeof(what), "kernel-packed-corrupt payload of ~ %s",
 			 packer->codec);
 		assert_refused(&img, NULL, what);
 	}
@@ -382,7 +378,7 @@ static void a_payload_past_the_limit_is_refused(void **state)
 		assert_planned(&p, &img, &opts);
 		plan_free(&p);
 		opts.unpacked_max = kernel.len - 1;
-		assert_refused(&img, &opts, "data of more than ");
+		assert_refused(&img, &opts, "kernel-unpacked-size");
 	}
 }
 
@@ -420,10 +416,10 @@ static void the_load_address_is_rounded_up_for_relocatable_kernels(void **state)
 	assert_int_equal(p.plan.segment[0].gpa, 0x100000); /* code32_start */
 	plan_free(&p);
 	BZ_SET(&img, pref_address, UINT64_C(1) << 32);
-	assert_refused(&img, NULL, "it wants to be loaded at 0x100000000");
+	assert_refused(&img, NULL, "kernel-bzimage-address 0x100000000");
 	BZ_SET(&img, relocatable_kernel, 1);
 	BZ_SET(&img, pref_address, UINT64_MAX);
-	assert_refused(&img, NULL, "it wants to be loaded at 0xffffffffffffffff");
+	assert_refused(&img, NULL, "kernel-bzimage-address 0xffffffffffffffff");
 }
 
 /* The header's own length byte ends it: fields after that are the next thing's bytes. */
@@ -452,7 +448,7 @@ static void too_short_a_code_has_no_entry(void **state)
 	image_make_bzimage(&img, "", 0);
 	BZ_SET(&img, syssize, 0x200 / 16);
 	BZ_SET(&img, payload_offset, 0);
-	assert_refused(&img, NULL, "its entry point 0x1000200 lies in no loaded segment");
+	assert_refused(&img, NULL, "kernel-entry-outside 0x1000200");
 }
 
 static void a_bzimage_may_be_compressed_as_a_file(void **state)

@@ -205,7 +205,7 @@ static void huge_note_sizes_end_the_search(void **state)
 		image_make_pvh(&img);
 		image_put32(&img, NOTE_AT, sizes[i][0]);
 		image_put32(&img, NOTE_AT + 4, sizes[i][1]);
-		assert_refused(&img, NULL, "is an ELF64 file without PVH note");
+		assert_refused(&img, NULL, "kernel-no-entry-64");
 	}
 }
 
@@ -224,9 +224,9 @@ static void a_note_of_another_size_is_refused(void **state)
 {
 	(void)state;
 	make_note_kernel(4, "123456", 6);
-	assert_refused(&img, NULL, "kernel 'k' has a PVH note of 6 bytes, not 4 or 8");
+	assert_refused(&img, NULL, "kernel-pvh-note-size 6");
 	make_note_kernel(4, "", 0);
-	assert_refused(&img, NULL, "has a PVH note of 0 bytes");
+	assert_refused(&img, NULL, "kernel-pvh-note-size 0");
 }
 
 static void a_pvh_entry_past_4_gib_is_refused(void **state)
@@ -235,7 +235,7 @@ static void a_pvh_entry_past_4_gib_is_refused(void **state)
 
 	(void)state;
 	make_note_kernel(4, &entry, sizeof(entry));
-	assert_refused(&img, NULL, "has a PVH entry point at 0x100000000");
+	assert_refused(&img, NULL, "kernel-pvh-entry 0x100000000");
 }
 
 static void without_a_note_linux_is_entered_by_its_header(void **state)
@@ -259,10 +259,10 @@ static void the_mode_chooses_among_entries(void **state)
 	image_make_pvh(&img);
 	assert_protocol(&img, mode_opts(BOOT_MODE_LINUX64), BOOT_LINUX64);
 	assert_protocol(&img, mode_opts(BOOT_MODE_PVH), BOOT_PVH);
-	assert_refused(&img, mode_opts(BOOT_MODE_BZIMAGE), "is not a bzImage");
-	assert_refused(&img, mode_opts(BOOT_MODE_MULTIBOOT), "has no Multiboot header");
+	assert_refused(&img, mode_opts(BOOT_MODE_BZIMAGE), "kernel-not-bzimage");
+	assert_refused(&img, mode_opts(BOOT_MODE_MULTIBOOT), "kernel-no-multiboot");
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "is an ELF file without PVH note");
+	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "kernel-no-pvh-note");
 }
 
 static void elf32_boots_by_its_note_alone(void **state)
@@ -276,9 +276,7 @@ static void elf32_boots_by_its_note_alone(void **state)
 	spec.is32 = true;
 	spec.machine = EM_386;
 	image_make_kernel(&img, &spec);
-	assert_refused(
-		&img, NULL,
-		"is a 32-bit ELF file without PVH note, Multiboot header or Multiboot 2 header");
+	assert_refused(&img, NULL, "kernel-no-entry-32");
 	end = image_put_note(&img, NOTE_AT, 4, "Xen", XEN_PHYS32_ENTRY, &entry, sizeof(entry));
 	spec.ph[2].p_filesz = end - NOTE_AT;
 	image_put_elf(&img, &spec);
@@ -301,7 +299,7 @@ static void the_entry_must_lie_in_bytes_of_the_file(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		spec.entry = bad[i];
 		image_make_kernel(&img, &spec);
-		assert_refused(&img, NULL, "lies in no loaded segment");
+		assert_refused(&img, NULL, "kernel-entry-outside");
 	}
 	spec.entry = TEXT_GPA + TEXT_LEN - 1;
 	image_make_kernel(&img, &spec);
@@ -317,14 +315,14 @@ static void overlapping_segments_are_refused_and_touching_ones_not(void **state)
 	(void)state;
 	spec.ph[1].p_paddr = TEXT_GPA + TEXT_LEN - 1;
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "its segments at 0x100000 and 0x1002ff overlap");
+	assert_refused(&img, NULL, "kernel-segment-overlap 0x100000 ~ 0x1002ff");
 	spec.ph[1].p_paddr = TEXT_GPA + TEXT_LEN;
 	image_make_kernel(&img, &spec);
 	assert_planned(&p, &img, NULL);
 	plan_free(&p);
 	spec.ph[1].p_paddr = TEXT_GPA - DATA_MEM + 1;
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "overlap");
+	assert_refused(&img, NULL, "kernel-segment-overlap");
 	spec.ph[1].p_paddr = TEXT_GPA - DATA_MEM;
 	image_make_kernel(&img, &spec);
 	assert_planned(&p, &img, NULL);
@@ -339,7 +337,7 @@ static void a_segment_may_not_wrap_around(void **state)
 	(void)state;
 	spec.ph[1].p_paddr = UINT64_MAX - DATA_MEM + 1;
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "wraps around the address space");
+	assert_refused(&img, NULL, "kernel-segment-wraps");
 	spec.ph[1].p_paddr--;
 	image_make_kernel(&img, &spec);
 	assert_planned(&p, &img, NULL);
@@ -354,7 +352,7 @@ static void a_segment_larger_in_the_file_than_in_memory_is_refused(void **state)
 	(void)state;
 	spec.ph[0].p_memsz = TEXT_LEN - 1;
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "a segment has 0x300 bytes of file for 0x2ff bytes of memory");
+	assert_refused(&img, NULL, "kernel-segment-size 0x300 ~ 0x2ff");
 }
 
 static void too_many_segments_are_refused(void **state)
@@ -375,7 +373,7 @@ static void too_many_segments_are_refused(void **state)
 		}
 	}
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "has more than 64 segments");
+	assert_refused(&img, NULL, "kernel-segment-count 64");
 }
 
 /* Every length short of the last byte that is needed is refused; the whole file is not. */
@@ -389,10 +387,10 @@ static void a_file_cut_anywhere_is_refused(void **state)
 	assert_int_equal(img.len, whole);
 	for (size_t len = SELFMAG; len < whole; len += len < 0x200 ? 1 : 61) {
 		plan_bytes(&p, img.bytes, len, NULL);
-		check_refused(&p, -ENOEXEC, "is a truncated ELF file");
+		check_refused(&p, -ENOEXEC, "kernel-elf-truncated");
 	}
 	plan_bytes(&p, img.bytes, whole - 1, NULL);
-	check_refused(&p, -ENOEXEC, "its loadable segment ends past the 9343 bytes there are");
+	check_refused(&p, -ENOEXEC, "kernel-elf-truncated loadable segment ~ 9343");
 }
 
 static void corrupt_program_headers_are_refused(void **state)
@@ -405,35 +403,35 @@ static void corrupt_program_headers_are_refused(void **state)
 	memcpy(&h, img.bytes, sizeof(h));
 	h.e_phentsize = 57;
 	image_put(&img, 0, &h, sizeof(h));
-	assert_refused(&img, NULL, "3 program headers of 57 bytes");
+	assert_refused(&img, NULL, "kernel-elf-segment-table 3 ~ 57");
 	h.e_phentsize = sizeof(Elf64_Phdr);
 	h.e_phnum = PN_XNUM;
 	image_put(&img, 0, &h, sizeof(h));
-	assert_refused(&img, NULL, "65535 program headers of 56 bytes");
+	assert_refused(&img, NULL, "kernel-elf-segment-table 65535 ~ 56");
 	h.e_phnum = 0;
 	image_put(&img, 0, &h, sizeof(h));
-	assert_refused(&img, NULL, "is an ELF file without program headers");
+	assert_refused(&img, NULL, "kernel-no-segments");
 	h.e_phnum = 3;
 	h.e_phoff = UINT64_MAX - 7;
 	image_put(&img, 0, &h, sizeof(h));
-	assert_refused(&img, NULL, "its program header table ends past");
+	assert_refused(&img, NULL, "kernel-elf-truncated program header table");
 	img.bytes[EI_CLASS] = 3;
-	assert_refused(&img, NULL, "is a corrupt ELF file: class 3");
+	assert_refused(&img, NULL, "kernel-elf-class 3");
 }
 
 static void other_machines_are_named(void **state)
 {
 	static const struct {
 		uint16_t machine;
-		const char *what;
+		const char *error;
 	} cases[] = {
-		{EM_AARCH64, "is an ELF file for arm64, not for x86"},
-		{EM_RISCV, "is an ELF file for RISC-V, not for x86"},
-		{EM_ARM, "is an ELF file for 32-bit Arm"},
-		{EM_PPC64, "is an ELF file for 64-bit PowerPC"},
-		{EM_S390, "is an ELF file for s390"},
-		{EM_LOONGARCH, "is an ELF file for LoongArch"},
-		{0x1234, "is an ELF file for machine number 4660"},
+		{EM_AARCH64, "kernel-elf-machine arm64"},
+		{EM_RISCV, "kernel-elf-machine RISC-V"},
+		{EM_ARM, "kernel-elf-machine 32-bit Arm"},
+		{EM_PPC64, "kernel-elf-machine 64-bit PowerPC"},
+		{EM_S390, "kernel-elf-machine s390"},
+		{EM_LOONGARCH, "kernel-elf-machine LoongArch"},
+		{0x1234, "kernel-elf-machine 4660"},
 	};
 	struct elf_spec spec = elf_spec_plain();
 
@@ -441,22 +439,22 @@ static void other_machines_are_named(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		spec.machine = cases[i].machine;
 		image_make_kernel(&img, &spec);
-		assert_refused(&img, NULL, cases[i].what);
+		assert_refused(&img, NULL, cases[i].error);
 	}
 	img.bytes[EI_DATA] = ELFDATA2MSB;
-	assert_refused(&img, NULL, "is a big-endian ELF file");
+	assert_refused(&img, NULL, "kernel-elf-big-endian");
 }
 
 static void other_types_are_named(void **state)
 {
 	static const struct {
 		uint16_t type;
-		const char *what;
+		const char *error;
 	} cases[] = {
-		{ET_REL, "is an ELF object file or kernel module, not a kernel"},
-		{ET_CORE, "is a core dump, not a kernel"},
-		{ET_DYN, "is a shared library or position-independent program, not a kernel"},
-		{ET_NONE, "is an ELF file of unknown type 0"},
+		{ET_REL, "kernel-elf-object"},
+		{ET_CORE, "kernel-elf-core"},
+		{ET_DYN, "kernel-program-shared"},
+		{ET_NONE, "kernel-elf-type 0"},
 	};
 	struct elf_spec spec = elf_spec_plain();
 
@@ -464,7 +462,7 @@ static void other_types_are_named(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		spec.type = cases[i].type;
 		image_make_kernel(&img, &spec);
-		assert_refused(&img, NULL, cases[i].what);
+		assert_refused(&img, NULL, cases[i].error);
 	}
 }
 
@@ -477,17 +475,17 @@ static void programs_are_told_from_kernels(void **state)
 	spec.nr_ph = 4;
 	spec.ph[3] = (Elf64_Phdr){.p_type = PT_INTERP};
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "is a dynamically linked program, not a kernel");
+	assert_refused(&img, NULL, "kernel-program-dynamic");
 	spec.ph[3].p_type = PT_TLS;
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "is a statically linked program, not a kernel");
+	assert_refused(&img, NULL, "kernel-program-static");
 	spec.nr_ph = 3;
 	image_make_kernel(&img, &spec);
 	end = image_put_note(&img, NOTE_AT, 4, "GNU", NT_GNU_ABI_TAG, "0123456789abcdef", 16);
 	spec.ph[2].p_filesz = end - NOTE_AT;
 	image_put_elf(&img, &spec);
-	assert_refused(&img, NULL, "is a statically linked program, not a kernel");
-	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "is a statically linked program");
+	assert_refused(&img, NULL, "kernel-program-static");
+	assert_refused(&img, mode_opts(BOOT_MODE_PVH), "kernel-program-static");
 }
 
 /* Unikernels are linked as position-independent executables, some with thread-local storage. */
@@ -510,7 +508,7 @@ static void a_file_without_code_is_refused(void **state)
 	(void)state;
 	spec.ph[0].p_flags = PF_R;
 	image_make_kernel(&img, &spec);
-	assert_refused(&img, NULL, "is an ELF file without executable code");
+	assert_refused(&img, NULL, "kernel-no-code");
 }
 
 /* The kernel without its banner, with a note of that owner and type, and desc. */
@@ -535,10 +533,8 @@ static void elf64_without_a_sign_of_linux_is_refused_unless_asked(void **state)
 	(void)state;
 	image_make_any_kernel(&img, &spec);
 	plan_image(&p, &img, NULL);
-	assert_non_null(strstr(p.diag.remedy, "--boot linux64"));
-	check_refused(&p, -ENOEXEC,
-		      "is an ELF64 file without PVH note, Multiboot header, Multiboot 2 header, or "
-		      "a sign of Linux");
+	assert_remedy(&p.diag, "--boot linux64");
+	check_refused(&p, -ENOEXEC, "kernel-no-entry-64");
 	assert_protocol(&img, mode_opts(BOOT_MODE_LINUX64), BOOT_LINUX64);
 	image_put(&img, BANNER_AT, "Linux version ", 14);
 	assert_protocol(&img, NULL, BOOT_LINUX64);
@@ -547,9 +543,9 @@ static void elf64_without_a_sign_of_linux_is_refused_unless_asked(void **state)
 	make_stranger("Xen", GUEST_OS, "linux");
 	assert_protocol(&img, NULL, BOOT_LINUX64);
 	make_stranger("Xen", GUEST_OS, "FreeBSD");
-	assert_refused(&img, NULL, "a sign of Linux");
+	assert_refused(&img, NULL, "kernel-no-entry-64");
 	make_stranger("GNU", BUILD_SALT, "salt");
-	assert_refused(&img, NULL, "a sign of Linux");
+	assert_refused(&img, NULL, "kernel-no-entry-64");
 }
 
 /* What Linux reads of a command line; of other kernels nothing is known. */

@@ -22,6 +22,7 @@
 #include "base/macros.h"
 #include "base/unix_socket.h"
 #include "control.h"
+#include "diag_rig.h"
 #include "temp_dir.h"
 
 enum {
@@ -485,8 +486,8 @@ static void a_path_that_is_in_use_is_refused(void **state)
 	struct diag diag = {0};
 
 	assert_int_equal(open_second(rig, rig->path, &diag), -EADDRINUSE);
-	assert_non_null(strstr(diag.what, "is in use: a running VM, or another program"));
-	assert_string_equal(diag.remedy, "choose another path");
+	assert_diag(&diag, -EINVAL, "control-socket-in-use");
+	assert_remedy(&diag, "");
 	expect_service(rig);
 }
 
@@ -498,14 +499,14 @@ static void a_path_that_is_no_place_for_a_socket_is_refused(void **state)
 
 	temp_dir_put("file", "mine", 4);
 	assert_int_equal(open_second(rig, temp_dir_at("file"), &diag), -EEXIST);
-	assert_non_null(strstr(diag.what, "there is a file that is not a socket"));
+	assert_diag(&diag, -EINVAL, "control-path-taken");
 	assert_string_equal(temp_dir_shell("cat file"), "mine");
 	assert_int_equal(open_second(rig, "/nonexistent/socket", NULL), -ENOENT);
 	memset(path, 'a', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
 	diag = (struct diag){0};
 	assert_int_equal(open_second(rig, path, &diag), -ENAMETOOLONG);
-	assert_non_null(strstr(diag.what, "at most 107 bytes"));
+	assert_diag(&diag, -EINVAL, "control-path-length 107");
 }
 
 static void what_a_dead_vm_left_is_replaced_and_the_own_one_removed(void **state)

@@ -18,6 +18,7 @@
 
 #include "base/io_full.h"
 #include "core.h"
+#include "diag_rig.h"
 #include "mem.h"
 #include "temp_dir.h"
 
@@ -311,7 +312,7 @@ static void a_file_that_is_there_stays(void **state)
 	fresh(state);
 	temp_dir_shell("echo mine >core");
 	assert_int_equal(core_check("core", &diag), -EEXIST);
-	assert_string_equal(diag.what, "core 'core': File exists");
+	assert_diag(&diag, -EEXIST, "core-write 'core'");
 	assert_int_equal(core_write(&o, NULL), -EEXIST);
 	assert_string_equal(temp_dir_shell("cat core; ls -A"), "mine\ncore\n");
 	temp_dir_shell("ln -sf nowhere core");
@@ -357,7 +358,7 @@ static void one_that_is_given_up_leaves_no_file(void **state)
 	o.arg = &asked;
 	assert_int_equal(core_write(&o, &diag), -ECANCELED);
 	assert_int_equal(asked, 2);
-	assert_string_equal(diag.what, "core 'core': given up, as the VM is to end");
+	assert_diag(&diag, -EINVAL, "core-given-up 'core'");
 	assert_string_equal(temp_dir_shell("ls -A"), "");
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "diag_rig.h"
 #include "initramfs/modules.h"
 
 #define MAX_BYTES (UINT64_C(1) << 20)
@@ -146,20 +147,20 @@ static void a_missing_one_is_named(void **state)
 {
 	(void)state;
 	assert_int_equal(read_named("ext10"), -ENOENT);
-	assert_non_null(strstr(diag.what, "'ext10'"));
+	assert_diag(&diag, -ENOENT, "module-missing 'ext10'");
 	assert_non_null(strstr(diag.what, dir));
-	assert_true(diag.remedy[0]);
+	assert_remedy(&diag, "");
 }
 
 static void what_is_no_module_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(read_named("broken"), -EINVAL);
-	assert_non_null(strstr(diag.what, "broken.ko' is not an ELF file"));
+	assert_diag(&diag, -EINVAL, "module-not-elf broken.ko");
 	modules_fini(&modules);
 	diag = (struct diag){0};
 	assert_int_equal(read_named("truncated"), -ENODATA);
-	assert_non_null(strstr(diag.what, "truncated.ko"));
+	assert_diag(&diag, -ENODATA, "module-unpack truncated.ko");
 }
 
 static void no_more_is_read_than_there_is_room_for(void **state)
@@ -172,12 +173,12 @@ static void a_directory_without_indexes_is_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(modules_read(&modules, root, NULL, 0, MAX_BYTES, &diag), -ENOENT);
-	assert_non_null(strstr(diag.what, "modules.dep.bin"));
-	assert_non_null(strstr(diag.remedy, "depmod"));
+	assert_diag(&diag, -ENOENT, "modules-index modules.dep.bin");
+	assert_remedy(&diag, "depmod");
 	diag = (struct diag){0};
 	assert_int_equal(modules_read(&modules, "/nonexistent", NULL, 0, MAX_BYTES, &diag),
 			 -ENOENT);
-	assert_non_null(strstr(diag.what, "'/nonexistent'"));
+	assert_diag(&diag, -ENOENT, "modules-directory-stat '/nonexistent'");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

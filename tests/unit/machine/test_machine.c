@@ -12,6 +12,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
 #include "base/macros.h"
+#include "diag_rig.h"
 #include "machine.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -67,30 +68,30 @@ static void assert_takes(const struct machine_row *extra, unsigned n, struct mac
 		fail_msg("%s", diag.what);
 }
 
-/* Refused with exactly that sentence, and the result untouched. */
-static void assert_refuses(const struct machine_row *extra, unsigned n, const char *what)
+/* Refused with that error, and the result untouched. */
+static void assert_refuses(const struct machine_row *extra, unsigned n, const char *error)
 {
 	static const struct machine blank;
 	struct machine m = {0};
 	struct diag diag;
 
 	assert_int_equal(resolve(GIB, extra, n, &m, &diag), -EINVAL);
-	assert_string_equal(diag.what, what);
+	assert_diag(&diag, -EINVAL, error);
 	assert_memory_equal(&m, &blank, sizeof(m));
 }
 
-static void assert_refuses_row(struct machine_row row, const char *what)
+static void assert_refuses_row(struct machine_row row, const char *error)
 {
-	assert_refuses(&row, 1, what);
+	assert_refuses(&row, 1, error);
 }
 
-static void assert_mem_refused(uint64_t bytes, const char *what)
+static void assert_mem_refused(uint64_t bytes, const char *error)
 {
 	struct machine m;
 	struct diag diag;
 
 	assert_int_equal(resolve(bytes, NULL, 0, &m, &diag), -EINVAL);
-	assert_string_equal(diag.what, what);
+	assert_diag(&diag, -EINVAL, error);
 }
 
 static void memory_is_64_mib_to_52_bits_in_pages(void **state)
@@ -99,18 +100,16 @@ static void memory_is_64_mib_to_52_bits_in_pages(void **state)
 	struct diag diag;
 
 	(void)state;
-	assert_mem_refused(0, "0 B of memory: too small for a kernel");
-	assert_mem_refused(64 * MIB - 4096, "63.9 MiB of memory: too small for a kernel");
+	assert_mem_refused(0, "mem-too-small 0 B");
+	assert_mem_refused(64 * MIB - 4096, "mem-too-small 63.9 MiB");
 	assert_int_equal(resolve(64 * MIB, NULL, 0, &m, &diag), 0);
-	assert_mem_refused(64 * MIB + 1, "67108865 bytes of memory: no multiple of 4 KiB");
-	assert_mem_refused(64 * MIB + 4095, "67112959 bytes of memory: no multiple of 4 KiB");
+	assert_mem_refused(64 * MIB + 1, "mem-not-pages 67108865");
+	assert_mem_refused(64 * MIB + 4095, "mem-not-pages 67112959");
 	assert_int_equal(resolve(64 * MIB + 4096, NULL, 0, &m, &diag), 0);
 	assert_int_equal(resolve(TOP, NULL, 0, &m, &diag), 0);
 	assert_true(m.ram[1].gpa + m.ram[1].len == LAYOUT_GPA_END);
-	assert_mem_refused(TOP + 4096,
-			   "4095.9 TiB of memory: the architecture addresses 4095.9 TiB");
-	assert_mem_refused(UINT64_MAX,
-			   "16777215.9 TiB of memory: the architecture addresses 4095.9 TiB");
+	assert_mem_refused(TOP + 4096, "mem-too-large 4095.9 TiB ~ 4095.9 TiB");
+	assert_mem_refused(UINT64_MAX, "mem-too-large 16777215.9 TiB ~ 4095.9 TiB");
 }
 
 static void cpus_are_1_to_255(void **state)
@@ -118,13 +117,13 @@ static void cpus_are_1_to_255(void **state)
 	static const struct {
 		unsigned cpus;
 		int r;
-		const char *what;
+		const char *error;
 	} cases[] = {
-		{0, -EINVAL, "0 CPUs: 1 to 255 are possible"},
+		{0, -EINVAL, "cpus-range 0 ~ 1 to 255"},
 		{1, 0, ""},
 		{255, 0, ""},
-		{256, -EINVAL, "256 CPUs: 1 to 255 are possible"},
-		{UINT32_MAX, -EINVAL, "4294967295 CPUs: 1 to 255 are possible"},
+		{256, -EINVAL, "cpus-range 256 ~ 1 to 255"},
+		{UINT32_MAX, -EINVAL, "cpus-range 4294967295 ~ 1 to 255"},
 	};
 
 	(void)state;
@@ -134,7 +133,7 @@ static void cpus_are_1_to_255(void **state)
 		struct diag diag = {0};
 
 		assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), cases[i].r);
-		assert_string_equal(diag.what, cases[i].what);
+		assert_diag(&diag, cases[i].r, cases[i].error);
 	}
 }
 
@@ -227,13 +226,13 @@ static void ranges_may_touch_and_not_overlap(void **state)
 	assert_takes(touching, ARRAY_SIZE(touching), &m);
 	assert_true(machine_find(&m, "top")->range[0].first == LAYOUT_GPA_END - 1);
 	assert_refuses_row(port_row("x", 0x3f7, 2),
-			   "port range 0x3f7-0x3f8 of x overlaps 0x3f8-0x3ff of serial0");
+			   "device-range-overlap 0x3f7-0x3f8 of x ~ 0x3f8-0x3ff of serial0");
 	assert_refuses_row(port_row("x", 0x3ff, 1),
-			   "port range 0x3ff-0x3ff of x overlaps 0x3f8-0x3ff of serial0");
+			   "device-range-overlap 0x3ff-0x3ff of x ~ 0x3f8-0x3ff of serial0");
 	assert_refuses_row(port_row("x", 0x502, 4),
-			   "port range 0x502-0x505 of x overlaps 0x501-0x502 of exit0");
+			   "device-range-overlap 0x502-0x505 of x ~ 0x501-0x502 of exit0");
 	assert_refuses_row(port_row("x", 0x3fa, 1),
-			   "port range 0x3fa-0x3fa of x overlaps 0x3f8-0x3ff of serial0");
+			   "device-range-overlap 0x3fa-0x3fa of x ~ 0x3f8-0x3ff of serial0");
 }
 
 static void ram_and_what_kvm_emulates_are_owners_too(void **state)
@@ -241,15 +240,15 @@ static void ram_and_what_kvm_emulates_are_owners_too(void **state)
 	(void)state;
 	assert_refuses_row(
 		mmio_row("x", GIB - 1, 4),
-		"address range 0x3fffffff-0x40000002 of x overlaps 0x0-0x3fffffff of RAM");
+		"device-range-overlap 0x3fffffff-0x40000002 of x ~ 0x0-0x3fffffff of RAM");
 	assert_refuses_row(mmio_row("x", LAYOUT_IOAPIC_GPA + 0xfff, 1),
-			   "address range 0xfec00fff-0xfec00fff of x overlaps "
+			   "device-range-overlap 0xfec00fff-0xfec00fff of x ~ "
 			   "0xfec00000-0xfec00fff of ioapic");
 	assert_refuses_row(mmio_row("x", LAYOUT_TSS_GPA, 4),
-			   "address range 0xfffbd000-0xfffbd003 of x overlaps "
+			   "device-range-overlap 0xfffbd000-0xfffbd003 of x ~ "
 			   "0xfffbc000-0xfffbffff of vmx-pages");
 	assert_refuses_row(port_row("x", 0x43, 1),
-			   "port range 0x43-0x43 of x overlaps 0x40-0x43 of pit");
+			   "device-range-overlap 0x43-0x43 of x ~ 0x40-0x43 of pit");
 }
 
 static void ranges_of_one_device_must_not_overlap_either(void **state)
@@ -258,22 +257,20 @@ static void ranges_of_one_device_must_not_overlap_either(void **state)
 
 	(void)state;
 	row.range[1] = (struct machine_range){IOBUS_PIO, 0x1007, 1};
-	assert_refuses(&row, 1, "port range 0x1007-0x1007 of x overlaps 0x1000-0x1007 of x");
+	assert_refuses(&row, 1, "device-range-overlap 0x1007-0x1007 of x ~ 0x1000-0x1007 of x");
 }
 
 static void ranges_stay_inside_their_space(void **state)
 {
 	(void)state;
-	assert_refuses_row(port_row("x", 0xfffe, 3),
-			   "port range of x: 0x3 from 0xfffe go past the last, 0xffff");
+	assert_refuses_row(port_row("x", 0xfffe, 3), "device-range-end x ~ 0x3 ~ 0xfffe ~ 0xffff");
 	assert_refuses_row(port_row("x", 0x10000, 1),
-			   "port range of x: 0x1 from 0x10000 go past the last, 0xffff");
+			   "device-range-end x ~ 0x1 ~ 0x10000 ~ 0xffff");
 	assert_refuses_row(mmio_row("x", LAYOUT_GPA_END - 1, 2),
-			   "address range of x: 0x2 from 0xfffffffffffff go past the last, "
-			   "0xfffffffffffff");
-	assert_refuses_row(mmio_row("x", 0xd0000000, UINT64_MAX),
-			   "address range of x: 0xffffffffffffffff from 0xd0000000 go past the "
-			   "last, 0xfffffffffffff");
+			   "device-range-end x ~ 0x2 ~ 0xfffffffffffff ~ 0xfffffffffffff");
+	assert_refuses_row(
+		mmio_row("x", 0xd0000000, UINT64_MAX),
+		"device-range-end x ~ 0xffffffffffffffff ~ 0xd0000000 ~ 0xfffffffffffff");
 }
 
 static void a_row_has_one_to_three_ranges_of_one_space(void **state)
@@ -282,21 +279,21 @@ static void a_row_has_one_to_three_ranges_of_one_space(void **state)
 	struct machine m;
 
 	(void)state;
-	assert_refuses_row(port_row("x", 0x1000, 0), "x has no range");
+	assert_refuses_row(port_row("x", 0x1000, 0), "device-range-none x");
 	row.range[1] = (struct machine_range){IOBUS_PIO, 0x2000, 2};
 	row.range[2] = (struct machine_range){IOBUS_PIO, 0x3000, 3};
 	assert_takes(&row, 1, &m);
 	assert_int_equal(machine_find(&m, "x")->nr_ranges, 3);
 	assert_int_equal(machine_find(&m, "x")->range[2].first, 0x3000);
 	row.range[2].space = IOBUS_MMIO;
-	assert_refuses(&row, 1, "x has both ports and addresses");
+	assert_refuses(&row, 1, "device-range-both x");
 }
 
 static void names_are_unique(void **state)
 {
 	(void)state;
-	assert_refuses_row(port_row("serial0", 0x1000, 1), "two devices are called serial0");
-	assert_refuses_row(port_row("pit", 0x1000, 1), "two devices are called pit");
+	assert_refuses_row(port_row("serial0", 0x1000, 1), "device-name-twice serial0");
+	assert_refuses_row(port_row("pit", 0x1000, 1), "device-name-twice pit");
 }
 
 static void a_machine_has_64_devices_at_most(void **state)
@@ -318,7 +315,7 @@ static void a_machine_has_64_devices_at_most(void **state)
 	}
 	assert_takes(rows, room, &m);
 	assert_int_equal(m.nr_devices, MACHINE_DEVICES_MAX);
-	snprintf(what, sizeof(what), "no room for x%u: a machine has at most 64 devices", room);
+	snprintf(what, sizeof(what), "device-count x%u ~ 64", room);
 	assert_refuses(rows, room + 1, what);
 }
 
@@ -327,12 +324,12 @@ static void an_interrupt_has_one_owner(void **state)
 	const struct machine_row twins[] = {gsi_row("a", 23), gsi_row("b", 23)};
 
 	(void)state;
-	assert_refuses(twins, 2, "GSI 23 of b is taken by a");
-	assert_refuses_row(gsi_row("x", 4), "GSI 4 of x is taken by serial0");
-	assert_refuses_row(gsi_row("x", 0), "GSI 0 of x is taken by pit");
-	assert_refuses_row(gsi_row("x", 2), "GSI 2 of x is taken by pic");
-	assert_refuses_row(gsi_row("x", 24), "GSI 24 of x: the machine has GSI 0 to 23");
-	assert_refuses_row(gsi_row("x", -3), "GSI -3 of x: the machine has GSI 0 to 23");
+	assert_refuses(twins, 2, "device-gsi-taken 23 ~ b ~ a");
+	assert_refuses_row(gsi_row("x", 4), "device-gsi-taken 4 ~ x ~ serial0");
+	assert_refuses_row(gsi_row("x", 0), "device-gsi-taken 0 ~ x ~ pit");
+	assert_refuses_row(gsi_row("x", 2), "device-gsi-taken 2 ~ x ~ pic");
+	assert_refuses_row(gsi_row("x", 24), "device-gsi-range 24 ~ x ~ 0 to 23");
+	assert_refuses_row(gsi_row("x", -3), "device-gsi-range -3 ~ x ~ 0 to 23");
 }
 
 static void chosen_addresses_are_pages_apart(void **state)
@@ -381,13 +378,12 @@ static void chosen_addresses_end_with_the_window(void **state)
 
 	(void)state;
 	assert_takes(rows, 1, &m);
-	assert_refuses(rows, 2, "no 0x1 bytes for more are free in 0xd0000000-0xdfffffff");
+	assert_refuses(rows, 2, "device-range-full 0x1 ~ more ~ 0xd0000000-0xdfffffff");
 	assert_refuses_row(mmio_row("x", MACHINE_FIRST_AUTO, window + 1),
-			   "no 0x10000001 bytes for x are free in 0xd0000000-0xdfffffff");
+			   "device-range-full 0x10000001 ~ x ~ 0xd0000000-0xdfffffff");
 	assert_refuses_row(mmio_row("x", MACHINE_FIRST_AUTO, UINT64_MAX),
-			   "no 0xffffffffffffffff bytes for x are free in 0xd0000000-0xdfffffff");
-	assert_refuses_row(port_row("x", MACHINE_FIRST_AUTO, 1),
-			   "ports of x: only addresses are chosen");
+			   "device-range-full 0xffffffffffffffff ~ x ~ 0xd0000000-0xdfffffff");
+	assert_refuses_row(port_row("x", MACHINE_FIRST_AUTO, 1), "device-ports-unchosen x");
 }
 
 static void chosen_interrupts_skip_those_taken_by_any_row(void **state)
@@ -408,7 +404,7 @@ static void chosen_interrupts_skip_those_taken_by_any_row(void **state)
 	assert_takes(rows, ARRAY_SIZE(want) + 2, &m);
 	for (unsigned i = 0; i < ARRAY_SIZE(want); i++)
 		assert_int_equal(machine_find(&m, name[i])->gsi, want[i]);
-	assert_refuses(rows, ARRAY_SIZE(rows), "no interrupt for x17: GSI 5 to 23 are taken");
+	assert_refuses(rows, ARRAY_SIZE(rows), "device-gsi-full x17 ~ 5 to 23");
 }
 
 static void ports_for_a_command_are_there_when_asked_for(void **state)

@@ -17,6 +17,7 @@
 #include "arch/x86_64/acpi.h"
 #include "arch/x86_64/layout.h"
 #include "base/macros.h"
+#include "diag_rig.h"
 #include "machine.h"
 #include "machine/cmdline.h"
 #include "machine/fdt.h"
@@ -128,8 +129,8 @@ static void the_ports_stay_claimed(void **state)
 
 	(void)state;
 	assert_int_equal(machine_resolve(&arch_platform, &spec, &m, &diag), -EINVAL);
-	assert_string_equal(diag.what,
-			    "port range 0x3ff-0x3ff of w overlaps 0x3f8-0x3ff of serial0");
+	assert_diag(&diag, -EINVAL,
+		    "device-range-overlap 0x3ff-0x3ff of w ~ 0x3f8-0x3ff of serial0");
 }
 
 /* All that is advertised to a guest. */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "diag_rig.h"
 #include "measure/bench/compare.h"
 #include "random.h"
 #include "temp_dir.h"
@@ -220,36 +221,47 @@ static int compare_text(const char *text, struct diag *diag)
 
 static void files_that_lie_are_refused(void **state)
 {
-	static const char *const files[] = {
-		"",
-		"{",
-		"{\"format\": 5}",
-		BAD("null"),
-		BAD("{\"series\": \"point\"}"),
-		BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [], \"ratio\": [1], "
-		    "\"dispatch_ns\": [0]}"),
-		BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 7, \"ns\": [1], \"ratio\": "
-		    "[1], \"dispatch_ns\": [0]}"),
-		BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": -1, \"ns\": [1], \"ratio\": "
-		    "[1], \"dispatch_ns\": [0]}"),
-		BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [0], \"ratio\": "
-		    "[1], \"dispatch_ns\": [0]}"),
-		BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [1], \"ratio\": "
-		    "[NaN], \"dispatch_ns\": [0]}"),
-		BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [1,1,1,1,1,1,1,1,1,"
-		    "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
-		    "1,1,1], \"ratio\": [1], \"dispatch_ns\": [0]}"),
+	static const struct {
+		const char *text, *error;
+	} files[] = {
+		{"", "bench-file-json"},
+		{"{", "bench-file-json"},
+		{"{\"format\": 5}", "bench-file-format"},
+		{BAD("null"), "bench-file-point"},
+		{BAD("{\"series\": \"point\"}"), "bench-file-point"},
+		{BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [], \"ratio\": "
+		     "[1], "
+		     "\"dispatch_ns\": [0]}"),
+		 "bench-file-point"},
+		{BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 7, \"ns\": [1], \"ratio\": "
+		     "[1], \"dispatch_ns\": [0]}"),
+		 "bench-file-floor"},
+		{BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": -1, \"ns\": [1], \"ratio\": "
+		     "[1], \"dispatch_ns\": [0]}"),
+		 "bench-file-floor"},
+		{BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [0], \"ratio\": "
+		     "[1], \"dispatch_ns\": [0]}"),
+		 "bench-file-floor"},
+		{BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [1], \"ratio\": "
+		     "[NaN], \"dispatch_ns\": [0]}"),
+		 "bench-file-point"},
+		{BAD("{\"series\": \"point\", \"x\": 0.0, \"floor\": 0, \"ns\": [1,1,1,1,1,1,1,1,1,"
+		     "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
+		     "1,"
+		     "1,1,1], \"ratio\": [1], \"dispatch_ns\": [0]}"),
+		 "bench-file-point"},
 	};
 	struct diag diag;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		assert_int_equal(compare_text(files[i], &diag), -EINVAL);
-		assert_non_null(strstr(diag.what, "bad.json' is not a result of bench"));
-		assert_true(diag.remedy[0]);
+		assert_int_equal(compare_text(files[i].text, &diag), -EINVAL);
+		assert_diag(&diag, -EINVAL, files[i].error);
+		assert_non_null(strstr(diag.what, "bad.json"));
+		assert_remedy(&diag, "");
 	}
 	assert_int_equal(compare_text(BAD(""), &diag), -EINVAL);
-	assert_non_null(strstr(diag.what, "no point in common"));
+	assert_diag(&diag, -EINVAL, "compare-nothing");
 }
 
 static int bench_compare_setup(void **state)

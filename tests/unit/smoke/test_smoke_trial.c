@@ -279,6 +279,7 @@ static void words_are_made_safe(void **state)
 	msg = say(SMOKE_MSG_FAILED, 0);
 	memset(&msg->failed, 'a', sizeof(msg->failed)); /* no end */
 	memcpy(msg->failed.what, "\033[2Jwhat\n", 9);
+	memcpy(msg->failed.id, "id]\n", 4);
 	memcpy(msg->failed.remedy, "\033]0;title\007remedy\r", 17);
 	msg = say(SMOKE_MSG_ENDED, 0);
 	msg->ended.kind = VM_END_POWEROFF;
@@ -288,6 +289,7 @@ static void words_are_made_safe(void **state)
 	assert_int_equal(result.outcome, SMOKE_SETUP_ERROR);
 	assert_memory_equal(result.diag.what, "what a", 6);
 	assert_memory_equal(result.diag.remedy, "remedy", 6);
+	assert_string_equal(result.diag.id, "");
 	assert_null(strchr(result.diag.remedy, '\r'));
 	assert_memory_equal(result.end_by, "by\xef\xbf\xbd", 5);
 	assert_true(strlen(result.end_by) < sizeof(result.end_by));

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diag_rig.h"
 #include "symbols.h"
 
 static struct symbols *symbols;
@@ -79,8 +80,8 @@ static void test_reads_a_copy_of_proc_kallsyms(void **state)
 			 0);
 	assert_string_equal(at(0xffffffffc0201002), "virtblk_probe+0x2/0x100");
 	assert_int_equal(parse_text("0000000000000000 T _stext\n0000000000000000 t a\n"), -EINVAL);
-	assert_non_null(strstr(diag.what, "no addresses"));
-	assert_non_null(strstr(diag.remedy, "root"));
+	assert_diag(&diag, -EINVAL, "symbols-no-addresses");
+	assert_remedy(&diag, "root");
 }
 
 static void test_refuses_other_text(void **state)
@@ -98,7 +99,7 @@ static void test_refuses_other_text(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(parse_text(bad[i]), -EINVAL);
-		assert_non_null(strstr(diag.what, "'F'"));
+		assert_diag(&diag, -EINVAL, "symbols-kind 'F'");
 	}
 	assert_int_equal(parse("", 0), -EINVAL);
 }
@@ -268,8 +269,8 @@ static void test_refuses_an_elf_file_without_symbols(void **state)
 	(void)state;
 	f.section[2].sh_type = SHT_PROGBITS;
 	assert_int_equal(parse(&f, sizeof(f)), -EINVAL);
-	assert_non_null(strstr(diag.what, "without a symbol table"));
-	assert_non_null(strstr(diag.remedy, "System.map"));
+	assert_diag(&diag, -EINVAL, "symbols-stripped");
+	assert_remedy(&diag, "System.map");
 	f = elf64();
 	memset(f.sym, 0, sizeof(f.sym));
 	assert_int_equal(parse(&f, sizeof(f)), -EINVAL);

@@ -15,6 +15,7 @@
 #include "arch/x86_64/layout.h"
 #include "base/macros.h"
 #include "devices/classes.h"
+#include "diag_rig.h"
 #include "machine.h"
 #include "table_rig.h"
 
@@ -506,6 +507,7 @@ static void what_the_descriptors_cannot_tell_is_refused(void **state)
 		assert_int_equal(
 			machine_acpi_render(&machine, LAYOUT_ACPI_GPA, &ret, &len, &gpa, &diag),
 			-EINVAL);
+		assert_diag(&diag, -EINVAL, "acpi-range");
 		assert_non_null(strstr(diag.what, bad[i].name));
 		assert_ptr_equal(ret, &diag);
 		assert_int_equal(len, 1);
