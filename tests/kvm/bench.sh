@@ -69,11 +69,36 @@ case_doorbells_are_answered() {
 		.p99 <= .p99_9 and .p99_9 <= .max and .mean <= .max)'
 }
 
+# Each call has a value in each round, and the sums are sums: a mean lacks less than 1 ns.
+case_a_set_up_is_the_sum_of_its_calls() {
+	benched '.experiments[0] | .counts.guest == 0 and .rounds as $r | all(.points[]; .latency_ns.count == $r)' setup
+	holds out.json '.experiments[0].points[0].floor == null and all(.experiments[0].points[1:][]; .floor == 0)'
+	holds out.json '.experiments[0].points[3:] | [.[].series] | index("KVM_CREATE_VM") == 1 and
+		index("KVM_CREATE_VCPU, mmap") > 4 and index("VM closed") > index("that slot removed")'
+	holds out.json '.experiments[0].points | ([.[3:][].series] | index("that slot removed")) as $n
+		| ([.[3:3 + $n][].latency_ns.mean] | add) as $make | ([.[3 + $n:][].latency_ns.mean] | add) as $unmake
+		| .[1].latency_ns.mean - $make >= 0 and .[1].latency_ns.mean - $make <= $n and
+			.[2].latency_ns.mean - $unmake >= 0 and .[2].latency_ns.mean - $unmake <= length'
+}
+
+blocks_sigterm() {
+	[ $((16#$(sed -n 's/^SigBlk:[[:space:]]*//p' /proc/"$pid"/status) >> 14 & 1)) = 1 ]
+}
+
+case_a_signal_ends_a_set_up() {
+	start bench setup --seconds 80000
+	wait_for blocks_sigterm
+	kill -s TERM "$pid"
+	finish
+	same 'exit status' "$status" 116
+	complained '^tollgate: bench ended by SIGTERM'
+}
+
 case_all_experiments_are_listed_and_run() {
 	tollgate bench --list
 	same 'exit status' "$status" 0
 	cut -d ' ' -f 1 "$case_dir/out" >listed
-	benched '[.experiments[].name] | length == 7' --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1 --csv out.csv --plot plots
+	benched '[.experiments[].name] | length == 8' --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1 --csv out.csv --plot plots
 	jq -r '.experiments[].name' out.json | diff listed - || fail 'not all that are listed were run'
 	same 'lines of the table' "$(wc -l <out.csv)" "$(jq '1 + ([.experiments[].points[]] | length)' out.json)"
 	head -n 1 out.csv | grep -q '^experiment,series,x,ns,' || fail "$(head -n 1 out.csv)"

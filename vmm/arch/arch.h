@@ -58,6 +58,14 @@ const char *arch_backing_module(char *buf, size_t len);
  * memory slots, before vCPUs.
  */
 int arch_irqchip_create(const struct kvm *kvm, struct diag *diag);
+
+/* An ioctl that arch_irqchip_create() makes: its name, and -errno with diag. The table ends with an empty row. */
+struct arch_vm_call {
+	const char *name;
+	int (*make)(const struct kvm *kvm, struct diag *diag);
+};
+extern const struct arch_vm_call arch_irqchip_calls[];
+
 /* The same without the timers. */
 int arch_irqchip_create_bare(const struct kvm *kvm, struct diag *diag);
 
@@ -79,6 +87,13 @@ arch_cpu_model_destroy(struct arch_cpu_model *model); /* takes and returns NULL 
 
 /* Registers and features of a new vCPU, before anything else is done with it. */
 int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag);
+
+/* The same, call by call. The table ends with an empty row. */
+struct arch_vcpu_call {
+	const char *name;
+	int (*make)(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag);
+};
+extern const struct arch_vcpu_call arch_vcpu_calls[];
 
 /*
  * The general and system registers of one vCPU to another, and whether it runs. The other one then continues at the

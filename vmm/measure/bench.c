@@ -26,7 +26,8 @@ int bench_run(const struct bench_experiment *experiment, const struct bench_opts
 		.opts = opts, .result = ret, .latency = latency, .nr_lanes = BENCH_LANES_FIXED};
 	r = experiment->plan(&plan, diag);
 	for (unsigned i = 0; i < opts->batches && r >= 0; i++)
-		r = bench_batch_run(&plan, i, log, ret, diag);
+		r = experiment->run ? experiment->run(&plan, i, ret, diag)
+				    : bench_batch_run(&plan, i, log, ret, diag);
 	for (unsigned i = 0; i < ret->nr_points; i++)
 		ret->point[i].latency = histogram_summary(&latency[i]);
 	return r < 0 ? r : 0;

@@ -242,12 +242,14 @@ struct arch_cpu_model *arch_cpu_model_destroy(struct arch_cpu_model *model)
 }
 
 /* LINT0 takes the PIC's interrupts and LINT1 the NMI, as firmware leaves them (MP 1.4, 3.6.2). */
-static int lint_set(int vcpu_fd, struct diag *diag)
+static int lint_set(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag)
 {
 	enum { LVT_LINT0 = 0x350, LVT_LINT1 = 0x360, MODE_NMI = 4 << 8, MODE_EXTINT = 7 << 8 };
 	struct kvm_lapic_state apic;
 	uint32_t lint0 = MODE_EXTINT, lint1 = MODE_NMI;
 
+	(void)model;
+	(void)index;
 	if (ioctl(vcpu_fd, KVM_GET_LAPIC, &apic) < 0)
 		return diag_set(diag, -errno, "lapic-read", "KVM_GET_LAPIC");
 	memcpy(apic.regs + LVT_LINT0, &lint0, sizeof(lint0));
@@ -257,22 +259,48 @@ static int lint_set(int vcpu_fd, struct diag *diag)
 	return 0;
 }
 
-/* CPUID, then MSRs, then the local APIC's LINT pins; the APIC ID is the index. */
-int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag)
+static int cpuid_set(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag)
 {
-	int n, r;
-
 	cpuid_set_apic_id(model->cpuid, index);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, model->cpuid) < 0)
 		return diag_set(diag, -errno, "cpuid-set", "KVM_SET_CPUID2 of vCPU %u", index);
-	r = mce_setup(vcpu_fd, model);
-	if (r < 0)
-		return diag_set(diag, r, "mce-setup", "KVM_X86_SETUP_MCE of vCPU %u", index);
-	n = ioctl(vcpu_fd, KVM_SET_MSRS, model->msrs);
+	return 0;
+}
+
+static int vcpu_mce_set(int vcpu_fd, struct arch_cpu_model *model, unsigned index,
+			struct diag *diag)
+{
+	const int r = mce_setup(vcpu_fd, model);
+
+	return r < 0 ? diag_set(diag, r, "mce-setup", "KVM_X86_SETUP_MCE of vCPU %u", index) : 0;
+}
+
+static int msrs_set(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag)
+{
+	const int n = ioctl(vcpu_fd, KVM_SET_MSRS, model->msrs);
+
 	if (n < 0)
 		return diag_set(diag, -errno, "msrs-set", "KVM_SET_MSRS of vCPU %u", index);
 	if ((uint32_t)n < model->msrs->nmsrs && model->msrs->entries[n].index != MSR_MTRR_DEF_TYPE)
 		return diag_set(diag, -EIO, "msr-refused", "KVM_SET_MSRS of vCPU %u: MSR %#x",
 				index, model->msrs->entries[n].index);
-	return lint_set(vcpu_fd, diag);
+	return 0;
+}
+
+/* CPUID, then MSRs, then the local APIC's LINT pins; the APIC ID is the index. */
+const struct arch_vcpu_call arch_vcpu_calls[] = {
+	{"KVM_SET_CPUID2", cpuid_set},
+	{"KVM_X86_SETUP_MCE", vcpu_mce_set},
+	{"KVM_SET_MSRS", msrs_set},
+	{"KVM_GET_LAPIC, KVM_SET_LAPIC", lint_set},
+	{0},
+};
+
+int arch_vcpu_init(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag)
+{
+	int r = 0;
+
+	for (unsigned i = 0; arch_vcpu_calls[i].name && r == 0; i++)
+		r = arch_vcpu_calls[i].make(vcpu_fd, model, index, diag);
+	return r;
 }

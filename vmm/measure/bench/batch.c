@@ -106,14 +106,18 @@ static int bench_batch_make(struct bench_batch *b, char *cmdline, size_t len, st
 	return 0;
 }
 
+int bench_batch_killed(const char *by, struct diag *diag)
+{
+	diag_set(diag, -EINVAL, "batch-ended", "bench ended by %s", by);
+	return -EINTR;
+}
+
 static int check_end(const struct bench_batch *b, struct diag *diag)
 {
 	const struct vm_end *end = &b->end;
 
-	if (end->kind == VM_END_KILLED) {
-		diag_set(diag, -EINVAL, "batch-ended", "bench ended by %s", end->by);
-		return -EINTR;
-	}
+	if (end->kind == VM_END_KILLED)
+		return bench_batch_killed(end->by, diag);
 	if (end->kind == VM_END_EXIT_CODE && end->code == 0)
 		return 0;
 	diag_set(diag, -EINVAL, "batch-kernel-end",

@@ -335,7 +335,7 @@ static const struct bench_experiment doorbell = {
 };
 
 const struct bench_experiment *const bench_experiments[] = {
-	&exits, &ioeventfds, &ranges, &vcpus, &collected, &slots, &doorbell, NULL,
+	&exits, &ioeventfds, &ranges, &vcpus, &collected, &slots, &doorbell, &bench_setup, NULL,
 };
 
 const char *bench_experiment_name(const struct bench_experiment *experiment)

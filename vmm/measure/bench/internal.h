@@ -77,7 +77,12 @@ struct bench_experiment {
 	const char *of, *floor; /* as in struct bench_result; NULL: an access, and a bare loop */
 	bool x_log, bars;
 	int (*plan)(struct bench_plan *plan, struct diag *diag);
+	/* A batch without a guest; NULL: bench_batch_run(). Its results and errors are as of that. */
+	int (*run)(const struct bench_plan *plan, unsigned index, struct bench_result *ret,
+		   struct diag *diag);
 };
+
+extern const struct bench_experiment bench_setup; /* setup.c */
 
 /* plan.c: an index. -ENOSPC with diag when there are too many. */
 int bench_plan_lane(struct bench_plan *plan, const struct bench_lane_spec *spec, struct diag *diag);
@@ -183,5 +188,7 @@ void bench_vcpu_loop(struct vcpu *vcpu, void *arg);
 /* batch.c: values of batch `index` into the points of *ret. Errors as bench_run(). */
 int bench_batch_run(const struct bench_plan *plan, unsigned index, FILE *log,
 		    struct bench_result *ret, struct diag *diag);
+/* "SIGTERM": sets diag. Returns -EINTR. */
+int bench_batch_killed(const char *by, struct diag *diag);
 
 #endif

@@ -265,7 +265,7 @@ static void svg_time_axis(const struct plot *p)
 		const double x = p->left + ns_share(p, p->tick[i]) * (p->right - p->left);
 
 		svg_line(p, x, p->top - 4, x, p->bottom, "#dddddd", "");
-		if (x < x_last + 58)
+		if (x < x_last + 72)
 			continue;
 		svg_number(p, x, p->bottom + 16, "middle", p->tick[i]);
 		x_last = x;
@@ -280,7 +280,7 @@ static void svg_bars(struct plot *p)
 	for (unsigned i = 0; i < p->res->nr_points; i++)
 		rows += p->res->point[i].floor >= 0;
 	p->left = 240;
-	p->right = WIDTH - 70;
+	p->right = WIDTH - 88;
 	p->top = 44;
 	p->bottom = p->top + BAR_ROW * rows;
 	svg_open(p, p->bottom + 64);

@@ -58,7 +58,7 @@ static void print_latencies(FILE *out, const struct bench_result *res)
 		if (s->count == 0)
 			continue;
 		if (!any)
-			fprintf(out, "  %-34s %15s %9s %9s %9s %9s %10s\n", "ns of single accesses",
+			fprintf(out, "  ns of one %-24s %15s %9s %9s %9s %9s %10s\n", res->of,
 				res->x_label, "p50", "p90", "p99", "p99.9", "max");
 		any = true;
 		fprintf(out,
@@ -93,8 +93,9 @@ void bench_print_table(FILE *out, const struct bench_result *res)
 	for (unsigned i = 0; i < res->nr_points; i++)
 		print_point(out, res, &res->point[i]);
 	print_latencies(out, res);
-	fprintf(out, "  %u batches, %llu rounds; %llu accesses, each counted once\n",
-		res->nr_batches, (unsigned long long)res->rounds,
-		(unsigned long long)res->counts.guest);
+	fprintf(out, "  %u batches, %" PRIu64 " rounds", res->nr_batches, res->rounds);
+	if (res->counts.guest)
+		fprintf(out, "; %" PRIu64 " accesses, each counted once", res->counts.guest);
+	fprintf(out, "\n");
 	print_noise(out, res);
 }
