@@ -51,6 +51,7 @@ enum hammer_kind {
 	HAMMER_TWO_PORTS, /* writes a byte to the ports addr and value, in turn */
 	HAMMER_STRING,    /* a block is one instruction of string I/O; an access is one element */
 	HAMMER_CPUID,
+	HAMMER_HYPERCALL, /* one that KVM answers: it polls for a pending interrupt */
 	HAMMER_SLEEP, /* HLT until the local APIC's timer interrupts, value ns after it was set */
 	HAMMER_DOORBELL, /* a write to the port addr, and then a wait for the host's answer */
 };

@@ -14,12 +14,33 @@
 static uint8_t elements[HAMMER_BLOCK * 4];
 
 static struct hammer_ctl *doorbell_ctl; /* for the interrupt's handler */
+static bool is_amd;
 
 static void cpuid_once(void)
 {
 	uint32_t leaf = 0, subleaf = 0;
 
 	__asm__ volatile("cpuid" : "+a"(leaf), "+c"(subleaf) : : "ebx", "edx", "memory");
+}
+
+/* KVM_HC_VAPIC_POLL_IRQ of <linux/kvm_para.h>. By the vendor's instruction, as KVM would patch the other one. */
+static void hypercall_once(void)
+{
+	uint64_t nr = 1;
+
+	if (is_amd)
+		__asm__ volatile("vmmcall" : "+a"(nr) : : "memory");
+	else
+		__asm__ volatile("vmcall" : "+a"(nr) : : "memory");
+}
+
+/* "AuthenticAMD" or "HygonGenuine", by their first letters. */
+static bool cpu_is_amd(void)
+{
+	uint32_t leaf = 0, vendor, subleaf = 0;
+
+	__asm__ volatile("cpuid" : "+a"(leaf), "=b"(vendor), "+c"(subleaf) : : "edx");
+	return vendor == 0x68747541 || vendor == 0x6f677948;
 }
 
 static void doorbell_answered(void)
@@ -61,6 +82,7 @@ static void make_other(const struct hammer_command *c)
 {
 	switch (c->kind) {
 	case HAMMER_CPUID: cpuid_once(); break;
+	case HAMMER_HYPERCALL: hypercall_once(); break;
 	case HAMMER_SLEEP: lapic_sleep_ns((uint32_t)c->value); break;
 	case HAMMER_DOORBELL: ring_doorbell(c); break;
 	default: guest_panic("hammer: command %u is not known", c->kind);
@@ -113,6 +135,7 @@ void commands_run(struct hammer_ctl *ctl, unsigned index)
 {
 	struct hammer_cpu *cpu = &ctl->cpu[index];
 
+	is_amd = cpu_is_amd();
 	for (;;) {
 		const struct access *access;
 		struct hammer_command c;

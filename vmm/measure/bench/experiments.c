@@ -43,9 +43,29 @@ static const struct access_row access_rows[] = {
 	{"MMIO read, unclaimed", HAMMER_MMIO, BENCH_NO_MMIO, 1, 4},
 };
 
+/*
+ * On a KVM without hardware virtualization (kvm_pvm) a guest has been seen that did not come back from a hypercall. The
+ * emulator leaves it to the processor to execute that again: em_hypercall() of Linux's arch/x86/kvm/emulate.c.
+ */
+static int plan_in_kernel(struct bench_plan *plan, struct diag *diag)
+{
+	struct bench_point_spec spec = {.lane = BENCH_LANE_MACHINE,
+					.way = BENCH_KERNEL,
+					.command = {.kind = HAMMER_CPUID},
+					.latency = true};
+	int r = add_with_floor(plan, "CPUID, in the kernel", 0, &spec, diag);
+
+	spec.command.kind = HAMMER_HYPERCALL;
+	if (r >= 0 && arch_backing_name())
+		r = add_with_floor(plan, "hypercall, in the kernel", 0, &spec, diag);
+	spec.command =
+		(struct hammer_command){.kind = HAMMER_SLEEP, .value = SLEEP_NS, .blocks = 1};
+	spec.sleep_ns = SLEEP_NS;
+	return r < 0 ? r : add_with_floor(plan, "HLT, late by", 0, &spec, diag);
+}
+
 static int plan_exits(struct bench_plan *plan, struct diag *diag)
 {
-	struct bench_point_spec kernel = {.lane = BENCH_LANE_MACHINE, .way = BENCH_KERNEL};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(access_rows) && r >= 0; i++) {
@@ -55,6 +75,7 @@ static int plan_exits(struct bench_plan *plan, struct diag *diag)
 			const struct bench_point_spec spec = {
 				.lane = BENCH_LANE_MACHINE,
 				.way = BENCH_DISPATCHED,
+				.latency = row->kind != HAMMER_STRING, /* of one instruction */
 				.command = {.kind = row->kind,
 					    .addr = row->addr,
 					    .in = row->in,
@@ -65,13 +86,7 @@ static int plan_exits(struct bench_plan *plan, struct diag *diag)
 				r = add_with_floor(plan, row->series, width, &spec, diag);
 		}
 	}
-	kernel.command.kind = HAMMER_CPUID;
-	if (r >= 0)
-		r = add_with_floor(plan, "CPUID, in the kernel", 0, &kernel, diag);
-	kernel.command =
-		(struct hammer_command){.kind = HAMMER_SLEEP, .value = SLEEP_NS, .blocks = 1};
-	kernel.sleep_ns = SLEEP_NS;
-	return r < 0 ? r : add_with_floor(plan, "HLT, late by", 0, &kernel, diag);
+	return r < 0 ? r : plan_in_kernel(plan, diag);
 }
 
 /* Where the guest writes, in a VM of n ioeventfds. */
