@@ -42,6 +42,15 @@ struct device *device_destroy(struct device *dev)
 	return NULL;
 }
 
+void device_reset(struct device *dev)
+{
+	if (!dev->cls->reset)
+		return;
+	device_lock(dev);
+	dev->cls->reset(dev);
+	device_unlock(dev);
+}
+
 void device_expire(void *arg)
 {
 	struct device *dev = arg;

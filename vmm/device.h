@@ -119,6 +119,12 @@ struct device_class {
 	bool self_locked; /* ops need no lock: the device synchronises itself */
 	int (*init)(struct device *dev, const struct device_env *env); /* may be NULL */
 	void (*fini)(struct device *dev);                              /* may be NULL */
+	/*
+	 * The machine is reset: what the part's reset input does, and its interrupt line goes low. What the host keeps
+	 * (counters for statistics, bytes that were output) stays. NULL: no state that a reset changes. A virtio
+	 * device is reset by its transport (virtio/transport.h).
+	 */
+	void (*reset)(struct device *dev);
 	uint64_t (*read)(struct device *dev, struct io_at at);
 	void (*write)(struct device *dev, struct io_at at, uint64_t val);
 	/*
@@ -180,6 +186,9 @@ static inline void device_unlock(struct device *dev)
 	if (!dev->cls->self_locked)
 		pthread_mutex_unlock(&dev->lock);
 }
+
+/* Runs reset, under the lock, if the class has it. While no vCPU runs. */
+void device_reset(struct device *dev);
 
 /* Runs expire, under the lock. arg is a struct device: this is a timer's callback. */
 void device_expire(void *arg);

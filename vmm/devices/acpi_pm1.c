@@ -80,6 +80,14 @@ static void acpi_pm1_write(struct device *dev, struct io_at at, uint64_t val)
 		acpi_pm1_sleep(pm1, at, kept);
 }
 
+static void acpi_pm1_reset(struct device *dev)
+{
+	struct acpi_pm1 *pm1 = container_of(dev, struct acpi_pm1, dev);
+
+	for (unsigned i = 0; i < PM1_BYTES; i++)
+		atomic_store_explicit(&pm1->reg[i], 0, memory_order_relaxed);
+}
+
 static int acpi_pm1_init(struct device *dev, const struct device_env *env)
 {
 	container_of(dev, struct acpi_pm1, dev)->power = env->power;
@@ -93,6 +101,7 @@ const struct device_class acpi_pm1_class = {
 	.max_access = 1,
 	.self_locked = true,
 	.init = acpi_pm1_init,
+	.reset = acpi_pm1_reset,
 	.read = acpi_pm1_read,
 	.write = acpi_pm1_write,
 };

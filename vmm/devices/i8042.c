@@ -25,6 +25,7 @@
  *
  * Environment: power. Threads: any vCPU; iobus holds the device's lock around each op.
  */
+#include <string.h>
 
 #include "base/macros.h"
 #include "device.h"
@@ -206,14 +207,21 @@ static void i8042_write(struct device *dev, struct io_at at, uint64_t val)
 }
 
 /* As firmware would leave it: self-test passed, keyboard disabled, A20 on. */
-static int i8042_init(struct device *dev, const struct device_env *env)
+static void i8042_reset(struct device *dev)
 {
 	struct i8042 *kbc = container_of(dev, struct i8042, dev);
 
-	kbc->power = env->power;
+	memset(kbc->ram, 0, sizeof(kbc->ram));
 	kbc->ram[0] = CB_POWER_ON;
 	kbc->output_port = OUTPUT_RESET | OUTPUT_A20;
+	kbc->output_buffer = kbc->flags = 0;
 	kbc->waiting = CMD_NONE;
+}
+
+static int i8042_init(struct device *dev, const struct device_env *env)
+{
+	container_of(dev, struct i8042, dev)->power = env->power;
+	i8042_reset(dev);
 	return 0;
 }
 
@@ -223,6 +231,7 @@ const struct device_class i8042_class = {
 	.state_size = sizeof(struct i8042),
 	.max_access = 1,
 	.init = i8042_init,
+	.reset = i8042_reset,
 	.read = i8042_read,
 	.write = i8042_write,
 };

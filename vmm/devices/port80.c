@@ -26,6 +26,11 @@ static void port80_write(struct device *dev, struct io_at at, uint64_t val)
 	container_of(dev, struct port80, dev)->last = (uint8_t)val;
 }
 
+static void port80_reset(struct device *dev)
+{
+	container_of(dev, struct port80, dev)->last = 0;
+}
+
 static uint64_t port80_counter(struct device *dev)
 {
 	return container_of(dev, struct port80, dev)->last;
@@ -37,6 +42,7 @@ const struct device_class port80_class = {
 	.state_size = sizeof(struct port80),
 	.max_access = 1,
 	.coalesce_len = 1,
+	.reset = port80_reset,
 	.read = port80_read,
 	.write = port80_write,
 	.counter_name = "last_post_code",

@@ -74,6 +74,14 @@ static void reset_cf9_write(struct device *dev, struct io_at at, uint64_t val)
 					});
 }
 
+static void reset_cf9_reset(struct device *dev)
+{
+	struct reset_cf9 *r = container_of(dev, struct reset_cf9, dev);
+
+	r->rc = 0;
+	r->config_address = 0;
+}
+
 static int reset_cf9_init(struct device *dev, const struct device_env *env)
 {
 	container_of(dev, struct reset_cf9, dev)->power = env->power;
@@ -86,6 +94,7 @@ const struct device_class reset_cf9_class = {
 	.state_size = sizeof(struct reset_cf9),
 	.max_access = 4,
 	.init = reset_cf9_init,
+	.reset = reset_cf9_reset,
 	.read = reset_cf9_read,
 	.write = reset_cf9_write,
 };

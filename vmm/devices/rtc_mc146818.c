@@ -367,6 +367,22 @@ static void rtc_expire(struct device *dev)
 	rtc_rearm(rtc, &now);
 }
 
+/*
+ * The RESET pin: no interrupt is enabled or pending; time, calendar and RAM, which a battery keeps, stay (data sheet,
+ * "RESET"). The index port is not the chip's.
+ */
+static void rtc_reset(struct device *dev)
+{
+	struct rtc *rtc = container_of(dev, struct rtc, dev);
+	const struct rtc_now now = rtc_sync(rtc);
+
+	rtc->index = 0;
+	rtc->cmos[REG_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE | B_SQWE);
+	rtc->cmos[REG_C] = 0;
+	rtc_set_irq(rtc);
+	rtc_rearm(rtc, &now);
+}
+
 /* As firmware leaves it: 32.768 kHz, 1,024 Hz, BCD, 24 hours, the host's time as UTC. */
 static int rtc_init(struct device *dev, const struct device_env *env)
 {
@@ -400,6 +416,7 @@ const struct device_class rtc_mc146818_class = {
 	.max_access = 1,
 	.coalesce_len = 1, /* the index: writing it does nothing until DATA is accessed */
 	.init = rtc_init,
+	.reset = rtc_reset,
 	.read = rtc_read,
 	.write = rtc_write,
 	.expire = rtc_expire,

@@ -41,11 +41,19 @@ static void scratch_write(struct device *dev, struct io_at at, uint64_t val)
 	memcpy(scratch_at(dev, at), &val, at.size);
 }
 
+static void scratch_reset(struct device *dev)
+{
+	struct scratch *scratch = container_of(dev, struct scratch, dev);
+
+	memset(scratch->byte, 0, sizeof(scratch->byte));
+}
+
 const struct device_class scratch_class = {
 	.name = "scratch memory",
 	.fdt_compatible = "tollgate,scratch",
 	.state_size = sizeof(struct scratch),
 	.max_access = 8,
+	.reset = scratch_reset,
 	.read = scratch_read,
 	.write = scratch_write,
 };
@@ -55,6 +63,7 @@ const struct device_class scratch_ports_class = {
 	.fdt_compatible = "tollgate,scratch-ports",
 	.state_size = sizeof(struct scratch),
 	.max_access = 4,
+	.reset = scratch_reset,
 	.read = scratch_read,
 	.write = scratch_write,
 };

@@ -434,7 +434,27 @@ static void uart_op_tx_room(struct device *dev)
 	uart_irq_update(uart);
 }
 
-/* Table I, and a divisor, which hardware leaves undefined; the state is zeroed. */
+/*
+ * Table I, and a divisor and scratch register, which hardware leaves undefined. What the back end has not taken yet was
+ * sent by the guest, and still leaves.
+ */
+static void uart_reset(struct device *dev)
+{
+	struct uart *uart = uart_of(dev);
+
+	uart_lsr_changes(uart);
+	uart->ier = uart->fcr = uart->lcr = uart->mcr = uart->scr = uart->dlm = 0;
+	uart->lsr_err = 0;
+	uart->msr = MSR_IDLE;
+	uart->dll = DIVISOR_POWER_ON;
+	uart->range = RANGE_NONE;
+	uart->rx_polls = 0;
+	uart->thre_pending = false;
+	fifo_clear(&uart->rx);
+	uart_burst_end(uart);
+	uart_irq_update(uart);
+}
+
 static int uart_init(struct device *dev, const struct device_env *env)
 {
 	struct uart *uart = uart_of(dev);
@@ -442,10 +462,7 @@ static int uart_init(struct device *dev, const struct device_env *env)
 	assert(env->irq && env->chr);
 	uart->irq = env->irq;
 	uart->chr = env->chr;
-	uart->msr = MSR_IDLE;
-	uart->dll = DIVISOR_POWER_ON;
-	uart->range = RANGE_NONE;
-	uart_lsr_changes(uart);
+	uart_reset(dev);
 	return 0;
 }
 
@@ -464,6 +481,7 @@ const struct device_class serial_16550_class = {
 	.max_access = 1,
 	.coalesce_len = 1,
 	.init = uart_init,
+	.reset = uart_reset,
 	.read = uart_read,
 	.write = uart_write,
 	.read_quick = uart_read_quick,

@@ -189,6 +189,18 @@ static void page_write(struct device *dev, struct io_at at, uint64_t val)
 	update(rp);
 }
 
+/* The next driver is a new one, and what the last one's polls showed does not hold for it. */
+static void page_reset(struct device *dev)
+{
+	struct register_page *rp = register_page_of(dev);
+
+	rp->inner->cls->reset(rp->inner);
+	rp->input_waits = false;
+	rp->polls_needed = POLLS_MIN;
+	forget_polls(rp);
+	update(rp);
+}
+
 static size_t page_rx_room(struct device *dev)
 {
 	struct register_page *rp = register_page_of(dev);
@@ -306,6 +318,7 @@ struct device *register_page_attach(struct register_page *rp, struct device *inn
 		.name = cls->name,
 		.max_access = cls->max_access,
 		.coalesce_len = cls->coalesce_len,
+		.reset = cls->reset ? page_reset : NULL,
 		.read = page_read,
 		.write = page_write,
 		.read_quick = cls->read_quick ? page_read_quick : NULL,
