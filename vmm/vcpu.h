@@ -78,7 +78,7 @@ struct vcpu {
 	const int *files;
 	size_t nr_files;
 	struct vcpu_gate *gate; /* borrowed; NULL: nobody calls */
-	bool held;              /* under its lock: waits there, open or not */
+	unsigned held_by; /* enum vcpu_gate_holder, under its lock: waits there, open or not */
 	bool has_thread;
 	pthread_t thread;
 	void (*loop)(struct vcpu *vcpu, void *arg); /* NULL: vcpu_loop() */

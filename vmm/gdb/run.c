@@ -6,7 +6,7 @@ void gdb_vcpu_stopped(struct vcpu *vcpu, void *arg)
 {
 	struct gdb *gdb = arg;
 
-	vcpu_gate_hold(vcpu->gate, vcpu);
+	vcpu_gate_hold(vcpu->gate, vcpu, VCPU_HELD_BY_DEBUGGER);
 	atomic_store(&gdb->vcpu[vcpu->index].has_stopped, true);
 	event_loop_wake(&gdb->vm->loop);
 }
@@ -22,7 +22,7 @@ static void forget_stop(struct gdb *gdb, unsigned i)
 
 static void release(struct gdb *gdb, unsigned i)
 {
-	vcpu_gate_release(gdb->vm->vcpu[i].gate, &gdb->vm->vcpu[i]);
+	vcpu_gate_release(gdb->vm->vcpu[i].gate, &gdb->vm->vcpu[i], VCPU_HELD_BY_DEBUGGER);
 }
 
 /* Sets in KVM, while the vCPU is held, how it is to run. */
@@ -113,7 +113,8 @@ void gdb_go_on(struct gdb *gdb)
 		forget_stop(gdb, i);
 		apply(gdb, i, false);
 		if (gdb->vcpu[i].action == GDB_STAYS)
-			vcpu_gate_hold(gdb->vm->vcpu[i].gate, &gdb->vm->vcpu[i]);
+			vcpu_gate_hold(gdb->vm->vcpu[i].gate, &gdb->vm->vcpu[i],
+				       VCPU_HELD_BY_DEBUGGER);
 		else
 			release(gdb, i);
 	}

@@ -50,20 +50,30 @@ int vcpu_gate_await(struct vcpu_gate *gate, int64_t until_ns)
 	return r;
 }
 
-void vcpu_gate_hold(struct vcpu_gate *gate, struct vcpu *vcpu)
+void vcpu_gate_hold(struct vcpu_gate *gate, struct vcpu *vcpu, enum vcpu_gate_holder by)
 {
 	pthread_mutex_lock(&gate->lock);
-	vcpu->held = true;
+	vcpu->held_by |= by;
 	vcpu_call(vcpu);
 	pthread_mutex_unlock(&gate->lock);
 }
 
-void vcpu_gate_release(struct vcpu_gate *gate, struct vcpu *vcpu)
+void vcpu_gate_release(struct vcpu_gate *gate, struct vcpu *vcpu, enum vcpu_gate_holder by)
 {
 	pthread_mutex_lock(&gate->lock);
-	vcpu->held = false;
+	vcpu->held_by &= ~(unsigned)by;
 	pthread_cond_broadcast(&gate->opened);
 	pthread_mutex_unlock(&gate->lock);
+}
+
+bool vcpu_gate_holds(struct vcpu_gate *gate, const struct vcpu *vcpu, enum vcpu_gate_holder by)
+{
+	bool holds;
+
+	pthread_mutex_lock(&gate->lock);
+	holds = vcpu->held_by & by;
+	pthread_mutex_unlock(&gate->lock);
+	return holds;
 }
 
 void vcpu_gate_open(struct vcpu_gate *gate)
@@ -90,7 +100,7 @@ void vcpu_gate_wait(struct vcpu_gate *gate, struct vcpu *vcpu)
 
 	pthread_mutex_lock(&gate->lock);
 	counted_in = gate->closings - 1;
-	while ((gate->closed || vcpu->held) && !atomic_load(&vcpu->stop)) {
+	while ((gate->closed || vcpu->held_by) && !atomic_load(&vcpu->stop)) {
 		/* It may have been opened and closed again before this thread ran on. */
 		if (gate->closed && counted_in != gate->closings) {
 			gate_count(gate);

@@ -12,6 +12,12 @@
 
 struct vcpu;
 
+/* Those who hold single vCPUs: one goes on when none of them does. */
+enum vcpu_gate_holder {
+	VCPU_HELD_BY_DEBUGGER = 1 << 0,
+	VCPU_HELD_BY_RESET = 1 << 1, /* the guest has asked for one */
+};
+
 struct vcpu_gate {
 	pthread_mutex_t lock;
 	pthread_cond_t opened, came;
@@ -40,8 +46,10 @@ int vcpu_gate_await(struct vcpu_gate *gate, int64_t until_ns);
  * One vCPU waits at the gate, open or not, from when it comes there next; and no more. It counts among those that came.
  * Any thread, hold also on its own.
  */
-void vcpu_gate_hold(struct vcpu_gate *gate, struct vcpu *vcpu);
-void vcpu_gate_release(struct vcpu_gate *gate, struct vcpu *vcpu);
+void vcpu_gate_hold(struct vcpu_gate *gate, struct vcpu *vcpu, enum vcpu_gate_holder by);
+void vcpu_gate_release(struct vcpu_gate *gate, struct vcpu *vcpu, enum vcpu_gate_holder by);
+
+bool vcpu_gate_holds(struct vcpu_gate *gate, const struct vcpu *vcpu, enum vcpu_gate_holder by);
 
 /* Lets them go on. Any thread; no effect on an open one. */
 void vcpu_gate_open(struct vcpu_gate *gate);

@@ -129,7 +129,7 @@ static void one_is_held_alone(void **state)
 	uint64_t before;
 
 	(void)state;
-	vcpu_gate_hold(&gate, &vcpu[1]);
+	vcpu_gate_hold(&gate, &vcpu[1], VCPU_HELD_BY_DEBUGGER);
 	vcpu_gate_close(&gate, vcpu);
 	assert_int_equal(vcpu_gate_await(&gate, INT64_MAX), 0);
 	before = atomic_load(&steps[1]);
@@ -139,7 +139,7 @@ static void one_is_held_alone(void **state)
 	assert_int_equal(atomic_load(&steps[1]), before);
 	vcpu_gate_close(&gate, vcpu);
 	assert_int_equal(vcpu_gate_await(&gate, INT64_MAX), 0);
-	vcpu_gate_release(&gate, &vcpu[1]);
+	vcpu_gate_release(&gate, &vcpu[1], VCPU_HELD_BY_DEBUGGER);
 	sched_yield();
 	assert_int_equal(atomic_load(&steps[1]), before);
 	vcpu_gate_open(&gate);
