@@ -260,6 +260,7 @@ enum {
 	OPT_TIMEOUT = CONFIG_OPT_OWN,
 	OPT_CONTROL,
 	OPT_PAUSED,
+	OPT_REBOOT,
 	OPT_GDB,
 	OPT_CORE,
 	OPT_EXIT_CODE,
@@ -272,6 +273,8 @@ static const struct option_row end_rows[] = {
 	 .help = "a socket for `tollgate control`, while the VM runs", .common = true},
 	{"paused", OPT_PAUSED, NULL,
 	 .help = "do not run the guest before `tollgate control PATH resume`"},
+	{"reboot", OPT_REBOOT, NULL,
+	 .help = "a guest that resets itself, also by a triple fault, is started again"},
 	{"gdb", OPT_GDB, "PLACE",
 	 .help = "a stub for gdb: PORT on 127.0.0.1, or unix:PATH; then ,wait: the guest\n"
 		 "does not run before gdb lets it"},
@@ -366,6 +369,7 @@ static int run_option(struct config *config, int opt, const char *arg, struct di
 	case OPT_TIMEOUT: return option_seconds("--timeout", arg, false, &config->timeout_ns, diag);
 	case OPT_CONTROL: config->control = arg; return 0;
 	case OPT_PAUSED: config->vm.paused_by |= VM_PAUSED_BY_USER; return 0;
+	case OPT_REBOOT: config->vm.reboots = config->vm.keeps_start = true; return 0;
 	case OPT_GDB: return config_gdb_option(config, arg, diag);
 	case OPT_CORE: return config_core_option(config, arg, diag);
 	case OPT_EXIT_CODE: return parse_exit_code(config, arg, diag);

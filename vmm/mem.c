@@ -151,7 +151,7 @@ int guest_mem_init(struct guest_mem *mem, const struct guest_region *regions, un
 	uint64_t off = 0;
 	int r = 0;
 
-	*mem = (struct guest_mem){0};
+	*mem = (struct guest_mem){.keeps = opts->hugepages || opts->prealloc};
 	for (unsigned i = 0; i < nr; i++)
 		mem->bytes += regions[i].len;
 	if (opts->hugepages)
@@ -237,6 +237,13 @@ int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len)
 	assert((char *)host >= (char *)mem->base &&
 	       u64_range_within((uint64_t)((char *)host - (char *)mem->base), len, mem->bytes));
 	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
+}
+
+/* Memory that the process has locked cannot be discarded. */
+void guest_mem_clear(const struct guest_mem *mem)
+{
+	if (mem->keeps || guest_mem_discard(mem, mem->base, mem->bytes) < 0)
+		memset(mem->base, 0, mem->bytes);
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst: an entry of 8 bytes per page. */

@@ -26,6 +26,7 @@ struct guest_mem {
 	unsigned nr_regions;
 	void *base;     /* the whole mapping */
 	uint64_t bytes; /* its length */
+	bool keeps; /* pages of huge size or that were touched beforehand: the host gets none back */
 };
 
 struct guest_mem_opts {
@@ -60,6 +61,9 @@ int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, 
  * does for part of a reserved huge page. Any thread.
  */
 int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len);
+
+/* All of RAM reads as zeros, and its pages are the host's again, but for those that the options promise to be there. */
+void guest_mem_clear(const struct guest_mem *mem);
 
 enum { GUEST_PAGE_BYTES = 4096 };
 

@@ -194,12 +194,19 @@ static bool end_vm(struct vcpu *vcpu, enum vm_end_kind kind, const char *by)
 	return false;
 }
 
+/* A VM that reboots does not end: this vCPU is held then, and goes to the gate by the next KVM_RUN. */
+static bool reset_vm(struct vcpu *vcpu, enum vm_end_kind kind, const char *by)
+{
+	end_vm(vcpu, kind, by);
+	return vcpu->gate && vcpu_gate_holds(vcpu->gate, vcpu, VCPU_HELD_BY_RESET);
+}
+
 static bool dispatch_system_event(struct vcpu *vcpu)
 {
 	switch (vcpu->run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
 		return end_vm(vcpu, VM_END_POWEROFF, "KVM_SYSTEM_EVENT_SHUTDOWN");
-	case KVM_SYSTEM_EVENT_RESET: return end_vm(vcpu, VM_END_RESET, "KVM_SYSTEM_EVENT_RESET");
+	case KVM_SYSTEM_EVENT_RESET: return reset_vm(vcpu, VM_END_RESET, "KVM_SYSTEM_EVENT_RESET");
 	case KVM_SYSTEM_EVENT_CRASH: return end_vm(vcpu, VM_END_PANIC, "KVM_SYSTEM_EVENT_CRASH");
 	default: return end_vm(vcpu, VM_END_KVM_ERROR, "a system event of unknown type");
 	}
@@ -257,7 +264,7 @@ static bool dispatch_rare(struct vcpu *vcpu)
 	case KVM_EXIT_HLT: /* interrupts are in the kernel: it comes back when woken */
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 	case KVM_EXIT_INTR: return true;
-	case KVM_EXIT_SHUTDOWN: return end_vm(vcpu, VM_END_TRIPLE_FAULT, "KVM_EXIT_SHUTDOWN");
+	case KVM_EXIT_SHUTDOWN: return reset_vm(vcpu, VM_END_TRIPLE_FAULT, "KVM_EXIT_SHUTDOWN");
 	case KVM_EXIT_SYSTEM_EVENT: return dispatch_system_event(vcpu);
 	case KVM_EXIT_INTERNAL_ERROR: return dispatch_internal_error(vcpu);
 	case KVM_EXIT_FAIL_ENTRY: return vcpu_fail(vcpu, "KVM_EXIT_FAIL_ENTRY");

@@ -9,16 +9,30 @@
 #include "vm/internal.h"
 #include "vm/vcpu_files.h"
 
+/* Under the lock. */
+static void vm_take_end(struct vm *vm, const struct vm_end *end)
+{
+	if (vm->end.kind != VM_END_NONE)
+		return;
+	vm->end = *end;
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_stop(&vm->vcpu[i]);
+	vm_halted_release(vm);
+	event_loop_stop(&vm->loop);
+}
+
 void vm_end(struct vm *vm, struct vm_end end)
 {
 	pthread_mutex_lock(&vm->end_lock);
-	if (vm->end.kind == VM_END_NONE) {
-		vm->end = end;
-		for (unsigned i = 0; i < vm->nr_vcpus; i++)
-			vcpu_stop(&vm->vcpu[i]);
-		vm_halted_release(vm);
-		event_loop_stop(&vm->loop);
-	}
+	if (vm->end.kind == VM_END_NONE && !vm_reset_takes(vm, &end))
+		vm_take_end(vm, &end);
+	pthread_mutex_unlock(&vm->end_lock);
+}
+
+void vm_end_finally(struct vm *vm, struct vm_end end)
+{
+	pthread_mutex_lock(&vm->end_lock);
+	vm_take_end(vm, &end);
 	pthread_mutex_unlock(&vm->end_lock);
 }
 
@@ -35,6 +49,7 @@ static void loop_woken(void *arg)
 	if (vm->debugger.woken)
 		vm->debugger.woken(vm->debugger.arg);
 	vm_halted_woken(vm);
+	vm_reset_woken(vm);
 }
 
 static void ram_unmake(struct vm *vm)
@@ -233,6 +248,7 @@ const struct vm_step vm_steps[] = {
 	{"halted CPUs", halted_make, vm_halted_fini},
 	{"pause", vm_pause_make, vm_pause_unmake},
 	{"boot", boot_make, NULL},
+	{"start", vm_start_make, vm_start_unmake},
 	/*
 	 * What takes long is done by now, and nothing that others see was made. From here on signals and
 	 * the timeout wait for the event loop; before, they act as the caller has arranged.

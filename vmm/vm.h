@@ -31,6 +31,7 @@
 #include "vm/io_devices.h"
 #include "vm/latency.h"
 #include "vm/pause.h"
+#include "vm/reset.h"
 #include "vm/symbols.h"
 
 struct vm_opts {
@@ -51,6 +52,8 @@ struct vm_opts {
 	bool profile;     /* note some of the exits: vm/profile.h */
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;
+	bool keeps_start; /* what a reset needs: memory for a copy of what is loaded, and some registers */
+	bool reboots;        /* with keeps_start: a guest that resets itself is started again */
 	int64_t deadline_ns; /* of CLOCK_MONOTONIC: VM_END_TIMEOUT; 0: none */
 	unsigned
 		paused_by; /* enum vm_pause_by: before the first instruction, until each resumes it */
@@ -88,8 +91,11 @@ struct vm {
 	struct vm_halted halted;
 	struct guest_clock clock; /* of the devices */
 	struct vm_pause pause;
+	struct vm_reset reset;
 	struct vm_debugger {
 		void (*woken)(void *arg); /* event thread, after event_loop_wake(); NULL: none */
+		void (*reset)(
+			void *arg); /* event thread, paused: all is as before the first instruction */
 		void *arg;
 	} debugger;
 	struct event_source signals;
@@ -117,8 +123,13 @@ int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag);
  */
 int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag);
 
-/* Asks for the VM to end; the first end counts. Any thread. */
+/*
+ * Asks for the VM to end; the first end counts. Any thread. A VM that reboots does not end by a reset or a triple
+ * fault: it is started again.
+ */
 void vm_end(struct vm *vm, struct vm_end end);
+/* The same, and it is an end whatever it is. */
+void vm_end_finally(struct vm *vm, struct vm_end end);
 
 /* What bus, event loop and back end see in the place of device[i], and whose lock guards that. */
 struct device *vm_bus_device(struct vm *vm, unsigned i);

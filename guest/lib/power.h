@@ -21,7 +21,10 @@ enum {
  */
 void exit_port_write(uint16_t port, uint32_t code);
 
-/* Waits until all output is out, writes code to the PC's exit port; halts when that returns. */
+/*
+ * Waits until all output is out, writes code to the PC's exit port; halts when that returns. With reboots=N on the
+ * command line, success resets the machine instead, so often: CMOS RAM counts.
+ */
 _Noreturn void guest_exit(uint32_t code);
 
 /* Print the message and exit with GUEST_EXIT_SOFTWARE or GUEST_EXIT_USAGE. */

@@ -145,6 +145,7 @@ static struct vm_opts all_opts(int file)
 		.nr_outputs = 1,
 		.profile = true,
 		.latency = true,
+		.keeps_start = true,
 		.deadline_ns = clock_monotonic_ns() + VM_RIG_HANG_S * NS_PER_S,
 	};
 }

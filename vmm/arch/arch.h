@@ -311,6 +311,25 @@ void arch_clocks_stop(struct arch_clocks *clocks);
 void arch_clocks_start(const struct arch_clocks *clocks);
 struct arch_clocks *arch_clocks_destroy(struct arch_clocks *clocks); /* takes and returns NULL */
 
+/* Before the guest runs: what arch_clocks_rewind() needs to know. */
+void arch_clocks_note_start(struct arch_clocks *clocks);
+/* Between stop and start: what start lets go on then begins anew, at 0, and no timer is armed. */
+void arch_clocks_rewind(struct arch_clocks *clocks);
+
+/* What KVM knows of a VM before its first instruction: the registers of its vCPUs, its interrupt chips and timers. */
+struct arch_start;
+
+/* Copies it, before the guest runs. kvm is borrowed until arch_start_destroy(). -errno with diag. */
+int arch_start_create(const struct kvm *kvm, const int *vcpu_fd, unsigned nr_vcpus,
+		      struct arch_start **ret, struct diag *diag);
+/*
+ * Makes KVM's state that again: also of a vCPU that is in a nested guest, or had a triple fault. No vCPU is in KVM_RUN,
+ * their accesses are complete, and no interrupt line is high. The TSC is arch_clocks_rewind()'s. -errno with diag: then
+ * the guest must not run on.
+ */
+int arch_start_restore(const struct arch_start *start, struct diag *diag);
+struct arch_start *arch_start_destroy(struct arch_start *start); /* takes and returns NULL */
+
 /*
  * The ACPI tables of a machine, as its kernel finds them: *ret_bytes (*ret_len bytes) is the caller's to
  * free. -ENOTSUP with diag where the architecture has none, -ENOSPC, -ENOMEM; outputs are untouched then.

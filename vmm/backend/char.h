@@ -182,6 +182,9 @@ bool char_host_flush(struct char_host *host);
  */
 void char_port_watch_panic(struct char_port *port, void (*panic_over)(void *arg), void *arg);
 
+/* Looks for one from here on. */
+void char_port_forget_panic(struct char_port *port);
+
 /* What is known of a panic, with all that was put so far, also when nobody was there to be written to. */
 const struct char_panic *char_port_panic(struct char_port *port);
 

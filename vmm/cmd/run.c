@@ -146,7 +146,7 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 	if (files->profile >= 0 && write_profile(files->profile, config->profile, vm, &diag) < 0)
 		status = EXIT_OUTPUT;
 	report_stuck(stderr, vm);
-	report_end(stderr, end, status);
+	report_end(stderr, end, vm->reset.count, status);
 	if (report_wanted(end))
 		report_print(stderr, vm);
 	if (report_wanted(end) || config->stats)

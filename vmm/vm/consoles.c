@@ -204,6 +204,17 @@ bool vm_chars_saw_panic(struct vm_chars *chars)
 	return saw;
 }
 
+void vm_chars_forget_panic(struct vm_chars *chars)
+{
+	struct timer_line *timer = &chars->panic_timer.line;
+
+	for (unsigned i = 0; i < chars->nr_kernel_consoles; i++)
+		char_port_forget_panic(chars->kernel_console[i]);
+	for (unsigned i = 0; i < chars->nr_kernel_nulls; i++)
+		chars->kernel_null[i].panic = (struct char_panic){0};
+	timer->arm(timer, INT64_MAX);
+}
+
 static bool is_stderrs_file(int fd)
 {
 	struct stat st, err;

@@ -95,6 +95,9 @@ void vm_chars_resized(struct vm_chars *chars);
  */
 bool vm_chars_saw_panic(struct vm_chars *chars);
 
+/* As if no kernel had panicked; the same holds for when to call it. */
+void vm_chars_forget_panic(struct vm_chars *chars);
+
 /*
  * Writes what is left, for a second at most when readers are slow, closes all and gives the terminal
  * back. The devices must still be there. Takes a zeroed one too, and one that was closed before. line_open is set

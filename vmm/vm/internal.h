@@ -48,6 +48,10 @@ vm_unmake_fn vm_latency_unmake;
 vm_make_fn vm_pause_make;
 vm_unmake_fn vm_pause_unmake;
 
+/* reset.c: a copy of what the guest starts with, where a reset is to be possible. */
+vm_make_fn vm_start_make;
+vm_unmake_fn vm_start_unmake;
+
 /* symbols.c: those that are given, and those of a small kernel. */
 vm_make_fn vm_symbols_make;
 vm_unmake_fn vm_symbols_unmake;

@@ -148,6 +148,7 @@ int vm_resume(struct vm *vm, enum vm_pause_by by, struct diag *diag)
 	clocks_start(vm);
 	vm_virtio_unpark(vm);
 	open_gate(vm);
+	event_loop_wake(&vm->loop); /* for a reset that waits for this */
 	return 0;
 }
 

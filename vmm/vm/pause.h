@@ -23,7 +23,8 @@ struct arch_clocks;
 enum vm_pause_by {
 	VM_PAUSED_BY_USER = 1 << 0,
 	VM_PAUSED_BY_DEBUGGER = 1 << 1,
-	VM_PAUSED_BY_CORE = 1 << 2, /* while one is written */
+	VM_PAUSED_BY_CORE = 1 << 2,  /* while one is written */
+	VM_PAUSED_BY_RESET = 1 << 3, /* while one is made */
 };
 
 struct vm_pause {

@@ -7,13 +7,15 @@
 
 enum { REPORT_REGISTERS_MAX = 8 }; /* vCPUs; of the others, the stack alone */
 
-void report_end(FILE *out, const struct vm_end *end, int exit_status)
+void report_end(FILE *out, const struct vm_end *end, uint64_t resets, int exit_status)
 {
 	fprintf(out, "tollgate: %s", vm_end_name(end->kind));
 	if (end->kind == VM_END_EXIT_CODE)
 		fprintf(out, " %" PRIu32, end->code);
 	if (end->by)
 		fprintf(out, " (%s)", end->by);
+	if (resets)
+		fprintf(out, ", after %" PRIu64 " reset%s", resets, resets == 1 ? "" : "s");
 	fprintf(out, ", exit status %d\n", exit_status);
 }
 

@@ -7,8 +7,8 @@
 
 #include "vm.h"
 
-/* One line: which end, by whom, and the exit status. */
-void report_end(FILE *out, const struct vm_end *end, int exit_status);
+/* One line: which end, by whom, after how many resets if there were any, and the exit status. */
+void report_end(FILE *out, const struct vm_end *end, uint64_t resets, int exit_status);
 
 /* Whether the end was one that a report should follow. */
 bool report_wanted(const struct vm_end *end);

@@ -423,6 +423,7 @@ static struct json_object *json_stats(struct vm *vm, const struct stats_kvm *kvm
 	int n;
 
 	json_object_object_add(root, "end", end);
+	json_add_u64(root, "resets", vm->reset.count);
 	json_object_object_add(root, "kernel", json_kernel(&vm->kernel));
 	json_object_object_add(root, "exits", json_exits(vm));
 	json_add_u64(root, "coalesced_writes", atomic_load(&vm->coalesced.drained));

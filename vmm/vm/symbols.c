@@ -98,6 +98,7 @@ static void place_table(struct vm *vm)
 		if (!has_banner_at(vm, linked + offset))
 			continue;
 		symbols_move(s->table, offset);
+		s->moved = offset;
 		s->is_placed = true;
 	}
 }
@@ -109,7 +110,7 @@ static bool take_kallsyms(struct vm *vm, const struct arch_image *image)
 	if (!bytes ||
 	    symbols_parse_kallsyms(bytes, image->len, image->linear, &vm->symbols.table) < 0)
 		return false;
-	vm->symbols.is_placed = true;
+	vm->symbols.is_placed = vm->symbols.is_found = true;
 	return true;
 }
 
@@ -139,6 +140,18 @@ const struct symbols *vm_symbols(struct vm *vm)
 	else if (!s->is_placed)
 		place_table(vm);
 	return s->is_placed ? s->table : NULL;
+}
+
+void vm_symbols_forget(struct vm *vm)
+{
+	struct vm_symbols *s = &vm->symbols;
+
+	if (s->is_found)
+		vm_symbols_unmake(vm);
+	else if (s->moved)
+		symbols_move(s->table, -s->moved);
+	s->is_placed = s->is_found = false;
+	s->moved = 0;
 }
 
 static int no_names(const struct vm *vm, struct diag *diag)

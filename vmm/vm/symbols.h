@@ -20,10 +20,15 @@ struct vm_symbols {
 	struct symbols *table; /* NULL: none yet */
 	bool is_placed;        /* its addresses are those of the guest */
 	bool is_given;         /* by --symbols */
+	bool is_found;         /* in the guest's memory */
+	uint64_t moved;        /* by so much, to where Linux has moved itself */
 };
 
 /* With all vCPUs held or joined. NULL: there are none now. The VM's, until the VM is gone. */
 const struct symbols *vm_symbols(struct vm *vm);
+
+/* The guest starts again, and may be elsewhere. */
+void vm_symbols_forget(struct vm *vm);
 
 /* Prints the symbol of an address, as a line. -EINVAL with diag when there is none, others as vm_hold(). */
 int vm_print_symbol(struct vm *vm, uint64_t addr, FILE *out, struct diag *diag);

@@ -41,6 +41,8 @@ struct vcpu_clocks {
 	int fd;
 	bool has_tsc, has_deadline, has_count;
 	uint64_t tsc, deadline;
+	bool has_start_offset;
+	uint64_t start_offset;  /* of the TSC */
 	uint32_t initial, left; /* of the local APIC's timer */
 };
 
@@ -110,19 +112,25 @@ static void lapic_timer_start(const struct vcpu_clocks *vcpu)
 		lapic_count_set(vcpu->fd, vcpu->initial, vcpu->left);
 }
 
-static void tsc_set_back(int fd, uint64_t ticks)
+static bool tsc_offset(int fd, unsigned long request, uint64_t *offset)
 {
-	uint64_t offset;
 	struct kvm_device_attr attr = {
 		.group = KVM_VCPU_TSC_CTRL,
 		.attr = KVM_VCPU_TSC_OFFSET,
-		.addr = (uintptr_t)&offset,
+		.addr = (uintptr_t)offset,
 	};
 
-	if (ioctl(fd, KVM_GET_DEVICE_ATTR, &attr) < 0)
+	return ioctl(fd, request, &attr) == 0;
+}
+
+static void tsc_set_back(int fd, uint64_t ticks)
+{
+	uint64_t offset;
+
+	if (!tsc_offset(fd, KVM_GET_DEVICE_ATTR, &offset))
 		return; /* an older kernel: the TSC has gone on */
 	offset -= ticks;
-	ioctl(fd, KVM_SET_DEVICE_ATTR, &attr);
+	tsc_offset(fd, KVM_SET_DEVICE_ATTR, &offset);
 }
 
 /* All by as much, so that those that were the same still are. */
@@ -221,6 +229,31 @@ void arch_clocks_start(const struct arch_clocks *clocks)
 	}
 	if (clocks->has_pit)
 		ioctl(clocks->kvm->vm_fd, KVM_SET_PIT2, &pit);
+}
+
+void arch_clocks_note_start(struct arch_clocks *clocks)
+{
+	for (unsigned i = 0; i < clocks->nr_vcpus; i++) {
+		struct vcpu_clocks *vcpu = &clocks->vcpu[i];
+
+		vcpu->has_start_offset =
+			tsc_offset(vcpu->fd, KVM_GET_DEVICE_ATTR, &vcpu->start_offset);
+	}
+}
+
+/* Each by its first offset, whatever the guest has written since: tsc_start() then sets all back by as much. */
+void arch_clocks_rewind(struct arch_clocks *clocks)
+{
+	for (unsigned i = 0; i < clocks->nr_vcpus; i++) {
+		struct vcpu_clocks *vcpu = &clocks->vcpu[i];
+
+		vcpu->has_deadline = vcpu->has_count = false;
+		vcpu->tsc = 0;
+		if (vcpu->has_start_offset)
+			tsc_offset(vcpu->fd, KVM_SET_DEVICE_ATTR, &vcpu->start_offset);
+	}
+	clocks->clock.clock = 0;
+	clocks->has_pit = false;
 }
 
 struct arch_clocks *arch_clocks_destroy(struct arch_clocks *clocks)

@@ -155,6 +155,12 @@ void char_port_watch_panic(struct char_port *port, void (*panic_over)(void *arg)
 	port->panic_arg = arg;
 }
 
+void char_port_forget_panic(struct char_port *port)
+{
+	port->searched = atomic_load(&port->head);
+	port->panic = (struct char_panic){0};
+}
+
 const struct char_panic *char_port_panic(struct char_port *port)
 {
 	char_port_search_panic(port, atomic_load(&port->head));

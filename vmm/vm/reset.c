@@ -1,0 +1,176 @@
+#include "vm/reset.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "virtio/transport.h"
+#include "vm.h"
+#include "vm/internal.h"
+
+#define PARK_WAIT_NS (3 * NS_PER_S)
+
+int vm_start_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
+{
+	AUTO_FREE int *fd = NULL;
+	int r;
+
+	vm->reset.by_guest = opts->reboots;
+	if (!opts->keeps_start)
+		return 0;
+	fd = calloc(vm->nr_vcpus, sizeof(*fd));
+	if (!fd)
+		return diag_set(diag, -ENOMEM, "reset-memory", "registers of %u vCPUs",
+				vm->nr_vcpus);
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		fd[i] = vm->vcpu[i].fd;
+	r = memory_copy_init(&vm->reset.memory, &vm->mem, diag);
+	if (r == 0)
+		r = arch_start_create(&vm->kvm, fd, vm->nr_vcpus, &vm->reset.start, diag);
+	if (r < 0) {
+		vm_start_unmake(vm);
+		return r;
+	}
+	arch_clocks_note_start(vm->pause.clocks);
+	return 0;
+}
+
+void vm_start_unmake(struct vm *vm)
+{
+	vm->reset.start = arch_start_destroy(vm->reset.start);
+	memory_copy_fini(&vm->reset.memory);
+}
+
+bool vm_reset_takes(struct vm *vm, const struct vm_end *end)
+{
+	struct vm_reset *reset = &vm->reset;
+
+	if (!reset->by_guest || (end->kind != VM_END_RESET && end->kind != VM_END_TRIPLE_FAULT))
+		return false;
+	if (reset->wanted)
+		return true;
+	reset->wanted = true;
+	reset->why = *end;
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_gate_hold(&vm->halted.gate, &vm->vcpu[i], VCPU_HELD_BY_RESET);
+	event_loop_wake(&vm->loop);
+	return true;
+}
+
+/* Their own threads take part, which a pause has parked. False: the host does not let one of them go. */
+static bool reset_virtio(struct vm *vm)
+{
+	unsigned stuck;
+	bool all_reset = true;
+
+	vm_virtio_unpark(vm);
+	for (unsigned i = 0; all_reset && i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			all_reset = virtio_reset(vm->device[i]);
+	return vm_virtio_park(vm, clock_monotonic_ns() + PARK_WAIT_NS, &stuck) && all_reset;
+}
+
+static void reset_chips(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (!vm->virtio[i])
+			device_reset(vm_bus_device(vm, i));
+}
+
+/* Of the vCPUs' threads, what is not KVM's. */
+static void forget_errors(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
+		struct vcpu *vcpu = &vm->vcpu[i];
+
+		vcpu->error = (struct vcpu_error){0};
+		atomic_store(&vcpu->failed_memory, 0);
+		atomic_store(&vcpu->failed_elsewhere, false);
+	}
+}
+
+/* While the VM is paused. */
+static void machine_reset(struct vm *vm)
+{
+	struct diag diag = {0};
+
+	if (!reset_virtio(vm)) {
+		vm_end_finally(vm, (struct vm_end){.kind = VM_END_RESET,
+						   .by = "the host does not let a device go"});
+		return;
+	}
+	reset_chips(vm);
+	if (arch_start_restore(vm->reset.start, &diag) < 0) {
+		vm_end_finally(vm, (struct vm_end){.kind = VM_END_KVM_ERROR,
+						   .by = "KVM does not take the state of a reset"});
+		return;
+	}
+	arch_clocks_rewind(vm->pause.clocks);
+	memory_copy_put_back(&vm->reset.memory, &vm->mem);
+	vm_symbols_forget(vm);
+	vm_chars_forget_panic(&vm->chars);
+	forget_errors(vm);
+	if (vm->debugger.reset)
+		vm->debugger.reset(vm->debugger.arg);
+	vm->reset.count++;
+}
+
+/* What the guest wanted until now is done with this reset. */
+static void release_vcpus(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->end_lock);
+	vm->reset.wanted = false;
+	for (unsigned i = 0; i < vm->nr_vcpus; i++)
+		vcpu_gate_release(&vm->halted.gate, &vm->vcpu[i], VCPU_HELD_BY_RESET);
+	pthread_mutex_unlock(&vm->end_lock);
+}
+
+/*
+ * why: what the guest wanted it for; NULL: it is the user's. A kernel that panics without a driver for pvpanic resets,
+ * and a panic is an end. Its words are all there in a pause.
+ */
+static int pause_and_reset(struct vm *vm, const struct vm_end *why, struct diag *diag)
+{
+	int r = vm_pause(vm, VM_PAUSED_BY_RESET, diag);
+
+	if (r < 0)
+		return r;
+	if (why && vm_chars_saw_panic(&vm->chars))
+		vm_end_finally(vm, *why);
+	else
+		machine_reset(vm);
+	release_vcpus(vm);
+	vm_resume(vm, VM_PAUSED_BY_RESET, NULL);
+	return 0;
+}
+
+int vm_reset(struct vm *vm, struct diag *diag)
+{
+	if (vm->reset.start)
+		return pause_and_reset(vm, NULL, diag);
+	diag_set(diag, -EINVAL, "reset-no-copy",
+		 "this VM cannot be reset: it has no copy of its start");
+	diag_remedy(diag, "start it with --reboot");
+	return -ENOTSUP;
+}
+
+static bool is_wanted(struct vm *vm, struct vm_end *ret_why)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&vm->end_lock);
+	wanted = vm->reset.wanted && vm->end.kind == VM_END_NONE;
+	*ret_why = vm->reset.why;
+	pthread_mutex_unlock(&vm->end_lock);
+	return wanted;
+}
+
+/* One that comes in a pause waits for its end: a debugger looks at what the guest was. */
+void vm_reset_woken(struct vm *vm)
+{
+	struct vm_end why;
+
+	if (!vm_is_paused(vm) && is_wanted(vm, &why) && pause_and_reset(vm, &why, NULL) < 0)
+		vm_end_finally(vm, why);
+}
