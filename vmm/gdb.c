@@ -149,7 +149,7 @@ static void gdb_listen_ready(struct event_source *src, uint32_t epoll_events)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
 		   sizeof(one)); /* each packet waits for its answer */
 	gdb->in = (struct gdb_input){0};
-	gdb->no_ack = gdb->is_over = false;
+	gdb->no_ack = gdb->is_over = gdb->is_extended = false;
 	gdb->last_len = 0;
 	gdb->client = (struct event_source){.fd = fd, .events = EPOLLIN, .ready = gdb_client_ready};
 	if (event_loop_add(&gdb->vm->loop, &gdb->client) < 0 || gdb_stop(gdb, &diag) < 0) {
@@ -266,6 +266,7 @@ int gdb_open(const struct gdb_opts *opts, struct vm *vm, struct control_commands
 	}
 	vm->debugger.arg = gdb;
 	vm->debugger.woken = woken;
+	vm->debugger.reset = gdb_vm_reset;
 	*ret = gdb;
 	return 0;
 }
@@ -279,7 +280,7 @@ struct gdb *gdb_close(struct gdb *gdb, int exit_status)
 		gdb_client_send(gdb);
 		gdb_client_close(gdb);
 	}
-	gdb->vm->debugger.woken = NULL;
+	gdb->vm->debugger.woken = gdb->vm->debugger.reset = NULL;
 	event_loop_remove(&gdb->vm->loop, &gdb->listen);
 	if (gdb->listener.path)
 		unix_listener_close(&gdb->listener);

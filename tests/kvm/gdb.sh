@@ -147,6 +147,62 @@ case_monitor_detach_and_kill() {
 	ended 116 'killed (debugger)'
 }
 
+# extended COMMAND...: as debug, by gdb's extended protocol, in which a guest can be run anew.
+extended() {
+	local c args=()
+	for c in 'set pagination off' 'set confirm off' 'set width 0' "${symbols[@]}" 'target extended-remote gdb.sock' "$@"; do
+		args+=(-ex "$c")
+	done
+	timeout -k 10 "$limit_s" gdb -nx -batch "${args[@]}" >log 2>&1 </dev/null || true
+}
+
+case_run_starts_the_guest_anew() {
+	counter
+	start_controlled --gdb unix:gdb.sock,wait --flat 0x100000 code
+	extended 'break *stop' c c 'p $rax' run 'p $rax' 'x/gd &total' starti 'p/x $pc' 'hbreak *again' delete detach
+	says 'Breakpoint 1, .*' 'Breakpoint 1, .*' '\$1 = 2' 'Breakpoint 1, .*' '\$2 = 1' '0x[0-9a-f]+ <total>:	0' \
+		'Program stopped.' '\$3 = 0x100000'
+	counts_on
+	holds_resets 2
+	# A guest that was killed is there to be run again, until the client leaves.
+	extended kill 'break *stop' run 'p $rax' kill
+	says '\[Inferior 1 \(Remote target\) killed\]' 'Breakpoint 1, .*' '\$1 = 1'
+	finish
+	ended 116 'killed (debugger), after 3 resets'
+}
+
+holds_resets() {
+	control stats
+	holds reply ".resets == $1"
+}
+
+# The guest resets itself at its third breakpoint; the debugger's are there again, where the same code is.
+case_breakpoints_outlast_a_reset_of_the_guest() {
+	assemble code <<-'END'
+		.code64
+		xor %eax, %eax
+		again: inc %rax
+		cmp $3, %rax
+		jb again
+		mov $0xcf9, %dx
+		mov $6, %al
+		out %al, %dx
+		1: jmp 1b
+	END
+	symbols=('add-symbol-file code.o 0x100000')
+	start_controlled --reboot --gdb unix:gdb.sock,wait --flat 0x100000 code
+	debug 'break *again' c 'p $rax' c c 'p $rax' c 'p $rax' 'monitor stats'
+	says '\$1 = 0' '\$2 = 2' '\$3 = 0' '.*"resets": ?1,?'
+	stop_after_resets
+}
+
+# The guest may reset itself more often before it is stopped.
+stop_after_resets() {
+	control stop
+	finish
+	same 'exit status' "$status" 116
+}
+
 # The packets by hand: a stop that is asked for, and a guest that ends.
 case_an_interrupt() {
 	mkfifo keys

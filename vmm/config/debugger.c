@@ -23,6 +23,7 @@ int config_gdb_option(struct config *config, const char *arg, struct diag *diag)
 	char *copy;
 
 	*gdb = (struct config_gdb){.wanted = true};
+	config->vm.keeps_start = true; /* for gdb's `run` */
 	if (len >= sizeof(wait) && strcmp(arg + len - (sizeof(wait) - 1), wait) == 0) {
 		gdb->wait = true;
 		len -= sizeof(wait) - 1;

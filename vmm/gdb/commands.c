@@ -393,9 +393,13 @@ static void query(struct gdb *gdb, const char *packet)
 		gdb_reply(gdb, "");
 }
 
-static void debugger_end_vm(struct gdb *gdb)
+/* "vRun;FILE;ARGUMENTS": there is one kernel to run, whatever the client names. */
+static void run_anew(struct gdb *gdb)
 {
-	vm_end(gdb->vm, (struct vm_end){.kind = VM_END_KILLED, .by = "debugger"});
+	if (gdb_restart(gdb))
+		gdb_report(gdb, 0, GDB_SIGTRAP);
+	else
+		reply_ok(gdb, false);
 }
 
 static void long_command(struct gdb *gdb, const char *packet)
@@ -406,7 +410,9 @@ static void long_command(struct gdb *gdb, const char *packet)
 		vcont(gdb, at);
 	} else if (packet_after(packet, "vKill;")) {
 		gdb_reply(gdb, "OK");
-		debugger_end_vm(gdb);
+		gdb_kill(gdb);
+	} else if (packet_after(packet, "vRun;")) {
+		run_anew(gdb);
 	} else {
 		gdb_reply(gdb, "");
 	}
@@ -431,7 +437,12 @@ void gdb_command(struct gdb *gdb)
 	const char *packet = (const char *)gdb->in.content;
 
 	switch (packet[0]) {
-	case '?': gdb_report(gdb, gdb->current, GDB_SIGTRAP); break;
+	case '?':
+		if (gdb->is_killed)
+			gdb_reply(gdb, "W00");
+		else
+			gdb_report(gdb, gdb->current, GDB_SIGTRAP);
+		break;
 	case 'g': read_registers(gdb); break;
 	case 'G': write_registers(gdb, packet + 1); break;
 	case 'p': packet_read_register(gdb, packet + 1); break;
@@ -450,7 +461,12 @@ void gdb_command(struct gdb *gdb)
 	case 'q': query(gdb, packet); break;
 	case 'v': long_command(gdb, packet); break;
 	case 'D': detach(gdb); break;
-	case 'k': debugger_end_vm(gdb); break;
+	case 'k': gdb_kill(gdb); break;
+	case 'R': gdb_restart(gdb); break; /* has no reply */
+	case '!':
+		gdb->is_extended = true;
+		reply_ok(gdb, true);
+		break;
 	case 'Q':
 		if (strcmp(packet, "QStartNoAckMode") == 0) {
 			gdb_reply(gdb, "OK");

@@ -46,6 +46,8 @@ struct gdb {
 	struct event_source listen, client; /* client.fd -1: nobody */
 	bool is_stopped;                    /* by us */
 	bool no_ack;
+	bool is_extended; /* "!": after kill the client may run the guest anew */
+	bool is_killed;   /* it has killed the guest, which is stopped; without it, the VM ends */
 	unsigned current; /* the vCPU of registers and memory */
 	struct gdb_vcpu *vcpu;
 	struct gdb_breakpoint breakpoint[GDB_BREAKPOINTS_MAX];
@@ -74,6 +76,9 @@ void gdb_go_on(struct gdb *gdb); /* as each vCPU's action says */
 void gdb_set_actions(struct gdb *gdb, enum gdb_action action);
 void gdb_let_go(struct gdb *gdb); /* the VM runs as if nobody had been here */
 void gdb_report(struct gdb *gdb, unsigned vcpu, unsigned signal);
+void gdb_kill(struct gdb *gdb);
+bool gdb_restart(struct gdb *gdb); /* stopped before the first instruction; false: not possible */
+void gdb_vm_reset(void *arg);      /* vm.debugger.reset */
 void gdb_vcpu_stopped(struct vcpu *vcpu, void *arg); /* vcpu.debugged */
 void gdb_woken(void *arg);                           /* vm.debugger.woken */
 
@@ -83,6 +88,7 @@ bool gdb_breakpoint_clear(struct gdb *gdb, uint64_t linear);
 bool gdb_point_set(struct gdb *gdb, const struct arch_debug_point *point);
 bool gdb_point_clear(struct gdb *gdb, const struct arch_debug_point *point);
 void gdb_clear_all(struct gdb *gdb);
+void gdb_set_again(struct gdb *gdb); /* memory is new */
 bool gdb_is_breakpoint(const struct gdb *gdb, unsigned vcpu, uint64_t linear);
 /* Memory without our breakpoints; writes go under them. How many of len. */
 size_t gdb_memory_read(struct gdb *gdb, uint64_t linear, uint8_t *buf, size_t len);

@@ -113,6 +113,18 @@ void gdb_clear_all(struct gdb *gdb)
 		gdb->point[i] = (struct arch_debug_point){0};
 }
 
+/* Where each was: the same kernel is there again. */
+void gdb_set_again(struct gdb *gdb)
+{
+	for (unsigned i = 0; i < GDB_BREAKPOINTS_MAX; i++) {
+		struct gdb_breakpoint *bp = &gdb->breakpoint[i];
+
+		if (!bp->is_set || guest_mem_read(&gdb->vm->mem, bp->gpa, &bp->original, 1) < 0)
+			continue;
+		guest_mem_write(&gdb->vm->mem, bp->gpa, arch_breakpoint, arch_breakpoint_bytes);
+	}
+}
+
 /* The byte that a breakpoint of ours covers at linear; NULL: none does. */
 static struct gdb_breakpoint *covering(struct gdb *gdb, uint64_t linear)
 {

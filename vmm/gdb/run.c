@@ -1,5 +1,6 @@
 #include "gdb/internal.h"
 #include "vm/pause.h"
+#include "vm/reset.h"
 
 /* On the vCPU's thread. It waits at the gate from here on, whatever the event thread is about to do with that. */
 void gdb_vcpu_stopped(struct vcpu *vcpu, void *arg)
@@ -122,10 +123,53 @@ void gdb_go_on(struct gdb *gdb)
 	vm_resume(gdb->vm, VM_PAUSED_BY_DEBUGGER, NULL);
 }
 
+void gdb_kill(struct gdb *gdb)
+{
+	if (gdb->is_extended) {
+		gdb_clear_all(gdb);
+		gdb->is_killed = true;
+		return;
+	}
+	vm_end_finally(gdb->vm, (struct vm_end){.kind = VM_END_KILLED, .by = "debugger"});
+}
+
+bool gdb_restart(struct gdb *gdb)
+{
+	struct diag diag = {0};
+
+	gdb_clear_all(gdb);
+	if (vm_reset(gdb->vm, &diag) < 0)
+		return false;
+	gdb->is_killed = false;
+	gdb->current = 0;
+	return true;
+}
+
+/* What a vCPU stopped for is of the guest that was. */
+void gdb_vm_reset(void *arg)
+{
+	struct gdb *gdb = arg;
+
+	for (unsigned i = 0; i < gdb->vm->nr_vcpus; i++) {
+		struct vcpu *vcpu = &gdb->vm->vcpu[i];
+
+		forget_stop(gdb, i);
+		gdb->vcpu[i].unreported = false;
+		vcpu->debug_exit = (struct arch_debug_exit){.point = -1};
+		if (!gdb->is_stopped && gdb->vcpu[i].action != GDB_STAYS)
+			release(gdb, i);
+	}
+	gdb_set_again(gdb);
+}
+
 void gdb_let_go(struct gdb *gdb)
 {
 	struct diag diag = {0};
 
+	if (gdb->is_killed) {
+		vm_end_finally(gdb->vm, (struct vm_end){.kind = VM_END_KILLED, .by = "debugger"});
+		return;
+	}
 	if (gdb_stop(gdb, &diag) < 0 && !gdb->is_stopped)
 		return; /* the VM is about to end */
 	gdb_clear_all(gdb);
