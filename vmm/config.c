@@ -173,6 +173,8 @@ static const struct option_row kernel_rows[] = {
 	 .help = "load KERNEL as it is at ADDR; MODE real or long (default long)"},
 	{"rootfs", CONFIG_OPT_ROOTFS, "FILE[,HOW]",
 	 .help = "a disk, as --disk makes it, that is the root directory", .common = true},
+	{"end-on-unclaimed", CONFIG_OPT_END_ON_UNCLAIMED, NULL,
+	 .help = "end at the first access that no device claims"},
 	{"symbols", CONFIG_OPT_SYMBOLS, "FILE",
 	 .help = "KERNEL's vmlinux or System.map: names for addresses in reports"},
 	{0},
@@ -244,6 +246,7 @@ int config_kernel_option(struct config *config, int opt, const char *arg, struct
 	case CONFIG_OPT_BOOT: return parse_boot(config, arg, diag);
 	case CONFIG_OPT_FLAT: return parse_flat(config, arg, diag);
 	case CONFIG_OPT_ROOTFS: return add_rootfs(config, arg, diag);
+	case CONFIG_OPT_END_ON_UNCLAIMED: config->vm.end_on_unclaimed = true; return 0;
 	case CONFIG_OPT_SYMBOLS: config->symbols = arg; return 0;
 	default: return 1;
 	}
@@ -280,8 +283,8 @@ static const struct option_row end_rows[] = {
 		 "does not run before gdb lets it"},
 	{"core", OPT_CORE, "FILE[,on=ENDS]",
 	 .help = "the guest's memory and registers, when it ends badly: for gdb, crash, drgn\n"
-		 "ENDS: panic, triple-fault, kvm-error, timeout, halted (these by default),\n"
-		 "reset, killed"},
+		 "ENDS: panic, triple-fault, kvm-error, timeout, halted, unclaimed (these by\n"
+		 "default), reset, killed"},
 	{"exit-code", OPT_EXIT_CODE, "HOW",
 	 .help = "guest: the guest's code is the exit status (default);\n"
 		 "qemu: (code << 1) | 1, as isa-debug-exit does",
@@ -318,8 +321,9 @@ const struct option_table config_run_table = {
 	.after = CONFIG_DEST_HELP
 	"\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
-	"error, 112 panic, 113 triple fault, 114 reset, 115 KVM error, 116 killed, 117 timeout,\n"
-	"122 halted for good; 123 the guest ran, but an output could not be written.\n",
+	"error, 110 unclaimed access, 112 panic, 113 triple fault, 114 reset, 115 KVM error,\n"
+	"116 killed, 117 timeout, 122 halted for good; 123 the guest ran, but an output could not\n"
+	"be written.\n",
 	.operands = "KERNEL",
 };
 

@@ -132,6 +132,7 @@ enum {
 	CONFIG_OPT_FLAT,
 	CONFIG_OPT_ROOTFS,
 	CONFIG_OPT_SYMBOLS,
+	CONFIG_OPT_END_ON_UNCLAIMED,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */

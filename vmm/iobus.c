@@ -99,7 +99,9 @@ static void reader_gap(struct iobus_reader *r, const struct iobus_snapshot *s,
 	};
 	iobus_entry_set_fit(&r->gap);
 	for (unsigned k = 0; k < ARRAY_SIZE(r->gap.fit); k++)
-		if (r->gap.fit[k].off > 1)
+		if (r->bus->unclaimed)
+			r->gap.fit[k].off = 0; /* access_parts() says so each time */
+		else if (r->gap.fit[k].off > 1)
 			r->gap.fit[k].off = 1; /* another address has another count */
 	r->last = &r->gap;
 	r->last_count = own ? own : &r->counters.gap;
@@ -165,6 +167,19 @@ static unsigned min_bytes(unsigned bytes, uint64_t limit)
 	return bytes < limit ? bytes : (unsigned)limit;
 }
 
+static void report_unclaimed(const struct iobus *bus, const struct access *a)
+{
+	struct iobus_unclaimed_access access = {
+		.addr = a->addr,
+		.size = a->size,
+		.is_write = a->dir == IOBUS_WRITE,
+	};
+
+	if (access.is_write)
+		memcpy(&access.val, a->data.out, a->size);
+	bus->unclaimed(bus->unclaimed_arg, &access);
+}
+
 /*
  * Any access whatever: cut at the edges of ranges, in the order of addresses, and timed if that is
  * asked for. The reader has entered.
@@ -202,6 +217,8 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 			iobus_count_add(&counter->ns, (uint64_t)(t - before));
 		}
 	}
+	if (claimed < a->size && r->bus->unclaimed)
+		report_unclaimed(r->bus, a);
 	if (claimed == 0) {
 		struct iobus_counter *own = iobus_unclaimed_at(c, a->addr);
 

@@ -92,6 +92,23 @@ void iobus_read_string(struct iobus_reader *reader, uint64_t addr, unsigned size
 void iobus_write_string(struct iobus_reader *reader, uint64_t addr, unsigned size, uint32_t count,
 			const void *data);
 
+/* An access of which no range claims some byte, or any. */
+struct iobus_unclaimed_access {
+	uint64_t addr;
+	unsigned size; /* bytes */
+	bool is_write;
+	uint64_t val; /* of a write */
+};
+
+/*
+ * Calls unclaimed(arg, access) after each such access, on the reader's thread and within the access: it must not change
+ * the bus. Each then takes the way of a search. Before any access.
+ */
+void iobus_watch_unclaimed(struct iobus *bus,
+			   void (*unclaimed)(void *arg,
+					     const struct iobus_unclaimed_access *access),
+			   void *arg);
+
 /*
  * Measure the time accesses spend in dispatch, lookup and device's lock included: two clock readings
  * an access and one more for each further range it touches. Off at first. Waits as iobus_add() does.

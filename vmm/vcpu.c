@@ -143,6 +143,11 @@ void vcpu_join(struct vcpu *vcpu)
 	vcpu->has_thread = false;
 }
 
+struct vcpu *vcpu_of_thread(void)
+{
+	return own_vcpu;
+}
+
 bool vcpu_note_failed_memory(uintptr_t host)
 {
 	struct vcpu *vcpu = own_vcpu;

@@ -139,6 +139,9 @@ uint64_t vcpu_exits(const struct vcpu *vcpu, uint32_t reason);
 /* For vcpu/gate.c: interrupts KVM_RUN, after which the loop goes to the gate. Any thread. */
 void vcpu_call(struct vcpu *vcpu);
 
+/* The one whose thread this is; NULL: it is not a vCPU's. */
+struct vcpu *vcpu_of_thread(void);
+
 /* Waits for the thread. */
 void vcpu_join(struct vcpu *vcpu);
 

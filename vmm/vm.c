@@ -159,6 +159,8 @@ static int buses_make(struct vm *vm, const struct vm_opts *opts, struct diag *di
 	}
 	iobus_set_timing(vm->pio, opts->time_exits);
 	iobus_set_timing(vm->mmio, opts->time_exits);
+	if (opts->end_on_unclaimed)
+		vm_unclaimed_watch(vm);
 	return 0;
 }
 

@@ -33,6 +33,7 @@
 #include "vm/pause.h"
 #include "vm/reset.h"
 #include "vm/symbols.h"
+#include "vm/unclaimed.h"
 
 struct vm_opts {
 	struct machine_spec machine;
@@ -50,6 +51,7 @@ struct vm_opts {
 	bool time_exits;
 	bool latency;     /* a histogram for each kind of exit: vm/latency.h */
 	bool profile;     /* note some of the exits: vm/profile.h */
+	bool end_on_unclaimed;
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;
 	bool keeps_start; /* what a reset needs: memory for a copy of what is loaded, and some registers */
@@ -92,6 +94,7 @@ struct vm {
 	struct guest_clock clock; /* of the devices */
 	struct vm_pause pause;
 	struct vm_reset reset;
+	struct vm_unclaimed unclaimed;
 	struct vm_debugger {
 		void (*woken)(void *arg); /* event thread, after event_loop_wake(); NULL: none */
 		void (*reset)(

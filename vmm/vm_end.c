@@ -13,6 +13,7 @@ const char *vm_end_name(enum vm_end_kind kind)
 	case VM_END_KILLED: return "killed";
 	case VM_END_TIMEOUT: return "timeout";
 	case VM_END_HALTED: return "halted";
+	case VM_END_UNCLAIMED: return "unclaimed access";
 	}
 	return "unknown";
 }
@@ -33,6 +34,7 @@ int vm_end_status(const struct vm_end *end)
 	case VM_END_KILLED: return EXIT_KILLED;
 	case VM_END_TIMEOUT: return EXIT_TIMEOUT;
 	case VM_END_HALTED: return EXIT_HALTED;
+	case VM_END_UNCLAIMED: return EXIT_UNCLAIMED;
 	}
 	return EXIT_KVM_ERROR;
 }

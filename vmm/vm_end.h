@@ -15,12 +15,14 @@ enum vm_end_kind {
 	VM_END_KILLED,       /* SIGINT, SIGTERM, SIGHUP, Ctrl-a x, or the control socket */
 	VM_END_TIMEOUT,      /* --timeout ran out */
 	VM_END_HALTED,       /* every CPU has halted with interrupts off */
+	VM_END_UNCLAIMED,    /* --end-on-unclaimed: an access that no device claims */
 };
 
 /* Exit statuses of the process, besides the guest's own codes. Documented in docs/tollgate.1. */
 enum {
 	EXIT_OK = 0,
 	EXIT_SETUP = 2,
+	EXIT_UNCLAIMED = 110,
 	EXIT_PANIC = 112,
 	EXIT_TRIPLE_FAULT = 113,
 	EXIT_RESET = 114,
@@ -33,8 +35,9 @@ enum {
 
 struct vm_end {
 	enum vm_end_kind kind;
-	uint32_t code;  /* VM_END_EXIT_CODE: what the guest wrote */
-	const char *by; /* who said so, a static string: "pvpanic", "reset register 0xcf9" */
+	uint32_t code; /* VM_END_EXIT_CODE: what the guest wrote */
+	const char *
+		by; /* who said so: "pvpanic", "reset register 0xcf9". Static, or the VM's as long as it is there */
 };
 
 /* "panic", "triple fault", …: the words of the end line. A static string. */

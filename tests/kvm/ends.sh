@@ -331,6 +331,41 @@ case_the_guests_last_words_come_before_ours() {
 	same 'second line' "$(sed -n 2p both)" 'tollgate: panic (pvpanic), exit status 112'
 }
 
+# address LABEL: of code that is loaded at 1 MiB, as 16 digits.
+address() {
+	printf '%016x' $((0x100000 + 0x$(nm code.o | sed -n "s/ t $1\$//p")))
+}
+
+# unclaimed INSTRUCTIONS TEXT: with --end-on-unclaimed this code of long mode ends so, by its instruction at "here".
+unclaimed() {
+	printf '.code64\nout %%al, $0x80\nmov $0xd1000000, %%esi\nmov $0xe00, %%edx\nmov $0x1234, %%eax\nhere: %s\nafter: mov $9, %%al\nout %%al, $0xf4\n' \
+		"$1" | assemble code
+	tollgate run --end-on-unclaimed --stats=json:stats --flat 0x100000 code
+	ended 110 "unclaimed access ($2)"
+	complained "^unclaimed: $2, by vCPU 0 (at $(address here)|before $(address after))\$" '^vCPU 0:$'
+	holds stats ".end == {kind: \"unclaimed access\", by: \"$2\", exit_status: 110}"
+}
+
+case_an_unclaimed_access_is_an_end_when_asked_for() {
+	unclaimed 'in %dx, %al' '1-byte read of port 0xe00'
+	unclaimed 'out %ax, %dx' '2-byte write of 0x1234 to port 0xe00'
+	unclaimed 'in $0x7e, %eax' '4-byte read of port 0x7e' # with a byte of port 0x80
+	unclaimed 'mov %eax, 0x10(%rsi)' '4-byte write of 0x1234 to 0xd1000010'
+	unclaimed 'mov (%rsi), %rcx' '8-byte read of 0xd1000000'
+	printf '.code64\nin $0x80, %%al\nmov $9, %%al\nout %%al, $0xf4\n' | assemble code
+	tollgate run --end-on-unclaimed --flat 0x100000 code
+	ended 9 'exit code 9 (exit port)'
+	# By name, and in smoke.
+	tollgate run --end-on-unclaimed -p how=exits "$(kernel hang)"
+	ended 110 'unclaimed access (1-byte read of port 0xe00)'
+	complained '^unclaimed: .*, by vCPU 0 (at|before) [0-9a-f]{16} kernel_main\+0x[0-9a-f]+/0x[0-9a-f]+$'
+	tollgate smoke --end-on-unclaimed -p how=exits "$(kernel hang)"
+	same 'exit status' "$status" 110
+	printed '^FAIL guest-hang: unclaimed access, exit status 110: unclaimed access \(1-byte read of port 0xe00\)$'
+	tollgate smoke --end-on-unclaimed --expect-end unclaimed -p how=exits "$(kernel hang)"
+	same 'exit status' "$status" 0
+}
+
 # Every CPU has halted with interrupts off, or was never started.
 case_cpus_that_all_halted_for_good_end_the_vm() {
 	local how cpus

@@ -9,22 +9,18 @@
 static const char option[] = "--core";
 
 static const struct option_value core_ends[] = {
-	{"panic", VM_END_PANIC},
-	{"triple-fault", VM_END_TRIPLE_FAULT},
-	{"kvm-error", VM_END_KVM_ERROR},
-	{"timeout", VM_END_TIMEOUT},
-	{"halted", VM_END_HALTED},
-	{"stall", VM_END_HALTED},
-	{"reset", VM_END_RESET},
-	{"killed", VM_END_KILLED},
-	{0},
+	{"panic", VM_END_PANIC},         {"triple-fault", VM_END_TRIPLE_FAULT},
+	{"kvm-error", VM_END_KVM_ERROR}, {"timeout", VM_END_TIMEOUT},
+	{"halted", VM_END_HALTED},       {"stall", VM_END_HALTED},
+	{"unclaimed", VM_END_UNCLAIMED}, {"reset", VM_END_RESET},
+	{"killed", VM_END_KILLED},       {0},
 };
 
 #define END(kind) (1U << (kind))
 /* Those after which somebody asks why. */
 #define ENDS_DEFAULT                                                                               \
 	(END(VM_END_PANIC) | END(VM_END_TRIPLE_FAULT) | END(VM_END_KVM_ERROR) |                    \
-	 END(VM_END_TIMEOUT) | END(VM_END_HALTED))
+	 END(VM_END_TIMEOUT) | END(VM_END_HALTED) | END(VM_END_UNCLAIMED))
 
 static int core_parse_path(struct config *config, const char *arg, struct option_items *items,
 			   struct diag *diag)

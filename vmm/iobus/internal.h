@@ -137,6 +137,9 @@ struct iobus {
 	alignas(IOBUS_CACHE_LINE) _Atomic(struct iobus_snapshot *) snapshot;
 	_Atomic uint64_t generation;
 	bool fenced; /* constant: writers cannot use membarrier(), readers have to order themselves */
+	/* iobus_watch_unclaimed(); NULL: nobody watches. Constant once there are accesses. */
+	void (*unclaimed)(void *arg, const struct iobus_unclaimed_access *access);
+	void *unclaimed_arg;
 
 	/* Everything else is for writers, under the lock. */
 	alignas(IOBUS_CACHE_LINE) pthread_mutex_t lock;

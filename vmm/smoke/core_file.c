@@ -62,7 +62,8 @@ static bool leaves_core(enum vm_end_kind wanted, const struct vm_end *end)
 	case VM_END_TRIPLE_FAULT:
 	case VM_END_RESET:
 	case VM_END_KVM_ERROR:
-	case VM_END_HALTED: return end->kind != wanted;
+	case VM_END_HALTED:
+	case VM_END_UNCLAIMED: return end->kind != wanted;
 	case VM_END_KILLED: return end->by && strcmp(end->by, "SIGHUP") == 0;
 	case VM_END_TIMEOUT:
 	case VM_END_POWEROFF:

@@ -27,7 +27,7 @@ static const struct option_row judge_rows[] = {
 	{"reject", 'r', "REGEX", .help = "must not be seen", .common = true},
 	{"expect-end", SMOKE_OPT_EXPECT_END, "END",
 	 .help = "the boot passes when the guest ends so: poweroff, panic, reset,\n"
-		 "triple-fault, halted, timeout, or code=N of the exit port",
+		 "triple-fault, halted, unclaimed, timeout, or code=N of the exit port",
 	 config_smoke_end_values},
 	{"exit-code", SMOKE_OPT_EXIT_CODE, "HOW",
 	 .help = "guest: the guest's code is the exit status, 0 a pass (default);\n"
@@ -125,12 +125,14 @@ const struct option_table config_smoke_table = {
 	.group = groups,
 	.after = "Exit status, of the first boot that did not pass: 0 all passed, the guest's own "
 		 "code, 2 set-up\n"
-		 "error, 111 failed tests, 112 panic, 113 triple fault, 114 reset, 115 KVM error, "
-		 "116 killed,\n"
-		 "117 timeout, 118 stall, 119 expectation missed, 120 rejected pattern, 121 phase "
-		 "timeout,\n"
-		 "122 halted; 123, whatever the boots did: a report or a log could not be "
-		 "written.\n",
+		 "error, 110 unclaimed access, 111 failed tests, 112 panic, 113 triple fault, "
+		 "114 reset,\n"
+		 "115 KVM error, 116 killed, 117 timeout, 118 stall, 119 expectation missed, 120 "
+		 "rejected\n"
+		 "pattern, 121 phase timeout, 122 halted; 123, whatever the boots did: a report or "
+		 "a "
+		 "log\n"
+		 "could not be written.\n",
 	.operands = "KERNEL",
 };
 

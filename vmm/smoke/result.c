@@ -205,6 +205,7 @@ static void put_why(FILE *f, const struct smoke_result *result, const struct smo
 	case SMOKE_TRIPLE_FAULT:
 	case SMOKE_RESET:
 	case SMOKE_HALTED:
+	case SMOKE_UNCLAIMED:
 	case SMOKE_GUEST_CODE: put_end(f, result); break;
 	case SMOKE_OUTCOMES: break;
 	}

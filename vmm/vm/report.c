@@ -26,6 +26,7 @@ bool report_wanted(const struct vm_end *end)
 	case VM_END_TRIPLE_FAULT:
 	case VM_END_KVM_ERROR:
 	case VM_END_HALTED:
+	case VM_END_UNCLAIMED:
 	case VM_END_TIMEOUT: return true;
 	default: return false;
 	}
@@ -89,6 +90,7 @@ void report_print(FILE *out, struct vm *vm)
 {
 	struct arch_view view = {.mem = &vm->mem, .symbols = vm_symbols(vm)};
 
+	vm_unclaimed_print(out, vm, view.symbols);
 	for (unsigned i = 0; i < vm->nr_vcpus; i++) {
 		const struct vcpu *vcpu = &vm->vcpu[i];
 

@@ -389,6 +389,42 @@ static void straddled_bytes_that_nobody_claims_read_as_ones(void **state)
 	assert_int_equal(totals().unclaimed_writes, 1);
 }
 
+static struct iobus_unclaimed_access watched;
+static unsigned nr_watched;
+
+static void note_unclaimed(void *arg, const struct iobus_unclaimed_access *access)
+{
+	*(struct iobus_unclaimed_access *)arg = *access;
+	nr_watched++;
+}
+
+static void expect_watched(unsigned nr, uint64_t addr, unsigned size, bool is_write, uint64_t val)
+{
+	assert_int_equal(nr_watched, nr);
+	assert_true(watched.addr == addr && watched.size == size);
+	assert_true(watched.is_write == is_write && watched.val == val);
+}
+
+/* Each, also where the last one was; the counts are as without. */
+static void an_access_with_an_unclaimed_byte_is_watched(void **state)
+{
+	(void)state;
+	nr_watched = 0;
+	iobus_watch_unclaimed(bus, note_unclaimed, &watched);
+	assert_int_equal(add(&a, 0x100, 4), 0);
+	rd(0x100, 4);
+	assert_int_equal(rd(0x200, 1), 0xff);
+	expect_watched(1, 0x200, 1, false, 0);
+	wr(0x200, 2, 0x1234);
+	expect_watched(2, 0x200, 2, true, 0x1234);
+	rd(0xfe, 4);
+	expect_watched(3, 0xfe, 4, false, 0);
+	wr(0x102, 4, 0x44332211);
+	expect_watched(4, 0x102, 4, true, 0x44332211);
+	assert_int_equal(totals().unclaimed_reads, 2);
+	assert_int_equal(totals().unclaimed_writes, 2);
+}
+
 static void one_access_reaches_every_range_under_it_lowest_first(void **state)
 {
 	(void)state;
@@ -635,6 +671,7 @@ static int run(const char *group)
 		MMIO(whole_accesses_are_one_op_whatever_their_alignment),
 		MMIO(other_accesses_go_in_the_largest_pieces_that_fit),
 		PIO(straddled_bytes_that_nobody_claims_read_as_ones),
+		PIO(an_access_with_an_unclaimed_byte_is_watched),
 		MMIO(one_access_reaches_every_range_under_it_lowest_first),
 		MMIO(reads_touch_no_byte_beyond_their_size),
 		PIO(string_io_is_that_many_accesses_to_one_address),

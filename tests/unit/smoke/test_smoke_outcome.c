@@ -24,6 +24,7 @@ static const struct {
 	{{.end = VM_END_KVM_ERROR}, SMOKE_KVM_ERROR},
 	{{.end = VM_END_KILLED}, SMOKE_KILLED},
 	{{.end = VM_END_HALTED}, SMOKE_HALTED},
+	{{.end = VM_END_UNCLAIMED}, SMOKE_UNCLAIMED},
 	{{.end = VM_END_NONE, .vmm_died = true}, SMOKE_KVM_ERROR},
 	{{.end = VM_END_NONE, .setup_failed = true}, SMOKE_SETUP_ERROR},
 
@@ -65,6 +66,7 @@ static const struct {
 	{{.end = VM_END_TRIPLE_FAULT, .wanted = {.kind = VM_END_TRIPLE_FAULT}}, SMOKE_PASS},
 	{{.end = VM_END_RESET, .wanted = {.kind = VM_END_RESET}}, SMOKE_PASS},
 	{{.end = VM_END_HALTED, .wanted = {.kind = VM_END_HALTED}}, SMOKE_PASS},
+	{{.end = VM_END_UNCLAIMED, .wanted = {.kind = VM_END_UNCLAIMED}}, SMOKE_PASS},
 	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_TIMEOUT, .wanted = {.kind = VM_END_TIMEOUT}},
 	 SMOKE_PASS},
 	{{.end = VM_END_KILLED, .stop = SMOKE_STOP_SIGNAL, .wanted = {.kind = VM_END_TIMEOUT}},

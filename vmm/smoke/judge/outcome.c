@@ -32,6 +32,7 @@ static enum smoke_outcome outcome_of_end(const struct smoke_facts *facts)
 	case VM_END_TIMEOUT: return SMOKE_TIMEOUT;
 	case VM_END_KILLED: return SMOKE_KILLED;
 	case VM_END_HALTED: return SMOKE_HALTED;
+	case VM_END_UNCLAIMED: return SMOKE_UNCLAIMED;
 	case VM_END_NONE: break;
 	}
 	return SMOKE_KVM_ERROR;
@@ -89,6 +90,7 @@ bool smoke_outcome_is_wanted(const struct smoke_facts *facts)
 	case VM_END_TRIPLE_FAULT: return got == SMOKE_TRIPLE_FAULT;
 	case VM_END_RESET: return got == SMOKE_RESET;
 	case VM_END_HALTED: return got == SMOKE_HALTED;
+	case VM_END_UNCLAIMED: return got == SMOKE_UNCLAIMED;
 	case VM_END_TIMEOUT: return got == SMOKE_TIMEOUT;
 	case VM_END_KVM_ERROR:
 	case VM_END_KILLED:
@@ -126,6 +128,7 @@ const char *smoke_outcome_name(enum smoke_outcome outcome)
 		[SMOKE_KVM_ERROR] = "KVM error",
 		[SMOKE_SETUP_ERROR] = "set-up error",
 		[SMOKE_HALTED] = "halted",
+		[SMOKE_UNCLAIMED] = "unclaimed access",
 		[SMOKE_KILLED] = "killed",
 		[SMOKE_NOT_RUN] = "not run",
 	};
@@ -153,6 +156,7 @@ int smoke_outcome_status(enum smoke_outcome outcome, uint32_t code)
 	case SMOKE_KVM_ERROR: return EXIT_KVM_ERROR;
 	case SMOKE_SETUP_ERROR: return EXIT_SETUP;
 	case SMOKE_HALTED: return EXIT_HALTED;
+	case SMOKE_UNCLAIMED: return EXIT_UNCLAIMED;
 	case SMOKE_KILLED:
 	case SMOKE_NOT_RUN:
 	case SMOKE_OUTCOMES: break;

@@ -24,8 +24,9 @@ enum smoke_outcome {
 	SMOKE_GUEST_CODE, /* the guest reported a code other than 0 */
 	SMOKE_KVM_ERROR,  /* KVM could not go on, or the VMM died */
 	SMOKE_SETUP_ERROR,
-	SMOKE_HALTED,  /* every CPU, with interrupts off */
-	SMOKE_KILLED,  /* a signal or a client ended it */
+	SMOKE_HALTED,    /* every CPU, with interrupts off */
+	SMOKE_UNCLAIMED, /* --end-on-unclaimed */
+	SMOKE_KILLED,    /* a signal or a client ended it */
 	SMOKE_NOT_RUN, /* another boot had failed, and --fail-fast ended or never began this one */
 	SMOKE_OUTCOMES,
 };

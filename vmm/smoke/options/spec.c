@@ -83,10 +83,15 @@ static int take_repeat(struct smoke_spec *spec, const char *arg, struct diag *di
 }
 
 const struct option_value config_smoke_end_values[] = {
-	{"poweroff", VM_END_POWEROFF}, {"panic", VM_END_PANIC},
-	{"reset", VM_END_RESET},       {"triple-fault", VM_END_TRIPLE_FAULT},
-	{"halted", VM_END_HALTED},     {"timeout", VM_END_TIMEOUT},
-	{"code=", VM_END_EXIT_CODE},   {0},
+	{"poweroff", VM_END_POWEROFF},
+	{"panic", VM_END_PANIC},
+	{"reset", VM_END_RESET},
+	{"triple-fault", VM_END_TRIPLE_FAULT},
+	{"halted", VM_END_HALTED},
+	{"timeout", VM_END_TIMEOUT},
+	{"unclaimed", VM_END_UNCLAIMED},
+	{"code=", VM_END_EXIT_CODE},
+	{0},
 };
 const struct option_value config_smoke_exit_code_values[] = {
 	{"guest", CONFIG_EXIT_CODE_GUEST},

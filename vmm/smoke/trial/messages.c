@@ -27,7 +27,7 @@ static void take_end(struct smoke_trial *trial)
 	struct smoke_result *result = trial->result;
 	struct smoke_msg *msg = &trial->msg;
 
-	if (msg->ended.kind == VM_END_NONE || msg->ended.kind > VM_END_HALTED)
+	if (msg->ended.kind == VM_END_NONE || msg->ended.kind > VM_END_UNCLAIMED)
 		return;
 	result->facts.end = (enum vm_end_kind)msg->ended.kind;
 	result->facts.code = msg->ended.code;
