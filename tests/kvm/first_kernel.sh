@@ -43,4 +43,44 @@ case_it_ends_as_the_page_says() {
 	done
 }
 
+# real INSTRUCTIONS LINE: what the report says of a boot sector that does that.
+real() {
+	printf '.code16\nnop\n%s\n' "$1" | assemble code
+	tollgate run --flat 0x7c00,real code
+	ended 122 'halted (every CPU, with interrupts off)'
+	same "report of '$1'" "$(sed -n 's/^  no BIOS: //p' "$case_dir/err")" "$2"
+}
+
+case_a_call_into_the_bios_is_reported() {
+	real 'mov $0x0e41, %ax; int $0x10' 'int 0x10 with AX 0e41, at 0000:7c04'
+	real 'int $0x21' 'int 0x21 with AX 0000, at 0000:7c01'
+	real 'ud2' 'exception 0x6 at 0000:7c01 has no handler'
+	real 'sti; ljmp $0xffff, $0' 'a jump or call to f000:fff0'
+	real 'lcall $0xf000, $0xe05b' 'a jump or call to f000:e05a'
+	real 'cli; hlt' ''
+	grep -q '^  no BIOS: int 0x10 with AX 0e41, at 0000:7c04$' "$page" || fail "the page lacks the report"
+}
+
+# Its own handler, and its own code in that segment, are as if nothing had been there.
+case_a_kernel_s_own_vectors_count() {
+	assemble code <<-'END'
+		.code16
+		first: xor %ax, %ax
+		mov %ax, %ds
+		movw $handler - first + 0x7c00, 0x10 * 4
+		movw %ax, 0x10 * 4 + 2
+		movw $0xf000, %bx
+		mov %bx, %es
+		movb $0xcf, %es:0xf065 # IRET
+		movw $0xf065, 0x13 * 4
+		int $0x13
+		int $0x10
+		hlt
+		handler: mov $7, %al
+		out %al, $0xf4
+	END
+	tollgate run --flat 0x7c00,real code
+	ended 7 'exit code 7 (exit port)'
+}
+
 run_cases

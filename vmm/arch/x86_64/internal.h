@@ -10,6 +10,8 @@
 extern const struct machine_fdt_platform x86_fdt;
 
 struct kvm_cpuid2;
+struct kvm_regs;
+struct kvm_sregs;
 struct kvm_msrs;
 struct kvm_msr_entry;
 
@@ -30,6 +32,12 @@ uint64_t x86_kernel_gs_base(int vcpu_fd);
 
 /* What readings of a vCPU's MSR_IA32_TSC by one ioctl say, one after the other (guest_tsc.c). */
 enum arch_guest_clock guest_tsc_judge(const struct kvm_msr_entry *readings, unsigned nr);
+
+/* Before the kernel is placed, for code that starts in real mode (no_bios.c). -EFAULT. */
+int no_bios_write(struct guest_mem *mem);
+/* A line, if the vCPU has called into the BIOS that there is not. */
+void no_bios_print(FILE *out, const char *indent, const struct guest_mem *mem,
+		   const struct kvm_regs *r, const struct kvm_sregs *s);
 
 /* Where a chip that every machine has is (acpi.c); below 4 GiB, where 32-bit kernels see it. */
 uint32_t chip_gpa(const struct machine *m, const char *name);

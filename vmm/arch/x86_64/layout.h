@@ -1,7 +1,7 @@
 /*
  * layout.h - the guest physical address map of an x86-64 machine, written down once.
  *
- *   0x0000_0000  real-mode IVT and BDA, as firmware would leave them
+ *   0x0000_0000  real-mode IVT and BDA; zeros, but for code that starts in real mode (no_bios.c)
  *   0x0000_1000  GDT for the entry state
  *   0x0000_6000  hvm_start_info, module list, memory map (PVH); Multiboot information
  *   0x0000_7000  zero page (Linux boot protocol)

@@ -264,6 +264,8 @@ int arch_boot_load(struct arch_boot *b, const struct machine *m, int vcpu_fd, st
 	if (r < 0)
 		return r;
 	survey(b);
+	if (b->plan.protocol == BOOT_FLAT_REAL && no_bios_write(b->mem) < 0)
+		return diag_set(diag, -EFAULT, "bios-area", "put vectors into low memory");
 	r = load_kernel(b, diag);
 	if (r == 0)
 		r = load_initrds(b, diag);

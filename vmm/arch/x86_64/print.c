@@ -111,6 +111,7 @@ void arch_vcpu_print(FILE *out, const struct arch_view *view)
 			"triple-faults\n",
 			indent);
 	fprintf(out, "%srip %016llx rflags %08llx\n", indent, r.rip, r.rflags);
+	no_bios_print(out, indent, view->mem, &r, &s);
 	print_symbol(out, view, s.cs.l ? r.rip : s.cs.base + r.rip);
 	fprintf(out, "%srax %016llx rbx %016llx rcx %016llx rdx %016llx\n", indent, r.rax, r.rbx,
 		r.rcx, r.rdx);
