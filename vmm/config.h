@@ -95,7 +95,7 @@ void config_fini(struct config *config);
 /* Zeroed bytes that config owns until config_fini(). NULL with -ENOMEM in diag. */
 void *config_alloc(struct config *config, size_t bytes, struct diag *diag);
 
-/* Adds a device to the machine. What row points to is borrowed. -EINVAL with diag. */
+/* Adds a device to the machine. The data that row points to is borrowed. -EINVAL with diag. */
 int config_row_add(struct config *config, const struct machine_row *row, struct diag *diag);
 
 /*
@@ -142,7 +142,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 extern const struct option_group config_kernel_group;
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
-/* What only all of the options of kernel and initramfs show: -EINVAL with diag. */
+/* Checks all options of kernel and initramfs together: -EINVAL with diag. */
 int config_check_kernel(const struct config *config, struct diag *diag);
 
 /* The options of `tollgate run`. */

@@ -51,7 +51,7 @@ static int run_line(const struct control_client *client, char *line, FILE *out, 
 	return -EINVAL;
 }
 
-/* What became of a line: CONTROL_LINE_NONE is one that the client did not end before it left off. */
+/* Runs a line, or sets its error; CONTROL_LINE_NONE: the client closed before it ended the line. */
 static int client_run(const struct control_client *client, enum control_line kind, char *line,
 		      FILE *out, struct diag *diag)
 {

@@ -1,6 +1,6 @@
 /*
  * control.h - a Unix socket through which a running VM takes commands: its clients, the framing
- * of commands and replies, and their bounds. What commands there are, its user says (control/commands.c). The
+ * of commands and replies, and their bounds. Its user supplies the commands (control/commands.c). The
  * protocol is in docs/guide/control.md.
  *
  * A command is a line; its reply is lines of data and one last line, CONTROL_REPLY_OK or one that begins

@@ -45,7 +45,7 @@ struct write_counter {
 	void (*watch)(struct write_counter *counter, bool on);
 };
 
-/* What a character device offers to its back end, called by the event thread under the lock. */
+/* Operations of a character device for its back end; the event thread calls them under the lock. */
 struct char_ops {
 	/* Whether input is for this device at all, now; NULL: always. */
 	bool (*listens)(struct device *dev);
@@ -88,7 +88,7 @@ struct device_env {
 	const void *conf;  /* class-specific; see the class's declaration in devices/classes.h */
 };
 
-/* What a device with an I/O thread does there, and which of the guest's writes are its doorbells. */
+/* Operations of a device on its I/O thread, and the guest's writes that are its doorbells. */
 struct device_io_ops {
 	/* Doorbell queue was rung. */
 	void (*kick)(struct device *dev, unsigned queue);
@@ -120,7 +120,7 @@ struct device_class {
 	int (*init)(struct device *dev, const struct device_env *env); /* may be NULL */
 	void (*fini)(struct device *dev);                              /* may be NULL */
 	/*
-	 * The machine is reset: what the part's reset input does, and its interrupt line goes low. What the host keeps
+	 * The machine is reset: what the part's reset input does, and its interrupt line goes low. Data of the host
 	 * (counters for statistics, bytes that were output) stays. NULL: no state that a reset changes. A virtio
 	 * device is reset by its transport (virtio/transport.h).
 	 */

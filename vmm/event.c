@@ -47,7 +47,7 @@ void event_loop_fini(struct event_loop *loop)
 }
 
 /*
- * What epoll is asked for. It reports EPOLLERR and EPOLLHUP unasked, which for a source that nothing
+ * The events that epoll is asked for. It reports EPOLLERR and EPOLLHUP unasked, which for a source that nothing
  * is wanted of would be a loop without end: edge-triggered, they come once, and once is ignored.
  */
 static struct epoll_event epoll_interest(struct event_source *src)

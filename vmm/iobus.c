@@ -29,7 +29,7 @@ static inline uint64_t load_le(const uint8_t *p, unsigned size)
 	}
 }
 
-/* What a device returned above size bytes goes nowhere. */
+/* Bytes of a device's value above size are dropped. */
 static inline void store_le(uint8_t *p, unsigned size, uint64_t val)
 {
 	switch (size) {

@@ -81,7 +81,7 @@ struct machine_row {
 #define MACHINE_COMMAND_ERR "command-err"
 #define MACHINE_INIT_LOG    "init-log"
 
-/* What a row became. Every interrupt is edge-triggered and active high (the SCI is never raised). */
+/* A device, made from a row. Every interrupt is edge-triggered and active high (the SCI is never raised). */
 struct machine_device {
 	const char *name; /* as in its row */
 	const char *part; /* "16550A" */
@@ -109,7 +109,7 @@ struct machine_kernel_param {
 };
 
 /*
- * What an architecture gives to all of its machines: static and constant. arch/arch.h declares the
+ * An architecture's part in all of its machines: static and constant. arch/arch.h declares the
  * one of this build. Nothing in machine.c or machine/ knows an address of its own.
  */
 struct machine_platform {

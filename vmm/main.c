@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 	if (cmd_stdio_open(&diag) < 0)
 		return main_fail(&diag);
 	status = main_run_command(argc, argv);
-	/* What was printed and did not arrive is a failure too, but no reason for a set-up error. */
+	/* Output that did not arrive is a failure too, but does not replace a set-up error. */
 	if (cmd_stdout_close(&diag) < 0) {
 		cmd_fail(&diag);
 		return status == EXIT_SETUP ? status : EXIT_OUTPUT;

@@ -362,7 +362,7 @@ static int run_guest_profiled(struct vcpu *vcpu)
 	return r;
 }
 
-/* What KVM_RUN returned is dispatched. False when the vCPU must not run on. */
+/* Dispatches what KVM_RUN returned. False when the vCPU must not run on. */
 static bool take_exit(struct vcpu *vcpu, int r)
 {
 	return __builtin_expect(r < 0, 0) ? vcpu_run_failed(vcpu, r)
@@ -388,7 +388,7 @@ static void measured_loop(struct vcpu *vcpu)
 }
 
 /*
- * stop comes with immediate_exit, so it is looked at only where KVM_RUN was interrupted. What does not change is in
+ * stop comes with immediate_exit, so it is looked at only where KVM_RUN was interrupted. Constant values are in
  * registers.
  */
 void vcpu_loop(struct vcpu *vcpu)

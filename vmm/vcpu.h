@@ -107,7 +107,7 @@ int vcpu_init(struct vcpu *vcpu, const struct kvm *kvm, unsigned index, struct i
 void vcpu_fini(struct vcpu *vcpu); /* takes a zeroed vcpu too; its thread must have been joined */
 
 /*
- * What each exit drains first, from now on; NULL: nothing. Borrowed until it is set to another. While no vCPU's thread
+ * Each exit drains this first, from now on; NULL: nothing. Borrowed until it is set to another. While no vCPU's thread
  * runs.
  */
 void vcpu_set_coalesced(struct vcpu *vcpu, struct coalesced *coalesced);
@@ -189,7 +189,7 @@ void vcpu_print_history(FILE *out, const struct vcpu *vcpu, const char *indent);
 /* Whether KVM stopped because it could not emulate an instruction. */
 bool vcpu_error_is_emulation(const struct vcpu *vcpu);
 
-/* What KVM said when it could not go on, in words; nothing when it did not say so. */
+/* Prints in words why KVM could not go on; nothing when it reported no error. */
 void vcpu_print_error(FILE *out, const struct vcpu *vcpu, const char *indent);
 
 #endif

@@ -100,7 +100,7 @@ static int machine_make(struct vm *vm, const struct vm_opts *opts, struct diag *
 	return r;
 }
 
-/* What the files gave is in guest memory then; the files are the caller's again. */
+/* The files' contents are in guest memory then; the files are the caller's again. */
 static int boot_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	int r = arch_boot_load(vm->boot, &vm->machine, vm->vcpu[0].fd, diag);
@@ -252,7 +252,7 @@ const struct vm_step vm_steps[] = {
 	{"boot", boot_make, NULL},
 	{"start", vm_start_make, vm_start_unmake},
 	/*
-	 * What takes long is done by now, and nothing that others see was made. From here on signals and
+	 * Long steps are done by now, and nothing that others see was made. From here on signals and
 	 * the timeout wait for the event loop; before, they act as the caller has arranged.
 	 */
 	{"signals", vm_signals_make, vm_signals_unmake},
@@ -337,7 +337,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	for (unsigned i = 0; i < vm->nr_vcpus; i++)
 		vcpu_join(&vm->vcpu[i]);
 	vm_vcpu_files_free(vm);
-	/* What the guest wrote before its end; a port that ended it was an exit and came last. */
+	/* The guest's writes from before its end; a port that ended it was an exit and came last. */
 	coalesced_drain(&vm->coalesced);
 	vm->stuck = !vm_virtio_stop(vm);
 	if (!vm->stuck)

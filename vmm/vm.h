@@ -134,7 +134,7 @@ void vm_end(struct vm *vm, struct vm_end end);
 /* The same, and it is an end whatever it is. */
 void vm_end_finally(struct vm *vm, struct vm_end end);
 
-/* What bus, event loop and back end see in the place of device[i], and whose lock guards that. */
+/* The device that bus, event loop and back end see in the place of device[i]; its lock guards device[i]. */
 struct device *vm_bus_device(struct vm *vm, unsigned i);
 
 /*

@@ -77,7 +77,7 @@ enum arch_cpu_template {
 
 extern const char arch_cpu_help[]; /* of --cpu: what the two are on this architecture */
 
-/* What all vCPUs of a VM share; made once. */
+/* The CPU model that all vCPUs of a VM share; made once. */
 struct arch_cpu_model;
 
 int arch_cpu_model_create(const struct kvm *kvm, unsigned cpus, enum arch_cpu_template tpl,
@@ -299,8 +299,8 @@ bool arch_irqchip_wakes(const struct kvm *kvm);
 
 /*
  * The clocks and timers that KVM keeps for a guest: they stand still between arch_clocks_stop() and
- * arch_clocks_start(), while no vCPU is in KVM_RUN and nothing raises an interrupt. What a host's KVM does not let be
- * stopped goes on; docs/guide/control.md says what.
+ * arch_clocks_start(), while no vCPU is in KVM_RUN and nothing raises an interrupt. A clock that the host's KVM
+ * cannot stop goes on; docs/guide/control.md names these.
  */
 struct arch_clocks;
 
@@ -316,7 +316,7 @@ void arch_clocks_note_start(struct arch_clocks *clocks);
 /* Between stop and start: what start lets go on then begins anew, at 0, and no timer is armed. */
 void arch_clocks_rewind(struct arch_clocks *clocks);
 
-/* What KVM knows of a VM before its first instruction: the registers of its vCPUs, its interrupt chips and timers. */
+/* KVM's state of a VM before its first instruction: the registers of its vCPUs, its interrupt chips and timers. */
 struct arch_start;
 
 /* Copies it, before the guest runs. kvm is borrowed until arch_start_destroy(). -errno with diag. */

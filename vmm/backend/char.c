@@ -12,7 +12,7 @@
 
 /* Output: the event thread. */
 
-/* What may stay in a ring when nothing more can be done for it. */
+/* Bytes that may stay in a ring when nothing more can be done for them. */
 static unsigned host_keeps(const struct char_host *host)
 {
 	return host->out_state == CHAR_OUT_ABSENT ? CHAR_KEEP_BYTES : 0;

@@ -100,7 +100,7 @@ enum char_out_state {
 	CHAR_OUT_BROKEN, /* nobody will be there any more: output is dropped */
 };
 
-/* What one kind of host does in its own way. Event thread; size on any. */
+/* Operations that differ by kind of host. Event thread; size on any. */
 struct char_host_class {
 	/* As write(2), never blocking: -1 with EAGAIN when nothing can be taken now. */
 	ssize_t (*write)(struct char_host *host, const uint8_t *buf, size_t n);
@@ -185,7 +185,7 @@ void char_port_watch_panic(struct char_port *port, void (*panic_over)(void *arg)
 /* Looks for one from here on. */
 void char_port_forget_panic(struct char_port *port);
 
-/* What is known of a panic, with all that was put so far, also when nobody was there to be written to. */
+/* Searches the output so far for a panic, also output that nobody reads, and returns the result. */
 const struct char_panic *char_port_panic(struct char_port *port);
 
 /*

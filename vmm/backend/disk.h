@@ -39,7 +39,7 @@ enum disk_op {
 	DISK_ZERO,    /* the bytes read as zeros */
 };
 
-/* What the raw back end keeps about a request that it has under way. */
+/* The raw back end's state of a request that is under way. */
 struct disk_transfer {
 	struct disk *disk;
 	struct disk_io io;
@@ -72,7 +72,7 @@ struct disk_request {
 	struct disk_transfer raw; /* the back end's */
 };
 
-/* What a disk is like; bytes. */
+/* Properties of a disk; in bytes. */
 struct disk_geometry {
 	uint64_t bytes;          /* whole sectors; what the last one lacks reads as zeros */
 	uint32_t logical_bytes;  /* block sizes: powers of two from 512 */

@@ -24,7 +24,7 @@ struct file_writer {
 	pthread_mutex_t lock;
 	pthread_cond_t done_set;
 	atomic_bool done; /* set under the lock */
-	/* What follows what the pipe held; the thread's once has_rest is set, before the writing end is closed. */
+	/* Bytes that follow those of the pipe; the thread's once has_rest is set, before the writing end is closed. */
 	char *rest;
 	size_t rest_len;
 	atomic_bool has_rest;

@@ -3,7 +3,7 @@
  * server that is gone), open() and write() do not return, and no O_NONBLOCK changes that for a file.
  *
  * A pipe is before it: what it holds, usually 64 KiB, is all that waits, and it polls as a slow reader's
- * does. What is written to it once the file took no more is dropped.
+ * does. Bytes written to it after the file has failed are dropped.
  */
 #ifndef VMM_BACKEND_FILE_WRITER_H
 #define VMM_BACKEND_FILE_WRITER_H

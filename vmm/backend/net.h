@@ -31,7 +31,7 @@ enum {
 	NET_FRAME_BYTES_MAX = 14 + 2 * 4 + 65535,
 };
 
-/* What the other side may leave undone in a frame. */
+/* Work that the other side may leave undone in a frame. */
 enum net_offload {
 	NET_OFFLOAD_CSUM = 1 << 0,
 	NET_OFFLOAD_TSO4 = 1 << 1,

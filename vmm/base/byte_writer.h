@@ -1,7 +1,7 @@
 /*
  * byte_writer.h - little-endian tables, byte by byte, into a buffer of fixed size.
  *
- * What does not fit is dropped and remembered: a renderer writes everything and asks once, at the
+ * Bytes that do not fit are dropped and set full: a renderer writes everything and asks once, at the
  * end, whether full is set. Nothing is written past cap, and len never passes it.
  */
 #ifndef VMM_BASE_BYTE_WRITER_H
@@ -38,7 +38,7 @@ void byte_writer_patch_u8(struct byte_writer *w, size_t at, uint8_t v);
 void byte_writer_patch_u16(struct byte_writer *w, size_t at, uint16_t v);
 void byte_writer_patch_u32(struct byte_writer *w, size_t at, uint32_t v);
 
-/* What makes the sum of [first, first + len) and itself 0 modulo 256; 0 on a full writer. */
+/* The byte that makes the sum of [first, first + len) and itself 0 modulo 256; 0 on a full writer. */
 uint8_t byte_writer_checksum(const struct byte_writer *w, size_t first, size_t len);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 
 /*
- * What is mapped now, for the signal handler. len is 0 in a free slot, and is set last and cleared first.
+ * Current mappings, for the signal handler. len is 0 in a free slot, and is set last and cleared first.
  * Reading a file into memory of our own would need no handler, but costs a vmlinux's boot 53 MB of copy.
  */
 static struct guard {

@@ -24,7 +24,7 @@ struct file_map {
  * devices and empty files with -EINVAL; other failures as open(2) and mmap(2); -EMFILE with
  * FILE_MAPS_MAX mapped. *ret is untouched then.
  *
- * What another process cuts off the file reads as zeros: while any file is mapped, SIGBUS has a handler
+ * Bytes that another process cuts off the file read as zeros: while any file is mapped, SIGBUS has a handler
  * for that, which leaves any other SIGBUS to the default. file_map_check() says whether it happened.
  * Threads: one at a time maps, checks and closes; any may read.
  */

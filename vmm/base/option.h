@@ -55,7 +55,7 @@ static inline struct option_items option_items(const char *option, const char *a
  */
 int option_item_next(struct option_items *items, char *buf, size_t cap, struct diag *diag);
 
-/* What follows "key=" in an item, or NULL when it is of another key. Borrowed from item. */
+/* The value after "key=" in an item, or NULL when the item has another key. Borrowed from item. */
 const char *option_item_value(const char *item, const char *key);
 
 #endif

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* What a thread is for. Its signals, and its name unless the caller has one, follow from that. */
+/* The purpose of a thread. Its signals, and its name unless the caller has one, follow from that. */
 enum thread_role {
 	THREAD_VCPU,        /* runs a vCPU; takes thread_kick_signal() */
 	THREAD_IO,          /* an event loop for one device */

@@ -35,7 +35,7 @@ enum boot_protocol {
 	BOOT_FLAT_LONG, /* long mode, RAM mapped 1:1 */
 };
 
-/* What the user asked for. */
+/* The boot mode that the user asked for. */
 enum boot_mode {
 	BOOT_MODE_AUTO,    /* by content, by the quickest way in that the image offers */
 	BOOT_MODE_PVH,     /* only by PVH note */

@@ -111,7 +111,7 @@ static int find_payload(struct bzimage *bz, struct diag *diag)
 	return 0;
 }
 
-/* What the header says also holds for the kernel inside. boot.rst has the defaults of old headers. */
+/* The header's values also hold for the kernel inside. boot.rst has the defaults of old headers. */
 static void plan_header(struct boot_plan *plan, const struct bzimage *bz)
 {
 	memcpy(plan->setup_header, bz->img->bytes + HEADER_AT, bz->h_len);

@@ -135,7 +135,7 @@ static bool has_linux_note(const struct elf *elf)
 		note.desc_len >= sizeof(os) - 1 && memcmp(note.desc, os, sizeof(os) - 1) == 0);
 }
 
-/* What a Linux of any age says of itself first (init/version.c), in what is loaded of it. */
+/* Whether the loaded data has the banner of a Linux of any age (init/version.c). */
 static bool has_linux_banner(const struct boot_plan *plan)
 {
 	static const char banner[] = "Linux version ";
@@ -149,7 +149,7 @@ static bool has_linux_banner(const struct boot_plan *plan)
 	return false;
 }
 
-/* What a bzImage's header has said stands. */
+/* Sets Linux's limit, unless a bzImage's header has set one. */
 static void limit_linux_cmdline(struct boot_plan *plan)
 {
 	if (!plan->setup_header_len)

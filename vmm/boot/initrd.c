@@ -21,7 +21,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* What of [gpa, gpa + len) is taken: the span that begins lowest, or NULL. */
+/* The taken span that begins lowest of those that overlap [gpa, gpa + len), or NULL. */
 static const struct boot_span *find_taken(const struct boot_span *taken, unsigned nr, uint64_t gpa,
 					  uint64_t len)
 {

@@ -65,7 +65,7 @@ int elf_load_multiboot(struct boot_plan *plan, const struct boot_image *img,
 bool bzimage_matches(const struct boot_image *img);
 
 /*
- * Plans a bzImage by the first entry it has of those allowed. What its payload decompresses to
+ * Plans a bzImage by the first entry it has of those allowed. The decompressed payload
  * becomes plan->owned, in place of what was there, or lies in opts->room. -ENOEXEC, -ENOMEM.
  */
 int bzimage_load(struct boot_plan *plan, const struct boot_image *img, unsigned allowed,

@@ -47,7 +47,7 @@ struct relocatable {
 	uint32_t min_addr, max_addr, align, preference;
 };
 
-/* What the tags say. */
+/* The contents of the tags. */
 struct multiboot2 {
 	const struct boot_image *img;
 	size_t at; /* of the header */
@@ -98,7 +98,7 @@ static bool tag_read(const struct multiboot2 *mb, size_t at, const struct tag *t
 	return true;
 }
 
-/* What it asks for may be missing, but must be known. */
+/* Information that it requests may be missing, but its type must be known. */
 static int take_request(const struct multiboot2 *mb, size_t at, const struct tag *tag,
 			struct diag *diag)
 {

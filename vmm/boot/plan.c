@@ -12,7 +12,7 @@
 #include "boot/loader.h"
 #include "boot/unpack.h"
 
-/* What every setup header of Linux x86-64 says; a vmlinux has none to ask. */
+/* The value in every setup header of Linux x86-64; a vmlinux has no header. */
 static const uint64_t initrd_gpa_max_default = 0x7fffffff;
 
 static const unsigned entries_of_mode[] = {
@@ -96,7 +96,7 @@ static int refuse_packed(const struct boot_image *img, const struct unpack_codec
 	}
 }
 
-/* What is decompressed second was decompressed into the room first, if there is one. */
+/* Only the first decompression goes into the room, if there is one: a second one reads from there. */
 int boot_unpack(struct boot_plan *plan, const struct boot_image *img,
 		const struct unpack_codec *codec, size_t hint, const struct boot_opts *opts,
 		struct boot_image *ret, uint8_t **ret_owned, struct diag *diag)

@@ -74,7 +74,7 @@ static const struct unpack_codec *magic_find(const uint8_t *in, size_t len)
 }
 
 /*
- * What may lie between streams and is none: zeros after those of .xz, in fours (2.2, "Stream Padding"),
+ * Length of the padding between streams: zeros after those of .xz, in fours (2.2, "Stream Padding"),
  * and frames to be skipped of lz4 and zstd, which pzstd begins its files with (RFC 8878, 3.1.2).
  */
 static size_t padding_len(const uint8_t *in, size_t len)

@@ -1,5 +1,5 @@
 /*
- * unpack.h - decompression of kernels in memory, each format through its own library. What comes in
+ * unpack.h - decompression of kernels in memory, each format through its own library. The input
  * is not trusted: output is bounded by the caller, working memory by UNPACK_WORK_MAX, and no length
  * that the data states of itself is believed.
  */
@@ -47,7 +47,7 @@ const struct unpack_codec *unpack_detect(const uint8_t *in, size_t len);
 
 /*
  * Decompresses the streams or frames that in begins with, as each format's own tool does for files that
- * were put one after the other. What comes after them is ignored, as Linux ignores the size that its
+ * were put one after the other. Bytes after them are ignored, as Linux ignores the size that its
  * build appends. On success *ret is opts->room, or malloc'ed and the caller's.
  * -EFBIG: more than max bytes; -ENODATA: ends too early; -EBADMSG: corrupt; -ENOBUFS: needs more
  * than UNPACK_WORK_MAX to decode; -ENOTSUP: codec->run is NULL; -ENOMEM.

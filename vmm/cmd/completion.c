@@ -39,7 +39,7 @@ const struct option_table cmd_completion_table = {
 	.operand = shell_name,
 };
 
-/* What completes a value: files, directories, names from a list, or nothing. */
+/* Completions of a value: files, directories, names from a list, or nothing. */
 enum value_kind { VALUE_NONE, VALUE_FILE, VALUE_DIR, VALUE_LISTED };
 
 static enum value_kind kind_of(const char *arg, bool is_listed)
@@ -207,7 +207,7 @@ static void print_bash(void)
 
 /* --- zsh ------------------------------------------------------------------------------------------ */
 
-/* What _arguments calls for a value: files, names, or names that another name follows. */
+/* The action of _arguments for a value: files, names, or names that another name follows. */
 static void zsh_action(enum value_kind kind, const struct option_value *values)
 {
 	static const char *const files[] = {[VALUE_FILE] = "_files", [VALUE_DIR] = "_files -/"};

@@ -152,7 +152,7 @@ int cmd_control(int argc, char **argv)
 	const char *arg;
 	int opt, r;
 
-	/* What follows PATH is the command's, whatever it begins with. */
+	/* Arguments after PATH are the command's, whatever they begin with. */
 	option_reader_init(&reader, &cmd_control_table, argc, argv, true);
 	while ((r = option_reader_next(&reader, &opt, &arg, &diag)) > 0) {
 		if (opt != OPT_WAIT) {

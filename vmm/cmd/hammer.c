@@ -176,7 +176,7 @@ static int check_given(const struct args *args, struct diag *diag)
 	return 0;
 }
 
-/* What the options say together. */
+/* Sets defaults that depend on several options, and checks the options together. */
 static int complete(struct hammer_opts *o, struct diag *diag)
 {
 	if (o->hit != HAMMER_HIT_NONE) {

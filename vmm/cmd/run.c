@@ -29,7 +29,7 @@ static int exit_status(const struct config *config, const struct vm_end *end)
 							  : vm_end_status(end);
 }
 
-/* What is written at the end; -1: not wanted. */
+/* Files that are written at the end; -1: not wanted. */
 struct run_files {
 	int stats, profile;
 };
@@ -81,7 +81,7 @@ static int write_profile(int fd, const char *path, struct vm *vm, struct diag *d
 	return r < 0 ? diag_set(diag, r, "profile-write", "write '%s'", path) : 0;
 }
 
-/* What we say begins a line of its own. */
+/* Our messages begin on a line of their own. */
 static void close_console(struct vm *vm)
 {
 	vm_console_close(vm);
@@ -174,7 +174,7 @@ static void print_console_names(const struct vm *vm)
 	}
 }
 
-/* What listens for those who look into the VM, or tell it something. */
+/* Listeners for clients that inspect or control the VM. */
 struct run_listeners {
 	struct vm_control control;
 	struct gdb *gdb; /* NULL: none */

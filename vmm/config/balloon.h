@@ -20,7 +20,7 @@ struct config_balloon {
 /* SIZE[,stats=SECONDS]. -EINVAL with diag. */
 int config_balloon_option(struct config *config, const char *arg, struct diag *diag);
 
-/* What it says together with other options: -EINVAL with diag, or 0. */
+/* Checks it together with other options: -EINVAL with diag, or 0. */
 int config_balloon_check(const struct config *config, struct diag *diag);
 
 #endif

@@ -4,10 +4,10 @@
 
 #include "vm.h"
 
-/* What `tollgate run` boots when it is given no kernel. Static storage. */
+/* The kernel that `tollgate run` boots when it is given none. Static storage. */
 struct boot_file builtin_selftest(void);
 
-/* What `tollgate hammer` boots; guest/lib/hammer_abi.h is its interface. Static storage. */
+/* The kernel that `tollgate hammer` boots; guest/lib/hammer_abi.h is its interface. Static storage. */
 struct boot_file builtin_hammer(void);
 
 /* The /init of an initramfs that runs a command (guest/init/): a static program. Static storage. */

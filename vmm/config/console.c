@@ -28,7 +28,7 @@ static const struct option_value dest_values[] = {
 	{0},
 };
 
-/* What follows prefix in s, when that is not empty; else NULL. */
+/* The rest of s after prefix, when that is not empty; else NULL. */
 static const char *after_prefix(const char *s, const char *prefix)
 {
 	const size_t len = strlen(prefix);

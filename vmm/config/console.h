@@ -34,7 +34,7 @@ struct config_consoles {
 /* --console; and, for `tollgate run`, --serial and --virtio-console. They borrow their values from the command line. */
 extern const struct option_group config_console_group, config_console_dest_group;
 
-/* What the options say together: -EINVAL with diag, or 0. */
+/* Checks the options together: -EINVAL with diag, or 0. */
 int config_console_check(const struct config *config, struct diag *diag);
 
 /*

@@ -44,7 +44,7 @@ extern const struct option_group config_initramfs_group;
 int config_initramfs_option(struct config_initramfs *config, int opt, const char *arg,
 			    struct diag *diag);
 
-/* What only the whole command line shows: -EINVAL with diag. */
+/* Checks that need the whole command line: -EINVAL with diag. */
 int config_initramfs_check(const struct config_initramfs *config, struct diag *diag);
 
 /* How long FILE is in a --copy that was taken. */

@@ -81,7 +81,7 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 	return r < 0 ? r : open_initrds(files, config, opts, diag);
 }
 
-/* What was read while another process wrote is a mixture: the message says so, and not what came of it. */
+/* A file that another process wrote meanwhile is a mixture: the message reports this, and not what came of it. */
 static int vm_check_files(const struct vm_files *files, const struct config *config,
 			  struct diag *diag)
 {
@@ -150,7 +150,7 @@ static bool emulates_linux(const struct boot_file *kernel)
 	return !arch_backing_name() && kernel_version_find(kernel->data, kernel->len, version);
 }
 
-/* What the files held is in the guest's memory now. */
+/* The files' contents are in the guest's memory now. */
 static void forget_files(struct vm_opts *opts)
 {
 	opts->kernel = opts->symbols = (struct boot_file){0};

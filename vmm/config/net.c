@@ -160,7 +160,7 @@ static int parse_ifname(const char *arg, struct net_tap_opts *tap, struct diag *
 {
 	const size_t len = strlen(arg);
 
-	/* What the kernel takes (dev_valid_name()), but for %, from which it would make a new name. */
+	/* Names that the kernel takes (dev_valid_name()), but for %, from which it would make a new name. */
 	if (len == 0 || len >= sizeof(tap->ifname) || strpbrk(arg, "/:% \t\n\v\f\r") ||
 	    strcmp(arg, ".") == 0 || strcmp(arg, "..") == 0)
 		return bad_ifname(arg, diag);

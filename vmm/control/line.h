@@ -13,7 +13,7 @@ enum {
 	CONTROL_INPUT_BYTES = CONTROL_LINE_MAX + 1,
 };
 
-/* What was received and not taken yet; zeroed at first. */
+/* Bytes that were received and not taken yet; zeroed at first. */
 struct control_input {
 	char buf[CONTROL_INPUT_BYTES];
 	size_t len;

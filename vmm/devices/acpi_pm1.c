@@ -35,7 +35,7 @@ enum {
 	PM1_BYTES = 6,
 };
 
-/* What of each byte is stored and read back. */
+/* Bits of each byte that are stored and read back. */
 static const uint8_t stored[PM1_BYTES] = {
 	[EN] = EN_TMR | EN_GBL,
 	[EN + 1] = EN_H_PWRBTN | EN_H_SLPBTN | EN_H_RTC,

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* What the registers say, in plain numbers. */
+/* The time in the registers, in plain numbers. */
 struct rtc_time {
 	unsigned year, month, date, hour, minute, second;
 };

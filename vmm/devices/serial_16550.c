@@ -45,7 +45,7 @@ enum {
 	RANGE_NONE = UINT8_MAX, /* no range was used yet */
 };
 
-/* What asks for an interrupt, in order of priority (Table IV): the lowest set bit shows in IIR. */
+/* Causes of an interrupt, in order of priority (Table IV): the lowest set bit shows in IIR. */
 enum {
 	CAUSE_LINE_STATUS = 1 << 0,
 	CAUSE_RX_DATA = 1 << 1,
@@ -142,7 +142,7 @@ static void uart_rx_push(struct uart *uart, uint8_t byte, uint8_t err)
 }
 
 /*
- * What a read says of polling: LSR is a look for input, and so is IIR with ERBFI, where a driver without
+ * Judges by a read whether the guest polls: LSR is a look for input, and so is IIR with ERBFI, where a driver without
  * an interrupt looks; LSR without THRE may be a guest that waits to send; RBR belongs to looking; any
  * other register shows a guest at something else.
  */
@@ -360,8 +360,8 @@ static void uart_write(struct device *dev, struct io_at at, uint64_t val)
 }
 
 /*
- * Whether reads have no effect that shows. What uart_burst_end() does in them, and whether THRE's
- * interrupt is pending, shows only with ETBEI, and its rise starts both anew.
+ * Whether reads have no effect that shows. The effect of uart_burst_end() in them, and whether THRE's
+ * interrupt is pending, show only with ETBEI, and its rise starts both anew.
  */
 static bool uart_reads_quiet(const struct uart *uart)
 {
@@ -435,8 +435,8 @@ static void uart_op_tx_room(struct device *dev)
 }
 
 /*
- * Table I, and a divisor and scratch register, which hardware leaves undefined. What the back end has not taken yet was
- * sent by the guest, and still leaves.
+ * Table I, and a divisor and scratch register, which hardware leaves undefined. Bytes that the back end has not taken yet were
+ * sent by the guest, and still leave.
  */
 static void uart_reset(struct device *dev)
 {

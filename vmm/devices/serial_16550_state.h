@@ -67,7 +67,7 @@ static inline unsigned uart_rx_trigger(const struct uart *uart)
 	return uart_fifo_mode(uart) ? trigger[uart->fcr >> FCR_TRIGGER_SHIFT] : 1;
 }
 
-/* THRE and TEMT. What waits aside for the host does not keep the looped transmitter busy. */
+/* THRE and TEMT. Bytes that wait aside for the host do not keep the looped transmitter busy. */
 static inline bool uart_tx_idle(const struct uart *uart)
 {
 	return uart->tx.count == 0 || uart_looped(uart);

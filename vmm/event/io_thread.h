@@ -83,8 +83,8 @@ int io_thread_hear(struct io_thread *io, const struct kvm *kvm, struct diag *dia
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
 int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
 /*
- * Asks the thread to wait between two operations of its device. What the host was asked for before goes on, and what it
- * answers is taken when the thread goes on. A thread that is asked to end does not wait.
+ * Asks the thread to wait between two operations of its device. Requests to the host go on meanwhile, and their
+ * results are taken when the thread goes on. A thread that is asked to end does not wait.
  */
 void io_thread_park(struct io_thread *io);
 /* Waits until it does, until until_ns of CLOCK_MONOTONIC. False: the host does not let the thread go. */
@@ -100,7 +100,7 @@ void io_thread_stop(struct io_thread *io);
  * it was not started.
  */
 bool io_thread_join(struct io_thread *io, int64_t until_ns);
-/* What a thread that does not end waits for, in words, to buf; returns buf. */
+/* Describes in buf the reason why a thread does not end; returns buf. */
 const char *io_thread_waits_for(const struct io_thread *io, char *buf, size_t len);
 
 /* Takes a zeroed one too; after the device is gone, which may have added to the loop. */

@@ -1,4 +1,4 @@
-/* commands.c - gdb's packets and what they do (gdb's manual, "Packets"). What a stub need not know gets an empty reply. */
+/* commands.c - gdb's packets and what they do (gdb's manual, "Packets"). Unknown packets get an empty reply. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -358,7 +358,7 @@ static void monitor(struct gdb *gdb, const char *hex)
 	reply_ok(gdb, text);
 }
 
-/* What follows prefix in a packet; NULL: it does not begin so. */
+/* The rest of a packet after prefix; NULL: it does not begin so. */
 static const char *packet_after(const char *packet, const char *prefix)
 {
 	const size_t len = strlen(prefix);

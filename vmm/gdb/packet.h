@@ -13,7 +13,7 @@ enum { GDB_PACKET_BYTES = 8192 }; /* of a packet's content, without escapes */
 
 enum gdb_input_state { GDB_BETWEEN, GDB_CONTENT, GDB_ESCAPED, GDB_SUM_HIGH, GDB_SUM_LOW };
 
-/* What came of a packet; zeroed at first. */
+/* The part of a packet that has come; zeroed at first. */
 struct gdb_input {
 	enum gdb_input_state state;
 	uint8_t content[GDB_PACKET_BYTES + 1]; /* and a byte 0 */

@@ -41,7 +41,7 @@ bool gdb_breakpoint_set(struct gdb *gdb, uint64_t linear)
 	return true;
 }
 
-/* What the guest has written over it stays. */
+/* A byte that the guest has written over it stays. */
 static void take_out(struct gdb *gdb, struct gdb_breakpoint *bp)
 {
 	uint8_t now;

@@ -12,7 +12,7 @@ void gdb_vcpu_stopped(struct vcpu *vcpu, void *arg)
 	event_loop_wake(&gdb->vm->loop);
 }
 
-/* What stopped it is dealt with: its breakpoint may be gone by the time that others stop. */
+/* Marks its stop as handled: its breakpoint may be gone by the time that others stop. */
 static void forget_stop(struct gdb *gdb, unsigned i)
 {
 	struct vcpu *vcpu = &gdb->vm->vcpu[i];
@@ -145,7 +145,7 @@ bool gdb_restart(struct gdb *gdb)
 	return true;
 }
 
-/* What a vCPU stopped for is of the guest that was. */
+/* The stops of vCPUs are those of the guest before the reset. */
 void gdb_vm_reset(void *arg)
 {
 	struct gdb *gdb = arg;

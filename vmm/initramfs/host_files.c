@@ -22,7 +22,7 @@ struct tree {
 	uint64_t *budget_bytes;
 };
 
-/* What open() let us have may be anything; only a regular file has a size to go by. */
+/* open() takes files of any kind; only a regular file has a size to go by. */
 static int check_file(const char *what, const char *file, int fd, uint64_t budget_bytes,
 		      size_t *ret_len, struct diag *diag)
 {

@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "base/macros.h"
 
-/* What we call, by name. */
+/* Functions that we call, by name. */
 struct kmod_calls {
 	__typeof__(kmod_new) *new;
 	__typeof__(kmod_unref) *unref;
@@ -161,7 +161,7 @@ static int with_dependencies(const struct walk *walk, struct kmod_module *mod)
 	return r < 0 ? r : walk_report(walk, mod);
 }
 
-/* What it wants loaded before it, though it links to nothing of it: a hash of a file system's. */
+/* Modules to load before it, though it links to none of them: the hash that a file system uses. */
 static int before_softly(const struct walk *walk, struct kmod_module *mod)
 {
 	struct kmod_list *pre = NULL, *post = NULL;

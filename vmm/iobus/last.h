@@ -23,8 +23,8 @@ static inline unsigned iobus_fit_index(unsigned size)
 }
 
 /*
- * Announces to writers that this reader may hold a snapshot. What it loads of the bus next must not be
- * loaded before the store is visible: the compiler is held by the signal fence, the processor by
+ * Announces to writers that this reader may hold a snapshot. Its next loads from the bus must not be
+ * made before the store is visible: the compiler is held by the signal fence, the processor by
  * the membarrier() of the writer that goes by the store.
  */
 static inline void iobus_reader_enter(struct iobus_reader *r)

@@ -8,8 +8,8 @@
  * is plain MMIO. It comes back once the guest has polled for as long as a slot takes to come and go.
  *
  * The register page is itself a device, which stands in the other one's place towards bus, event loop
- * and back end: its lock is held around every op of the other, whose own lock is not used. What keeps
- * the guest from seeing what hardware would not:
+ * and back end: its lock is held around every op of the other, whose own lock is not used. The guest
+ * sees nothing that hardware would not show:
  * - an access changes the device, then the page, and then its vCPU goes on; another CPU that reads the
  *   old bytes meanwhile has read before that access;
  * - an interrupt is raised once the slot is gone or has the bytes that go with it, so no handler finds

@@ -8,8 +8,8 @@
  *   /soc                       interrupt controllers and MMIO devices, one to one
  *   /soc/isa@0                 devices on ports: reg = <1 PORT LEN> (IEEE 1275 ISA binding)
  *
- * Only devices whose class has a compatible string are in the tree. What is in /soc, and how an
- * interrupt is written, is the architecture's: struct machine_fdt_platform.
+ * Only devices whose class has a compatible string are in the tree. The contents of /soc and the
+ * format of interrupts are the architecture's: struct machine_fdt_platform.
  */
 #ifndef VMM_MACHINE_FDT_H
 #define VMM_MACHINE_FDT_H
@@ -22,7 +22,7 @@
 
 struct fdt_writer;
 
-/* What an architecture puts in; machine_platform.fdt. */
+/* The architecture's part of the tree; machine_platform.fdt. */
 struct machine_fdt_platform {
 	const char *model, *compatible; /* of the root */
 	uint32_t interrupt_parent; /* phandle of the interrupt controller, which put_soc writes */

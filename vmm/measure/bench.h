@@ -35,7 +35,7 @@ struct bench_opts {
 	bool pin; /* vCPU i runs on the i-th CPU that this process may use */
 };
 
-/* What became of the accesses, of all batches. guest is the sum of the others, or the run is an error. */
+/* The accesses of all batches, by outcome. guest is the sum of the others, or the run is an error. */
 struct bench_counts {
 	uint64_t guest;      /* the guest's own count */
 	uint64_t dispatched; /* the buses' count */

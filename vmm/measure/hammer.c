@@ -51,7 +51,7 @@ static int add_ioeventfds(struct hammer *h, struct diag *diag)
 	return ioeventfd_set_init(&h->ioeventfds, o->ioeventfds, &first, 0, &h->vm.kvm, diag);
 }
 
-/* What the guest writes: the datamatch of the one it shall hit, else 0, which none has. */
+/* The value that the guest writes: the datamatch of the one it shall hit, else 0, which none has. */
 static uint64_t guest_value(const struct hammer_opts *o)
 {
 	switch (o->hit) {

@@ -76,7 +76,7 @@ int hammer_run(const struct hammer_opts *opts, FILE *log, struct hammer_result *
 	       struct diag *diag);
 
 /*
- * What hammer_run() asks of a result: the guest's own exit (-EPROTO, or -EINTR when it was killed),
+ * Checks a result as hammer_run() does: that the guest exited by itself (-EPROTO, or -EINTR when it was killed),
  * and that every access it made was counted once, as an exit or as a hit (-EPROTO).
  */
 int hammer_check(const struct hammer_result *res, struct diag *diag);

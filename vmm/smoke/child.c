@@ -61,7 +61,7 @@ void smoke_child_connect(struct config *config)
 	config->vm.machine.sysrq = true;
 }
 
-/* What is lost when the supervisor is gone is of no use to anybody. */
+/* Errors are ignored: once the supervisor is gone, nobody needs the bytes. */
 static void send_bytes(const void *bytes, size_t len)
 {
 	io_write_full(CHILD_REPORT_FD, bytes, len, NULL);
@@ -115,7 +115,7 @@ static void send_end(const struct vm *vm, const struct vm_end *end)
 	send_bytes(&msg, sizeof(msg));
 }
 
-/* What a boot's process is handed besides the arguments of its VM. */
+/* Arguments of a boot's process besides those of its VM. */
 struct child_core {
 	const char *path; /* NULL: none */
 	enum vm_end_kind wanted;

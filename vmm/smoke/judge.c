@@ -22,7 +22,7 @@ static bool is_decided(const struct smoke_judge *judge)
 /* How a line is looked at: as it grows, whole, or before it is cut. */
 enum view { VIEW_GROWING, VIEW_WHOLE, VIEW_CUT };
 
-/* What ends first in a line, as far as that is certain. */
+/* The match that ends first in a line, as far as that is certain. */
 struct first {
 	const struct smoke_rule *rule; /* NULL: nothing */
 	size_t end;
@@ -88,7 +88,7 @@ static void look_for(struct smoke_judge *judge, const struct smoke_lane *lane,
 	}
 }
 
-/* What comes next in the line; NULL when nothing does, or what follows must decide. */
+/* The rule that matches next in the line; NULL when none does, or when later bytes must decide. */
 static const struct smoke_rule *find_first(struct smoke_judge *judge, const struct smoke_lane *lane,
 					   enum view view, size_t *ret_end)
 {
@@ -215,7 +215,7 @@ static void take_trouble(struct smoke_judge *judge, struct smoke_lane *lane,
 }
 
 /*
- * Holds the line against the rules. What ends first in it came first, so that the same bytes give the
+ * Holds the line against the rules. The match that ends first came first, so that the same bytes give the
  * same finding however they were split.
  */
 static void scan(struct smoke_judge *judge, struct smoke_lane *lane, enum view view, int64_t now_ns)
@@ -273,7 +273,7 @@ static void look_at_splat(struct smoke_judge *judge, const struct smoke_lane *la
 			smoke_splat_peek(&judge->reader, lane->line, lane->len, &judge->line_start);
 }
 
-/* What the rules made of the line is the fate of its splat. */
+/* Applies the rules' verdict on the line to its splat. */
 static void judge_splat(struct smoke_judge *judge, const struct smoke_lane *lane)
 {
 	const enum smoke_splat_line line_is = judge->line_is;

@@ -9,7 +9,7 @@
  * cannot change is a match. A prompt stays such a line; smoke_judge_quiet() reports that nothing has
  * followed for a while.
  *
- * What the default patterns reject and --allow forgives is known when the line is whole. Where the splat's title is
+ * Whether --allow forgives what a default pattern rejects is known when the line is whole. Where the splat's title is
  * what is allowed, and later lines complete it, it is known with them, or when nothing has followed for a while.
  *
  * A line of more than SMOKE_LINE_MAX bytes is cut. The cut hides nothing that is SMOKE_LINE_OVERLAP
@@ -111,10 +111,10 @@ bool smoke_judge_waits(const struct smoke_judge *judge);
 /* Takes lines as far as they have come for whole ones, for matching; they may go on all the same. */
 void smoke_judge_quiet(struct smoke_judge *judge, int64_t now_ns);
 
-/* What comes from now on is not the guest's own doing: it goes to the sink and is held against nothing. */
+/* Output from now on is not the guest's own doing: it goes to the sink and is held against no rule. */
 void smoke_judge_mute(struct smoke_judge *judge);
 
-/* All streams have ended. What an open splat owns is in splats afterwards. */
+/* All streams have ended. The memory of an open splat belongs to splats afterwards. */
 void smoke_judge_finish(struct smoke_judge *judge, int64_t now_ns);
 
 /* After that: what becomes of tests that have not ended. */

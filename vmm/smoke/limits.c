@@ -9,7 +9,7 @@
 
 #include "base/checked.h"
 
-/* What a VM's process takes besides guest memory, with an unpacked kernel in it for a moment. */
+/* Memory of a VM's process besides the guest's, with an unpacked kernel in it for a moment. */
 #define OVERHEAD_BYTES (UINT64_C(64) << 20)
 
 static uint64_t spec_bytes(const struct smoke_spec *spec)

@@ -14,14 +14,14 @@ struct smoke_limits {
 	unsigned jobs; /* 0: no number was asked for, CPUs count */
 };
 
-/* What runs. */
+/* The load of the boots that run. */
 struct smoke_load {
 	uint64_t mem_bytes;
 	unsigned cpus, jobs;
 };
 
 /*
- * What this process may have: CPUs by its affinity, memory by MemAvailable, both by its control group
+ * Reads the limits of this process: CPUs by its affinity, memory by MemAvailable, both by its control group
  * and those above it (cgroup v2: cpu.max, memory.max). root is where the files are looked for: "".
  */
 void smoke_limits_read(const char *root, unsigned jobs, struct smoke_limits *ret);

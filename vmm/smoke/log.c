@@ -15,7 +15,7 @@
 #include "base/io_full.h"
 #include "base/out_file.h"
 
-/* What a name's byte is in a file's name; such a name is not hidden either. */
+/* A byte of a boot's name, made fit for a file's name, which is not hidden either. */
 static char file_char(const char *name, size_t i)
 {
 	const unsigned char c = (unsigned char)name[i];

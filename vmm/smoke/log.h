@@ -4,8 +4,8 @@
  *
  * A guest that prints forever fills no disk: past the limit, lines are counted and not written.
  *
- * A file that does not answer holds up nobody: a thread writes it (backend/file_writer.h). What the thread's pipe
- * does not take is pending here. The caller gives no more lines then, so that at most one piece of the guest's
+ * A file that does not answer holds up nobody: a thread writes it (backend/file_writer.h). Bytes that the thread's
+ * pipe does not take are pending here. The caller gives no more lines then, so that at most one piece of the guest's
  * output is, or at the end what the boot's pipes held.
  */
 #ifndef VMM_SMOKE_LOG_H

@@ -9,7 +9,7 @@
 
 enum { NAME_BYTES_MAX = 512 };
 
-/* What a boot is multiplied by: nodes of the file, or the command line's kernels. */
+/* Values that a boot is multiplied by: nodes of the file, or the command line's kernels. */
 struct axis {
 	const char *key; /* NULL: the command line's kernels */
 	const yaml_node_t *values;

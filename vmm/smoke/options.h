@@ -56,7 +56,7 @@ int config_smoke_spec(const char *name, const char *kernel,
 		      const struct config_smoke_settings *settings, struct smoke_spec *ret,
 		      struct diag *diag);
 
-/* What a boot is made of. Strings are borrowed. */
+/* The parts of a boot. Strings are borrowed. */
 struct config_smoke_boot {
 	const char *name, *kernel; /* kernel: NULL for the built-in test kernel */
 	const struct config_smoke_settings *settings;
@@ -77,7 +77,7 @@ int config_smoke_select(struct smoke_suite *suite, struct diag *diag);
 int config_smoke_shard(struct smoke_run_opts *run, const char *arg, struct diag *diag);
 
 /*
- * What a boot's process needs of a spec: its kernel and the settings that describe the VM, as the arguments
+ * Reads the part of a spec that a boot's process needs: its kernel and the settings of the VM, as the arguments
  * of a command line, each NUL-terminated. args is borrowed for config's life. -EINVAL with diag.
  */
 int config_smoke_unpack(char *args, size_t len, struct config *config, struct diag *diag);

@@ -32,7 +32,7 @@ struct smoke_spec {
 
 enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64, SMOKE_PROPERTIES_MAX = 64 };
 
-/* What repeats of a boot are for --bisect when some are good and others bad. */
+/* The verdict of --bisect on repeats of a boot when some are good and others bad. */
 enum smoke_flaky { SMOKE_FLAKY_BAD, SMOKE_FLAKY_GOOD, SMOKE_FLAKY_SKIP };
 
 enum smoke_report {
@@ -43,7 +43,7 @@ enum smoke_report {
 	SMOKE_REPORTS,
 };
 
-/* What concerns all boots. File names are borrowed; NULL: not wanted. */
+/* Options for all boots. File names are borrowed; NULL: not wanted. */
 struct smoke_run_opts {
 	unsigned jobs; /* boots side by side; 0: as many as their vCPUs fit the host's CPUs */
 	const char *report[SMOKE_REPORTS]; /* "-": standard output */

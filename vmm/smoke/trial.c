@@ -169,7 +169,7 @@ static void note_death(struct smoke_trial *trial, int wait_status)
 }
 
 /*
- * When it was over. What was printed just before the end may have been read after it. A limit that was
+ * When it was over. Output from just before the end may have been read after it. A limit that was
  * reached, or a signal that came, when the VM had ended by itself decided nothing.
  */
 static void conclude_times(struct smoke_trial *trial)
@@ -247,7 +247,7 @@ static void trial_release(struct smoke_trial *trial)
 }
 
 /*
- * What the process left in a pipe. A child of its own may have outlived it and write on without end, so
+ * Bytes that the process left in a pipe. A child of its own may have outlived it and write on without end, so
  * what is read is counted: as much as the pipe holds now, and at most what an unprivileged process may
  * make a pipe hold (pipe(7), pipe-max-size).
  */

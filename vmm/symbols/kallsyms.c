@@ -18,7 +18,7 @@ enum {
 	MARKERS_MAX = SYMBOLS_MAX / MARKER_EVERY,
 	NAME_BYTES_MIN = 2, /* with its length */
 	NAME_BYTES_MAX = 2 + SYMBOL_NAME_MAX,
-	/* What hostile bytes may cost. */
+	/* Limits on the cost of hostile bytes. */
 	INDEXES_MAX = 128,      /* that look like a token index */
 	MARKERS_TRIED_MAX = 64, /* that look like markers, for each of those */
 	BUDGET = 48 << 20,      /* steps of the search for names */

@@ -93,7 +93,7 @@ __attribute__((always_inline)) static inline bool read_last(const struct vcpu *v
 
 #define IO_KIND(direction, size) ((direction) | (unsigned)(size) << 8)
 
-/* What most exits are, without a call but the device's; all else is dispatch_io_any(). */
+/* Handles the most frequent exits without a call but the device's; all else is dispatch_io_any(). */
 __attribute__((always_inline)) static inline void dispatch_io(struct vcpu *vcpu,
 							      struct kvm_run *run)
 {

@@ -303,7 +303,7 @@ static void balloon_start(struct virtio_device *vd)
 	bal->reporting_queue = virtio_has(vd, VIRTIO_BALLOON_F_REPORTING) ? next : QUEUE_NONE;
 }
 
-/* What is in the balloon stays discarded; a driver that leaves properly has deflated it. */
+/* Pages in the balloon stay discarded; a driver that leaves properly has deflated it. */
 static void balloon_stop(struct virtio_device *vd)
 {
 	balloon_of(vd)->stats_held = false;

@@ -47,7 +47,7 @@ static void publish(struct blk *blk)
 	}
 }
 
-/* What is left of a turn. */
+/* The budget left of a turn. */
 struct turn {
 	unsigned chains;
 	uint64_t bytes; /* the host copies what it caches before a request's submission returns */

@@ -67,7 +67,7 @@ struct virtio_balloon_conf {
 extern const struct virtio_class virtio_balloon_class;
 
 /*
- * What the guest is to give up from now on, in whole pages, which its driver will do in its own time; and
+ * Memory that the guest is to give up from now on, in whole pages, which its driver will do in its own time; and
  * how far that is. Any thread; vd is of virtio_balloon_class.
  */
 struct virtio_balloon_size {

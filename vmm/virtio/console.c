@@ -262,7 +262,7 @@ static void console_start(struct virtio_device *vd)
 	con->chr->input_wanted(con->chr);
 }
 
-/* What was sent of a chain is sent; input that the driver did not take waits for the next. */
+/* Bytes of a chain that were sent stay sent; input that the driver did not take waits for the next one. */
 static void console_stop(struct virtio_device *vd)
 {
 	struct console *con = console_of(vd);
@@ -300,7 +300,7 @@ static void console_fini(struct virtio_device *vd)
 	event_timer_fini(&con->stuck_timer);
 }
 
-/* What the event thread calls. */
+/* Functions that the event thread calls. */
 
 static struct console *console_of_device(struct device *dev)
 {

@@ -28,7 +28,7 @@ enum {
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |          \
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
 
-/* What a register access asks for once the lock is released. */
+/* Work that a register access leaves until the lock is released. */
 struct after {
 	bool ring; /* the doorbell, of: */
 	unsigned queue;
@@ -100,7 +100,7 @@ static uint64_t read_register(struct virtio_mmio *m, struct io_at at)
 	}
 }
 
-/* What the page holds, of any width: the guest gets the same where it reads the page itself. */
+/* Reads the page, at any width: the guest gets the same where it reads the page itself. */
 static uint64_t read_register_page(struct virtio_mmio *m, struct io_at at)
 {
 	uint64_t val = 0;

@@ -226,7 +226,7 @@ static bool any_available(struct virtq *vq)
 
 /*
  * 2.7.13.1: the driver takes free descriptors only. A chain is the device's until the driver can see that it
- * was used, in whatever order, so there are at most size of them. What is offered and what was taken are two
+ * was used, in whatever order, so there are at most size of them. Offered chains and taken ones are two
  * differences, added in 32 bits. One over both hides an index that was set back: it wraps to a small number.
  */
 static bool index_possible(const struct virtq *vq)

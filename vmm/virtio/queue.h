@@ -40,7 +40,7 @@ enum virtq_fault {
 struct virtq {
 	const struct guest_mem *mem; /* borrowed */
 
-	/* What the driver said, as it said it. */
+	/* The driver's values, as it wrote them. */
 	uint32_t size; /* descriptors; a power of two, at most size_max */
 	uint32_t size_max;
 	uint64_t desc_gpa, driver_gpa, device_gpa;

@@ -20,7 +20,7 @@ struct virtio_conf {
 	const char *name; /* the row's */
 };
 
-/* What a virtio device asks of its transport, by the functions of virtio.c. I/O thread only. */
+/* Operations that a virtio device asks of its transport, by the functions of virtio.c. I/O thread only. */
 struct virtio_transport_ops {
 	void (*interrupt)(struct virtio_device *vd); /* buffers were used */
 	void (*config_set)(struct virtio_device *vd, unsigned off, const void *bytes, unsigned len);
@@ -40,8 +40,8 @@ bool virtio_is_transport(const struct device_class *cls);
 struct virtio_device *virtio_device_of(struct device *dev);
 
 /*
- * What a device of cls that is made with conf offers as a character device: a transport's, that of the
- * virtio device. NULL when it is not one.
+ * Operations as a character device of a device of cls made with conf; those of a transport are its
+ * virtio device's. NULL when it is not one.
  */
 const struct char_ops *virtio_char_ops(const struct device_class *cls, const void *conf);
 

@@ -57,7 +57,7 @@ struct device *vm_bus_device(struct vm *vm, unsigned i)
 	return vm->register_page[i].inner ? &vm->register_page[i].dev : vm->device[i];
 }
 
-/* What machine.device[i] is handed. */
+/* Makes the environment of machine.device[i]. */
 static int device_env_make(struct vm *vm, unsigned i, struct device_env *env, struct diag *diag)
 {
 	const struct machine_device *row = &vm->machine.device[i];

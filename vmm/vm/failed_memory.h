@@ -3,7 +3,7 @@
  *
  * Linux reports it by SIGBUS, whose si_code says which (sigaction(2)):
  * - BUS_MCEERR_AR in KVM_RUN, for guest RAM: the guest gets a machine check, and handles it as hardware's;
- * - BUS_MCEERR_AR elsewhere: a device was reading or writing there, and can neither go on nor skip it. What was lost is
+ * - BUS_MCEERR_AR elsewhere: a device was reading or writing there, and can neither go on nor skip it. The address is
  *   named on stderr, and the process dies of the signal;
  * - BUS_MCEERR_AO: nobody has used it yet, so nothing is done. A later access gets the other code.
  * Every other SIGBUS ends the process, by that signal.

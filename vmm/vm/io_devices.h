@@ -47,7 +47,7 @@ int vm_virtio_build_env(struct vm *vm, unsigned i, const struct vm_virtio_opts *
 int vm_virtio_build_doorbells(struct vm *vm, unsigned i, const struct vm_virtio_opts *opts,
 			      struct diag *diag);
 
-/* What a row's device offers as a character device, or NULL when it is none. */
+/* Operations of a row's device as a character device, or NULL when it is not one. */
 const struct char_ops *vm_virtio_char_ops(const struct machine_device *row);
 
 /* Before the vCPUs start, and after they have ended. stop: false when a thread does not end. */

@@ -13,7 +13,7 @@
 
 struct vm;
 
-/* What a row of the vCPUs' histograms is about. */
+/* The exits that a row of the vCPUs' histograms is about. */
 struct vm_latency_row {
 	uint32_t reason;
 	const char *access; /* "read", "write"; NULL: no access */

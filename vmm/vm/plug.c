@@ -36,7 +36,7 @@ void vm_device_collect(struct vm *vm, unsigned i)
 			      row->cls->coalesce_len);
 }
 
-/* What was collected before that still reaches the device. */
+/* Writes that were collected before that still reach the device. */
 static void device_stop_collecting(struct vm *vm, unsigned i)
 {
 	const struct machine_device *row = &vm->machine.device[i];

@@ -12,7 +12,7 @@
 
 enum { TABLE_ROWS = 40, EXIT_BYTES = 64 };
 
-/* What notes with one function, one reason and one range of a device have in common. */
+/* All notes with one function, one reason and one range of a device. */
 struct profile_row {
 	const char *function; /* the table of symbols'; NULL: it has no name */
 	uint64_t pc;          /* without a name */

@@ -116,7 +116,7 @@ static void machine_reset(struct vm *vm)
 	vm->reset.count++;
 }
 
-/* What the guest wanted until now is done with this reset. */
+/* This reset answers all requests of the guest until now. */
 static void release_vcpus(struct vm *vm)
 {
 	pthread_mutex_lock(&vm->end_lock);

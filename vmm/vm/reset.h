@@ -31,7 +31,7 @@ struct vm_reset {
 
 /*
  * Starts the machine again; if it is paused, it stays so. -ENOTSUP with diag when nothing of the start was kept; others
- * as vm_pause(), and the VM runs on. What fails later ends the VM, and 0 is returned.
+ * as vm_pause(), and the VM runs on. A later failure ends the VM, and 0 is returned.
  */
 int vm_reset(struct vm *vm, struct diag *diag);
 

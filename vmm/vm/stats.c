@@ -153,7 +153,7 @@ static void print_register_pages(FILE *out, struct vm *vm)
 	}
 }
 
-/* What a device counts under its lock, which is that of the device on the bus. */
+/* A device's counters, read under its lock, which is that of the device on the bus. */
 struct device_view {
 	const char *counter_name; /* NULL: it has no number of its own */
 	uint64_t counter, guest_errors;

@@ -33,7 +33,7 @@ enum {
 	FACS_VERSION = 32,
 };
 
-/* 5.2.9, byte offsets in the FADT. What is not named is zero: the machine does not have it. */
+/* 5.2.9, byte offsets in the FADT. Fields without a name are zero: the machine does not have them. */
 enum {
 	FADT_FIRMWARE_CTRL = 36,
 	FADT_SCI_INT = 46,

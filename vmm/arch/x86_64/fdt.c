@@ -1,5 +1,5 @@
 /*
- * What is the PC's own in the device tree: interrupt controllers, the ISA bus, and the devices' interrupts.
+ * The PC's part of the device tree: interrupt controllers, the ISA bus, and the devices' interrupts.
  *
  * An interrupt is two cells for the I/O APIC: the GSI, and 0 for edge-triggered, active high (Linux,
  * Documentation/devicetree/bindings/interrupt-controller/intel,ce4100-ioapic.yaml). The bus is

@@ -1,4 +1,4 @@
-/* What this host offers: KVM's capabilities, and the hardware that it uses. */
+/* This host: KVM's capabilities, and the hardware that it uses. */
 #include <dirent.h>
 #include <errno.h>
 #include <linux/kvm.h>

@@ -23,14 +23,14 @@ struct arch_cpu_model {
 	bool is_intel;
 };
 
-/* What machine checks the guest can be sent, after cpuid is there (mce.c). */
+/* Chooses the machine checks that the guest can be sent; after cpuid is there (mce.c). */
 void mce_choose(struct arch_cpu_model *model, const struct kvm *kvm);
 int mce_setup(int vcpu_fd, const struct arch_cpu_model *model); /* 0 or -errno */
 
 /* MSR_KERNEL_GS_BASE; 0 where KVM has none (registers.c). */
 uint64_t x86_kernel_gs_base(int vcpu_fd);
 
-/* What readings of a vCPU's MSR_IA32_TSC by one ioctl say, one after the other (guest_tsc.c). */
+/* Judges the clock by consecutive readings of a vCPU's MSR_IA32_TSC in one ioctl (guest_tsc.c). */
 enum arch_guest_clock guest_tsc_judge(const struct kvm_msr_entry *readings, unsigned nr);
 
 /* Before the kernel is placed, for code that starts in real mode (no_bios.c). -EFAULT. */

@@ -49,7 +49,7 @@ bool arch_boot_has_device_tree(const struct arch_boot *b)
 	return b->plan.protocol == BOOT_PVH || arch_boot_is_linux(b);
 }
 
-/* What the entry state and the information for the kernel take: of each protocol what it promises. */
+/* Reserves memory for the entry state and the boot information that the protocol promises. */
 static void take_for_entry(struct arch_boot *b)
 {
 	const enum boot_protocol protocol = b->plan.protocol;

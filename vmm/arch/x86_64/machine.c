@@ -75,7 +75,7 @@ static const struct machine_row test_rows[] = {
 };
 
 /*
- * What KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR take: an
+ * Ranges that KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR take: an
  * access to these never reaches our buses, so a row there would be dead. GSI 0 is the PIT's, GSI 2 the
  * cascade between the two PICs.
  */

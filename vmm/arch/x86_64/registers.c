@@ -16,7 +16,7 @@
 
 enum { TAG_EMPTY = 3, STACK_REGISTERS = 8 };
 
-/* What rows point into. */
+/* Rows point into this. */
 struct state {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;

@@ -105,7 +105,7 @@ static bool is_return_address(const struct arch_view *view, uint64_t pc)
 	       follows_call(view, pc);
 }
 
-/* What is on the stack from there to its end, in order; those that the chain has are not in doubt. */
+/* Prints the return addresses from sp to the stack's end, in order; those of the frame chain are certain. */
 static unsigned print_words(FILE *out, const struct stack_walk *walk, uint64_t sp, unsigned frame)
 {
 	const struct arch_view *view = walk->view;

@@ -19,7 +19,7 @@ static struct file_host *file_host_of(struct char_host *host)
 	return container_of(host, struct file_host, host);
 }
 
-/* What is past the limit is counted and dropped: the guest goes on. */
+/* Bytes past the limit are counted and dropped: the guest goes on. */
 static ssize_t file_write(struct char_host *host, const uint8_t *buf, size_t n)
 {
 	struct file_host *fh = file_host_of(host);

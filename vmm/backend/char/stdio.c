@@ -115,7 +115,7 @@ static const char keys_help[] =
 	"Ctrl-a h       lists these keys\n"
 	"Ctrl-a Ctrl-a  sends Ctrl-a\n";
 
-/* What a key after Ctrl-a does. */
+/* Handles the key after Ctrl-a. */
 static void escape_key(struct char_host *host, uint8_t key)
 {
 	switch (key) {

@@ -1,5 +1,5 @@
 /*
- * writer.h - a file as a console's output. What epoll cannot watch is written by a thread (file_writer.h): the
+ * writer.h - a file as a console's output. A thread (file_writer.h) writes a file that epoll cannot watch: the
  * event thread must not wait for it.
  */
 #ifndef VMM_BACKEND_CHAR_WRITER_H

@@ -34,7 +34,7 @@ struct disk_cow {
 	uint8_t *zeros;        /* a cluster of them */
 };
 
-/* What a request is doing. One call at a time. */
+/* State of a request, which makes one call at a time. */
 struct cow_slot {
 	struct disk_cow *cow;
 	struct cow_slot *next_free;

@@ -36,7 +36,7 @@ void disk_order_leave(struct disk_order *order, struct disk_span *span)
 		span->next->prev = span->prev;
 	else
 		order->newest = span->prev;
-	/* What does not wait has no blockers, and does not overlap: it would have waited for us. */
+	/* A span that does not wait has no blockers, and does not overlap: it would have waited for us. */
 	for (struct disk_span *s = span->next; s; s = next) {
 		next = s->next;
 		if (!spans_overlap(s, span))

@@ -24,7 +24,7 @@ int disk_file_open(const struct disk_opts *opts, struct disk_file *ret, struct d
 int disk_file_make_sparse(const struct disk_opts *opts, uint64_t bytes, struct disk_file *ret,
 			  struct diag *diag);
 
-/* What O_DIRECT asks of buffers, and of offsets and lengths, which are never below a sector. */
+/* Alignments that O_DIRECT requires: of buffers, and of offsets and lengths, never below a sector. */
 void disk_dio_alignment(int fd, uint32_t *ret_mem, uint32_t *ret_off);
 
 /*

@@ -130,7 +130,7 @@ static void around_done(struct disk_io *io, ssize_t res)
 		rq->raw.part_done(rq, res);
 		return;
 	}
-	/* What is short is done as far as there are whole blocks. */
+	/* A short read counts up to its last whole block. */
 	rq->raw.staged_bytes = (size_t)res & ~((size_t)rq->raw.staged_align - 1);
 	if (rq->raw.staged_bytes <= part_skip(rq))
 		rq->raw.part_done(rq, 0);

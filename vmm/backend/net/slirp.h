@@ -69,7 +69,7 @@ static inline bool slirp_has_room(const struct net_slirp *ns)
 	return ns->fifo_len <= SLIRP_FIFO_FRAMES / 2;
 }
 
-/* What libslirp calls, under its lock, with a struct net_slirp. */
+/* Functions that libslirp calls, under its lock, with a struct net_slirp. */
 extern const SlirpCb slirp_callbacks;
 
 /*

@@ -11,7 +11,7 @@
 #include "base/macros.h"
 
 /*
- * What libslirp calls, under the lock.
+ * Functions that libslirp calls, under the lock.
  */
 
 static ssize_t cb_send_packet(const void *buf, size_t len, void *arg)

@@ -6,7 +6,7 @@
  * number of FINs without data are kept at one place. So segments are bounded by number: for each connection,
  * and for all of them together.
  *
- * What libslirp keeps is not asked for, it follows from what passes in both directions. A segment that is let
+ * libslirp is not asked what it keeps: that follows from what passes in both directions. A segment that is let
  * through is taken for kept until libslirp acknowledges its end. libslirp answers a segment ahead of sequence
  * with an acknowledgement at once. It may delay that of others; then the segment is sent to it again, which it
  * also answers at once. Thus a guest whose segments come in order never meets the limit.

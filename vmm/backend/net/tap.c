@@ -248,7 +248,7 @@ static int open_tun(struct diag *diag)
 	return r;
 }
 
-/* What helps depends on what has the name. */
+/* The remedy depends on the interface that has the name, if there is one. */
 static void interface_remedy(const struct net_tap_opts *opts, struct diag *diag)
 {
 	char dir[sizeof("/sys/class/net/") + IFNAMSIZ], flags[sizeof(dir) + sizeof("/tun_flags")];
@@ -343,7 +343,7 @@ static int open_queues(struct net_tap *tap, const struct net_tap_opts *opts, str
 	return r;
 }
 
-/* What the kernel takes is in; it takes all of these, but for USO before 6.2. */
+/* Finds the offloads that the kernel takes: all of these, but USO only from 6.2 on. */
 static int find_offloads(struct net_tap *tap, struct diag *diag)
 {
 	const unsigned base =

@@ -346,7 +346,7 @@ static int compare_experiment(struct comparing *c, struct json_object *experimen
 	return r < 0 ? r : 0;
 }
 
-/* What has to be alike, or both are to be read with care. */
+/* Prints where the hosts differ: both results are to be read with care then. */
 static void print_hosts(const struct comparing *c)
 {
 	static const char *const keys[] = {"kernel", "cpu", "virtualization"};

@@ -1,4 +1,4 @@
-/* What each experiment measures. */
+/* The plan of each experiment. */
 #include <errno.h>
 #include <string.h>
 

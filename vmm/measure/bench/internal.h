@@ -34,7 +34,7 @@ struct bench_lane_spec {
 	bool doorbell;   /* a thread reads the ioeventfd at BENCH_DOORBELL, and answers */
 };
 
-/* What a doorbell's reader does for each ring. */
+/* The answer of a doorbell's reader to each ring. */
 enum bench_answer {
 	BENCH_ANSWER_NONE,
 	BENCH_ANSWER_MEMORY,    /* one more in hammer_ctl.answer */
@@ -62,7 +62,7 @@ struct bench_point_spec {
 	enum bench_answer answer; /* in a lane with a doorbell */
 };
 
-/* What an experiment consists of. */
+/* The lanes and points of an experiment. */
 struct bench_plan {
 	const struct bench_opts *opts;
 	struct bench_result *result; /* the points' names */
@@ -112,12 +112,12 @@ struct bench_lane {
 	struct bench_doorbell doorbell;
 	struct vcpu *vcpu; /* bare's, or the machine's */
 	struct hammer_ctl *ctl;
-	/* What the points of this lane are to add up to. */
+	/* The counts that the points of this lane are to add up to. */
 	struct bench_counts wanted;
 	uint64_t dispatched; /* by the buses since the first turn */
 };
 
-/* What one vCPU's thread measured in the last turn. */
+/* Measurements of one vCPU's thread in the last turn. */
 struct bench_cpu {
 	_Alignas(64) int64_t ns;
 	double dispatch_ns;         /* of an exit; 0: nothing was dispatched, or it was not timed */

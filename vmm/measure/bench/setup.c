@@ -23,7 +23,7 @@ enum {
 #define SETUP_MEM_BYTES (UINT64_C(64) << 20)
 #define LATE_SLOT_GPA   UINT64_C(0x10000000)
 
-/* What the steps make. Zeroed, with setup_init(): nothing. */
+/* Objects that the steps make. Zeroed, with setup_init(): nothing. */
 struct setup {
 	struct kvm kvm;
 	struct guest_mem mem;

@@ -195,7 +195,7 @@ static void want_accesses(struct bench_batch *b, unsigned point, uint64_t access
 }
 
 /*
- * What the guest timed, or the reader of a doorbell: the median, and for the percentiles each. In the first turn of a
+ * Notes times of the guest or of a doorbell's reader: the median, and for percentiles each. In the first turn of a
  * batch they become as many as fill LATENCY_TURN_NS.
  */
 static void note_latency(struct bench_batch *b, unsigned point, bool first)

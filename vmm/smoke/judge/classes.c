@@ -211,7 +211,7 @@ static const struct splat_row {
 #undef ROW
 };
 
-/* What may come before the words that say what it is. "[ " is of lockdep before Linux 4.13. */
+/* Tags that may come before the words that name the problem. "[ " is of lockdep before Linux 4.13. */
 static const char *const tags[] = {"[ ", "INFO: ", "WARNING: ", "BUG: "};
 /* The same before every row's phrase. */
 static const char *const sources[] = {
@@ -219,7 +219,7 @@ static const char *const sources[] = {
 
 enum { NEAR_BYTES = 100 };
 
-/* What follows the tag that s begins with; s: it begins with none of them. */
+/* The words after the tag that s begins with; s: it begins with none of them. */
 static const char *splat_skip_tag(const char *s, const char *const *words, size_t nr)
 {
 	for (size_t i = 0; i < nr; i++) {

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "smoke/judge/tests.h"
 
-/* What a line says, after its indentation. */
+/* The kind of a line, by its text after the indentation. */
 enum ktap_what { KTAP_OTHER, KTAP_VERSION, KTAP_PLAN, KTAP_RESULT, KTAP_SUBTEST, KTAP_BAIL };
 
 struct ktap_line {
@@ -20,7 +20,7 @@ struct ktap_line {
 	bool ok;
 };
 
-/* What follows prefix in s; NULL: s does not begin so. */
+/* The rest of s after prefix; NULL: s does not begin so. */
 static const char *line_after(const char *s, const char *prefix)
 {
 	const size_t len = strlen(prefix);

@@ -40,7 +40,7 @@ enum {
 	EXIT_PHASE_TIMEOUT = 121,
 };
 
-/* What the judge of the console has found. */
+/* Findings of the console's judge. */
 enum smoke_finding {
 	SMOKE_FOUND_NOTHING,
 	SMOKE_FOUND_ALL_EXPECTED, /* and all phases; never when nothing is expected */
@@ -82,7 +82,7 @@ struct smoke_facts {
 };
 
 /*
- * A pattern that is required and did not come is never a pass. What was seen first counts: all that was expected,
+ * A pattern that is required and did not come is never a pass. The first event counts: all that was expected,
  * when no status is to follow and no end is wanted; words of a panic or a rejected pattern before how the VM ended,
  * since kernels often reset or power off afterwards. A panic counts more than a pattern, because an oops often is the
  * first line of one. With a wanted end, that outcome is the pass, and a good end is not.

@@ -42,7 +42,7 @@ struct smoke_rules {
 	void *limits; /* pcre2_match_context */
 };
 
-/* What to add; strings are copied. */
+/* A rule to add; strings are copied. */
 struct smoke_rule_opts {
 	enum smoke_rule_kind kind;
 	const char *name; /* NULL: the pattern */
@@ -57,8 +57,8 @@ int smoke_rules_add(struct smoke_rules *rules, const struct smoke_rule_opts *opt
 		    struct diag *diag);
 
 /*
- * What a Linux kernel in trouble says: panics, BUGs, oopses, lockups, stalls, hung tasks; with warnings
- * also what WARN_ON() says.
+ * Adds the messages of a Linux kernel in trouble: panics, BUGs, oopses, lockups, stalls, hung tasks; with warnings
+ * also those of WARN_ON().
  */
 int smoke_rules_add_defaults(struct smoke_rules *rules, bool warnings, struct diag *diag);
 

@@ -82,7 +82,7 @@ enum smoke_splat_where {
 	SMOKE_WHERE_FRAME, /* by the first frame of the call trace that is not the reporter's */
 };
 
-/* What begins in a line. */
+/* The splat that begins in a line. */
 struct smoke_splat_start {
 	enum smoke_splat_class class; /* SMOKE_SPLAT_NONE: nothing */
 	enum smoke_splat_where where;
@@ -117,14 +117,14 @@ struct smoke_splat_reader {
 	struct smoke_splat splat; /* while it comes */
 };
 
-/* What a line was. */
+/* A line's relation to splats. */
 enum smoke_splat_line {
 	SMOKE_SPLAT_LINE_OTHER,  /* of no splat */
 	SMOKE_SPLAT_LINE_BEGINS, /* the first one of the splat that is open now */
 	SMOKE_SPLAT_LINE_WITHIN, /* of the splat that is open, or was up to this line */
 };
 
-/* What smoke_splat_read() would return; *ret_start: what begins in the line, where it is a splat's first. */
+/* The value that smoke_splat_read() would return; *ret_start: the splat that begins in the line, if one does. */
 enum smoke_splat_line smoke_splat_peek(const struct smoke_splat_reader *reader, const char *text,
 				       size_t len, struct smoke_splat_start *ret_start);
 

@@ -1,7 +1,7 @@
 /*
  * text.h - console bytes -> text that is safe in a terminal, a log, XML and JSON.
  *
- * What comes out is well-formed UTF-8. It holds no control character but '\n' and '\t', no escape
+ * The output is well-formed UTF-8. It holds no control character but '\n' and '\t', no escape
  * sequence, no carriage return, nothing that turns the direction of writing and nothing that XML 1.0
  * forbids; what has no safe form becomes U+FFFD. The output depends on the bytes alone, not on how
  * they were split.

@@ -89,7 +89,7 @@ static size_t offset_len(const char *s)
 	return n;
 }
 
-/* What compilers add to a function that they have copied: ".isra.0", ".cold"; 0: nothing. */
+/* Length of the suffix that compilers give to a copied function: ".isra.0", ".cold"; 0: none. */
 static size_t copy_suffix_len(const char *s)
 {
 	static const char *const suffix[] = {".isra", ".constprop", ".part", ".cold", ".llvm"};

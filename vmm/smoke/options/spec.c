@@ -236,7 +236,7 @@ int config_smoke_unpack(char *args, size_t len, struct config *config, struct di
 	return r;
 }
 
-/* What every boot is held against besides its own settings. */
+/* Adds the rules that every boot is held against besides its own. */
 static int add_standing_rules(const struct builder *b, struct diag *diag)
 {
 	int r = add_rule(b->spec, SMOKE_RULE_INIT, "default pattern", "Run /\\S+ as init process",
@@ -262,7 +262,7 @@ static char *clean_name(const char *name)
 	return strdup(clean);
 }
 
-/* What depends on more than one setting. A command may be busy for long without any output. */
+/* Completes settings that depend on others. A command may be busy for long without any output. */
 static int spec_complete(struct smoke_spec *spec, struct diag *diag)
 {
 	spec->wants_status = spec->config.initramfs.run != NULL;

@@ -33,7 +33,7 @@ static const struct {
 	{"after /init", "#f0e442"},
 };
 
-/* What became of a boot, for a colour and a shape each. */
+/* Outcomes of a boot, with a colour and a shape each. */
 enum chart_kind { KIND_PASS, KIND_FAIL, KIND_TIME, KIND_HOST, KIND_NOT_RUN };
 
 static const struct {
@@ -61,7 +61,7 @@ static enum chart_kind chart_kind_of(const struct smoke_result *result)
 	}
 }
 
-/* What all rows share. */
+/* Values that all rows share. */
 struct chart {
 	FILE *out;
 	double name_width;

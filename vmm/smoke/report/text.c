@@ -92,7 +92,7 @@ static void put_details(FILE *out, const struct smoke_result *result)
 		      out);
 }
 
-/* What was given up may have been a pattern that is to be rejected, so a boot that passed says it too. */
+/* A pattern that was given up may have been one to reject, so a boot that passed reports it too. */
 static void put_given_up(FILE *out, const struct smoke_result *result)
 {
 	if (result->too_dear)

@@ -44,8 +44,8 @@ void smoke_trial_stop_vm(struct smoke_trial *trial)
 }
 
 /*
- * What Linux prints of itself by SysRq (Documentation/admin-guide/sysrq.rst): its CPUs, blocked tasks, all tasks. Before
- * that, that all of it goes to the console, which a quiet kernel would print the headings of alone.
+ * SysRq keys for reports of Linux (Documentation/admin-guide/sysrq.rst): its CPUs, blocked tasks, all tasks. Before
+ * them, 9 lets all of it onto the console, where a quiet kernel would print the headings alone.
  */
 static const char ask_keys[] = "9lwt";
 
@@ -143,7 +143,7 @@ static int64_t room_at(const struct smoke_trial *trial)
 
 static int64_t decision_at(const struct smoke_trial *trial)
 {
-	/* What the guest did or left undone is decided, and only its process is to end. */
+	/* The guest's outcome is decided, and only its process is to end. */
 	if (trial->core_since_ns && trial->state != SMOKE_TRIAL_KILLED)
 		return trial->core_since_ns + smoke_core_limit_ns(trial->spec);
 	switch (trial->state) {

@@ -30,7 +30,7 @@ static inline int64_t trial_earlier(int64_t a, int64_t b)
  */
 
 /*
- * What the judge has found: enough to stop at once, or to wait for the rest of a panic. The last byte
+ * Acts on the judge's finding: stops the boot at once, or waits for the rest of a panic. The last byte
  * decided, though a prompt is known for one only when nothing has followed for a while.
  */
 void smoke_trial_look_at_finding(struct smoke_trial *trial);

@@ -12,7 +12,7 @@
 #include "base/macros.h"
 #include "smoke/trial/internal.h"
 
-/* What is said of a time outside the boot's life would reach other boots' reports, and overflow. */
+/* A message's time, clamped to the boot's life: else it would reach other boots' reports, and overflow. */
 static int64_t message_at_ns(const struct smoke_trial *trial)
 {
 	const int64_t first = trial->result->times.start_ns, last = clock_monotonic_ns();

@@ -50,7 +50,7 @@ static void request_end(struct blk_request *rq, uint8_t status)
 	request_end_with(rq, status, 0);
 }
 
-/* What the disk answered. */
+/* The request's status for the disk's result; counts errors. */
 static uint8_t status_of(struct blk *blk, int err)
 {
 	if (err == 0)
@@ -207,7 +207,7 @@ static void start_ranges(struct blk_request *rq, enum disk_op op, uint64_t bytes
 	start_range(rq);
 }
 
-/* What only a driver that negotiated the feature may ask for. */
+/* Whether the type needs no feature, or one that the driver negotiated. */
 static bool is_supported(const struct blk *blk, uint32_t type)
 {
 	switch (type) {

@@ -62,7 +62,7 @@ static inline void reg_set(struct virtio_mmio *m, uint32_t off, uint32_t val)
 	__atomic_store_n(reg_at(m, off), htole32(val), __ATOMIC_SEQ_CST);
 }
 
-/* What the driver has said so far, and whether the device needs a reset. */
+/* The status that the driver has set so far, and whether the device needs a reset. */
 static inline uint32_t status_get(const struct virtio_mmio *m)
 {
 	return reg_get(m, VIRTIO_MMIO_STATUS);

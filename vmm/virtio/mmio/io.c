@@ -103,8 +103,8 @@ static bool run_requests(struct virtio_mmio *m)
  * late, when the device has been quiet for a while, so that it costs an interrupt no wake-up of this
  * thread. Meanwhile a handler may find the bit set for an interrupt that came for something else, and
  * looks at its rings once more. It must not find the bit clear for an interrupt that came for a ring:
- * what is counted before a buffer is published may be for an earlier one, and is forgotten here. What
- * is counted later comes from a handler that will look at the rings after it, or has.
+ * what is counted before a buffer is published may be for an earlier one, and is forgotten here. One
+ * counted later comes from a handler that will look at the rings after it, or has.
  */
 static void transport_interrupt(struct virtio_device *vd)
 {

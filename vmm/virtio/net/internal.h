@@ -46,7 +46,7 @@ struct net_rx_buffer {
 
 /*
  * A receive queue's next buffers, in order, as many as the longest frame may need: the back end then
- * writes right into them. What it could not place it left in spill; with that the frame is put together
+ * writes right into them. Bytes that do not fit go into spill; with these the frame is put together
  * there, and waits for more buffers. At most one does.
  */
 struct net_rx {
