@@ -186,7 +186,7 @@ int command_run(const struct conf *conf)
 		fail("wait for the command: %s", strerror(errno));
 	log_line("command");
 	pid = start(conf);
-	/* What it left running is killed, so the pipes' end comes, and what is in them is all there is. */
+	/* Processes that it left running are killed, so that the pipes end after what is in them now. */
 	while (!ended || streams_are_open()) {
 		streams_move(signal_fd);
 		if (!reap(pid, &wait_status))

@@ -51,7 +51,7 @@ struct boot_info {
 	size_t fdt_bytes;
 };
 
-/* What start_info says. A magic or a version that does not fit ends the guest. */
+/* Reads start_info. A magic or a version that does not fit ends the guest. */
 void boot_init(const struct hvm_start_info *info);
 
 const struct boot_info *boot_info(void);

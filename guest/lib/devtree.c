@@ -35,7 +35,7 @@ static struct {
 	size_t nr_cpus;
 } tree;
 
-/* What FS:0 points to; the canary libfdt's objects compare is at offset 0x28. */
+/* FS:0 points to this; the canary that libfdt's objects compare is at offset 0x28. */
 static const struct {
 	uint64_t unused[5], canary;
 } fs_area;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /*
- * What the library itself exits with, besides a kernel's own codes (names and numbers of
+ * Exit codes of the library itself, besides a kernel's own (names and numbers of
  * sysexits.h).
  */
 enum {

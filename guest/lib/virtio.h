@@ -108,7 +108,7 @@ bool virtio_negotiate(const struct virtio_device *dev, uint64_t features);
 /* Empties the queue and makes it ready; false when the device does not take it. */
 bool virtio_queue_start(const struct virtio_device *dev, unsigned index, struct virtio_queue *q);
 
-/* What the driver says of a queue, whatever that is. */
+/* The driver's description of a queue, valid or not. */
 struct virtio_areas {
 	uint32_t size;
 	uint64_t desc_gpa, driver_gpa, device_gpa;

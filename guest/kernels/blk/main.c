@@ -48,7 +48,7 @@ enum {
 	CONFIG_CAPACITY = 0x00,
 	CONFIG_BLK_SIZE = 0x14,
 
-	/* What the tests write to; the counted ones go to what lies from COUNTED on. */
+	/* Sectors that the tests write to; the counted writes go to those from COUNTED on. */
 	WRITTEN = 16, /* 8 sectors of 'w' */
 	ZEROED = 32,  /* 4 and then 4 sectors */
 	DISCARDED = 64,

@@ -77,7 +77,7 @@ static void ring_doorbell(const struct hammer_command *c)
 	irq_disable();
 }
 
-/* What is not an access of `struct access`. */
+/* Makes the commands that are not an access of `struct access`. */
 static void make_other(const struct hammer_command *c)
 {
 	switch (c->kind) {

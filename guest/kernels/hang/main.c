@@ -59,7 +59,7 @@ static void start_others(void)
 	smp_start(smp_cpus(), another_cpu);
 }
 
-/* What a report of the hang has to name. */
+/* A report of the hang has to name this function. */
 __attribute__((noinline)) static void spin_forever(void)
 {
 	__asm__ volatile("cli\n"

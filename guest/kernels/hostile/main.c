@@ -139,7 +139,7 @@ static void hit_rom(void)
 		hit_memory(ROM_FIRST + random_below(ROM_END - ROM_FIRST - 8));
 }
 
-/* What must still hold, whatever happened. Speaks only once the UART is put right. */
+/* Checks that must still pass, whatever happened. Prints only once the UART is put right. */
 static void check_senses(const char *after)
 {
 	bool post;

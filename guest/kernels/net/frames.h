@@ -19,7 +19,7 @@ struct frame_ends {
 	uint32_t ip, peer_ip;
 };
 
-/* Who has the peer's address? Returns the frame's length. */
+/* An ARP request for the peer's address. Returns the frame's length. */
 size_t frame_arp_request(const struct frame_ends *ends, uint8_t *frame);
 /* Whether this has it; then *ret_mac has it. */
 bool frame_is_arp_reply(const struct frame_ends *ends, const uint8_t *frame, size_t len,

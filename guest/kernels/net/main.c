@@ -115,7 +115,7 @@ static bool tx_done(void)
 	return any_used(&net.tx);
 }
 
-/* What is in net.out, after that header. Waits until the device has taken it. */
+/* Sends the frame in net.out, after that header. Waits until the device has taken it. */
 static bool send(const struct net_hdr *hdr, size_t frame_bytes)
 {
 	uint32_t len;

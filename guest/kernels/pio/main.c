@@ -15,7 +15,7 @@
 
 #include "string_tests.h"
 
-/* What a read must give; reports the first that does not and returns false. */
+/* Whether a read gives want; reports the value when it does not. */
 static bool expect(const char *name, uint16_t port, unsigned width, uint64_t want)
 {
 	const uint64_t seen = port_read(port, width);

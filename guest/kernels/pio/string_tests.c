@@ -23,7 +23,7 @@ enum {
 
 static const unsigned widths[WIDTHS] = {1, 2, 4};
 
-/* What a word or a double word at THR writes to IER, FCR and LCR: the values they have anyway. */
+/* Bytes that a word or a double word at THR writes to IER, FCR and LCR: the values they have anyway. */
 #define UART_NEIGHBOURS (0u | UART_FCR_ENABLE << 16 | UART_LCR_8N1 << 24)
 
 static uint8_t buffer[GUARD_BYTES + 4 * LONG_ELEMENTS + GUARD_BYTES];

@@ -180,7 +180,7 @@ static void test_in_order(void)
 	      ordered, 2 * VIRTIO_QUEUE_SIZE, test.q.used.idx);
 }
 
-/* What a step costs, in cycles of the time stamp counter. */
+/* Prints the cost of a step, in cycles of the time stamp counter. */
 static void measure(const char *word, enum virtio_reg reg, bool is_write)
 {
 	const uint64_t n = cmdline_u64(word, 0, UINT32_MAX);
@@ -200,7 +200,7 @@ static void measure(const char *word, enum virtio_reg reg, bool is_write)
 	print("virtio: %lu %s, %lu cycles each\n", n, word, (rdtsc() - begin) / n);
 }
 
-/* What an entropy device is known to say and to do. */
+/* Tests that rely on the registers and the answers of an entropy device. */
 static void test_entropy(void)
 {
 	test_registers();

@@ -1,6 +1,6 @@
 /*
  * places.c - where a queue and its buffers may lie (virtio 1.2, 2.7): aligned, in RAM as a whole, up to its
- * very last byte and no further. What may not be does not become ready, and another one then does.
+ * very last byte and no further. A queue elsewhere does not become ready, and a right one then does.
  */
 #include <string.h>
 
@@ -93,8 +93,8 @@ static bool used_is_1(void)
 }
 
 /*
- * One request, with the three areas where the driver says. What the VMM has put at the top of memory
- * is put back.
+ * One request, with the three areas where the driver says. The caller restores the VMM's data at
+ * the top of memory.
  */
 static bool request_at(const struct virtio_areas *areas)
 {
