@@ -138,7 +138,7 @@ static bool pass_on(const struct kvm_run *run)
 	return run->io.port != EXIT_PORT;
 }
 
-/* What is measured: the fewest instructions that tell the measured exits from all others. */
+/* The measured loop: the fewest instructions that tell the measured exits from all others. */
 static void loop(int vcpu, const struct kvm_run *run, unsigned port)
 {
 	do {
