@@ -20,7 +20,7 @@ as_root() {
 	fi
 }
 
-# What a build of tollgate itself needs.
+# Packages that a build of tollgate itself needs.
 build_packages='gcc libc6-dev meson ninja-build pkg-config libfdt-dev libjson-c-dev libpcre2-dev libyaml-dev
 	zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libzydis-dev libslirp-dev liburing-dev
 	libkmod-dev musl-tools'

@@ -3,7 +3,7 @@
 job "smoke" {
   type = "batch"
 
-  # What hardware has: a client that shows SVM or VMX to its guests.
+  # A client with hardware virtualization: one that shows SVM or VMX to its guests.
   constraint {
     attribute = "${attr.cpu.arch}"
     value     = "amd64"
