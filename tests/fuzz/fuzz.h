@@ -12,7 +12,7 @@
 /* Runs one input; returns 0. A finding is a crash, a sanitizer's report or a failed assert. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What is left of the input. */
+/* The rest of the input. */
 struct fuzz_input {
 	const uint8_t *data;
 	size_t left;

@@ -3,7 +3,7 @@
  *
  * Input: one byte chooses the part. For images: a byte for the boot mode, one for a template (a
  * kernel of each format we boot, or the rest of the input as it is), then changes to the template
- * until it ends. What must hold, besides not crashing:
+ * until it ends. Invariants, besides not crashing:
  * - a refused image is described, and leaves an empty plan;
  * - a plan's segments ascend, are disjoint, and every byte of their data can be read;
  * - decompressed into any of the memory it will run in, a kernel ends up as it does without;

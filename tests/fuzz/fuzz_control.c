@@ -1,7 +1,7 @@
 /*
  * Fuzz target: the lines of the control socket, which come in any pieces.
  *
- * Input: one byte for how the rest is cut into pieces, then what a client sends. What must hold, besides not
+ * Input: one byte for how the rest is cut into pieces, then what a client sends. Invariants, besides not
  * crashing: the lines are those of the bytes, however they are cut, and there always is room for more.
  */
 #include <assert.h>

@@ -3,7 +3,7 @@
  * fakes for all it is handed.
  *
  * Input: one byte chooses the class, then operations until it ends: one byte each for which, and
- * what it takes. What must hold, besides not crashing:
+ * what it takes. Invariants, besides not crashing:
  * - a class gets only what classes.h says it takes; anything else is NULL;
  * - a value read is no wider than the access;
  * - the interrupt is set only when it changes, and a reset lowers it;

@@ -1,7 +1,7 @@
 /*
  * Fuzz target: packets of gdb's remote protocol, and the numbers in them.
  *
- * Input: bytes as a client sends them. What must hold, besides not crashing: a packet is what lies between its marks,
+ * Input: bytes as a client sends them. Invariants, besides not crashing: a packet is what lies between its marks,
  * with its checksum, as a second reading of the same bytes finds it; and what we frame, we read.
  */
 #include <assert.h>

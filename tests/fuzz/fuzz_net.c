@@ -3,8 +3,8 @@
  * is written to and read by the target.
  *
  * Input: one byte for the device's shape, eight for the features that the driver acknowledges, one or two for
- * the queues that it leaves out, then operations until it ends: one byte each for which, and what it takes. What
- * must hold, besides not crashing:
+ * the queues that it leaves out, then operations until it ends: one byte each for which, and what it takes. Invariants,
+ * besides not crashing:
  * - a frame sent has a length that there is, and a header that is true of it and was negotiated;
  * - no more is said to be written to a receive chain than fits it;
  * - no more chains are with the device than a queue holds;

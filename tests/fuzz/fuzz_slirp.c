@@ -4,7 +4,7 @@
  *
  * Input: operations until it ends: one byte for which frame, two for its parameters, one for how many bytes of
  * it are changed, then three for each change, and one that says what is done about sums and time.
- * What must hold, besides not crashing: whatever comes back is a frame, and the queue of them is bounded.
+ * Invariants, besides not crashing: whatever comes back is a frame, and the queue of them is bounded.
  */
 #include <assert.h>
 
@@ -87,7 +87,7 @@ static void change(struct frame *f, struct fuzz_input *in)
 	}
 }
 
-/* What checks sums first would not look further at most frames. */
+/* Makes the checksums right: code that checks them first would drop most frames. */
 static void sum_up(struct frame *f)
 {
 	static const uint8_t sum_at[256] = {[1] = 2, [6] = 16, [17] = 6};

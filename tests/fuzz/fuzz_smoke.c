@@ -3,7 +3,7 @@
  *
  * Input: one byte for the size of the pieces, one that says whether bytes are what is printed or choose
  * it from what the patterns are made of, then what two streams print: a byte with the stream and how much,
- * and the bytes. What must hold, besides not crashing:
+ * and the bytes. Invariants, besides not crashing:
  * - a line that is reported is clean text (text.h) and no longer than SMOKE_LINE_MAX;
  * - the same bytes of each stream make the same lines and findings, however they were split.
  */
@@ -18,7 +18,7 @@
 
 enum { PIECE_MAX = 256 };
 
-/* What was heard, as a number that any difference changes. */
+/* All that was reported, as a number that any difference changes. */
 struct ear {
 	struct smoke_judge_sink sink;
 	struct smoke_splats splats;
@@ -121,7 +121,7 @@ static void feed(struct smoke_judge *judge, enum smoke_stream stream, const uint
 		smoke_judge_feed(judge, stream, buf + i, n - i < piece ? n - i : piece, 1);
 }
 
-/* What splats are made of. */
+/* Pieces of splats. */
 static const char *const words[] = {
 	"BUG: ",
 	"KASAN: x in ",

@@ -2,7 +2,7 @@
  * Fuzz target: names of addresses from ELF files, System.maps and the kallsyms tables in a kernel's memory.
  *
  * Input: what it is (first byte), then for kallsyms changes to a good image: where, how many bytes, and these. All else
- * is a file. What must hold, besides not crashing: a symbol that is found has the address in it, its name is printable,
+ * is a file. Invariants, besides not crashing: a symbol that is found has the address in it, its name is printable,
  * and the next address after it is not its own.
  */
 #include <assert.h>

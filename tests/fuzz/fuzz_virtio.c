@@ -4,7 +4,7 @@
  * Input: operations until it ends, a byte each for which, and what they take: register accesses of any
  * width at any place, words of memory where the queues are, doorbells, acknowledgements that KVM
  * counted, changes of the configuration, floods of small buffers, an index that goes back. A driver that is
- * right most of the time comes from operations that do a whole step of it. What must hold, besides not crashing:
+ * right most of the time comes from operations that do a whole step of it. Invariants, besides not crashing:
  * - a chain's buffers are in RAM, its sums right, and no more chains are out than the queue has room for;
  * - the device is started and stopped in turn, and touches no queue while stopped;
  * - what the page shows is what an exit would read;

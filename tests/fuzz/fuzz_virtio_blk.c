@@ -41,7 +41,7 @@ static uint64_t fuzz_sector(struct fuzz_input *in)
 	}
 }
 
-/* What a request begins with, and what might be its ranges. */
+/* The header of a request, and bytes that may be its ranges. */
 static void fill_memory(struct fuzz_input *in, uint64_t gpa)
 {
 	struct virtio_blk_outhdr hdr = {.type = htole32(fuzz_type(in)),

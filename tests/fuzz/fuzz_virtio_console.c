@@ -3,7 +3,7 @@
  * configuration, and a host that types, reads and resizes as it likes.
  *
  * Input: one byte for which device, then operations until it ends: a byte each for which, and what they
- * take. What must hold, besides not crashing:
+ * take. Invariants, besides not crashing:
  * - the host is never asked to take more than the chains of the driver hold;
  * - input is taken up to what the device said it takes, and never is beyond its bound;
  * - the balloon's target is the host's, whatever the driver writes there;

@@ -53,7 +53,7 @@ actual() {
 	grep -qx "actual_bytes $(($1 << 20))" reply
 }
 
-# What the guest has to give up changes while it runs; it follows, and finds what it takes back zeroed.
+# The balloon's target changes while the guest runs; the guest follows, and finds memory that it takes back zeroed.
 case_the_target_is_raised_and_lowered() {
 	local full low half
 	start_controlled -m 256M --balloon 0 --stats=json:stats -p "mib=$mib how=follow" "$(kernel balloon)"

@@ -118,7 +118,7 @@ case_each_status_is_one_of_git_bisects() {
 	complained_of flaky-without-bisect
 }
 
-# What start() started has a child that is a boot.
+# The process that start() started has a child that is a boot.
 runs_a_boot() {
 	[ -n "$(<"/proc/$pid/task/$pid/children")" ]
 }

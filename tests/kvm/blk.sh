@@ -18,7 +18,7 @@ fill() {
 	head -c $((512 * $3)) /dev/zero | tr '\0' "$1" | dd of="$4" bs=512 seek="$2" conv=notrunc status=none
 }
 
-# What an image is after guest/kernels/blk wrote to it, but for the sectors that it discarded (64 to 71) and
+# The image after guest/kernels/blk wrote to it, but for the sectors that it discarded (64 to 71) and
 # those of the counted requests, which read.
 written() {
 	image "$1"
@@ -310,7 +310,7 @@ case_a_block_device_in_use_is_refused() {
 	complained_of "disk-open '$loop': Device or resource busy" ,ro
 }
 
-# What 2,000 more requests of one kind cost: exits to userspace (a disk has no ports), and interrupts
+# The cost of 2,000 more requests of one kind: exits to userspace (a disk has no ports), and interrupts
 # that were sent. ARGUMENT... for tollgate.
 cost() {
 	local depth=$1 few few_sent n

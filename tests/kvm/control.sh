@@ -183,7 +183,7 @@ has_target() {
 	jq -e ".virtio[] | select(.type == \"balloon\").target_bytes == $1" reply >/dev/null
 }
 
-# What the guest makes of it: balloon.sh.
+# For the guest's side see balloon.sh.
 case_a_balloon() {
 	local size
 	start_controlled -m 256M --balloon 32M "$(kernel hang)"
@@ -210,7 +210,7 @@ case_a_balloon() {
 	stop
 }
 
-# What the guest sees of it: tests/linux/net.
+# For the guest's side see tests/linux/net.
 case_links() {
 	start_controlled --net user --net user,restrict --rng "$(kernel hang)"
 	control link net1 down
@@ -263,7 +263,7 @@ case_wait_waits_for_a_vm_that_starts() {
 	rm ctl
 }
 
-# What the manual page has under EXAMPLES, with a kernel that is there.
+# The manual page's EXAMPLES, with a kernel that is there.
 case_the_manual_page_s_example_works() {
 	local example # and then its words
 	example=$(grep -o 'tollgate control --wait vm.sock.*' "$man")

@@ -112,7 +112,7 @@ case_a_panic_before_the_timeout() {
 	ended 112 "panic (the kernel's console)"
 }
 
-# A log that is printed has the same lines. What follows them shows that the kernel runs.
+# A log that is printed has the same lines. Output after them shows that the kernel runs.
 case_a_panic_in_a_log_is_none() {
 	local text=$'Kernel panic - not syncing: gone\n---[ end Kernel panic - not syncing: gone ]---\n'
 	printf '%s%son and on\n' "$text" "$text" | speak goes_on off

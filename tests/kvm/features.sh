@@ -65,7 +65,7 @@ holds_of() {
 	same "features of $1" "$(printf %x "$offered")" "$(printf %x "$wanted")"
 }
 
-# What is offered at times has been, and what is not always has not been.
+# Each conditional feature was offered once, and was once not offered.
 all_were_kept() {
 	local names name
 	mapfile -t names < <(cut -d ' ' -f 2 kept | sort -u)

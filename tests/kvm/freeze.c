@@ -4,7 +4,7 @@
  * symbolic links.
  *
  * The kernel asks another process about each write (seccomp_unotify(2)), which lets it wait. No privilege is needed.
- * What this is not: the wait ends with the process, where that on a file system that is frozen does not.
+ * Unlike on a frozen file system, the wait ends with the process.
  */
 #include <errno.h>
 #include <fcntl.h>

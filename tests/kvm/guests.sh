@@ -4,8 +4,8 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
-# passed N: that many PASS and no FAIL, and the kernel's own sum says so too. What the hostile kernel
-# sent to the debug console may stand before a PASS: the two devices' output is not put in order.
+# passed N: that many PASS and no FAIL, and the kernel's own sum says so too. Output of the hostile
+# kernel to the debug console may stand before a PASS: the two devices' output is not put in order.
 passed() {
 	ended 0 'exit code 0 (exit port)'
 	! grep 'FAIL ' "$case_dir/out" || fail 'a check of the kernel failed'

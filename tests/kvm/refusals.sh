@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What cannot be done is refused with exit status 2 before a guest runs: one line that names the thing
+# Impossible requests are refused with exit status 2 before a guest runs: one line that names the thing
 # and the reason, one more for the remedy, and nothing left behind.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"

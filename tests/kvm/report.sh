@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is told after an abnormal end is true: registers, instruction bytes, last exits and counts.
+# The report after an abnormal end is true: registers, instruction bytes, last exits and counts.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm

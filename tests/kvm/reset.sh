@@ -68,7 +68,7 @@ has_resets() {
 	jq -e ".resets == $1" reply >/dev/null
 }
 
-# What a VMM could lose with each reset: KiB of memory, mappings, descriptors, threads.
+# Resources that a VMM could leak with each reset: KiB of memory, mappings, descriptors, threads.
 resources() {
 	sed -n 's/^VmData:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status"
 	wc -l <"/proc/$pid/maps"

@@ -32,7 +32,7 @@ case_panic_by_device() {
 	printed '^  \| exits: panic$' '^    rip [0-9a-f]{16}' '^  exits to userspace: [0-9]+$'
 }
 
-# What belongs to it follows its first line, and then nothing for ever.
+# The rest of the panic follows its first line, and then nothing forever.
 case_panic_by_words_with_its_backtrace() {
 	speak panic hang <<-'END'
 		[    0.1] all is well
@@ -144,7 +144,7 @@ case_stalls() {
 }
 
 # linux_like FILE: a kernel that passes for Linux, prints "hello", and answers a key after a break on its serial port.
-# What it answers would decide the boot, were it the guest's own word. With "deaf" it spins instead.
+# Its answers would decide the boot if the guest printed them unasked. With "deaf" it spins instead.
 linux_like() {
 	as --32 -o "$1.o" - <<-END
 		.code32
@@ -263,7 +263,7 @@ case_set_up_errors_are_told_with_their_remedy() {
 	printed '^FAIL guest-exits: set-up error, exit status 2: .*guest-exits.* \[kernel-no-multiboot\]$'
 }
 
-# What start() started has so many children, each a program of its own by now: one that was only just forked has
+# The process that start() started has so many children, each a program of its own by now: one that was only just forked has
 # its parent's command line, layout and descriptors.
 has_boots() {
 	local child n=0

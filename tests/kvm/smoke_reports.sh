@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What smoke boots write for programs: JUnit, TAP, JSON, a chart, logs. Each is read by another program
+# Reports of smoke boots for programs: JUnit, TAP, JSON, a chart, logs. Each is read by another program
 # that knows the format, also when the guest or a file's name is hostile.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"

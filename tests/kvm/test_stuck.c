@@ -48,7 +48,7 @@ static const char *path_of(const char *name)
 /* The call that does not return. */
 static atomic_bool write_hangs, sync_hangs, close_hangs;
 
-/* What somebody does who sees that nothing goes on any more. */
+/* Hangs; the signal is the one of a user who sees that nothing goes on any more. */
 static void hang(void)
 {
 	kill(getpid(), SIGTERM);
@@ -214,7 +214,7 @@ static void nor_does_a_file_that_does_not_close(void **state)
 	assert_stats_say_so();
 }
 
-/* What the thread uses stays: under a sanitizer this fails when the thread finds its disk's options freed. */
+/* Memory that the thread uses stays: under a sanitizer this fails when the thread finds its disk's options freed. */
 static void the_hammer_ends_too(void **state)
 {
 	char *argv[] = {"hammer", "--count", "2000", "--disk", disk, NULL};

@@ -79,7 +79,7 @@ case_more_requests_than_an_index_counts() {
 	done
 }
 
-# What a driver may do wrong is the same to each device, whether it comes by an exit or not.
+# Each device takes the same faults of a driver, whether they come by an exit or not.
 case_every_device_takes_what_a_driver_does_wrong() {
 	local how direct=,direct no_slirp=''
 	truncate -s 1M disk

@@ -96,7 +96,7 @@ static inline struct vm_rig_usage vm_rig_usage_now(void)
 	};
 }
 
-/* What the process has is what it had. */
+/* The process has as much as before. */
 static inline void vm_rig_assert_usage(const struct vm_rig_usage *had)
 {
 	const struct vm_rig_usage has = vm_rig_usage_now();

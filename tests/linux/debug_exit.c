@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 {
 	if (argc != 2)
 		return 2;
-	/* What was written last is still on its way through the UARTs. */
+	/* The last output is still on its way through the UARTs. */
 	tcdrain(STDOUT_FILENO);
 	tcdrain(CONTROL_FD);
 	if (ioperm(DEBUG_EXIT_PORT, 1, 1) != 0)

@@ -191,7 +191,7 @@ prune_kernels() {
 	done
 }
 
-# What apt resolves to can only change with its lists.
+# The version that apt resolves to can only change with its lists.
 kernel_is_current() {
 	[[ -d $cache/current-$1 && ! /var/lib/apt/lists -nt $cache/resolved-$1 ]]
 }

@@ -65,7 +65,7 @@ static inline void frame_ethernet(struct frame *f, const uint8_t dst[6], unsigne
 	f->len = 14;
 }
 
-/* Who has target? Tell sender. */
+/* An ARP request of sender for target. */
 static inline void frame_arp_request(struct frame *f, uint32_t sender, uint32_t target)
 {
 	static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};

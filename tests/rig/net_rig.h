@@ -47,7 +47,7 @@ struct net_rig {
 	bool rx_want[NET_RIG_PAIRS_MAX];
 	unsigned rx_offloads, pairs;
 
-	/* What the transport and the environment saw. */
+	/* Calls that the transport and the environment got. */
 	unsigned interrupts, config_changes, doorbells, last_doorbell, controls;
 	const char *reset_why;
 
@@ -207,7 +207,6 @@ static inline void net_rig_control(struct doorbell *bell)
 	container_of(bell, struct net_rig, bell)->controls++;
 }
 
-/* What the device counted by that name. */
 /* A device of these pairs and offloads, that no driver has started. mac may be NULL. */
 static inline void net_rig_init(struct net_rig *rig, unsigned pairs, unsigned offloads,
 				unsigned mtu, const uint8_t *mac)
@@ -354,7 +353,7 @@ static inline void net_rig_arrive(struct net_rig *rig, const struct virtio_net_h
 		f->bytes[i] = (uint8_t)(i * 7 + (i >> 8));
 }
 
-/* What the back end does while it is wanted to. */
+/* Reports frames as the back end does, while the device wants them. */
 static inline void net_rig_rx_ready(struct net_rig *rig, unsigned pair)
 {
 	while (rig->rx_want[pair] && rig->first_arrived < rig->nr_arrived)

@@ -99,7 +99,7 @@ static inline int open_net(const struct net_slirp_opts *opts)
 	return net_slirp_open(opts, &env, &be, &diag);
 }
 
-/* What the event loop finds to do now. */
+/* Runs the events that are due now. */
 static inline void run_events(void)
 {
 	event_loop_wake(&loop);
@@ -159,7 +159,7 @@ static inline void receive_protocol(struct frame *f, unsigned protocol)
 		receive(f);
 	} while (frame_get16(f->b + 12) != 0x0800 || f->b[FRAME_IP + 9] != protocol);
 	assert_true(frame_ip_end(f) <= f->len);
-	/* What libslirp sends is summed up. */
+	/* Packets from libslirp have a valid checksum. */
 	assert_int_equal(frame_sum(f->b + FRAME_IP, 20, 0), 0xffff);
 }
 

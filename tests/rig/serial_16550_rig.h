@@ -86,7 +86,7 @@ static inline void lsr_reads(struct rig *rig, unsigned n)
 		rd(rig, LSR);
 }
 
-/* What the back end does, on the event thread. */
+/* Calls of the back end, on the event thread. */
 
 static inline size_t rx_room(struct rig *rig)
 {

@@ -150,7 +150,7 @@ static inline void wr(uint32_t reg, uint32_t val)
 	virtio_rig_write(&rig, reg, val);
 }
 
-/* What the guest does is wrong, and counted as such, once. */
+/* The guest's action is counted as an error, once. */
 #define ASSERT_ERROR(what)                                                                         \
 	do {                                                                                       \
 		const uint64_t before_ = rig.dev->guest_errors;                                    \

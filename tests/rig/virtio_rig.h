@@ -257,7 +257,7 @@ static inline void virtio_rig_ack(struct virtio_rig *rig)
 		rig->dev->cls->io->counted(rig->dev);
 }
 
-/* What the timer waits for is over. */
+/* The timer expires. */
 static inline void virtio_rig_expire(struct virtio_rig *rig)
 {
 	assert(rig->f.deadline_ns != INT64_MAX);

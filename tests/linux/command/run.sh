@@ -31,7 +31,7 @@ says() {
 	tr -d '\r' <"$1" | grep -qxF -- "$2" || fail "no line '$2' in $1"
 }
 
-# What a command finds, and what it tells comes back: files, modules, both outputs, its status.
+# A command's surroundings and its results: files, modules, both outputs, its status.
 case_everything() {
 	run 7 --env "VAR=a b" --env TERM=dumb --modules auto --module loop --overlay overlay --copy payload:/data/payload --run '
 		sha256sum </data/payload
@@ -122,7 +122,7 @@ case_killed_by_a_signal() {
 	same stdout "$(cat "$out")" before
 }
 
-# What it left behind holds up nothing, even with the outputs open; its verbose console is on stderr.
+# Processes that it leaves running hold up nothing, even with the outputs open; its verbose console is on stderr.
 case_left_behind() {
 	run 3 --append loglevel=7 --run 'sleep 1000 & (setsid sleep 1000 &); echo said; exit 3'
 	same stdout "$(cat "$out")" said

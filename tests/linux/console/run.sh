@@ -131,7 +131,7 @@ case_rebind() {
 		'back: line 0 back: line 1 back: line 2 back: line 3 back: line 4 '
 }
 
-# What the guest frees leaves the VMM.
+# Memory that the guest frees leaves the VMM.
 case_reporting() {
 	run reporting --balloon 0,stats=1
 	wait_told freed 1 || return
@@ -151,7 +151,7 @@ case_reporting() {
 	[ "${free:-0}" -gt 0 ] || fail 'the guest sent no statistics'
 }
 
-# What a guest needs it takes back out of the balloon.
+# A guest takes back memory that it needs out of the balloon.
 case_oom() {
 	run oom --balloon 256M
 	ends_well
@@ -199,7 +199,7 @@ wait_actual() {
 	done
 }
 
-# What the guest has free leaves the VMM at any time after it has loaded the driver, so that RSS proves nothing.
+# The guest's free memory leaves the VMM at any time after it has loaded the driver, so that RSS proves nothing.
 case_retarget() {
 	run retarget --balloon 0 --control $here/ctl
 	wait_told bound 1 || return

@@ -34,7 +34,7 @@ check_clock() {
 	fi
 }
 
-# What the console said, as it came: the time of arrival counts for the clocks. Processes are dear here,
+# The console's lines, as they came: the time of arrival counts for the clocks. Processes are dear here,
 # so only lines that are read again cost one.
 follow() {
 	while read -r line; do

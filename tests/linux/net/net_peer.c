@@ -7,9 +7,9 @@
  *   net_peer [-p] fetch ADDR PORT         connects and receives until its end
  *   net_peer dns ADDR PORT ANSWER         answers every query for an IPv4 address with ANSWER
  *
- * Who sends or receives prints "BYTES bytes CHECKSUM NANOSECONDS" at its end, the checksum over 64-bit
+ * A sender or receiver prints "BYTES bytes CHECKSUM NANOSECONDS" at its end, the checksum over 64-bit
  * words in their order; BYTES is a multiple of 64 KiB. With -p, to measure, all bytes are 0 and no sum is
- * made. Who listens prints "listening" first.
+ * made. A listener prints "listening" first.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>

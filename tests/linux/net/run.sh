@@ -17,7 +17,7 @@ die() {
 	exit 1
 }
 
-# The guest's next line, as $line; false when it has ended. What it does, $1, since $since_s may take $limit_s.
+# The guest's next line, as $line; false when it has ended. Its action $1 may take $limit_s from $since_s on.
 # A subshell reads it: busybox's read drops what it has of a line when a child of its shell ends, and the
 # servers here end while the guest still writes.
 next_line() {
@@ -136,7 +136,7 @@ case_user() {
 	guest "n=6; until nslookup some.name.example 10.0.2.2; do n=\$((n - 1)); [ \$n != 0 ] || exit; done"
 	said "192.0.2.80"
 	transfer 10.0.2.2
-	# Forwarded: the guest listens. What nc prints when it does is nothing, so it is asked for a file.
+	# Forwarded: the guest listens. nc prints nothing when it does, so it is asked for a file.
 	guest "mkdir /tmp/www && echo hello from the guest >/tmp/www/index.html"
 	guest "httpd -p 80 -h /tmp/www && httpd -p 81 -h /tmp/www"
 	for port in 8080 8081; do

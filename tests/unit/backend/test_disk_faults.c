@@ -141,8 +141,7 @@ static void short_and_interrupted_transfers_go_on(void **state)
 	}
 }
 
-/* Where a file system has no way to zero, zeros are written; it is tried in the guest's order. */
-/* What comes of a block is less than what lies before the bytes that are wanted. */
+/* The host's bytes of a block end before those that are wanted. */
 static void a_transfer_that_ends_before_its_bytes_is_an_error(void **state)
 {
 	uint8_t back[512];
@@ -157,6 +156,7 @@ static void a_transfer_that_ends_before_its_bytes_is_an_error(void **state)
 	finish();
 }
 
+/* Where a file system has no way to zero, zeros are written; it is tried in the guest's order. */
 static void zeroes_are_written_where_there_is_no_call(void **state)
 {
 	static const struct {

@@ -45,7 +45,7 @@ static void forbid(const struct lack *lack)
 		_exit(50);
 }
 
-/* What is expected of a disk. */
+/* The expected result of opening a disk. */
 struct want {
 	bool read_only, cow;
 	int r;

@@ -81,7 +81,7 @@ static void a_guest_opens_a_bounded_number_of_sockets(void **state)
 		sent += r == 0;
 	}
 	assert_int_equal(sent, 256);
-	/* What needs no socket still works. */
+	/* A request that needs no socket still works. */
 	frame_dhcp_discover(&f);
 	assert_int_equal(send_frame(&f), 0);
 	receive_protocol(&f, 17);
@@ -272,7 +272,7 @@ static void an_evicted_connection_is_over(void **state)
 	close(listener);
 }
 
-/* What a connection may keep, many times over: one VM's connections have a limit together. */
+/* Each of many connections keeps all that one may: one VM's connections have a limit together. */
 static void connections_share_a_limit(void **state)
 {
 	enum { CONNECTIONS = 100, SEGMENTS = 128, KEPT = 8192 };

@@ -134,7 +134,7 @@ static void link_changed(struct net_client *c)
 	(void)c;
 }
 
-/* What the loop does while nothing else happens, for so many rounds. */
+/* Runs the loop for so many rounds, while nothing else happens. */
 static void run_rounds(unsigned rounds)
 {
 	for (unsigned i = 0; i < rounds; i++) {

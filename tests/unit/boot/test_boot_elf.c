@@ -548,7 +548,7 @@ static void elf64_without_a_sign_of_linux_is_refused_unless_asked(void **state)
 	assert_refused(&img, NULL, "kernel-no-entry-64");
 }
 
-/* What Linux reads of a command line; of other kernels nothing is known. */
+/* The limit is Linux's; that of other kernels is not known. */
 static void a_linux_reads_2047_bytes_of_command_line(void **state)
 {
 	const struct elf_spec spec = elf_spec_plain();

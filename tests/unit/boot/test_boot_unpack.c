@@ -257,7 +257,7 @@ static void the_limit_is_exact(void **state)
 	}
 }
 
-/* What unpacks to more than the limit and its slack together is stopped on the way. */
+/* Data that unpacks to more than the limit and its slack together is stopped on the way. */
 static void a_bomb_is_stopped_at_the_limit(void **state)
 {
 	const size_t len = 24 << 20;

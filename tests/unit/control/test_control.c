@@ -124,7 +124,7 @@ static bool ends_reply(const char *line)
 	return strncmp(line, "ok\n", 3) == 0 || strncmp(line, "error: ", 7) == 0;
 }
 
-/* What comes until so many replies have ended, and no more, or until the other end has closed. */
+/* Bytes up to the end of so many replies, and no more, or until the other end has closed. */
 static const char *hear(struct rig *rig, int fd, unsigned replies)
 {
 	size_t len = 0, line = 0;
@@ -525,7 +525,7 @@ static void what_a_dead_vm_left_is_replaced_and_the_own_one_removed(void **state
 	assert_int_equal(control_open(path, &loop, &rig->commands, &control, NULL), 0);
 	control_close(control);
 	assert_int_equal(access(path, F_OK), -1);
-	/* What took its place meanwhile stays. */
+	/* A file that took its place meanwhile stays. */
 	assert_int_equal(control_open(path, &loop, &rig->commands, &control, NULL), 0);
 	assert_int_equal(unlink(path), 0);
 	temp_dir_put("second", "mine", 4);

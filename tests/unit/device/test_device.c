@@ -1,4 +1,4 @@
-/* What device.c does for others under a device's lock: a timer's callback, and the calls of a back end. */
+/* Services of device.c under a device's lock: a timer's callback, and the calls of a back end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -91,7 +91,7 @@ static void a_chip_reads_as_a_new_one(void **state)
 	}
 }
 
-/* What waits in the receiver is lost, what waits to be sent is not. */
+/* Bytes in the receiver are lost, those that wait to be sent are not. */
 static void a_uart_s_output_still_leaves(void **state)
 {
 	struct fake_env f;

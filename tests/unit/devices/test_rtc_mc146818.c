@@ -302,7 +302,7 @@ static void the_index_reads_back_with_the_nmi_mask(void **state)
 	assert_int_equal(fake_read(*state, 0, DATA, 1), 0x59);
 }
 
-/* What makes it right that KVM collects them: nothing but the next access to DATA shows one. */
+/* KVM may collect these writes: only the next access to DATA shows one. */
 static void writing_the_index_does_nothing_by_itself(void **state)
 {
 	struct device *dev = *state;

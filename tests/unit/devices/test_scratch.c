@@ -107,7 +107,7 @@ static void assert_nothing_near(const struct machine *m, const struct machine_ra
 	}
 }
 
-/* What guest/lib/scratch.h promises the kernels. */
+/* guest/lib/scratch.h promises this to the kernels. */
 static void the_machine_puts_them_where_the_guests_expect_them(void **state)
 {
 	const struct machine_spec spec = {

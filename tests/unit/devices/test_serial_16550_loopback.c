@@ -170,7 +170,7 @@ static void an_error_shows_when_its_byte_is_next(void **state)
 	assert_int_equal(rd(rig, LSR), LSR_IDLE | LSR_DR | LSR_BI | LSR_FE);
 }
 
-/* What Linux's 8250 driver asks the chip before it calls it a 16550A that works. */
+/* The probe of Linux's 8250 driver, which then calls the chip a 16550A that works. */
 static void linux_finds_a_sound_16550a(void **state)
 {
 	struct rig *rig = *state;

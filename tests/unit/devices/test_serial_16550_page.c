@@ -165,7 +165,7 @@ static void the_first_range_used_has_the_chip(void **state)
 	assert_memory_equal(bytes, nothing, REGISTERS);
 	assert_true(page_of(rig, MEMORY, 0, bytes));
 	assert_int_equal(bytes[LSR], LSR_IDLE);
-	/* What is not there stays so whatever the chip does. */
+	/* An absent range stays absent, whatever the chip does. */
 	fake_write(rig->dev, MEMORY, IER, 1, IER_ERBFI);
 	assert_true(page_of(rig, PORTS, 0, bytes));
 	assert_false(page_of(rig, MEMORY, 0, bytes));
@@ -217,7 +217,7 @@ static void both_get_room(struct twins *t, size_t room)
 	}
 }
 
-/* What a driver's set-up leaves: by chance alone the chip would hardly ever be quiet. */
+/* Sets both up as a driver does: by chance alone the chip would hardly ever be quiet. */
 static void twins_settle(struct twins *t)
 {
 	both_write(t, LCR, 3);

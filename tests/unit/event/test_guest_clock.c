@@ -133,7 +133,7 @@ static void a_timer_waits_for_a_clock_that_stands(void **state)
 	poll(NULL, 0, 20);
 	guest_clock_start(&clock_);
 	guest_timer_follow(&timer);
-	/* What is left is what was left, however long the clock stood: at least 20 ms. */
+	/* The time left is as before, however long the clock stood: at least 20 ms. */
 	assert_true(armed_ns(&timer) > 0);
 	assert_true(clock_monotonic_ns() + armed_ns(&timer) >= begin_ns + hour_ns + 20 * NS_PER_MS);
 	timer.line.arm(&timer.line, INT64_MAX);

@@ -138,7 +138,7 @@ static void the_last_operation_is_the_end(void **state)
 	assert_int_equal(waiter.last, OP_END);
 }
 
-/* What was done made the thread call op. */
+/* The thread has called op; then it ends. */
 static void calls(enum op op)
 {
 	wait_for(waiter.here[0]);
@@ -206,7 +206,7 @@ static void nor_is_a_request_that_does_not_end(void **state)
 	does_not_end("what it asked the host for");
 }
 
-/* What it is asked for while it is parked it does afterwards. */
+/* Requests to a parked thread wait until it goes on. */
 static void a_parked_thread_does_nothing(void **state)
 {
 	(void)state;

@@ -39,7 +39,7 @@ enum {
 	STEPS_MAX = 8,
 };
 
-/* What the server does with one message: of that type, to be answered so. */
+/* The server's answer to one message, which is of that type. */
 struct step {
 	uint8_t expects;
 	size_t (*answer)(uint8_t *reply, const uint8_t *request);
@@ -159,7 +159,7 @@ static size_t ack(uint8_t *m, const uint8_t *request)
 	return finish(m, put(m, at, 6, dns, sizeof(dns)));
 }
 
-/* What is not for us, or no answer at all: each is as if it had not come. */
+/* Messages that are not for us, or not answers: each is as if it had not come. */
 static size_t offer_to_another_mac(uint8_t *m, const uint8_t *request)
 {
 	const size_t len = offer(m, request);

@@ -39,7 +39,7 @@ xz "$tree/kernel/virtio_ring.ko"
 zstd -q --rm "$tree/kernel/virtio_mmio.ko"
 PATH=$PATH:/sbin:/usr/sbin depmod -b "$1" 9.9
 
-# What this distribution's depmod may not read: Tollgate goes by the content.
+# Files that this distribution's depmod may not read: Tollgate goes by the content.
 gzip "$tree/kernel/virtio_blk.ko"
 mv "$tree/kernel/virtio_blk.ko.gz" "$tree/kernel/virtio_blk.ko"
 echo 'no module' >"$tree/kernel/broken.ko"

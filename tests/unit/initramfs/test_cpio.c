@@ -48,7 +48,7 @@ static void render(void)
 	assert_int_equal(archive_len % 4, 0);
 }
 
-/* What a shell command prints that reads the archive from file $A, in an empty directory. */
+/* The output of a shell command that reads the archive from file $A, in an empty directory. */
 static const char *shell(const char *command)
 {
 	char line[1024];

@@ -316,8 +316,8 @@ static void time_in_dispatch_is_taken_while_timing_is_on(void **state)
 }
 
 /*
- * The last hit is entered without a fence, so it must never serve where writers rely on one. What
- * goes wrong otherwise shows once in a blue moon on x86; hence a look at the reader itself.
+ * The last hit is entered without a fence, so it must never serve where writers rely on one. A
+ * failure to do so hardly ever shows on x86; hence a look at the reader itself.
  */
 static void the_last_hit_is_off_without_membarrier_and_while_timing(void **state)
 {
@@ -333,7 +333,7 @@ static void the_last_hit_is_off_without_membarrier_and_while_timing(void **state
 	assert_int_equal(reader->seen, atomic_load(&bus->generation));
 }
 
-/* What another thread gets when it tries the device's lock during an op. */
+/* The result of another thread that tries the device's lock during an op. */
 static void *try_lock(void *arg)
 {
 	struct device *dev = arg;

@@ -47,7 +47,7 @@ void *__wrap_reallocarray(void *p, size_t n, size_t size)
 	return fails() ? NULL : __real_reallocarray(p, n, size);
 }
 
-/* What this host has of membarrier(), and how often it was asked for a barrier. */
+/* This host's membarrier(), and how often it was asked for a barrier. */
 static struct {
 	long cmds;   /* that the query reports; negative: -errno of the query itself */
 	int refused; /* this command fails with err so many times */

@@ -53,7 +53,7 @@ static void seen_add(const struct op *op)
 	seen.nr++;
 }
 
-/* What op nr of an access answers: all 64 bits are used, so that what is masked shows. */
+/* The answer of op nr of an access: all 64 bits are used, so that masking shows. */
 static uint64_t answer(uint64_t off, unsigned size, unsigned nr)
 {
 	uint64_t state = off * 64 + (uint64_t)size * 8 + nr + 1;
@@ -184,7 +184,7 @@ static bool overlap(uint64_t a_first, uint64_t a_last, uint64_t b_first, uint64_
 	return a_first <= b_last && b_first <= a_last;
 }
 
-/* What iobus_add_many() has to say to these; adds them when that is 0. */
+/* The result that iobus_add_many() must have for these; adds them when that is 0. */
 static int model_add(struct model *m, const struct iobus_range *r, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -405,7 +405,7 @@ static void the_mmio_bus_does_what_the_model_does(void **state)
 
 /*
  * The concurrent test. Cell i is 32 bytes: a range that stays, 8 free bytes, a range that comes and
- * goes, 8 free bytes. What a device holds depends on the address alone, so a reader can tell of each
+ * goes, 8 free bytes. A device's bytes depend on the address alone, so a reader can tell of each
  * byte what it may get without knowing how the access was cut.
  */
 enum { CELL = 32, STAYS = 8, COMES = 16 };

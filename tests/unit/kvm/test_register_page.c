@@ -37,7 +37,7 @@ struct rig {
 	int64_t poll_ns; /* that an exit takes */
 };
 
-/* What the guest finds at GPA, by way of the KVM below. */
+/* The page that the guest finds at GPA, by way of the KVM below. */
 static struct {
 	struct rig *rig;
 	const uint8_t *page;
@@ -150,7 +150,7 @@ static void wr(struct rig *rig, uint64_t off, uint8_t val)
 	fake_write(rig->dev, MEMORY, off, 1, val);
 }
 
-/* What the guest reads: an exit only where there is no page. */
+/* The byte that the guest reads: an exit only where there is no page. */
 static uint8_t guest_reads(struct rig *rig, uint64_t off)
 {
 	return host.page ? host.page[off] : rd(rig, off);
@@ -172,7 +172,7 @@ static void withdraw(struct rig *rig)
 	assert_null(host.page);
 }
 
-/* What the event thread does when input is there. */
+/* Offers input as the event thread does. */
 static size_t offer(struct rig *rig, const char *s)
 {
 	const struct char_ops *chr = rig->dev->cls->chr;

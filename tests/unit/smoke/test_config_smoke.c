@@ -555,7 +555,7 @@ static void test_a_file_that_is_not_there(void **state)
 	assert_diag(&rig->diag, -ENOENT, "matrix-open '/nonexistent'");
 }
 
-/* What a boot's process is handed makes the VM that the supervisor knows. */
+/* The arguments of a boot's process make the VM that the supervisor knows. */
 static void test_words_reach_the_boots_process(void **state)
 {
 	static const char *const words[] = {

@@ -1,4 +1,4 @@
-/* What a run reports to `git bisect run`. */
+/* The exit status of a run, for `git bisect run`. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

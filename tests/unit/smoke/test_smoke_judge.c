@@ -13,7 +13,7 @@
 #include "diag_rig.h"
 #include "smoke/judge.h"
 
-/* What a sink heard, as text that can be compared. */
+/* All that a sink heard, as text that can be compared. */
 struct rig {
 	struct smoke_judge_sink sink;
 	struct smoke_rules rules;
@@ -258,7 +258,7 @@ static void test_phases_and_init_are_marks_only(void **state)
 	assert_int_equal(rig->judge.met[SMOKE_RULE_PHASE], 2);
 }
 
-/* What a guest says when it is asked: a line that had begun belongs to it. */
+/* A muted guest answers a request: a line that had begun belongs to the answer. */
 static void test_nothing_is_held_against_a_muted_guest(void **state)
 {
 	struct rig *rig = *state;

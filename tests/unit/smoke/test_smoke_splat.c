@@ -441,7 +441,7 @@ static void an_unknown_splat_decides(void **state)
 	assert_allowed(rig, "BUG: KASAN: x in a~\nfine\nBUG: y\n", SMOKE_FOUND_REJECT, true, "");
 }
 
-/* What came first counts, also when its title is known after an expectation was met. */
+/* The splat that came first counts, also when its title is known after an expectation was met. */
 static void a_splat_before_an_expectation_decides(void **state)
 {
 	struct rig *rig = *state;

@@ -118,7 +118,7 @@ static void test_controls_are_replaced(void **state)
 		/* NOLINTNEXTLINE(misc-misleading-bidirectional): what must not get through */
 		{"\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6\xe2\x80\x8f", 0,
 		 REPLACED REPLACED REPLACED REPLACED},
-		/* What XML does not take. */
+		/* Characters that XML does not take. */
 		{"\xef\xbf\xbe\xef\xbf\xbf\xf0\x9f\xbf\xbf\xef\xb7\x90", 0,
 		 REPLACED REPLACED REPLACED REPLACED},
 	};

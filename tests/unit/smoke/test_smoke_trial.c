@@ -1,5 +1,5 @@
 /*
- * What a boot's process may say and do: one that a guest has taken over lies about its own boot,
+ * Processes of boots that misbehave: one that a guest has taken over lies about its own boot,
  * and they reach neither a terminal nor what is said of other boots. It may leave children that
  * write on, and it may not end when it is asked to; neither holds the supervisor up.
  */
@@ -26,7 +26,7 @@
 
 enum { MESSAGES_MAX = 4, SIGNALS_MAX = 4, READS_MAX = 1000 };
 
-/* What the process says before it ends. */
+/* Messages of the process before it ends. */
 static struct smoke_msg says[MESSAGES_MAX];
 static unsigned nr_says;
 static pid_t process;
@@ -34,7 +34,7 @@ static const char *prints; /* on its console, after it has said all; NULL: nothi
 static bool cannot_start;
 static bool lives_on; /* it does not end, whatever it is asked */
 
-/* What the supervisor sent it. */
+/* Signals that the supervisor sent it. */
 static int sent[SIGNALS_MAX];
 static unsigned nr_sent;
 

@@ -138,7 +138,7 @@ static void guest_offloads_can_be_switched(void **state)
 	assert_int_equal(rig.rx_offloads, NET_OFFLOAD_CSUM);
 	assert_int_equal(set_offloads(csum | tso4), VIRTIO_NET_OK);
 	assert_int_equal(rig.rx_offloads, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4);
-	/* What makes no sense alone is not switched on: the host's kernel would refuse it all. */
+	/* Offloads that make no sense alone are not switched on: the host's kernel would refuse them all. */
 	assert_int_equal(set_offloads(tso4), VIRTIO_NET_OK);
 	assert_int_equal(rig.rx_offloads, 0);
 	assert_int_equal(set_offloads(csum | BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(54)), VIRTIO_NET_OK);

@@ -279,7 +279,7 @@ static void a_reset_forgets_all_but_what_it_is(void **state)
 	ASSERT_ERROR(virtio_rig_kick(&rig, 0));
 	wr(VIRTIO_MMIO_STATUS, 0); /* a reset of what does not run is over at once */
 	assert_int_equal(fake->stops, 1);
-	/* What the driver before said of features is forgotten, and with nothing said none will do. */
+	/* The earlier driver's features are forgotten, and without any the device refuses FEATURES_OK. */
 	wr(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	ASSERT_ERROR(wr(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
 						    VIRTIO_CONFIG_S_FEATURES_OK));
@@ -414,7 +414,7 @@ static void a_change_of_the_configuration_is_told(void **state)
 	assert_int_equal(rd(VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_CONFIG);
 	assert_int_equal(rd(VIRTIO_MMIO_CONFIG + 8), 0xffff01a8);
 	assert_int_not_equal(rd(VIRTIO_MMIO_CONFIG_GENERATION), later);
-	/* What the driver wrote and the device has not seen yet is not undone. */
+	/* A driver's write that the device has not seen yet is not undone. */
 	rig.deaf = true;
 	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG, 1, 0x77);
 	virtio_config_set(rig.vd, 1, bytes, 1);

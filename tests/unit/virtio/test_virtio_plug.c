@@ -39,7 +39,7 @@ static struct iobus *bus;
 static pthread_barrier_t phase;
 static sem_t interrupted;
 
-/* What the test asks the I/O thread: to say that it has come by. */
+/* Asks the I/O thread to post answer. */
 static struct event_source question;
 static sem_t answer;
 
@@ -144,7 +144,7 @@ static void plug(void)
 	assert_int_equal(iobus_add(bus, &range, NULL), 0);
 }
 
-/* What a vCPU does that does not know that the device goes: it identifies it, rings, and starts a driver. */
+/* Accesses of a vCPU that does not know that the device goes: it identifies it, rings, and starts a driver. */
 static void hit(struct iobus_reader *reader, struct vcpu_counts *counts)
 {
 	static const struct {

@@ -1,4 +1,4 @@
-/* What KVM is asked for of break- and watchpoints, and what its exits are taken for; values from SDM volume 3, 18.2. */
+/* Requests to KVM for break- and watchpoints, and the meaning of its exits; values from SDM volume 3, 18.2. */
 #include <errno.h>
 #include <linux/kvm.h>
 #include <setjmp.h>
