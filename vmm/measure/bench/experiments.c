@@ -283,7 +283,7 @@ static int plan_doorbell(struct bench_plan *plan, struct diag *diag)
 	r = bench_plan_point(plan, "ring, no wait", 0, floor, &spec, diag);
 	spec.command.kind = HAMMER_DOORBELL;
 	for (size_t i = 0; i < ARRAY_SIZE(doorbell_rows) && r >= 0; i++) {
-		spec.command.wait = doorbell_rows[i].wait;
+		spec.command.wait = (uint8_t)doorbell_rows[i].wait;
 		spec.answer = doorbell_rows[i].answer;
 		r = bench_plan_point(plan, doorbell_rows[i].series, 0, floor, &spec, diag);
 	}
