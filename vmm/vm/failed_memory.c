@@ -46,14 +46,14 @@ static void report_lost(uintptr_t host)
 		n = message_put_text(line,
 				     "tollgate: memory of the host failed at the guest's address ");
 		n += message_put_hex(line + n, gpa);
-		n += message_put_text(
-			line + n,
-			" while a device used it, which cannot go on: SIGBUS [memory-failed-device]\n");
+		n += message_put_text(line + n, " while a device used it, which cannot go on: "
+						"SIGBUS [memory-failed-device]\n");
 	} else {
 		n = message_put_text(line,
 				     "tollgate: memory of the host failed at the VMM's address ");
 		n += message_put_hex(line + n, host);
-		n += message_put_text(line + n, ", outside the guest's: SIGBUS [memory-failed-vmm]\n");
+		n += message_put_text(line + n,
+				      ", outside the guest's: SIGBUS [memory-failed-vmm]\n");
 	}
 	if (write(STDERR_FILENO, line, n) < 0)
 		return; /* and nobody is left to notify */
