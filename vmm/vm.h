@@ -49,8 +49,8 @@ struct vm_opts {
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
 	bool time_exits;
-	bool latency;     /* a histogram for each kind of exit: vm/latency.h */
-	bool profile;     /* note some of the exits: vm/profile.h */
+	bool latency; /* a histogram for each kind of exit: vm/latency.h */
+	bool profile; /* note some of the exits: vm/profile.h */
 	bool end_on_unclaimed;
 	bool no_coalesce; /* an exit for every write */
 	struct vm_virtio_opts virtio;

@@ -338,8 +338,16 @@ address() {
 
 # unclaimed INSTRUCTIONS TEXT: with --end-on-unclaimed this code of long mode ends so, by its instruction at "here".
 unclaimed() {
-	printf '.code64\nout %%al, $0x80\nmov $0xd1000000, %%esi\nmov $0xe00, %%edx\nmov $0x1234, %%eax\nhere: %s\nafter: mov $9, %%al\nout %%al, $0xf4\n' \
-		"$1" | assemble code
+	assemble code <<-END
+		.code64
+		out %al, \$0x80
+		mov \$0xd1000000, %esi
+		mov \$0xe00, %edx
+		mov \$0x1234, %eax
+		here: $1
+		after: mov \$9, %al
+		out %al, \$0xf4
+	END
 	tollgate run --end-on-unclaimed --stats=json:stats --flat 0x100000 code
 	ended 110 "unclaimed access ($2)"
 	complained "^unclaimed: $2, by vCPU 0 (at $(address here)|before $(address after))\$" '^vCPU 0:$'
@@ -349,10 +357,16 @@ unclaimed() {
 case_an_unclaimed_access_is_an_end_when_asked_for() {
 	unclaimed 'in %dx, %al' '1-byte read of port 0xe00'
 	unclaimed 'out %ax, %dx' '2-byte write of 0x1234 to port 0xe00'
+	# shellcheck disable=SC2016 # an immediate operand
 	unclaimed 'in $0x7e, %eax' '4-byte read of port 0x7e' # with a byte of port 0x80
 	unclaimed 'mov %eax, 0x10(%rsi)' '4-byte write of 0x1234 to 0xd1000010'
 	unclaimed 'mov (%rsi), %rcx' '8-byte read of 0xd1000000'
-	printf '.code64\nin $0x80, %%al\nmov $9, %%al\nout %%al, $0xf4\n' | assemble code
+	assemble code <<-'END'
+		.code64
+		in $0x80, %al
+		mov $9, %al
+		out %al, $0xf4
+	END
 	tollgate run --end-on-unclaimed --flat 0x100000 code
 	ended 9 'exit code 9 (exit port)'
 	# By name, and in smoke.

@@ -480,7 +480,8 @@ int iobus_remove(struct iobus *bus, uint64_t first, struct diag *diag)
 
 /* A publication like any other: readers leave the last hit, and find the snapshot's word for it. */
 void iobus_watch_unclaimed(struct iobus *bus,
-			   void (*unclaimed)(void *arg, const struct iobus_unclaimed_access *access),
+			   void (*unclaimed)(void *arg,
+					     const struct iobus_unclaimed_access *access),
 			   void *arg)
 {
 	bus->unclaimed = unclaimed;
