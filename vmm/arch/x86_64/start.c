@@ -40,9 +40,9 @@ struct vcpu_start {
 	struct kvm_vcpu_events events;
 	struct kvm_lapic_state lapic;
 	struct kvm_mp_state mp_state;
-	struct kvm_xsave xsave;
-	struct kvm_fpu fpu; /* without has_xsave */
-	bool has_xcrs, has_debugregs, has_xsave;
+	struct kvm_xsave *xsave; /* NULL: this KVM has none */
+	struct kvm_fpu fpu;      /* without xsave */
+	bool has_xcrs, has_debugregs;
 	struct kvm_nested_state *nested; /* NULL: this KVM has none */
 	struct kvm_msrs *msrs;
 	struct kvm_msrs *now; /* room for a reading of the same */
@@ -104,6 +104,20 @@ static int read_nested(const struct kvm *kvm, struct vcpu_start *vcpu)
 	return 0;
 }
 
+static int read_xsave(const struct kvm *kvm, struct vcpu_start *vcpu)
+{
+	if (kvm_cap(kvm, KVM_CAP_XSAVE) <= 0)
+		return 0;
+	vcpu->xsave = calloc(1, sizeof(*vcpu->xsave));
+	if (!vcpu->xsave)
+		return -ENOMEM;
+	if (ioctl(vcpu->fd, KVM_GET_XSAVE, vcpu->xsave) < 0) {
+		free(vcpu->xsave);
+		vcpu->xsave = NULL;
+	}
+	return 0;
+}
+
 static int read_vcpu(const struct kvm *kvm, struct vcpu_start *vcpu)
 {
 	int r;
@@ -115,13 +129,13 @@ static int read_vcpu(const struct kvm *kvm, struct vcpu_start *vcpu)
 	    ioctl(vcpu->fd, KVM_GET_LAPIC, &vcpu->lapic) < 0 ||
 	    ioctl(vcpu->fd, KVM_GET_FPU, &vcpu->fpu) < 0)
 		return -errno;
-	vcpu->has_xsave = kvm_cap(kvm, KVM_CAP_XSAVE) > 0 &&
-			  ioctl(vcpu->fd, KVM_GET_XSAVE, &vcpu->xsave) == 0;
 	vcpu->has_xcrs =
 		kvm_cap(kvm, KVM_CAP_XCRS) > 0 && ioctl(vcpu->fd, KVM_GET_XCRS, &vcpu->xcrs) == 0;
 	vcpu->has_debugregs = kvm_cap(kvm, KVM_CAP_DEBUGREGS) > 0 &&
 			      ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &vcpu->debugregs) == 0;
-	r = read_nested(kvm, vcpu);
+	r = read_xsave(kvm, vcpu);
+	if (r == 0)
+		r = read_nested(kvm, vcpu);
 	return r < 0 ? r : read_msrs(kvm, vcpu);
 }
 
@@ -179,8 +193,8 @@ static int start_write_registers(const struct vcpu_start *vcpu)
 		return -errno;
 	if (vcpu->has_xcrs && ioctl(vcpu->fd, KVM_SET_XCRS, &vcpu->xcrs) < 0)
 		return -errno;
-	if (vcpu->has_xsave ? ioctl(vcpu->fd, KVM_SET_XSAVE, &vcpu->xsave) < 0
-			    : ioctl(vcpu->fd, KVM_SET_FPU, &vcpu->fpu) < 0)
+	if (vcpu->xsave ? ioctl(vcpu->fd, KVM_SET_XSAVE, vcpu->xsave) < 0
+			: ioctl(vcpu->fd, KVM_SET_FPU, &vcpu->fpu) < 0)
 		return -errno;
 	if (vcpu->has_debugregs && ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &vcpu->debugregs) < 0)
 		return -errno;
@@ -235,6 +249,7 @@ struct arch_start *arch_start_destroy(struct arch_start *start)
 	if (!start)
 		return NULL;
 	for (unsigned i = 0; i < start->nr_vcpus; i++) {
+		free(start->vcpu[i].xsave);
 		free(start->vcpu[i].nested);
 		free(start->vcpu[i].msrs);
 		free(start->vcpu[i].now);

@@ -192,7 +192,7 @@ static void put_legend(const struct chart *chart)
 	}
 	x = chart->name_width + 5;
 	for (int i = 0; i < KINDS; i++) {
-		put_mark(chart->out, x, MARGIN / 2 + 25, (enum chart_kind)i);
+		put_mark(chart->out, x, (double)MARGIN / 2 + 25, (enum chart_kind)i);
 		put_label(chart->out, x + 9, MARGIN / 2 + 30, "", kinds[i].name);
 		x += 32 + (double)nr_characters(kinds[i].name) * 6;
 	}
@@ -219,7 +219,7 @@ static void put_bar(const struct chart *chart, const struct smoke_result *result
 		from = end_ns[i];
 	}
 	x = chart->name_width + to_width(chart, from) + 10;
-	put_mark(chart->out, x, y + BAR_HEIGHT / 2, kind);
+	put_mark(chart->out, x, y + (double)BAR_HEIGHT / 2, kind);
 	snprintf(fill, sizeof(fill), "fill=\"%s\"",
 		 kind == KIND_PASS ? "#333333" : kinds[kind].colour);
 	put_label(chart->out, x + 9, y + BAR_HEIGHT - 3, fill, smoke_outcome_name(result->outcome));
