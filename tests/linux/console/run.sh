@@ -270,6 +270,19 @@ case_debug() {
 	grep -q "panic (the kernel's console), exit status 112" $here/err || fail "$(head -n 1 $here/err)"
 }
 
+# Debian's kernel, two CPUs and a driver start again: by the guest, and by the host.
+case_reset() {
+	run reset --reboot --cpus 2 --balloon 64M --control $here/ctl
+	wait_told running 1 || return
+	echo reset >&6
+	wait_told running 2 || return
+	control reset
+	wait_told running 3 || return
+	echo >&6
+	ends_well
+	same 'resets' "$(sed -n 's/.*"resets": *\([0-9]*\).*/\1/p' $here/stats)" 2
+}
+
 # packet CONTENT: to the stub, as gdb's remote protocol has it.
 packet() {
 	sum=$(printf %s "$1" | od -An -v -tu1 | awk '{ for (i = 1; i <= NF; i++) n += $i } END { print n % 256 }')
@@ -341,7 +354,7 @@ case_gdb() {
 	grep -q 'T02thread:' $here/got || fail 'it was never stopped'
 }
 
-[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon oom retarget debug gdb
+[ $# != 0 ] || set -- transfer resize virtio both rebind reporting balloon oom retarget debug reset gdb
 for name; do
 	case_failed=
 	pid=
