@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of bench/disk, beside the KVM: run.sh ROUNDS. The same guest on the same image with both VMMs in
+# The job of bench/disk, next to the KVM: run.sh ROUNDS. The same guest on the same image with both VMMs in
 # turns, each first every other round. microvm gets an iothread, with which it does better. The image is in
 # memory, and in the page cache all the time. The kernel is the bzImage: for an ELF kernel QEMU 7.2 puts
 # the initrd over microvm's ACPI tables, at the top of RAM.

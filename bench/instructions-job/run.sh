@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of bench/instructions, beside the KVM: run.sh WAY... Each guest runs in each way, and prints its chunks to
+# The job of bench/instructions, next to the KVM: run.sh WAY... Each guest runs in each way, and prints its chunks to
 # /results/GUEST/WAY. A way is tollgate, ranges, or bare with options: "bare--zones=4,--pit".
 set -u
 [ "$TESTBED" = host ] || dmesg -n 1

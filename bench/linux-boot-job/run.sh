@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of bench/linux-boot, beside the KVM: run.sh ROUNDS WORDS. Boots the same kernel, initrd and memory
+# The job of bench/linux-boot, next to the KVM: run.sh ROUNDS WORDS. Boots the same kernel, initrd and memory
 # with both VMMs in turns, each first every other round, and with the same command line: each kind of word
 # that Tollgate would add is there already.
 set -u

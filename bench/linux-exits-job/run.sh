@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of bench/linux-exits, beside the KVM: run.sh CONSOLE/WAY... Boots each; the statistics go to
+# The job of bench/linux-exits, next to the KVM: run.sh CONSOLE/WAY... Boots each; the statistics go to
 # /results/CONSOLE/WAY.
 set -u
 [ "$TESTBED" = host ] || dmesg -n 1

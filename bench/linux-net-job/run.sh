@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of bench/linux-net, beside the KVM: run.sh ROUNDS BYTES. Both VMMs in turns, each first every other
+# The job of bench/linux-net, next to the KVM: run.sh ROUNDS BYTES. Both VMMs in turns, each first every other
 # round. A line of /results/rates: round, direction, VMM, bytes, nanoseconds; the time is taken out here, from
 # the connection to the end of the stream.
 set -eu

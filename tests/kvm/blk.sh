@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Disks on the real KVM, driven by guest/kernels/blk: what the guest is told, what the image becomes, what is
+# Disks on the real KVM, driven by guest/kernels/blk: what the guest sees, what the image becomes, what is
 # locked, what a full disk does, and what a request costs in exits and interrupts.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
@@ -165,7 +165,7 @@ case_one_image_twice_is_refused() {
 	drive readonly --disk disk,ro --disk disk,ro
 }
 
-# The host takes no write behind 80 MiB; the guest is told, and goes on.
+# The host takes no write after 80 MiB; the guest gets an error, and goes on.
 case_a_limit_to_file_sizes_is_an_error_of_the_write() {
 	image disk
 	truncate -s 100M disk
@@ -228,7 +228,7 @@ case_what_the_guest_asks_for_reaches_the_host() {
 		'fdatasync pwritev pwritev fdatasync fallocate fallocate fallocate '
 }
 
-# The host's disk fails every second write; the guest is told of each, and everything else works.
+# The host's disk fails every second write; the guest gets an error for each, and everything else works.
 case_a_failing_disk_is_an_error_of_the_write() {
 	need_strace
 	image disk

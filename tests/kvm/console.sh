@@ -5,7 +5,7 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
-# converse BYTES: makes the file "sent", numbered blocks of all bytes but Ctrl-D, and Ctrl-D behind.
+# converse BYTES: makes the file "sent", numbered blocks of all bytes but Ctrl-D, and then Ctrl-D.
 converse() {
 	local i all
 	all=$(printf '\\x%02x' {0..3} {5..255})

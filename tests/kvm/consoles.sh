@@ -171,7 +171,7 @@ case_a_full_disk_ends_the_vm() {
 	ended 116 "killed (console's file takes no more)"
 }
 
-# Nobody connects, and the guest prints for ever.
+# Nobody connects, and the guest prints forever.
 case_a_console_without_a_client_holds_up_nothing() {
 	tollgate run --serial unix:sock -p flood=100000 "$(kernel console)"
 	ended 0 'exit code 0 (exit port)'

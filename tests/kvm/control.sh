@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The control socket: a running VM tells of itself and is told what to do, by `tollgate control` and by hand.
+# The control socket: a running VM reports and takes commands, by `tollgate control` and by hand.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm

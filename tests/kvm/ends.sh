@@ -135,7 +135,7 @@ case_words_or_a_reset_alone_are_no_panic() {
 	ended 114 'reset (reset register 0xcf9)'
 }
 
-# The end begins a line of its own, also behind a prompt; and there is no empty line otherwise.
+# The end begins a line of its own, also after a prompt; and there is no empty line otherwise.
 case_the_end_line_is_not_glued_to_the_guests() {
 	printf 'one\nlogin: ' | speak prompt off
 	printf 'one\n\r' | speak whole off

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Kernels of every kind are entered as their protocol says, and told what it promises. Each is a few lines
+# Kernels of every kind are entered as their protocol says, and get what it promises. Each is a few lines
 # of assembly that prints what it found, or ends with a code of its own where that is wrong.
 # shellcheck source-path=SCRIPTDIR disable=SC2016,SC2317 # assembly has dollars; cases are called by name
 . "${0%/*}/lib.bash"
@@ -192,7 +192,7 @@ bzimage() {
 		.long 0x1000 # kernel_alignment
 		.org 0x238
 		.long 255 # cmdline_size
-		.org 0x400 # behind the boot sector and one of set-up
+		.org 0x400 # after the boot sector and one of set-up
 		mov %cs, %eax
 		cmp \$0x10, %ax
 		must e, 1

@@ -81,7 +81,7 @@ case_a_watchpoint_in_software() {
 	stop
 }
 
-# Where the KVM has none, gdb is told so rather than left waiting.
+# Where the KVM has none, gdb gets an error and does not wait.
 case_watchpoints() {
 	counter
 	start_controlled --gdb unix:gdb.sock,wait --flat 0x100000 code

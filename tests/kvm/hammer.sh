@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The hammer: each option does what it says, and every access is counted once. How many a second that
+# The hammer: each option does what it says, and every access is counted once. How many per second that
 # is, no test here asks.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"

@@ -1,13 +1,13 @@
-# Sourced by the tests of this directory: cases, tollgate under a hang limit, and what it left behind.
+# Sourced by the tests of this directory: cases, tollgate under a hang limit, and what it left.
 # shellcheck shell=bash
 #
 # A test defines functions case_NAME and ends with run_cases. Each case runs in a subshell, in an empty
 # directory, with standard input at its end. It fails by fail(), by a command that fails, or because
-# something was left behind: a process, or a file in the directory for temporary ones.
+# something was left: a process, or a file in the directory for temporary ones.
 #
 # From Meson: TOLLGATE, GUESTS (directory of the test kernels), FREEZE, PTY, SLOWCAT and TALK.
 
-# Under nohup SIGHUP is ignored, behind a script's & SIGINT and SIGQUIT, which a shell cannot undo; cases send them.
+# Under nohup SIGHUP is ignored, after a script's & SIGINT and SIGQUIT, which a shell cannot undo; cases send them.
 [ -z "$(trap -p HUP INT QUIT TERM)" ] || exec env --default-signal=HUP,INT,QUIT,TERM "$BASH" "$0" "$@"
 
 : "${TOLLGATE:?}" "${GUESTS:?}" "${PTY:?}" "${SLOWCAT:?}"

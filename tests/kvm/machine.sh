@@ -95,7 +95,7 @@ case_memory_behind_the_hole_is_memory_of_its_own() {
 touched_kb() {
 	start run "$@" "$(kernel hang)"
 	wait_for_output 'hang: hlt'
-	# smaps walks the pages; the counters of /proc/PID/status lag behind by some dozens a CPU. Guest
+	# smaps walks the pages; the counters of /proc/PID/status are late by some dozens a CPU. Guest
 	# memory is the one mapping of its size; AddressSanitizer has one of 256 MiB.
 	awk '/^Size:/ { ram = $2 == 256000 } /^Rss:/ && ram { n += $2; seen++ }
 		END { if (seen == 1) print n; else print "mapping not found" }' \

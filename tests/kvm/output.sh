@@ -37,7 +37,7 @@ case_writes_that_all_exit_arrive_too() {
 case_writes_are_collected() {
 	tollgate run "$(kernel output)" --run x --append 'out=400000' --stats=json:stats
 	ended 0 'exit code 0 (exit port)'
-	# Four bytes a write, and an exit for no fewer than a hundred of them, beside the looks for room: how many
+	# Four bytes a write, and an exit for no fewer than a hundred of them, besides the looks for room: how many
 	# those are is the reader's business.
 	holds stats 'pio(1600) | .writes == 100000'
 	holds stats '.exits.total - .pio.reads < 2000'

@@ -190,7 +190,7 @@ case_the_timeout_stands_still() {
 	ended 117 'timeout (--timeout)'
 }
 
-# A pause is no silence: the look for CPUs that halted for good does not take it for one, and goes on after it.
+# A pause is not silence: the look for CPUs that halted for good does not take it for one, and goes on after it.
 case_halted_for_good_is_seen_afterwards() {
 	start_controlled --paused -c 2 -p how=all "$(kernel hang)"
 	sleep 1

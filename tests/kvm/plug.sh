@@ -5,7 +5,7 @@
 need_kvm
 
 cycles_in_use=15 # of a device that the guest accesses all the while: each is one chance for a race
-cycles_idle=200  # of a device with an I/O thread, doorbells and a page, that are to leave nothing behind
+cycles_idle=200  # of a device with an I/O thread, doorbells and a page, that are to leave nothing
 cycles_each=10   # of every other device, for the same
 
 # cycle TIMES NAME...: unplugs and plugs them that often, by one client that takes each answer.
@@ -102,7 +102,7 @@ case_registers_that_are_memory() {
 	hammers "mmio=$((at + 0x60)) width=4 expect=0" --rng
 	races rng0
 	holds stats ".mmio.unclaimed_reads == $gone and .exits.MMIO == .mmio.reads + .mmio.writes"
-	# At least the last round of each CPU, 64 reads, found the page, and was no exit.
+	# At least the last round of each CPU, 64 reads, found the page without an exit.
 	holds stats ".virtio[0].register_page and .mmio.reads <= $((there + gone - 3 * 64))"
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Impossible requests are refused with exit status 2 before a guest runs: one line that names the thing
-# and the reason, one more for the remedy, and nothing left behind.
+# and the reason, one more for the remedy, and nothing is left.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm

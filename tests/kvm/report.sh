@@ -63,7 +63,7 @@ case_the_exit_that_ended_the_vm_is_the_last() {
 	complained '^  SHUTDOWN +1$'
 }
 
-# Registers show the state behind the access, so that a debugger's next step is the guest's.
+# Registers show the state after the access, so that a debugger's next step is the guest's.
 case_rip_is_behind_the_access_that_ended_the_vm() {
 	assemble code <<-'END'
 		mov $0x12345678, %eax
@@ -79,7 +79,7 @@ case_rip_is_behind_the_access_that_ended_the_vm() {
 	complained '^  instruction bytes at 0x10000c: de ad be ef'
 }
 
-# Unless this host's KVM resets the vCPU before it says so, which the report then tells.
+# Unless this host's KVM resets the vCPU before it says so, which the report then says.
 case_a_triple_fault_is_found_by_rip() {
 	tollgate run "$(kernel triple)"
 	if grep -q 'these are the values after INIT' "$case_dir/err"; then

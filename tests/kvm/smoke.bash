@@ -1,4 +1,4 @@
-# Sourced by the tests of smoke boots, behind lib.bash.
+# Sourced by the tests of smoke boots, after lib.bash.
 # shellcheck shell=bash disable=SC2154 # case_dir, status and the like are lib.bash's
 
 # judged STATUS LINE: the exit status, and the one boot's line.

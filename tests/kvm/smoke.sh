@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every outcome of a smoke boot, provoked for real: its exit status and the line that says so; what is
-# told beside it; and that nothing is left of it, whatever happens.
+# Every outcome of a smoke boot, provoked for real: its exit status and the line that says so; what else
+# is reported; and that nothing is left of it, whatever happens.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 . "${0%/*}/smoke.bash"
@@ -45,7 +45,7 @@ case_panic_by_words_with_its_backtrace() {
 	printed '^  \| \[    0.1\] all is well$' '^> \| \[    1.5\] Kernel panic - not syncing' '^> \| \[    1.5\] ---\[ end Kernel panic'
 }
 
-# A kernel that resets after a panic has panicked; one that prints for ever ends when the grace does.
+# A kernel that resets after a panic has panicked; one that prints forever ends when the grace does.
 case_panic_by_words_comes_before_what_follows() {
 	printf 'Kernel panic - not syncing: gone\n' | speak off off
 	smoke_of off

@@ -241,7 +241,7 @@ case_reports_that_cannot_be_written_are_told_before_a_boot() {
 	same 'output' "$(cat "$case_dir/out")" ''
 }
 
-# The boots ran and are told of, and the reports that can be written are.
+# The boots ran and are reported, and the reports that can be written are.
 case_reports_that_take_no_more_have_a_status_of_their_own() {
 	tollgate smoke --tap /dev/full --junit junit -p poweroff "$(kernel exits)"
 	same 'exit status' "$status" 123
@@ -289,7 +289,7 @@ case_a_log_that_takes_no_more_has_the_status_of_outputs() {
 	complained_of "log-write 'guest-exits': No space left on device"
 }
 
-# The supervisor goes on: boots are judged, one reaches its limit of time, all is told.
+# The supervisor goes on: boots are judged, one reaches its limit of time, all is reported.
 case_a_frozen_log_holds_up_no_boot() {
 	can_freeze
 	seq 1000000 1001000 | speak talk again

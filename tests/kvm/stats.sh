@@ -93,7 +93,7 @@ case_the_port_kernels_own_checks_are_counted() {
 	# Strings of the same length in three widths and two directions go to both ports.
 	long=$(jq '.pio.ranges[] | select(.device == "debugcon0").reads - 1' stats)
 	holds stats "$long > 6 * 1000 and $long % 6 == 0"
-	# Beside them: 8 writes and 19 reads by the checks of edges and of empty strings.
+	# Besides them: 8 writes and 19 reads by the checks of edges and of empty strings.
 	holds stats "pio($((0x80))) | .reads == 19 and .writes == $long + 8"
 	holds stats "pio($((0xf4))) | .reads == 0 and .writes == 1"
 }

@@ -5,7 +5,7 @@
 #   $cache/kernels/PACKAGE_VERSION/guest.ext4   the tree as an image
 #   $cache/current-FLAVOUR                      link to the one that apt resolves to
 #   $cache/resolved-FLAVOUR                     when it was resolved
-#   $cache/lock                                 held by whoever changes any of this
+#   $cache/lock                                 held while any of this changes
 #
 # A kernel's directory appears by a rename when it is whole, so what is there can be trusted.
 # Functions that set -e must guard are never called as a condition: bash would switch it off.
@@ -220,7 +220,7 @@ update_kernel() {
 	fi
 }
 
-# Waits for whoever else prepares kernels, then looks again. Ends the script on failure.
+# Waits for others that prepare kernels, then looks again. Ends the script on failure.
 ensure_kernel() {
 	local flavour=$1
 	[[ $flavour =~ ^(cloud|generic|new)$ ]] || die "unknown kernel '$flavour': cloud, generic or new"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of command-check, beside the KVM: run.sh KERNEL RELEASE [CASE...].
+# The job of command-check, next to the KVM: run.sh KERNEL RELEASE [CASE...].
 # shellcheck disable=SC2016 # what the guest's shell is to expand
 set -u
 kernel=$1 modules=/lib/modules/$2 image=vmlinuz
@@ -164,7 +164,7 @@ case_no_disk() {
 
 # By DHCP, which these kernels cannot do themselves.
 case_network() {
-	image=vmlinux # tells its version elsewhere
+	image=vmlinux # has its version elsewhere
 	run 0 --modules auto --net user --run '
 		ip -4 -o addr show dev eth0 | grep -o "inet [0-9./]*"
 		ip route | grep default

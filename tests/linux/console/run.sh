@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of console-check, beside the KVM: run.sh BYTES [CASE...]. hvc0 and the balloon with Debian's
+# The job of console-check, next to the KVM: run.sh BYTES [CASE...]. hvc0 and the balloon with Debian's
 # kernel and its own modules.
 set -u
 bytes=$1
@@ -27,7 +27,7 @@ run() {
 	pid=$!
 }
 
-# Waits until the guest has told that so often.
+# Waits until the guest has printed that so often.
 wait_told() {
 	until n=$(grep -c "^tg: $1" $here/serial 2>/dev/null) && [ "$n" -ge "$2" ]; do
 		kill -0 "$pid" 2>/dev/null || {

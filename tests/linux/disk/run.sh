@@ -1,5 +1,5 @@
 #!/bin/sh
-# The job of disk-check, beside the KVM: run.sh short|long [CASE...]. Debian's kernel with its own virtio
+# The job of disk-check, next to the KVM: run.sh short|long [CASE...]. Debian's kernel with its own virtio
 # modules on Tollgate's disks; images lie in memory, and are looked at from here when the guest is gone.
 # shellcheck disable=SC2317,SC2086 # cases are called by name; numbers need no quotes
 set -u
@@ -134,7 +134,7 @@ case_files() {
 	same 'the file on our own file system' "$(sum own.out/random)" "$(said random_sha256)"
 }
 
-# Pulls the plug when the guest has told of so many files; each of them must be there, and whole.
+# Pulls the plug when the guest has reported so many files; each of them must be there, and whole.
 case_plug() {
 	rounds=$(either 2 8)
 	filesystem plug 64M

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The matrix's job, beside the KVM: run.sh KERNEL CELL... Boots each cell and holds what its init says
+# The matrix's job, next to the KVM: run.sh KERNEL CELL... Boots each cell and holds what its init says
 # against what the VMM was asked for. The console of a cell that fails is shown, and all consoles are in
 # /results.
 set -u
@@ -64,7 +64,7 @@ check_cell() {
 		return
 	}
 	check_memory "$mem" "$(said memtotal_kib)"
-	# Without ACPI the MP table tells of CPUs, to kernels that read it.
+	# Without ACPI the MP table lists CPUs, for kernels that read it.
 	if grep -qs '^CONFIG_X86_MPPARSE=y' "/boot/config-$kernel"; then sees=${sees#*,}; else sees=${sees%,*}; fi
 	[ "$(said cpus)" = "$sees" ] || fail "CPUs: $(said cpus) instead of $sees"
 	[ "$(said clocksource)" = kvm-clock ] || [ "$(said clocksource)" = tsc ] || fail "clock source: $(said clocksource)"

@@ -263,7 +263,7 @@ one_frame_each() {
 	echo "  $2: 3,200 datagrams in $1 frames"
 }
 
-# Datagrams that are cut out of one frame behind the device: GUEST_USO4, GUEST_USO6 and HOST_USO.
+# Datagrams that are cut out of one frame after the device: GUEST_USO4, GUEST_USO6 and HOST_USO.
 case_segments() {
 	tg0_boot
 	guest "uname -r"
