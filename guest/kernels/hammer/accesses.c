@@ -19,7 +19,7 @@
 	{                                                                                          \
 		const uint64_t start = rdtsc();                                                    \
                                                                                                    \
-		__asm__ volatile(insn : "+a"(val) : "d"(addr) : "memory");                         \
+		__asm__ volatile("" insn "" : "+a"(val) : "d"(addr) : "memory");                   \
 		return ticks_since(start);                                                         \
 	}
 #define DEFINE_ACCESSES(name, insn)                                                                \

@@ -66,10 +66,10 @@ static void percentiles_are_those_of_the_sorted_values(void **state)
 	assert_int_equal(s.count, VALUES);
 	assert_int_equal(s.mean, sum / VALUES);
 	assert_int_equal(s.max, value[VALUES - 1]);
-	expect_near(s.p50, VALUES / 2);
-	expect_near(s.p90, VALUES / 10 * 9);
-	expect_near(s.p99, VALUES / 100 * 99);
-	expect_near(s.p99_9, VALUES / 1000 * 999);
+	expect_near(s.p50, (size_t)VALUES / 2);
+	expect_near(s.p90, (size_t)VALUES / 10 * 9);
+	expect_near(s.p99, (size_t)VALUES / 100 * 99);
+	expect_near(s.p99_9, (size_t)VALUES / 1000 * 999);
 }
 
 static void of_few_values_each_is_one_that_came(void **state)
