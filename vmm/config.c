@@ -444,6 +444,17 @@ static int config_check_run(const struct config *config, struct diag *diag)
 	return config_files_check(config, diag);
 }
 
+int config_take_kernel(struct config *config, int argc, char *argv[], struct diag *diag)
+{
+	if (optind < argc)
+		config->kernel = argv[optind++];
+	if (optind == argc)
+		return 0;
+	diag_set(diag, -EINVAL, "kernel-twice", "'%s': one kernel at a time", argv[optind]);
+	diag_remedy(diag, "parameters of the kernel go into --append");
+	return -EINVAL;
+}
+
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag)
 {
 	struct option_reader reader;
@@ -459,14 +470,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 		if (r < 0)
 			return r;
 	}
-	if (r < 0)
-		return r;
-	if (optind < argc)
-		config->kernel = argv[optind++];
-	if (optind < argc) {
-		diag_set(diag, -EINVAL, "kernel-twice", "'%s': one kernel at a time", argv[optind]);
-		diag_remedy(diag, "parameters of the kernel go into --append");
-		return -EINVAL;
-	}
-	return config_check_run(config, diag);
+	if (r == 0)
+		r = config_take_kernel(config, argc, argv, diag);
+	return r < 0 ? r : config_check_run(config, diag);
 }

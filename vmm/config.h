@@ -142,6 +142,9 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 extern const struct option_group config_kernel_group;
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
+/* The operands that are left: a kernel, which config borrows, or none. -EINVAL with diag. */
+int config_take_kernel(struct config *config, int argc, char *argv[], struct diag *diag);
+
 /* Checks all options of kernel and initramfs together: -EINVAL with diag. */
 int config_check_kernel(const struct config *config, struct diag *diag);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/macros.h"
 #include "vm/failed_memory.h"
 #include "vm/internal.h"
@@ -97,6 +98,27 @@ static int machine_make(struct vm *vm, const struct vm_opts *opts, struct diag *
 	r = machine_resolve(&arch_platform, &spec, &vm->machine, diag);
 	if (r < 0)
 		machine_unmake(vm);
+	return r;
+}
+
+int vm_preview(const struct vm_opts *opts, struct machine *ret, struct arch_kernel *ret_kernel,
+	       struct diag *diag)
+{
+	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
+
+	if (!vm)
+		return diag_set(diag, -ENOMEM, "preview-memory", "make a machine");
+	r = ram_make(vm, opts, diag);
+	if (r < 0)
+		return r;
+	r = machine_make(vm, opts, diag);
+	if (r == 0) {
+		*ret = vm->machine;
+		*ret_kernel = vm->kernel;
+		machine_unmake(vm);
+	}
+	ram_unmake(vm);
 	return r;
 }
 

@@ -4,6 +4,30 @@
 . "${0%/*}/lib.bash"
 need_kvm
 
+# recognised PROTOCOL KERNEL OPTION...: `tollgate machine` says so, and a run of the same enters at the same address.
+recognised() {
+	local protocol=$1 kernel=$2
+	shift 2
+	"$TOLLGATE" machine --json "$@" "$kernel" >machine.json || fail "no machine for $kernel"
+	holds machine.json ".kernel.entered_by == \"$protocol\" and (.kernel.state | length) > 20"
+	tollgate run --timeout 1 --stats=json:stats "$@" "$kernel"
+	same 'kernel of the run' "$(jq -c '.kernel | [.kind, .entered_by, .entry]' stats)" \
+		"$(jq -c '.kernel | [.kind, .entered_by, .entry]' machine.json)"
+}
+
+case_a_kernel_is_recognised_without_a_run() {
+	assemble code <<<'1: jmp 1b'
+	recognised pvh "$(kernel hang)"
+	recognised linux64 "$(kernel hang)" --boot linux64
+	recognised flat-long code --flat 0x100000
+	recognised flat-real code --flat 0x7c00,real
+	"$TOLLGATE" machine --flat 0x7c00,real code >text
+	grep -q '^  entered by     flat-real at 0x7c00$' text || fail "$(cat text)"
+	: >nothing
+	! "$TOLLGATE" machine nothing 2>refusal || fail 'an empty kernel was taken'
+	error_in refusal "file-empty 'nothing'"
+}
+
 case_all_cpus_start_and_share_the_bus() {
 	local cpus
 	for cpus in 1 2 4; do

@@ -159,6 +159,12 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
  */
 int arch_boot_load(struct arch_boot *boot, const struct machine *m, int vcpu_fd, struct diag *diag);
 
+/*
+ * The boot processor's state at such an entry, for people: its mode and the registers that the kernel may use. A constant
+ * text; "" for a protocol that does not exist.
+ */
+const char *arch_entry_state(enum boot_protocol protocol, uint64_t entry_gpa);
+
 /* Takes NULL. Returns NULL. */
 struct arch_boot *arch_boot_destroy(struct arch_boot *boot);
 

@@ -10,6 +10,7 @@
 #include "cmd/cmds.h"
 #include "config.h"
 #include "config/exits.h"
+#include "config/make_vm.h"
 #include "machine.h"
 #include "machine/cmdline.h"
 #include "machine/fdt.h"
@@ -29,16 +30,19 @@ static const struct option_row output_rows[] = {
 };
 static const struct option_group output_group = {"Instead of the tables", output_rows};
 static const struct option_group *const groups[] = {
-	&output_group, &config_machine_group, CONFIG_DEVICE_GROUPS, &option_help_group, NULL,
+	&output_group,        &config_kernel_group, &config_machine_group,
+	CONFIG_DEVICE_GROUPS, &option_help_group,   NULL,
 };
 const struct option_table cmd_machine_table = {
 	.command = "machine",
-	.about = "usage: tollgate machine [OPTIONS]\n"
+	.about = "usage: tollgate machine [OPTIONS] [KERNEL]\n"
 		 "\n"
-		 "Prints the machine that 'tollgate run' builds from the same options. Nothing is "
-		 "started,\n"
-		 "and KVM is not needed.\n",
+		 "Prints the machine that 'tollgate run' builds from the same options, and how "
+		 "KERNEL "
+		 "is\n"
+		 "recognised and entered. Nothing is started, and KVM is not needed.\n",
 	.group = groups,
+	.operands = "KERNEL",
 };
 
 enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_DTB, OUTPUT_ACPI, OUTPUT_CMDLINE };
@@ -67,13 +71,17 @@ static int choose_output(struct args *args, enum output output, const char *opti
 
 static int machine_take_option(struct args *args, int opt, const char *arg, struct diag *diag)
 {
+	int r;
+
 	switch (opt) {
 	case OPT_JSON: return choose_output(args, OUTPUT_JSON, "--json", diag);
 	case OPT_DTB: args->path = arg; return choose_output(args, OUTPUT_DTB, "--dtb", diag);
 	case OPT_ACPI: args->path = arg; return choose_output(args, OUTPUT_ACPI, "--acpi", diag);
 	case OPT_CMDLINE: return choose_output(args, OUTPUT_CMDLINE, "--cmdline", diag);
-	default: return config_machine_option(&args->config, opt, arg, diag);
+	default: break;
 	}
+	r = config_machine_option(&args->config, opt, arg, diag);
+	return r == 1 ? config_kernel_option(&args->config, opt, arg, diag) : r;
 }
 
 static int machine_parse(int argc, char **argv, struct args *ret, struct diag *diag)
@@ -93,19 +101,32 @@ static int machine_parse(int argc, char **argv, struct args *ret, struct diag *d
 			return r;
 	}
 	if (r == 0)
+		r = config_take_kernel(&ret->config, argc, argv, diag);
+	if (r == 0)
 		r = config_exits_check(&ret->config, diag);
-	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
+	return r < 0 ? r : config_check_kernel(&ret->config, diag);
 }
 
-static int machine_write_text(const struct machine *m, enum output output, struct diag *diag)
+/* kernel: NULL when none was named. */
+static int machine_write_text(const struct machine *m, const struct arch_kernel *kernel,
+			      enum output output, struct diag *diag)
 {
 	AUTO_FREE char *text = NULL;
+	struct machine_kernel shown;
 	int r;
 
+	if (kernel)
+		shown = (struct machine_kernel){
+			.name = kernel->name,
+			.kind = kernel->kind,
+			.entered_by = boot_protocol_name(kernel->protocol),
+			.entry_gpa = kernel->entry_gpa,
+			.state = arch_entry_state(kernel->protocol, kernel->entry_gpa),
+		};
 	if (output == OUTPUT_JSON)
-		r = machine_print_json(m, &text, diag);
+		r = machine_print_json(m, kernel ? &shown : NULL, &text, diag);
 	else
-		r = machine_print_text(m, &text, diag);
+		r = machine_print_text(m, kernel ? &shown : NULL, &text, diag);
 	return r < 0 ? r : cmd_write("-", text, strlen(text), diag);
 }
 
@@ -158,8 +179,9 @@ static int write_acpi(const struct machine *m, const char *dir, struct diag *dia
 	return r;
 }
 
-static int machine_show(const struct args *args, struct diag *diag)
+static int machine_show(struct args *args, struct diag *diag)
 {
+	struct arch_kernel kernel = {0};
 	struct machine m;
 	int r;
 
@@ -167,14 +189,19 @@ static int machine_show(const struct args *args, struct diag *diag)
 		option_table_print(&cmd_machine_table, args->help == OPTION_HELP_ALL, stdout);
 		return 0;
 	}
-	r = machine_resolve(&arch_platform, &args->config.vm.machine, &m, diag);
+	if (args->config.kernel)
+		r = config_preview(&args->config, &m, &kernel, diag);
+	else
+		r = machine_resolve(&arch_platform, &args->config.vm.machine, &m, diag);
 	if (r < 0)
 		return r;
 	switch (args->output) {
 	case OUTPUT_DTB: return write_dtb(&m, args->path, diag);
 	case OUTPUT_ACPI: return write_acpi(&m, args->path, diag);
 	case OUTPUT_CMDLINE: return write_cmdline(&m, diag);
-	default: return machine_write_text(&m, args->output, diag);
+	default:
+		return machine_write_text(&m, args->config.kernel ? &kernel : NULL, args->output,
+					  diag);
 	}
 }
 

@@ -188,3 +188,17 @@ int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
 	files_close(&files);
 	return changed < 0 ? changed : r;
 }
+
+int config_preview(struct config *config, struct machine *ret, struct arch_kernel *ret_kernel,
+		   struct diag *diag)
+{
+	struct vm_files files = {0};
+	int r = open_files(&files, config, &config->vm, diag), changed;
+
+	if (r == 0)
+		r = vm_preview(&config->vm, ret, ret_kernel, diag);
+	forget_files(&config->vm);
+	changed = vm_check_files(&files, config, diag);
+	files_close(&files);
+	return changed < 0 ? changed : r;
+}

@@ -13,4 +13,11 @@
  */
 int config_make_vm(struct config *config, struct vm *vm, struct diag *diag);
 
+/*
+ * Reads the same files, and gives the machine and the kernel as that VM would have them (vm_preview()). Without an
+ * initramfs that is made. -errno with diag.
+ */
+int config_preview(struct config *config, struct machine *ret, struct arch_kernel *ret_kernel,
+		   struct diag *diag);
+
 #endif

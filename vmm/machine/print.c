@@ -85,7 +85,18 @@ static void text_devices(FILE *f, const char *title, const struct machine_device
 	}
 }
 
-int machine_print_text(const struct machine *m, char **ret, struct diag *diag)
+static void text_machine_kernel(FILE *f, const struct machine_kernel *kernel)
+{
+	if (kernel)
+		fprintf(f,
+			"\nKernel '%s'\n  recognised as  %s\n  entered by     %s at %#" PRIx64
+			"\n  state there    %s\n",
+			kernel->name, kernel->kind, kernel->entered_by, kernel->entry_gpa,
+			kernel->state);
+}
+
+int machine_print_text(const struct machine *m, const struct machine_kernel *kernel, char **ret,
+		       struct diag *diag)
 {
 	AUTO_FREE char *cmdline = NULL;
 	char *text = NULL, size[24];
@@ -105,6 +116,7 @@ int machine_print_text(const struct machine *m, char **ret, struct diag *diag)
 	text_cpus(f, m);
 	text_devices(f, "Devices", m->device, m->nr_devices);
 	text_devices(f, "Emulated by KVM", m->chip, m->nr_chips);
+	text_machine_kernel(f, kernel);
 	fprintf(f, "\nKernel command line\n  %s\n", cmdline);
 	r = ferror(f);
 	if (fclose(f) != 0 || r) {
@@ -212,8 +224,20 @@ static struct json_object *machine_json_devices(struct json *j, const struct mac
 	return array;
 }
 
+static struct json_object *json_machine_kernel(struct json *j, const struct machine_kernel *kernel)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_put(j, obj, "name", json_object_new_string(kernel->name));
+	json_put(j, obj, "kind", json_object_new_string(kernel->kind));
+	json_put(j, obj, "entered_by", json_object_new_string(kernel->entered_by));
+	json_put(j, obj, "entry", json_object_new_uint64(kernel->entry_gpa));
+	json_put(j, obj, "state", json_object_new_string(kernel->state));
+	return obj;
+}
+
 static struct json_object *json_machine(struct json *j, const struct machine *m,
-					const char *cmdline)
+					const struct machine_kernel *kernel, const char *cmdline)
 {
 	struct json_object *root = json_object_new_object();
 
@@ -222,6 +246,8 @@ static struct json_object *json_machine(struct json *j, const struct machine *m,
 	json_put(j, root, "memory_bytes", json_object_new_uint64(m->mem_bytes));
 	json_put(j, root, "cpus", json_object_new_int64(m->cpus));
 	json_put(j, root, "command_line", json_object_new_string(cmdline));
+	if (kernel)
+		json_put(j, root, "kernel", json_machine_kernel(j, kernel));
 	json_put(j, root, "ram", json_ram(j, m));
 	json_put(j, root, "memory_map", json_map(j, m));
 	json_put(j, root, "devices", machine_json_devices(j, m->device, m->nr_devices));
@@ -229,7 +255,8 @@ static struct json_object *json_machine(struct json *j, const struct machine *m,
 	return root;
 }
 
-int machine_print_json(const struct machine *m, char **ret, struct diag *diag)
+int machine_print_json(const struct machine *m, const struct machine_kernel *kernel, char **ret,
+		       struct diag *diag)
 {
 	enum {
 		STYLE = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
@@ -245,7 +272,7 @@ int machine_print_json(const struct machine *m, char **ret, struct diag *diag)
 	r = machine_cmdline_render(m, &cmdline, diag);
 	if (r < 0)
 		return r;
-	root = json_machine(&j, m, cmdline);
+	root = json_machine(&j, m, kernel, cmdline);
 	body = j.failed ? NULL : json_object_to_json_string_ext(root, STYLE);
 	if (!body || asprintf(&text, "%s\n", body) < 0)
 		r = diag_set(diag, -ENOMEM, "machine-print-memory", "print the machine");

@@ -30,7 +30,7 @@ static const struct section sections[] = {
 	{"OPTIONS OF EVERY COMMAND",
 	 {"run", "smoke", "control", "top", "doctor", "hammer", "bench", "machine", "completion"}},
 	{"OPTIONS OF EVERY MACHINE", {"run", "smoke", "hammer", "machine"}},
-	{"OPTIONS OF RUN AND SMOKE", {"run", "smoke"}},
+	{"OPTIONS OF RUN, SMOKE AND MACHINE", {"run", "smoke", "machine"}},
 	{"RUNNING A COMMAND", {"run", "smoke"}},
 	{"OPTIONS OF RUN", {"run"}},
 	{"OPTIONS OF SMOKE", {"smoke"}},

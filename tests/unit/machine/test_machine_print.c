@@ -86,7 +86,7 @@ static void json_says_all_of_the_machine(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(machine_print_json(&machine, &text, NULL), 0);
+	assert_int_equal(machine_print_json(&machine, NULL, &text, NULL), 0);
 	assert_int_equal(text[strlen(text) - 1], '\n');
 	root = json_tokener_parse(text);
 	assert_non_null(root);
@@ -117,7 +117,7 @@ static void the_users_words_survive_json(void **state)
 	char *text;
 
 	(void)state;
-	assert_int_equal(machine_print_json(&machine, &text, NULL), 0);
+	assert_int_equal(machine_print_json(&machine, NULL, &text, NULL), 0);
 	root = json_tokener_parse(text);
 	assert_non_null(root);
 	line = json_object_get_string(get(root, "command_line"));
@@ -126,12 +126,42 @@ static void the_users_words_survive_json(void **state)
 	free(text);
 }
 
+static void a_kernel_is_printed_when_there_is_one(void **state)
+{
+	static const struct machine_kernel kernel = {
+		.name = "a \"kernel\"",
+		.kind = "its kind",
+		.entered_by = "its protocol",
+		.entry_gpa = UINT64_C(0x1000850),
+		.state = "its state",
+	};
+	struct json_object *root, *obj;
+	char *text;
+
+	(void)state;
+	assert_int_equal(machine_print_json(&machine, &kernel, &text, NULL), 0);
+	root = json_tokener_parse(text);
+	assert_non_null(root);
+	obj = get(root, "kernel");
+	assert_string_equal(json_object_get_string(get(obj, "name")), kernel.name);
+	assert_string_equal(json_object_get_string(get(obj, "kind")), kernel.kind);
+	assert_string_equal(json_object_get_string(get(obj, "entered_by")), kernel.entered_by);
+	assert_true(get_u64(obj, "entry") == kernel.entry_gpa);
+	assert_string_equal(json_object_get_string(get(obj, "state")), kernel.state);
+	json_object_put(root);
+	free(text);
+	assert_int_equal(machine_print_text(&machine, &kernel, &text, NULL), 0);
+	assert_non_null(strstr(text, "its kind\n"));
+	assert_non_null(strstr(text, "its protocol at 0x1000850\n"));
+	free(text);
+}
+
 static void the_text_has_every_device_and_address(void **state)
 {
 	char *text;
 
 	(void)state;
-	assert_int_equal(machine_print_text(&machine, &text, NULL), 0);
+	assert_int_equal(machine_print_text(&machine, NULL, &text, NULL), 0);
 	for (unsigned i = 0; i < machine.nr_devices; i++)
 		assert_non_null(strstr(text, machine.device[i].name));
 	assert_non_null(strstr(text, "5 GiB of RAM, 3 CPUs\n"));
@@ -146,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(json_says_all_of_the_machine),
 		cmocka_unit_test(the_users_words_survive_json),
+		cmocka_unit_test(a_kernel_is_printed_when_there_is_one),
 		cmocka_unit_test(the_text_has_every_device_and_address),
 	};
 

@@ -185,6 +185,29 @@ static int cpu_enter(struct cpu_state *cpu, struct guest_mem *mem, const struct 
 			(int)entry->protocol);
 }
 
+#define PROTECTED_MODE "32-bit protected mode, no paging, interrupts off, flat segments"
+#define LONG_MODE      "64-bit mode, the first 4 GiB mapped 1:1, interrupts off, flat segments"
+
+const char *arch_entry_state(enum boot_protocol protocol, uint64_t entry_gpa)
+{
+	switch (protocol) {
+	case BOOT_PVH: return PROTECTED_MODE " without a GDT; EBX: hvm_start_info";
+	case BOOT_MULTIBOOT:
+		return PROTECTED_MODE " without a GDT; EAX: 0x2badb002, EBX: Multiboot information";
+	case BOOT_MULTIBOOT2:
+		return PROTECTED_MODE
+			" without a GDT; EAX: 0x36d76289, EBX: Multiboot 2 information";
+	case BOOT_LINUX32: return PROTECTED_MODE " of a GDT; ESI: boot_params";
+	case BOOT_LINUX64: return LONG_MODE " of a GDT; RSI: boot_params";
+	case BOOT_FLAT_LONG: return LONG_MODE " of a GDT; RSP: 0";
+	case BOOT_FLAT_REAL:
+		return entry_gpa == BOOT_SECTOR_GPA
+			       ? "real mode, segments 0, interrupts off; SP: 0x7c00, DL: 0x80"
+			       : "real mode, segments at the entry, interrupts off; SP: 0";
+	}
+	return "";
+}
+
 int arch_vcpu_enter(int vcpu_fd, struct guest_mem *mem, const struct arch_entry *entry,
 		    struct diag *diag)
 {
