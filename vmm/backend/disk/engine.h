@@ -73,7 +73,7 @@ void disk_engine_commit(struct disk_engine *engine);
 void disk_engine_drain(struct disk_engine *engine);
 
 /*
- * The two ways, for disk_engine.c. event_fd is signalled when there is something to reap, and at other
+ * The two ways, for engine.c. event_fd is signalled when there is something to reap, and at other
  * times too.
  */
 
