@@ -113,8 +113,9 @@ struct machine_kernel_param {
  * one of this build. Nothing in machine.c or machine/ knows an address of its own.
  */
 struct machine_platform {
-	const char *name;                      /* "x86-64" */
-	const struct machine_row *row;         /* devices that every machine has */
+	const char *name;              /* "x86-64" */
+	const char *cpu_id_name;       /* of the number by which a guest knows a CPU: "APIC ID" */
+	const struct machine_row *row; /* devices that every machine has */
 	const struct machine_row *command_row; /* those of machine_spec.command_ports */
 	const struct machine_row
 		*test_row; /* those of --test-device: docs/reference/devices/scratch.md */

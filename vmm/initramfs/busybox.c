@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "base/checked.h"
 #include "base/macros.h"
 
@@ -30,7 +31,7 @@ bool busybox_is_static(const void *elf, size_t len)
 		return false;
 	memcpy(&ehdr, elf, sizeof(ehdr));
 	if (memcmp(ehdr.e_ident, ELFMAG, SELFMAG) != 0 || ehdr.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    ehdr.e_machine != EM_X86_64 || ehdr.e_phentsize != sizeof(Elf64_Phdr))
+	    ehdr.e_machine != arch_elf_machine || ehdr.e_phentsize != sizeof(Elf64_Phdr))
 		return false;
 	table_bytes = (uint64_t)ehdr.e_phnum * sizeof(Elf64_Phdr);
 	if (!u64_range_within(ehdr.e_phoff, table_bytes, len))

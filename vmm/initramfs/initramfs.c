@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "arch/arch.h"
 #include "base/cleanup.h"
 #include "base/macros.h"
 #include "initramfs/busybox.h"
@@ -114,7 +115,7 @@ static int add_busybox(struct build *b, struct diag *diag)
 		if (!wanted)
 			return 0;
 		diag_set(diag, -EINVAL, "busybox-not-static",
-			 "busybox '%s' is not a static program for x86-64", file);
+			 "busybox '%s' is not a static program for %s", file, arch_platform.name);
 		diag_remedy(diag,
 			    "install a static one (Debian: busybox-static), or name its file");
 		return -EINVAL;

@@ -41,10 +41,12 @@ static void text_map(FILE *f, const struct machine *m)
 
 static void text_cpus(FILE *f, const struct machine *m)
 {
+	const char *id = m->platform->cpu_id_name;
+
 	if (m->cpus == 1)
-		fputs("\nCPUs\n  1, APIC ID 0\n", f);
+		fprintf(f, "\nCPUs\n  1, %s 0\n", id);
 	else
-		fprintf(f, "\nCPUs\n  %u, APIC IDs 0 to %u\n", m->cpus, m->cpus - 1);
+		fprintf(f, "\nCPUs\n  %u, %ss 0 to %u\n", m->cpus, id, m->cpus - 1);
 }
 
 /* Ranges of one space. */

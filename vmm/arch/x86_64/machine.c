@@ -146,6 +146,7 @@ static const struct machine_kernel_param kernel_params[] = {{"pci=conf1,noearly"
 
 const struct machine_platform arch_platform = {
 	.name = "x86-64",
+	.cpu_id_name = "APIC ID",
 	.row = rows,
 	.nr_rows = ARRAY_SIZE(rows),
 	.command_row = command_rows,
