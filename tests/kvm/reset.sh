@@ -85,7 +85,9 @@ case_a_thousand_resets_do_not_grow_the_vmm() {
 	control reset
 	wait_for has_resets 999
 	mapfile -t after < <(resources)
-	[ $((after[0] - before[0])) -lt 512 ] || fail "memory: ${before[0]} KiB, then ${after[0]} KiB"
+	# AddressSanitizer, by its terabytes: it keeps what was freed, and its leak checker looks in place of this.
+	[ "${before[0]}" -gt $((1 << 30)) ] || [ $((after[0] - before[0])) -lt 512 ] ||
+		fail "memory: ${before[0]} KiB, then ${after[0]} KiB"
 	[ $((after[1] - before[1])) -lt 8 ] || fail "mappings: ${before[1]}, then ${after[1]}"
 	same 'descriptors' "${after[2]}" "${before[2]}"
 	same 'threads' "${after[3]}" "${before[3]}"
