@@ -32,7 +32,7 @@ enum {
 /* Uses whatever it gets, and notes what was asked of it. */
 struct fake_device {
 	struct virtio_device vd;
-	unsigned starts, stops, kicks[QUEUES], writes;
+	unsigned starts, stops, resets, kicks[QUEUES], writes;
 	unsigned write_off, write_len;
 	unsigned
 		rewrites; /* times that a vCPU writes to the configuration while a write is being reported */
@@ -83,6 +83,18 @@ static inline void fake_stop(struct virtio_device *vd)
 	fake_of(vd)->stops++;
 }
 
+/* Its configuration is the driver's to write, all of it. */
+static inline void fake_reset(struct virtio_device *vd)
+{
+	uint8_t config[CONFIG_LEN];
+
+	assert_false(fake_of(vd)->started);
+	fake_of(vd)->resets++;
+	for (unsigned i = 0; i < CONFIG_LEN; i++)
+		config[i] = (uint8_t)(0xa0 + i);
+	virtio_config_set(vd, 0, config, CONFIG_LEN);
+}
+
 static inline void fake_kick(struct virtio_device *vd, unsigned queue)
 {
 	struct virtq_chain chain;
@@ -116,6 +128,7 @@ static const struct virtio_class fake_class = {
 	.fini = fake_fini,
 	.start = fake_start,
 	.stop = fake_stop,
+	.reset = fake_reset,
 	.kick = fake_kick,
 	.config_written = fake_config_written,
 };

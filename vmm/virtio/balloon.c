@@ -309,6 +309,18 @@ static void balloon_stop(struct virtio_device *vd)
 	balloon_of(vd)->stats_held = false;
 }
 
+/* The next driver's balloon is empty. */
+static void balloon_reset(struct virtio_device *vd)
+{
+	struct balloon *bal = balloon_of(vd);
+	const struct virtio_balloon_config config = {.num_pages = htole32(bal->target_pages)};
+
+	if (memcmp(vd->config, &config, CONFIG_BYTES) != 0)
+		virtio_config_set(vd, 0, &config, CONFIG_BYTES);
+	counter_set(bal, COUNTER_ACTUAL, 0);
+	use_small_pages(bal, false);
+}
+
 /* actual is the driver's to write, num_pages is put back. */
 static void balloon_config_written(struct virtio_device *vd, unsigned off, unsigned len)
 {
@@ -393,6 +405,7 @@ const struct virtio_class virtio_balloon_class = {
 	.fini = balloon_fini,
 	.start = balloon_start,
 	.stop = balloon_stop,
+	.reset = balloon_reset,
 	.kick = balloon_kick,
 	.config_written = balloon_config_written,
 	.control = balloon_control,

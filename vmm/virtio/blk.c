@@ -162,10 +162,15 @@ static void blk_stop(struct virtio_device *vd)
 
 	disk_drain(blk->disk);
 	blk->waiting = blk->unpublished = 0;
-	if (!blk->config.wce && vd->features >> VIRTIO_BLK_F_CONFIG_WCE & 1) {
-		blk->config.wce = 1; /* as before the driver changed it */
+}
+
+static void blk_reset(struct virtio_device *vd)
+{
+	struct blk *blk = blk_of(vd);
+
+	blk->config.wce = 1;
+	if (memcmp(vd->config, &blk->config, CONFIG_BYTES) != 0)
 		virtio_config_set(vd, 0, &blk->config, CONFIG_BYTES);
-	}
 }
 
 static uint16_t blocks16(uint32_t bytes, uint32_t block)
@@ -270,6 +275,7 @@ const struct virtio_class virtio_blk_class = {
 	.init = blk_init,
 	.fini = blk_fini,
 	.stop = blk_stop,
+	.reset = blk_reset,
 	.end = blk_end,
 	.kick = blk_kick,
 	.config_written = blk_config_written,

@@ -63,8 +63,17 @@ void virtio_mmio_put_config(struct virtio_mmio *m, unsigned off, unsigned len)
 	}
 }
 
+void virtio_mmio_forget_writes(struct virtio_mmio *m)
+{
+	if (m->dirty_first < m->dirty_end)
+		virtio_mmio_put_config(m, m->dirty_first, m->dirty_end - m->dirty_first);
+	m->dirty_first = m->dirty_end = 0;
+}
+
 void virtio_mmio_reset_registers(struct virtio_mmio *m)
 {
+	virtio_mmio_forget_writes(m);
+	m->config_changed = false;
 	for (unsigned i = 0; i < m->transport.vd->nr_queues; i++)
 		virtq_reset(&m->transport.vd->queue[i]);
 	m->device_features_sel = m->driver_features_sel = m->queue_sel = 0;
@@ -219,7 +228,8 @@ static void write_interrupt_ack(struct virtio_mmio *m, struct io_at at, uint32_t
 /* Where the I/O thread has nothing to do with the device there is nothing to wait for. */
 static void want_reset(struct virtio_mmio *m, struct after *after)
 {
-	if (!m->running && !m->start_wanted) {
+	if (!m->running && !m->start_wanted &&
+	    !(m->config_changed && m->transport.vd->cls->reset)) {
 		virtio_mmio_reset_registers(m);
 		return;
 	}
@@ -313,6 +323,7 @@ static void write_config(struct virtio_mmio *m, struct io_at at, uint64_t val, s
 		m->dirty_first = off;
 	if (off + at.size > m->dirty_end)
 		m->dirty_end = off + at.size;
+	m->config_changed = true;
 	after->control = true;
 }
 

@@ -5,7 +5,7 @@
  * are live and whole, and the bytes of its configuration space. Names are virtio 1.2's; numbers come
  * from the kernel's <linux/virtio_*.h>.
  *
- * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, end, kick, control
+ * Threads: each virtio device has an I/O thread with an event loop of its own. start, stop, reset, end, kick, control
  * and whatever the device added to that loop run there, so a device needs no lock, and a back end that is
  * slow holds up only its own device. A vCPU that resets the device waits until stop has returned, but
  * not forever: the status register reads non-zero until then. init and fini run while there is no
@@ -47,6 +47,12 @@ struct virtio_class {
 	void (*start)(struct virtio_device *vd); /* may be NULL */
 	/* Returns when no request is under way any more: no guest memory is touched until start. */
 	void (*stop)(struct virtio_device *vd); /* may be NULL */
+	/*
+	 * The driver or the VMM resets the device, which is stopped: what the driver may write of config becomes
+	 * what it was after init. Called for each reset once the driver has written there or has begun; NULL for a
+	 * device whose config is read-only.
+	 */
+	void (*reset)(struct virtio_device *vd);
 	/*
 	 * The VM is over, and the device stopped: closes what the host may take long to close, because the
 	 * end waits for this thread as long as is reasonable, and for fini without end. May be NULL.

@@ -359,6 +359,23 @@ static void ram_is_of_small_pages_while_some_are_gone(void **state)
 	assert_int_equal(smalls, 2);
 }
 
+/* Whether its driver has begun or not. */
+static void a_reset_leaves_an_empty_balloon(void **state)
+{
+	(void)state;
+	list()[0] = FIRST_PFN;
+	assert_true(request(INFLATE, 1));
+	for (unsigned i = 0; i < 2; i++) {
+		virtio_rig_write(&rig, VIRTIO_MMIO_CONFIG + 4, 1);
+		assert_int_equal(counted("actual_bytes"), PAGE);
+		virtio_rig_write(&rig, VIRTIO_MMIO_STATUS, 0);
+		assert_int_equal(virtio_rig_read(&rig, VIRTIO_MMIO_CONFIG + 4), 0);
+		assert_int_equal(counted("actual_bytes"), 0);
+		assert_int_equal(config_target(), 128);
+		assert_int_equal(larges, 1);
+	}
+}
+
 static void what_is_offered(void **state)
 {
 	const uint64_t features = virtio_rig_features(&rig);
@@ -458,6 +475,7 @@ int main(void)
 		BALLOON_TEST(a_new_target_waits_for_the_io_thread),
 		BALLOON_TEST(a_target_outlives_the_driver),
 		BALLOON_TEST(ram_is_of_small_pages_while_some_are_gone),
+		BALLOON_TEST(a_reset_leaves_an_empty_balloon),
 		BALLOON_TEST(what_is_offered),
 		STATS_TEST(statistics_are_asked_for_again_and_again),
 		STATS_TEST(statistics_begin_anew_after_a_reset),

@@ -395,6 +395,31 @@ static void the_device_hears_of_writes_to_its_configuration(void **state)
 	assert_int_equal(rig.vd->config[8], 1);
 }
 
+static void a_reset_takes_back_what_the_driver_wrote_to_the_configuration(void **state)
+{
+	(void)state;
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG, 1, 0x11); /* the device does not run */
+	assert_int_equal(rig.vd->config[0], 0x11);
+	assert_true(virtio_mmio_reset(rig.dev));
+	assert_int_equal(fake->resets, 1);
+	assert_int_equal(rd(VIRTIO_MMIO_CONFIG) & 0xff, 0xa0);
+	assert_true(virtio_mmio_reset(rig.dev));
+	assert_int_equal(fake->resets, 1); /* nothing to do for the I/O thread */
+	start(0);
+	assert_int_equal(fake->resets, 1);
+	/* A write that the device has not heard of when the reset comes. */
+	rig.deaf = true;
+	fake_write(rig.dev, 0, VIRTIO_MMIO_CONFIG + 4, 1, 0x22);
+	wr(VIRTIO_MMIO_STATUS, 0);
+	virtio_rig_answer(&rig);
+	assert_int_equal(virtio_rig_status(&rig), 0);
+	assert_int_equal(fake->resets, 2);
+	assert_int_equal(fake->writes, 1);
+	assert_int_equal(rig.vd->config[4], 0xa4);
+	assert_int_equal(rd(VIRTIO_MMIO_CONFIG + 4) & 0xff, 0xa4);
+	assert_int_equal(rig.pulses, 0); /* no driver is there to tell */
+}
+
 static void a_change_of_the_configuration_is_told(void **state)
 {
 	const uint8_t bytes[] = {1, 2, 3, 4, 5};
@@ -470,6 +495,7 @@ int main(void)
 		TEST(a_doorbell_that_overtakes_the_start_or_the_reset_is_harmless),
 		TEST(the_configuration_can_be_read_in_every_width),
 		TEST(the_device_hears_of_writes_to_its_configuration),
+		TEST(a_reset_takes_back_what_the_driver_wrote_to_the_configuration),
 		TEST(a_change_of_the_configuration_is_told),
 		cmocka_unit_test(a_device_that_cannot_be_made_leaves_nothing),
 		cmocka_unit_test(a_device_that_runs_is_stopped_at_its_end),

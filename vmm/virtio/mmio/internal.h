@@ -39,6 +39,7 @@ struct virtio_mmio {
 	bool start_wanted;               /* the same */
 	bool running;                    /* between start and stop; written by the I/O thread */
 	unsigned dirty_first, dirty_end; /* configuration that the driver wrote; empty: none */
+	bool config_changed;             /* by the driver since the last reset */
 };
 
 static inline struct virtio_mmio *virtio_mmio_of(struct device *dev)
@@ -70,6 +71,9 @@ static inline uint32_t status_get(const struct virtio_mmio *m)
 
 /* The registers after a reset (2.4, 4.2.2.1). Under the lock, while the device does not run. */
 void virtio_mmio_reset_registers(struct virtio_mmio *m);
+
+/* The driver's writes to the configuration that the device has not heard of yet are none. Under the lock. */
+void virtio_mmio_forget_writes(struct virtio_mmio *m);
 
 /* Updates these bytes of the device's configuration space. */
 void virtio_mmio_put_config(struct virtio_mmio *m, unsigned off, unsigned len);

@@ -41,9 +41,16 @@ static void run_stop(struct virtio_mmio *m)
 	m->running = false;
 }
 
+/* Under the lock, which is given up meanwhile: until the reset is done, the guest can write nothing. */
 static void run_reset(struct virtio_mmio *m)
 {
+	virtio_mmio_forget_writes(m);
 	run_stop(m);
+	if (m->transport.vd->cls->reset) {
+		pthread_mutex_unlock(&m->transport.dev.lock);
+		m->transport.vd->cls->reset(m->transport.vd);
+		pthread_mutex_lock(&m->transport.dev.lock);
+	}
 	virtio_mmio_reset_registers(m);
 }
 
@@ -166,7 +173,7 @@ static void transport_config_set(struct virtio_device *vd, unsigned off, const v
 	reg_set(m, VIRTIO_MMIO_CONFIG_GENERATION, reg_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
 	virtio_mmio_put_config(m, off, len);
 	reg_set(m, VIRTIO_MMIO_CONFIG_GENERATION, reg_get(m, VIRTIO_MMIO_CONFIG_GENERATION) + 1);
-	notify = status_get(m) & VIRTIO_CONFIG_S_DRIVER_OK;
+	notify = status_get(m) & VIRTIO_CONFIG_S_DRIVER_OK && !m->reset_wanted;
 	pthread_mutex_unlock(&m->transport.dev.lock);
 	if (notify)
 		interrupt(m, VIRTIO_MMIO_INT_CONFIG);
