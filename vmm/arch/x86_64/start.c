@@ -3,7 +3,7 @@
  *
  * A real machine's INIT and power-on states are not enough: entry.c and cpuid.c set registers as firmware and a boot
  * loader leave them. So all that KVM gives is read once, and written again. Documentation/virt/kvm/api.rst has the
- * calls. Order of writing: a nested guest is left before the system registers are set, which are its own until then;
+ * calls. Order of writing: the PIT comes first, because its last tick may reach the interrupt controllers; a nested guest is left before the system registers are set, which are its own until then;
  * system registers come before MSRs and the local APIC, whose mode is one of them; whether a vCPU runs comes last.
  */
 #include <errno.h>
@@ -228,15 +228,13 @@ int arch_start_restore(const struct arch_start *start, struct diag *diag)
 {
 	struct kvm_irqchip chip;
 	struct kvm_pit_state2 pit = start->pit;
-	int r = 0;
+	int r = ioctl(start->kvm->vm_fd, KVM_SET_PIT2, &pit) < 0 ? -errno : 0;
 
 	for (unsigned i = 0; r == 0 && i < IRQCHIPS; i++) {
 		chip = start->chip[i];
 		if (ioctl(start->kvm->vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
 			r = -errno;
 	}
-	if (r == 0 && ioctl(start->kvm->vm_fd, KVM_SET_PIT2, &pit) < 0)
-		r = -errno;
 	for (unsigned i = 0; r == 0 && i < start->nr_vcpus; i++)
 		r = write_vcpu(&start->vcpu[i]);
 	return r < 0 ? diag_set(diag, r, "reset-state-write",
