@@ -158,13 +158,16 @@ static uint32_t pit_ticks(const struct kvm_pit_channel_state *channel)
 
 /*
  * The ticks that a one-shot has left; 1 when it has expired, so that it soon is again. Not for channel 0, whose
- * count_load_time KVM never sets. It is of CLOCK_MONOTONIC.
+ * count_load_time KVM never sets. It is of CLOCK_MONOTONIC. All ticks that there can be are 55 ms.
  */
 static uint32_t pit_left(const struct kvm_pit_channel_state *channel)
 {
 	const int64_t ns = clock_monotonic_ns() - channel->count_load_time;
-	const int64_t left = pit_ticks(channel) - ns / 1000 * PIT_HZ / 1000000;
+	int64_t left;
 
+	if (ns > NS_PER_S)
+		return 1; /* also months later, when the product below would overflow */
+	left = pit_ticks(channel) - ns / 1000 * PIT_HZ / 1000000;
 	return left > 1 ? (uint32_t)left : 1;
 }
 
