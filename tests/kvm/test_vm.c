@@ -261,6 +261,62 @@ static void the_pits_period_stands_still_and_its_one_shot_does_not_begin_anew(vo
 	free(vm);
 }
 
+/* Real mode: resets the machine by register 0xcf9. */
+static const uint8_t reset_code[] = {
+	0xba, 0xf9, 0x0c, /* mov dx, 0xcf9 */
+	0xb0, 0x06,       /* mov al, 6 */
+	0xee,             /* out dx, al */
+	0xf4,             /* hlt */
+};
+
+static struct vm_opts reset_run(void)
+{
+	return (struct vm_opts){
+		.machine = {.mem_bytes = MACHINE_MEM_MIN, .cpus = 1},
+		.boot = {.mode = BOOT_MODE_FLAT_REAL, .flat_gpa = 0x7c00},
+		.kernel = {.name = "reset", .data = reset_code, .len = sizeof(reset_code)},
+		.reboots = true,
+		.keeps_start = true,
+		.deadline_ns = clock_monotonic_ns() + VM_RIG_HANG_S * NS_PER_S,
+	};
+}
+
+static bool timeout_runs(const struct vm *vm)
+{
+	return event_timer_left_ns(&vm->timeout) > 0;
+}
+
+/* In the place of gdb: called during a reset, which has paused the VM. */
+static void watch_timeout(void *arg)
+{
+	struct vm *vm = arg;
+
+	assert_int_equal(vm->pause.by, VM_PAUSED_BY_RESET);
+	assert_true(timeout_runs(vm));
+	assert_int_equal(vm_pause(vm, VM_PAUSED_BY_USER, NULL), 0);
+	assert_false(timeout_runs(vm));
+	assert_int_equal(vm_resume(vm, VM_PAUSED_BY_USER, NULL), 0);
+	assert_true(timeout_runs(vm));
+	vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "the test"});
+}
+
+static void a_timeout_goes_on_during_a_reset(void **state)
+{
+	const struct vm_opts opts = reset_run();
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct vm_end end = {0};
+
+	(void)state;
+	assert_non_null(vm);
+	assert_int_equal(vm_init(vm, &opts, NULL), 0);
+	vm->debugger.reset = watch_timeout;
+	vm->debugger.arg = vm;
+	assert_int_equal(vm_run(vm, &end, NULL), 0);
+	assert_int_equal(end.kind, VM_END_KILLED);
+	vm_fini(vm);
+	free(vm);
+}
+
 static int64_t later_s; /* how far CLOCK_MONOTONIC is ahead of the host's */
 
 /* In place of the C library's. */
@@ -301,6 +357,7 @@ int main(void)
 		cmocka_unit_test(a_socket_that_nobody_reads_holds_up_no_end),
 		cmocka_unit_test(the_pits_period_stands_still_and_its_one_shot_does_not_begin_anew),
 		cmocka_unit_test(a_one_shot_of_the_pit_that_began_months_ago_has_expired),
+		cmocka_unit_test(a_timeout_goes_on_during_a_reset),
 	};
 
 	if (!vm_rig_has_kvm())

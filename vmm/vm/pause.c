@@ -96,15 +96,26 @@ static void clocks_stop(struct vm *vm)
 	guest_clock_stop(&vm->clock);
 	timers_follow(vm);
 	arch_clocks_stop(vm->pause.clocks);
-	vm->pause.timeout_left_ns = vm_timeout_stop(vm);
 }
 
 static void clocks_start(struct vm *vm)
 {
-	vm_timeout_start(vm, vm->pause.timeout_left_ns);
 	arch_clocks_start(vm->pause.clocks);
 	guest_clock_start(&vm->clock);
 	timers_follow(vm);
+}
+
+/* It counts over resets: else a guest that does nothing but reset itself would run many times as long. */
+static void timeout_follow(struct vm *vm)
+{
+	struct vm_pause *pause = &vm->pause;
+	const bool stops = pause->by & ~(unsigned)VM_PAUSED_BY_RESET;
+
+	if (stops && !pause->timeout_stopped)
+		pause->timeout_left_ns = vm_timeout_stop(vm);
+	else if (!stops && pause->timeout_stopped)
+		vm_timeout_start(vm, pause->timeout_left_ns);
+	pause->timeout_stopped = stops;
 }
 
 int vm_pause(struct vm *vm, unsigned by, struct diag *diag)
@@ -130,6 +141,7 @@ int vm_pause(struct vm *vm, unsigned by, struct diag *diag)
 		clocks_stop(vm);
 	}
 	pause->by |= by;
+	timeout_follow(vm);
 	return 0;
 }
 
@@ -143,6 +155,7 @@ int vm_resume(struct vm *vm, enum vm_pause_by by, struct diag *diag)
 		return -EALREADY;
 	}
 	pause->by &= ~(unsigned)by;
+	timeout_follow(vm);
 	if (pause->by)
 		return 0;
 	clocks_start(vm);

@@ -1,7 +1,7 @@
 /*
  * pause.h - stops a VM where nothing of it is half done, and lets it go on as if no time had passed: its vCPUs wait at
  * the gate (vcpu/gate.h) with their accesses complete, its I/O threads between two operations. The guest's clocks and
- * the VM's timeout stand still.
+ * the VM's timeout stand still; the timeout goes on during a reset.
  *
  * Host operations under way, such as a disk's read, still end, and may write guest memory; the guest learns of
  * them once it goes on. The event thread goes on: consoles take output, and input waits in the devices.
@@ -31,6 +31,7 @@ struct vm_pause {
 	unsigned at_start; /* enum vm_pause_by: vm_run() begins with a pause by these */
 	unsigned by;       /* the same, now */
 	struct arch_clocks *clocks;
+	bool timeout_stopped; /* by all but a reset */
 	int64_t timeout_left_ns;
 };
 
