@@ -74,23 +74,27 @@ static int check_huge(const struct guest_mem *mem, struct diag *diag)
 	return -EINVAL;
 }
 
-static int preallocate(struct guest_mem *mem, struct diag *diag)
+/* Piece by piece: no signal acts within the call but one that kills without a handler. -EINVAL before Linux 5.14. */
+static int populate(const struct guest_mem *mem)
 {
-	uint64_t done = 0;
-
-	/* Piece by piece: no signal acts within the call but one that kills without a handler. */
-	while (done < mem->bytes) {
+	for (uint64_t done = 0; done < mem->bytes; done += POPULATE_BYTES) {
 		const uint64_t left = mem->bytes - done;
 		const uint64_t n = left < POPULATE_BYTES ? left : POPULATE_BYTES;
 
 		if (madvise((char *)mem->base + done, n, MADV_POPULATE_WRITE) < 0)
-			break;
-		done += n;
+			return -errno;
 	}
-	if (done == mem->bytes)
+	return 0;
+}
+
+static int preallocate(struct guest_mem *mem, struct diag *diag)
+{
+	const int r = populate(mem);
+
+	if (r == 0)
 		return 0;
-	if (errno != EINVAL)
-		return mem_fail(mem, diag, -errno, "mem-preallocate", "preallocate");
+	if (r != -EINVAL)
+		return mem_fail(mem, diag, r, "mem-preallocate", "preallocate");
 	for (uint64_t off = 0; off < mem->bytes; off += SMALL_PAGE_BYTES) /* before Linux 5.14 */
 		((char *)mem->base)[off] = 0;
 	return 0;
@@ -239,11 +243,20 @@ int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len)
 	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
 }
 
-/* Memory that the process has locked cannot be discarded. */
-void guest_mem_clear(const struct guest_mem *mem)
+/*
+ * New pages also take the place of those that a memory error of the host has taken, which nothing else may touch. Memory
+ * that the process has locked cannot be discarded, nor can huge pages before Linux 5.18.
+ */
+int guest_mem_clear(const struct guest_mem *mem)
 {
-	if (mem->keeps || guest_mem_discard(mem, mem->base, mem->bytes) < 0)
-		memset(mem->base, 0, mem->bytes);
+	int r = guest_mem_discard(mem, mem->base, mem->bytes);
+
+	if (r == 0 && mem->keeps)
+		r = populate(mem);
+	if (r != -EINVAL)
+		return r;
+	memset(mem->base, 0, mem->bytes);
+	return 0;
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst: an entry of 8 bytes per page. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -317,6 +318,38 @@ static void a_timeout_goes_on_during_a_reset(void **state)
 	free(vm);
 }
 
+/* Instead of a page of the host's that cannot be had: each use of it is a SIGBUS. */
+static void lose_last_page(const struct vm *vm)
+{
+	const int fd = memfd_create("empty", MFD_CLOEXEC);
+	char *page = (char *)vm->mem.base + vm->mem.bytes - GUEST_PAGE_BYTES;
+
+	assert_true(fd >= 0);
+	assert_ptr_equal(mmap(page, GUEST_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_FIXED, fd, 0),
+			 page);
+	close(fd);
+}
+
+static void a_reset_that_the_host_has_no_memory_for_is_an_end_with_a_reason(void **state)
+{
+	struct vm_opts opts = reset_run();
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct vm_end end = {0};
+
+	(void)state;
+	assert_non_null(vm);
+	opts.mem.prealloc = true;
+	assert_int_equal(vm_init(vm, &opts, NULL), 0);
+	lose_last_page(vm);
+	assert_int_equal(vm_run(vm, &end, NULL), 0);
+	assert_int_equal(end.kind, VM_END_RESET);
+	assert_int_equal(vm->reset.count, 0);
+	assert_diag(&vm->reset.failure, -EFAULT, "reset-memory-clear");
+	vm_fini(vm);
+	free(vm);
+}
+
 static int64_t later_s; /* how far CLOCK_MONOTONIC is ahead of the host's */
 
 /* In place of the C library's. */
@@ -358,6 +391,7 @@ int main(void)
 		cmocka_unit_test(the_pits_period_stands_still_and_its_one_shot_does_not_begin_anew),
 		cmocka_unit_test(a_one_shot_of_the_pit_that_began_months_ago_has_expired),
 		cmocka_unit_test(a_timeout_goes_on_during_a_reset),
+		cmocka_unit_test(a_reset_that_the_host_has_no_memory_for_is_an_end_with_a_reason),
 	};
 
 	if (!vm_rig_has_kvm())

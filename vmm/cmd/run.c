@@ -146,6 +146,8 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 	if (files->profile >= 0 && write_profile(files->profile, config->profile, vm, &diag) < 0)
 		status = EXIT_OUTPUT;
 	report_stuck(stderr, vm);
+	if (vm->reset.failure.err < 0)
+		cmd_fail(&vm->reset.failure);
 	report_end(stderr, end, vm->reset.count, status);
 	if (report_wanted(end))
 		report_print(stderr, vm);

@@ -57,6 +57,12 @@ vm_make_fn vm_symbols_make;
 vm_unmake_fn vm_symbols_unmake;
 
 /* sources.c: --timeout stands still. stop: what was left of it; start: it goes on with that. */
+/* How long a pause or a reset waits; a host that answers does so much sooner. */
+#define VM_PAUSE_WAIT_NS (3 * NS_PER_S)
+
+/* diag: the host keeps the I/O thread of device[device]. The remedy is the caller's. */
+void vm_pause_say_stuck(const struct vm *vm, unsigned device, struct diag *diag);
+
 int64_t vm_timeout_stop(struct vm *vm);
 void vm_timeout_start(struct vm *vm, int64_t left_ns);
 

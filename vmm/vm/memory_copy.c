@@ -65,15 +65,20 @@ int memory_copy_init(struct memory_copy *copy, const struct guest_mem *mem, stru
 	return 0;
 }
 
-void memory_copy_put_back(const struct memory_copy *copy, const struct guest_mem *mem)
+int memory_copy_put_back(const struct memory_copy *copy, const struct guest_mem *mem,
+			 struct diag *diag)
 {
-	guest_mem_clear(mem);
+	const int r = guest_mem_clear(mem);
+
+	if (r < 0)
+		return diag_set(diag, r, "reset-memory-clear", "clear guest memory for a reset");
 	for (uint64_t page = 0; page < copy->len / GUEST_PAGE_BYTES; page++) {
 		const uint64_t off = page * GUEST_PAGE_BYTES;
 
 		if (copy_has(copy, page))
 			memcpy((uint8_t *)mem->base + off, copy->bytes + off, GUEST_PAGE_BYTES);
 	}
+	return 0;
 }
 
 void memory_copy_fini(struct memory_copy *copy)

@@ -21,8 +21,9 @@ struct memory_copy {
 
 /* Copies mem. *copy is zeroed. -ENOMEM with diag: then it still is. */
 int memory_copy_init(struct memory_copy *copy, const struct guest_mem *mem, struct diag *diag);
-/* Clears mem, and puts the pages back. */
-void memory_copy_put_back(const struct memory_copy *copy, const struct guest_mem *mem);
+/* Clears mem, and puts the pages back. -errno with diag: the host has no pages. */
+int memory_copy_put_back(const struct memory_copy *copy, const struct guest_mem *mem,
+			 struct diag *diag);
 void memory_copy_fini(struct memory_copy *copy); /* takes a zeroed one too */
 
 #endif

@@ -8,8 +8,6 @@
 #include "vm.h"
 #include "vm/internal.h"
 
-#define WAIT_NS (3 * NS_PER_S) /* a host that answers does so much sooner */
-
 int vm_pause_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	AUTO_FREE int *fd = calloc(vm->nr_vcpus, sizeof(*fd));
@@ -52,7 +50,7 @@ static int hold_vcpus(struct vm *vm, struct diag *diag)
 
 	vm_halted_suspend(vm);
 	if (close_gate(vm))
-		r = vcpu_gate_await(&vm->halted.gate, clock_monotonic_ns() + WAIT_NS);
+		r = vcpu_gate_await(&vm->halted.gate, clock_monotonic_ns() + VM_PAUSE_WAIT_NS);
 	if (r == 0)
 		return 0;
 	open_gate(vm);
@@ -62,21 +60,26 @@ static int hold_vcpus(struct vm *vm, struct diag *diag)
 	}
 	diag_set(diag, -EINVAL, "pause-vcpu-stuck",
 		 "a vCPU has not stopped within %d s: the host keeps it",
-		 (int)(WAIT_NS / NS_PER_S));
+		 (int)(VM_PAUSE_WAIT_NS / NS_PER_S));
 	diag_remedy(diag, "try again later; the VM runs on");
 	return r;
+}
+
+void vm_pause_say_stuck(const struct vm *vm, unsigned device, struct diag *diag)
+{
+	diag_set(diag, -EINVAL, "pause-device-stuck",
+		 "the thread of '%s' has not stopped within %d s: the host keeps it",
+		 vm->machine.device[device].name, (int)(VM_PAUSE_WAIT_NS / NS_PER_S));
 }
 
 static int park_io(struct vm *vm, struct diag *diag)
 {
 	unsigned stuck;
 
-	if (vm_virtio_park(vm, clock_monotonic_ns() + WAIT_NS, &stuck))
+	if (vm_virtio_park(vm, clock_monotonic_ns() + VM_PAUSE_WAIT_NS, &stuck))
 		return 0;
 	vm_virtio_unpark(vm);
-	diag_set(diag, -EINVAL, "pause-device-stuck",
-		 "the thread of '%s' has not stopped within %d s: the host keeps it",
-		 vm->machine.device[stuck].name, (int)(WAIT_NS / NS_PER_S));
+	vm_pause_say_stuck(vm, stuck, diag);
 	diag_remedy(diag, "try again later; the VM runs on");
 	return -ETIMEDOUT;
 }

@@ -9,7 +9,7 @@
 #include "vm.h"
 #include "vm/internal.h"
 
-#define PARK_WAIT_NS (3 * NS_PER_S)
+#define HOST_REMEDY "look for a disk, network or swap of the host that does not answer"
 
 int vm_start_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
@@ -58,17 +58,23 @@ bool vm_reset_takes(struct vm *vm, const struct vm_end *end)
 	return true;
 }
 
-/* Their own threads take part, which a pause has parked. False: the host does not let one of them go. */
-static bool reset_virtio(struct vm *vm)
+/* Their own threads take part, which a pause has parked. Or the host does not let one of them go. */
+static int reset_virtio(struct vm *vm, struct diag *diag)
 {
-	unsigned stuck;
-	bool all_reset = true;
+	unsigned stuck = 0;
+	bool all_reset = true, all_parked;
 
 	vm_virtio_unpark(vm);
-	for (unsigned i = 0; all_reset && i < vm->machine.nr_devices; i++)
-		if (vm->virtio[i])
-			all_reset = virtio_reset(vm->device[i]);
-	return vm_virtio_park(vm, clock_monotonic_ns() + PARK_WAIT_NS, &stuck) && all_reset;
+	for (unsigned i = 0; all_reset && i < vm->machine.nr_devices; i++) {
+		all_reset = !vm->virtio[i] || virtio_reset(vm->device[i]);
+		if (!all_reset)
+			vm_pause_say_stuck(vm, i, diag);
+	}
+	all_parked = vm_virtio_park(vm, clock_monotonic_ns() + VM_PAUSE_WAIT_NS, &stuck);
+	if (all_reset && all_parked)
+		return 0;
+	vm_pause_say_stuck(vm, stuck, diag); /* no effect after another one */
+	return -ETIMEDOUT;
 }
 
 static void reset_chips(struct vm *vm)
@@ -90,24 +96,35 @@ static void forget_errors(struct vm *vm)
 	}
 }
 
-/* While the VM is paused. */
+static void reset_failed(struct vm *vm, enum vm_end_kind kind, const char *by)
+{
+	vm_end_finally(vm, (struct vm_end){.kind = kind, .by = by});
+}
+
+/* While the VM is paused. A failure ends the VM. */
 static void machine_reset(struct vm *vm)
 {
-	struct diag diag = {0};
+	struct diag *diag = &vm->reset.failure;
 
-	if (!reset_virtio(vm)) {
-		vm_end_finally(vm, (struct vm_end){.kind = VM_END_RESET,
-						   .by = "the host does not let a device go"});
+	if (reset_virtio(vm, diag) < 0) {
+		diag_remedy(diag, HOST_REMEDY);
+		reset_failed(vm, VM_END_RESET, "the host does not let a device go");
 		return;
 	}
 	reset_chips(vm);
-	if (arch_start_restore(vm->reset.start, &diag) < 0) {
-		vm_end_finally(vm, (struct vm_end){.kind = VM_END_KVM_ERROR,
-						   .by = "KVM does not take the state of a reset"});
+	if (arch_start_restore(vm->reset.start, diag) < 0) {
+		diag_remedy(diag, "run it without --reboot, and report this with the output of "
+				  "`tollgate doctor`");
+		reset_failed(vm, VM_END_KVM_ERROR, "KVM does not take the state of a reset");
 		return;
 	}
 	arch_clocks_rewind(vm->pause.clocks);
-	memory_copy_put_back(&vm->reset.memory, &vm->mem);
+	if (memory_copy_put_back(&vm->reset.memory, &vm->mem, diag) < 0) {
+		diag_remedy(diag,
+			    "leave more memory to the host, or --prealloc and --hugepages out");
+		reset_failed(vm, VM_END_RESET, "the host has no memory for it");
+		return;
+	}
 	vm_symbols_forget(vm);
 	vm_chars_forget_panic(&vm->chars);
 	forget_errors(vm);
@@ -151,7 +168,7 @@ int vm_reset(struct vm *vm, struct diag *diag)
 		return pause_and_reset(vm, NULL, diag);
 	diag_set(diag, -EINVAL, "reset-no-copy",
 		 "this VM cannot be reset: it has no copy of its start");
-	diag_remedy(diag, "start it with --reboot");
+	diag_remedy(diag, "start it with --reboot or --gdb");
 	return -ENOTSUP;
 }
 
@@ -169,8 +186,18 @@ static bool is_wanted(struct vm *vm, struct vm_end *ret_why)
 /* One that comes in a pause waits for its end: a debugger looks at what the guest was. */
 void vm_reset_woken(struct vm *vm)
 {
+	struct diag diag = {0};
 	struct vm_end why;
+	int r;
 
-	if (!vm_is_paused(vm) && is_wanted(vm, &why) && pause_and_reset(vm, &why, NULL) < 0)
+	if (vm_is_paused(vm) || !is_wanted(vm, &why))
+		return;
+	r = pause_and_reset(vm, &why, &diag);
+	if (r == -ETIMEDOUT) {
+		vm->reset.failure = diag;
+		vm->reset.failure.remedy[0] = '\0'; /* of a VM that runs on */
+		diag_remedy(&vm->reset.failure, HOST_REMEDY);
+	}
+	if (r < 0)
 		vm_end_finally(vm, why);
 }

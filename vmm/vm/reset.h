@@ -26,7 +26,8 @@ struct vm_reset {
 	struct vm_end why;
 	struct arch_start *start; /* NULL: nothing is kept, and no reset is possible */
 	struct memory_copy memory;
-	uint64_t count; /* resets so far */
+	uint64_t count;      /* resets so far */
+	struct diag failure; /* of one that ended the VM; err 0: none. After vm_run() */
 };
 
 /*

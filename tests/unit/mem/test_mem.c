@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "diag_rig.h"
 #include "mem.h"
 
@@ -157,6 +158,33 @@ static bool left_out_of_core_dumps(uintptr_t first, uintptr_t end)
 }
 
 /* The guest's secrets, and gigabytes. */
+static void cleared_ram_reads_as_zeros_and_stays_resident_if_it_was_to_be(void **state)
+{
+	const struct guest_region region = {.gpa = 0, .len = 4 * MIB};
+
+	(void)state;
+	for (unsigned prealloc = 0; prealloc <= 1; prealloc++) {
+		enum guest_page page[4 * MIB / GUEST_PAGE_BYTES];
+		struct guest_mem m;
+		uint64_t word = 0;
+
+		assert_int_equal(guest_mem_init(&m, &region, 1,
+						&(struct guest_mem_opts){.prealloc = prealloc},
+						NULL),
+				 0);
+		memset(m.base, 1, 4 * MIB);
+		assert_int_equal(guest_mem_clear(&m), 0);
+		guest_mem_pages(m.base, ARRAY_SIZE(page), page);
+		for (unsigned i = 0; i < ARRAY_SIZE(page); i++)
+			assert_int_equal(page[i] == GUEST_PAGE_RESIDENT, prealloc);
+		for (uint64_t gpa = 0; gpa < 4 * MIB; gpa += sizeof(word)) {
+			assert_int_equal(guest_mem_read(&m, gpa, &word, sizeof(word)), 0);
+			assert_int_equal(word, 0);
+		}
+		guest_mem_fini(&m);
+	}
+}
+
 static void ram_is_left_out_of_core_dumps(void **state)
 {
 	static const char other[1 << 16];
@@ -177,6 +205,7 @@ int main(void)
 		cmocka_unit_test(ram_that_cannot_be_had_is_an_error_with_the_size_in_it),
 		cmocka_unit_test(ram_lies_at_a_multiple_of_2_mib_and_starts_zeroed),
 		cmocka_unit_test(preallocated_ram_is_resident_before_it_is_touched),
+		cmocka_unit_test(cleared_ram_reads_as_zeros_and_stays_resident_if_it_was_to_be),
 		cmocka_unit_test(ram_is_left_out_of_core_dumps),
 	};
 
