@@ -277,7 +277,7 @@ static const struct command command[] = {
 	{"plug", "NAME", 1, 1, run_plug, "puts it back; a virtio device has been reset"},
 	{"pause", "", 0, 0, run_pause, "stops the VM; its clocks and --timeout stand still"},
 	{"resume", "", 0, 0, run_resume, "lets it go on as if no time had passed"},
-	{"reset", "", 0, 0, commands_run_reset, "starts the machine again, with --reboot"},
+	{"reset", "", 0, 0, commands_run_reset, "starts the machine again, with --reboot or --gdb"},
 	{"regs", "[CPU]", 0, 1, command_regs, "the registers of each vCPU, or of one"},
 	{"stack", "[CPU]", 0, 1, command_stack, "where each is, and its callers"},
 	{"sym", "ADDR", 1, 1, command_sym, "the symbol of an address, which is hexadecimal"},
