@@ -40,6 +40,7 @@ case_kinds_of_exits() {
 	# The guest times 8 accesses in the first turn of each batch, and then 8 to 64 in each round.
 	holds out.json '.experiments[0] | .rounds as $r | all(.points[]; if .series | test("string") then .latency_ns == null
 		else .latency_ns.count >= 8 * $r and .latency_ns.count <= 64 * $r end)'
+	holds out.json 'all(.experiments[0].points[] | select(.latency_ns and (.series | test("HLT") | not)); .latency_ns.p50 > 0)'
 }
 
 case_ioeventfds_are_hit_where_the_guest_hits_them() {
@@ -115,6 +116,33 @@ case_all_experiments_are_listed_and_run() {
 	done <listed
 	printed '^exits: ' '^  port write +1 +[0-9]+ +[0-9.-]+ +[0-9.]+  [0-9.]+ to [0-9.]+$' \
 		'^  3 batches, [0-9]+ rounds; [0-9]+ accesses, each counted once$'
+}
+
+# From now on KVM does not report the frequency of the guest's clock: KVM_GET_TSC_KHZ, 0xaea3, fails.
+without_tick_hz() {
+	printf '#!/bin/sh\nexec "%s" 0xaea3 "%s" "$@"\n' "$NO_IOCTL" "$TOLLGATE" >without
+	chmod +x without
+	TOLLGATE=$PWD/without
+}
+
+case_without_a_frequency_there_are_no_percentiles() {
+	without_tick_hz
+	benched '.experiments[0] | .rounds >= 9 and all(.points[]; .latency_ns == null)' exits
+	tollgate bench --seconds 0.1 --repeat 3 doorbell
+	same 'exit status' "$status" 2
+	complained_of 'bench-tick-frequency'
+	tollgate bench --seconds 0.1 --repeat 3 --json out.json --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1
+	same 'exit status' "$status" 0
+	complained "^tollgate: warning: bench leaves out 'doorbell': .* \\[bench-tick-frequency\\]\$"
+	holds out.json '.experiments | length == 7 and all(.[]; .name != "doorbell")'
+}
+
+case_finished_results_outlive_an_error() {
+	without_tick_hz
+	tollgate bench --seconds 0.1 --repeat 3 --json out.json collected doorbell
+	same 'exit status' "$status" 2
+	complained_of 'bench-tick-frequency'
+	holds out.json '[.experiments[].name] == ["collected"]'
 }
 
 # Each key of a document is in docs/reference/bench.md, and each key of the page is in a document.

@@ -110,6 +110,7 @@ struct args {
 	struct bench_opts opts;
 	const struct bench_experiment *experiment[EXPERIMENTS_MAX];
 	unsigned nr_experiments;
+	bool named; /* not just all of them */
 	bool quick, list, all;
 	unsigned given; /* a bit for each option */
 	const char *json, *csv, *plot;
@@ -236,7 +237,8 @@ static int bench_operands(struct args *args, int argc, char **argv, struct diag 
 				return experiment_is_twice(argv[i], diag);
 		args->experiment[args->nr_experiments++] = e;
 	}
-	for (unsigned i = 0; optind == argc && bench_experiments[i]; i++)
+	args->named = optind < argc;
+	for (unsigned i = 0; !args->named && bench_experiments[i]; i++)
 		args->experiment[args->nr_experiments++] = bench_experiments[i];
 	return 0;
 }
@@ -343,21 +345,50 @@ static bool is_standard_output(const char *path)
 	return path && strcmp(path, "-") == 0;
 }
 
-/* *ret: the exit status when there is no error. */
+/* A host that lacks what one of all experiments needs has results of the others. */
+static void leave_out(const struct bench_experiment *experiment, const struct diag *diag)
+{
+	fprintf(stderr,
+		"tollgate: warning: bench leaves out '%s': ", bench_experiment_name(experiment));
+	diag_print(diag, stderr);
+	fputc('\n', stderr);
+}
+
+/* Results of the experiments one after the other, up to the first error: *nr has those that finished. */
+static int bench_experiments_run(const struct args *args, FILE *tables, struct bench_result *result,
+				 unsigned *nr, struct diag *diag)
+{
+	for (unsigned i = 0; i < args->nr_experiments; i++) {
+		int r = bench_run(args->experiment[i], &args->opts, stderr, &result[*nr], diag);
+
+		if (r == -ENOTSUP && !args->named) {
+			leave_out(args->experiment[i], diag);
+			*diag = (struct diag){0};
+			continue;
+		}
+		if (r < 0)
+			return r;
+		bench_print_table(tables, &result[(*nr)++]);
+		fflush(tables);
+	}
+	return 0;
+}
+
+/* *ret: the exit status when there is no error. Results that were finished before an error are written, too. */
 static int bench_do(const struct args *args, struct bench_result *result, int *ret,
 		    struct diag *diag)
 {
-	const struct bench_report report = {
+	struct bench_report report = {
 		.version = TOLLGATE_VERSION,
 		.commit = TOLLGATE_COMMIT,
 		.opts = &args->opts,
 		.result = result,
-		.nr_results = args->nr_experiments,
 	};
 	FILE *tables =
 		is_standard_output(args->json) || is_standard_output(args->csv) ? stderr : stdout;
 	struct bench_comparison comparison;
-	int r = 0;
+	struct diag output = {0};
+	int r;
 
 	if (args->compare[0]) {
 		r = bench_compare(args->compare[0], args->compare[1], args->all, stdout,
@@ -366,19 +397,14 @@ static int bench_do(const struct args *args, struct bench_result *result, int *r
 									    : EXIT_OK;
 		return r;
 	}
-	for (unsigned i = 0; i < args->nr_experiments && r == 0; i++) {
-		r = bench_run(args->experiment[i], &args->opts, stderr, &result[i], diag);
-		if (r < 0)
-			return r;
-		bench_print_table(tables, &result[i]);
-		fflush(tables);
-	}
-	r = bench_output(args, &report, diag);
-	if (r < 0) {
-		cmd_fail(diag);
+	r = bench_experiments_run(args, tables, result, &report.nr_results, diag);
+	if (r < 0 && report.nr_results == 0)
+		return r;
+	if (bench_output(args, &report, &output) < 0) {
+		cmd_fail(&output);
 		*ret = EXIT_OUTPUT;
 	}
-	return 0;
+	return r;
 }
 
 int cmd_bench(int argc, char **argv)

@@ -61,7 +61,10 @@ static int make_threads_state(struct bench_batch *b, struct diag *diag)
 	return 0;
 }
 
-/* For points whose accesses the guest times. */
+/*
+ * For points whose accesses the guest times. Without a frequency its ticks are no time: points have no percentiles
+ * then, and one that has no other time is an error.
+ */
 static int find_tick_hz(struct bench_batch *b, struct diag *diag)
 {
 	bool needed = false;
@@ -69,7 +72,11 @@ static int find_tick_hz(struct bench_batch *b, struct diag *diag)
 	for (unsigned i = 0; i < b->plan->nr_points; i++)
 		needed |= b->point[i].only_latency;
 	b->tick_hz = arch_vcpu_tick_hz(b->vm.vcpu[0].fd);
-	if (b->tick_hz != 0 || !needed)
+	if (b->tick_hz != 0)
+		return 0;
+	for (unsigned i = 0; i < b->plan->nr_points; i++)
+		b->point[i].latency = false;
+	if (!needed)
 		return 0;
 	diag_set(diag, -ENOTSUP, "bench-tick-frequency",
 		 "KVM does not report the frequency of a guest's clock");
