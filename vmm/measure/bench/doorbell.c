@@ -1,6 +1,6 @@
 /*
- * A doorbell: an ioeventfd that the guest rings, and a thread that waits for it as the I/O thread of a device does, by
- * poll(2) and read(2). It answers through guest memory or through an irqfd.
+ * A doorbell: an ioeventfd that the guest rings, and a thread that waits for it. It does so by poll(2) and read(2), as
+ * the I/O thread of a device does. It answers through guest memory or through an irqfd.
  */
 #include <errno.h>
 #include <poll.h>

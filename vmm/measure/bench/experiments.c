@@ -292,7 +292,7 @@ static int plan_doorbell(struct bench_plan *plan, struct diag *diag)
 
 static const struct bench_experiment exits = {
 	.name = "exits",
-	.help = "port and MMIO accesses by width, string I/O, CPUID, HLT",
+	.help = "port and MMIO accesses by width, string I/O, CPUID, hypercall, HLT",
 	.title = "An access, by kind and width",
 	.x_label = "width in bytes",
 	.bars = true,

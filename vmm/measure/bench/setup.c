@@ -1,6 +1,6 @@
 /*
- * The experiment `setup`: a VM of one vCPU is made and taken down, call by call, in the order and by the functions of
- * `tollgate run`. No guest runs. Time is wall-clock time, because some calls sleep.
+ * The experiment `setup`: a VM of one vCPU is made and taken down, call by call. The order and the functions are those
+ * of `tollgate run`. No guest runs. Time is wall-clock time, because some calls sleep.
  */
 #include <errno.h>
 #include <signal.h>
@@ -152,8 +152,8 @@ static int unmake_open(struct setup *s, struct diag *diag)
 
 static const struct setup_step before_chips[] = {
 	{.name = "open /dev/kvm", .make = make_open},
-	{.name = "KVM_CREATE_VM", .make = make_vm},
 	{.name = "mmap of 64 MiB", .make = make_memory},
+	{.name = "KVM_CREATE_VM", .make = make_vm},
 	{.name = "KVM_SET_USER_MEMORY_REGION", .make = make_slot},
 };
 static const struct setup_step before_vcpu[] = {
