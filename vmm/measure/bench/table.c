@@ -79,10 +79,10 @@ static void print_noise(FILE *out, const struct bench_result *res)
 		fprintf(out,
 			"  warning: the machine is busy: for %.0f %% of the time the vCPUs' "
 			"threads "
-			"waited for a CPU\n",
+			"waited for a CPU [bench-busy]\n",
 			100 * res->waited);
 	if (resolution > NOISY_RESOLUTION)
-		fprintf(out, "  warning: this run is too noisy to show less\n");
+		fprintf(out, "  warning: this run is too noisy to show less [bench-noisy]\n");
 }
 
 void bench_print_table(FILE *out, const struct bench_result *res)
