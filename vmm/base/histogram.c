@@ -22,7 +22,7 @@ uint64_t histogram_bucket_last(unsigned bucket)
 	const unsigned shift = bucket < linear ? 0 : (bucket >> HISTOGRAM_STEPS_LOG2) - 1;
 	const uint64_t first = bucket - (shift << HISTOGRAM_STEPS_LOG2);
 
-	return ((first + 1) << shift) - 1;
+	return bucket == HISTOGRAM_BUCKETS - 1 ? UINT64_MAX : ((first + 1) << shift) - 1;
 }
 
 /* The value of rank-th place, counted from 1, in ascending order. */

@@ -13,9 +13,9 @@
 enum {
 	HISTOGRAM_STEPS_LOG2 = 5, /* buckets from one power of two to the next */
 	HISTOGRAM_VALUE_BITS = 32,
-	/* Below two times the steps, each value has a bucket. */
-	HISTOGRAM_BUCKETS = (HISTOGRAM_VALUE_BITS - HISTOGRAM_STEPS_LOG2 + 1)
-			    << HISTOGRAM_STEPS_LOG2,
+	/* Below two times the steps, each value has a bucket. The last one has all values that are too large. */
+	HISTOGRAM_BUCKETS =
+		((HISTOGRAM_VALUE_BITS - HISTOGRAM_STEPS_LOG2 + 1) << HISTOGRAM_STEPS_LOG2) + 1,
 };
 
 /* Zeroed: empty. */
@@ -24,7 +24,6 @@ struct histogram {
 	_Atomic uint64_t sum, max; /* of the values as they came */
 };
 
-/* The bucket of a value; the last has all values that are too large. */
 static inline unsigned histogram_bucket(uint64_t value)
 {
 	unsigned shift;
@@ -55,7 +54,7 @@ static inline void histogram_add(struct histogram *h, uint64_t value)
 /* Adds what from has to *to, which no other thread uses. */
 void histogram_merge(struct histogram *to, const struct histogram *from);
 
-/* The largest value that this bucket takes; of the last one, the largest that is not too large. */
+/* The largest value that this bucket takes. */
 uint64_t histogram_bucket_last(unsigned bucket);
 
 struct histogram_summary {
@@ -64,7 +63,8 @@ struct histogram_summary {
 
 /*
  * A percentile is the largest value of the bucket that the value is in, or max if that is less: never less than the
- * value, and at most a 32nd more. Values that are too large count as max. All 0 when it is empty. While no thread adds; of others, histogram_merge() makes a copy.
+ * value, and at most a 32nd more. Values that are too large count as max. All 0 when it is empty. No thread may add
+ * meanwhile; histogram_merge() makes a copy of one that has a writer.
  */
 struct histogram_summary histogram_summary(const struct histogram *h);
 

@@ -191,7 +191,10 @@ static struct json_object *json_buckets(const struct histogram *sum)
 		if (n == 0)
 			continue;
 		bucket = json_object_new_object();
-		json_add_u64(bucket, "last_ns", histogram_bucket_last(i));
+		if (i < HISTOGRAM_BUCKETS - 1)
+			json_add_u64(bucket, "last_ns", histogram_bucket_last(i));
+		else
+			json_object_object_add(bucket, "last_ns", NULL);
 		json_add_u64(bucket, "count", n);
 		json_object_array_add(array, bucket);
 	}

@@ -27,10 +27,11 @@ static void buckets_meet_without_gaps(void **state)
 		assert_int_equal(histogram_bucket(last), i);
 		if (i < HISTOGRAM_BUCKETS - 1)
 			assert_int_equal(histogram_bucket(last + 1), i + 1);
-		if (i > 0)
+		if (i > 0 && i < HISTOGRAM_BUCKETS - 1)
 			assert_true((last - histogram_bucket_last(i - 1) - 1) * 32 <= last);
 	}
-	assert_int_equal(histogram_bucket_last(HISTOGRAM_BUCKETS - 1), UINT32_MAX);
+	assert_int_equal(histogram_bucket_last(HISTOGRAM_BUCKETS - 2), UINT32_MAX);
+	assert_int_equal(histogram_bucket_last(HISTOGRAM_BUCKETS - 1), UINT64_MAX);
 	assert_int_equal(histogram_bucket(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
 }
 
@@ -104,6 +105,21 @@ static void what_is_too_large_is_the_largest(void **state)
 	assert_int_equal(s.max, UINT64_C(1) << 40);
 }
 
+static void the_largest_regular_value_is_itself_beside_one_too_large(void **state)
+{
+	const uint64_t regular = UINT64_C(127) << 25; /* the first of the last regular bucket */
+	struct histogram_summary s;
+
+	(void)state;
+	for (unsigned i = 0; i < 9; i++)
+		histogram_add(&hist, regular);
+	histogram_add(&hist, UINT64_C(1) << 40);
+	s = histogram_summary(&hist);
+	assert_int_equal(s.p50, UINT32_MAX);
+	assert_int_equal(s.p90, UINT32_MAX);
+	assert_int_equal(s.p99, UINT64_C(1) << 40);
+}
+
 static void a_merge_has_both(void **state)
 {
 	static struct histogram other;
@@ -136,6 +152,8 @@ int main(void)
 		cmocka_unit_test_setup(percentiles_are_those_of_the_sorted_values, setup),
 		cmocka_unit_test_setup(of_few_values_each_is_one_that_came, setup),
 		cmocka_unit_test_setup(what_is_too_large_is_the_largest, setup),
+		cmocka_unit_test_setup(the_largest_regular_value_is_itself_beside_one_too_large,
+				       setup),
 		cmocka_unit_test_setup(a_merge_has_both, setup),
 	};
 
