@@ -125,6 +125,29 @@ case_a_chip_whose_writes_are_collected() {
 	holds stats '(.devices[] | select(.device == "port80").last_post_code) == 90'
 }
 
+# The count of reads of ports that --exits latency has for a device, in the file "reply"; null: for nobody.
+timed_reads() {
+	jq "[.latency.exits[] | select(.reason == \"IO\" and .access == \"read\" and .device == $1).count] | add // 0" reply
+}
+
+has_timed_reads() {
+	control stats
+	[ "$(timed_reads "$1")" -gt "$2" ]
+}
+
+case_latency_is_of_nobody_while_a_device_is_out() {
+	local since
+	hammers 'port=0x80 expect=0x5a' --exits latency
+	wait_for has_timed_reads '"port80"' 0
+	since=$(timed_reads null)
+	control unplug port80
+	wait_for has_timed_reads null "$since"
+	since=$(timed_reads '"port80"')
+	control plug port80
+	wait_for has_timed_reads '"port80"' "$since"
+	stop
+}
+
 # Whether polling has made the serial port's line status register a page of memory.
 serial_is_memory() {
 	control stats

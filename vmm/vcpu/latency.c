@@ -6,10 +6,10 @@
 
 #include "base/macros.h"
 
-/* All others end the VM. */
+/* All others end the VM. Those that may be a reset do not where it then starts again. */
 static const uint32_t latency_reasons[] = {
-	KVM_EXIT_INTR,           KVM_EXIT_HLT, KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_DEBUG,
-	KVM_EXIT_INTERNAL_ERROR,
+	KVM_EXIT_INTR,         KVM_EXIT_HLT,   KVM_EXIT_IRQ_WINDOW_OPEN, KVM_EXIT_SHUTDOWN,
+	KVM_EXIT_SYSTEM_EVENT, KVM_EXIT_DEBUG, KVM_EXIT_INTERNAL_ERROR,
 };
 _Static_assert(ARRAY_SIZE(latency_reasons) == VCPU_LATENCY_REASONS, "a row for each");
 
@@ -37,7 +37,7 @@ uint32_t vcpu_latency_access_reason(enum iobus_space space)
 	return space == IOBUS_PIO ? KVM_EXIT_IO : KVM_EXIT_MMIO;
 }
 
-/* The row of the range that has addr, by bsearch; or `unclaimed`. */
+/* The row of the plugged range that has addr, by bsearch; or `unclaimed`. */
 static unsigned latency_row_at(const struct vcpu_latency_map *map, enum iobus_space space,
 			       uint64_t addr, unsigned unclaimed)
 {
@@ -51,7 +51,9 @@ static unsigned latency_row_at(const struct vcpu_latency_map *map, enum iobus_sp
 		r = r[half].first <= addr ? r + half : r;
 		n -= half;
 	}
-	return addr - r->first < r->len ? r->row : unclaimed;
+	return addr - r->first < r->len && atomic_load_explicit(&r->plugged, memory_order_relaxed)
+		       ? r->row
+		       : unclaimed;
 }
 
 /* The row of an exit; SIZE_MAX: it has none. */

@@ -7,6 +7,8 @@
 #ifndef VMM_VCPU_LATENCY_H
 #define VMM_VCPU_LATENCY_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +19,7 @@ struct kvm_run;
 
 enum {
 	/* Rows of exits that are not an access: the reasons after which a vCPU runs on. */
-	VCPU_LATENCY_REASONS = 5,
+	VCPU_LATENCY_REASONS = 7,
 	/* Then those of unclaimed accesses, and of the ranges: from a range's row on, a read's and a write's. */
 	VCPU_LATENCY_UNCLAIMED_PIO = VCPU_LATENCY_REASONS,
 	VCPU_LATENCY_UNCLAIMED_MMIO = VCPU_LATENCY_UNCLAIMED_PIO + 2,
@@ -27,9 +29,10 @@ enum {
 struct vcpu_latency_range {
 	uint64_t first, len; /* bytes */
 	unsigned row;
+	_Atomic bool plugged; /* else its accesses are unclaimed */
 };
 
-/* Where accesses count, the same for all vCPUs of a VM. */
+/* Where accesses count, the same for all vCPUs of a VM. While they run, only plugged changes. */
 struct vcpu_latency_map {
 	struct vcpu_latency_range *range[2]; /* by enum iobus_space, in the order of addresses */
 	size_t nr_ranges[2];

@@ -34,6 +34,7 @@ static void map_device(struct vm_latency *latency, const struct machine_device *
 			.first = dev->range[k].first,
 			.len = dev->range[k].len,
 			.row = map->nr_rows,
+			.plugged = true,
 		};
 		any = true;
 	}
@@ -124,6 +125,21 @@ void vm_latency_unmake(struct vm *vm)
 		free(vm->latency.map.range[i]);
 	free(vm->latency.row);
 	vm->latency = (struct vm_latency){0};
+}
+
+void vm_latency_plug(struct vm *vm, unsigned i, bool plugged)
+{
+	const struct vm_latency *latency = &vm->latency;
+	const char *name = vm->machine.device[i].name;
+
+	for (unsigned space = 0; space < ARRAY_SIZE(latency->map.range); space++)
+		for (size_t k = 0; k < latency->map.nr_ranges[space]; k++) {
+			struct vcpu_latency_range *range = &latency->map.range[space][k];
+
+			if (latency->row[range->row].device == name)
+				atomic_store_explicit(&range->plugged, plugged,
+						      memory_order_relaxed);
+		}
 }
 
 /* That of all vCPUs, as far as it goes now. */

@@ -27,6 +27,9 @@ struct vm_latency {
 	int64_t clock_ns;           /* the least that two readings of the clock differ by */
 };
 
+/* After device[i] went off the buses, or back: whether its accesses count as the device's. Nothing if not measured. */
+void vm_latency_plug(struct vm *vm, unsigned i, bool plugged);
+
 /* A table for a person, of the rows that have an exit. Nothing when it is not measured. -ENOMEM. */
 int vm_latency_print(FILE *out, const struct vm *vm);
 

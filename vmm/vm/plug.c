@@ -4,6 +4,7 @@
 
 #include "virtio/transport.h"
 #include "vm.h"
+#include "vm/latency.h"
 
 unsigned vm_device_ranges(struct vm *vm, unsigned i, enum iobus_space space,
 			  struct iobus_range ret[MACHINE_RANGES_MAX])
@@ -105,6 +106,7 @@ int vm_unplug(struct vm *vm, unsigned i, struct diag *diag)
 	device_stop_collecting(vm, i);
 	vm_device_ranges_remove(vm, i, IOBUS_PIO);
 	vm_device_ranges_remove(vm, i, IOBUS_MMIO);
+	vm_latency_plug(vm, i, false);
 	device_cut_irq(vm, i, true);
 	vm->unplugged[i] = true;
 	if (!vm->virtio[i] || virtio_reset(vm->device[i]))
@@ -143,6 +145,7 @@ int vm_plug(struct vm *vm, unsigned i, struct diag *diag)
 			return r;
 		}
 	}
+	vm_latency_plug(vm, i, true);
 	vm_device_collect(vm, i);
 	if (vm->register_page[i].inner)
 		register_page_withhold(&vm->register_page[i], false);

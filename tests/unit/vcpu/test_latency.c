@@ -21,12 +21,12 @@ enum {
 };
 
 static struct vcpu_latency_range ports[] = {
-	{.first = 0x10, .len = 2, .row = ROW_A},
-	{.first = 0x12, .len = 1, .row = ROW_B},
-	{.first = 0x80, .len = 0x10, .row = ROW_A},
+	{.first = 0x10, .len = 2, .row = ROW_A, .plugged = true},
+	{.first = 0x12, .len = 1, .row = ROW_B, .plugged = true},
+	{.first = 0x80, .len = 0x10, .row = ROW_A, .plugged = true},
 };
 static struct vcpu_latency_range gpas[] = {
-	{.first = UINT64_C(0xd0000000), .len = 0x1000, .row = ROW_M},
+	{.first = UINT64_C(0xd0000000), .len = 0x1000, .row = ROW_M, .plugged = true},
 };
 static const struct vcpu_latency_map map = {
 	.range = {[IOBUS_PIO] = ports, [IOBUS_MMIO] = gpas},
@@ -89,6 +89,28 @@ static void an_access_counts_where_it_begins(void **state)
 	add_mmio(UINT64_MAX, false, VCPU_LATENCY_UNCLAIMED_MMIO);
 }
 
+static void an_unplugged_range_is_unclaimed(void **state)
+{
+	(void)state;
+	atomic_store(&ports[1].plugged, false);
+	atomic_store(&gpas[0].plugged, false);
+	add_port(0x11, false, ROW_A);
+	add_port(0x12, false, VCPU_LATENCY_UNCLAIMED_PIO);
+	add_mmio(UINT64_C(0xd0000000), true, VCPU_LATENCY_UNCLAIMED_MMIO + 1);
+	atomic_store(&ports[1].plugged, true);
+	atomic_store(&gpas[0].plugged, true);
+	add_port(0x12, false, ROW_B);
+	add_mmio(UINT64_C(0xd0000000), true, ROW_M + 1);
+}
+
+static bool has_row(uint32_t reason)
+{
+	for (unsigned i = 0; i < VCPU_LATENCY_REASONS; i++)
+		if (vcpu_latency_reason(i) == reason)
+			return true;
+	return false;
+}
+
 static void other_reasons_have_rows_of_their_own(void **state)
 {
 	struct kvm_run run = {0};
@@ -100,10 +122,12 @@ static void other_reasons_have_rows_of_their_own(void **state)
 		expect_row(i);
 	}
 	assert_int_equal(vcpu_latency_reason(0), KVM_EXIT_INTR);
+	assert_true(has_row(KVM_EXIT_SHUTDOWN)); /* with --reboot the guest runs again */
+	assert_true(has_row(KVM_EXIT_SYSTEM_EVENT));
 	run.exit_reason = KVM_EXIT_IO; /* that of before, as KVM_RUN was interrupted */
 	vcpu_latency_add(latency, &run, -EINTR, 1);
 	expect_row(0);
-	run.exit_reason = KVM_EXIT_SHUTDOWN; /* no guest runs after that */
+	run.exit_reason = KVM_EXIT_FAIL_ENTRY; /* no guest runs after that */
 	vcpu_latency_add(latency, &run, 0, 1);
 	expect_row(ROWS);
 }
@@ -142,6 +166,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_access_counts_where_it_begins, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unplugged_range_is_unclaimed, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_reasons_have_rows_of_their_own, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_machine_without_ranges_has_rows, setup, teardown),
