@@ -199,7 +199,7 @@ case_a_balloon() {
 	done
 	same 'the last' "$(jq '.virtio[0].target_bytes' reply)" $((262140 << 10))
 	refuses_at "balloon-size 'lots'" some ctl balloon lots
-	refuses_at 'balloon-size-min 1' 'balloon 1M' ctl balloon 1
+	refuses_at 'balloon-size-min balloon 1 is' 'balloon 1M' ctl balloon 1
 	refuses_at 'balloon-size-max 256M' '256 MiB' ctl balloon 256M
 	refuses_at 'balloon-size-max 16777215T' '256 MiB' ctl balloon 16777215T
 	refuses_at "command-arguments 'balloon'" some ctl balloon 1M 2M

@@ -320,7 +320,7 @@ case_sizes_without_a_unit() {
 	refused 'mem-range 512' '--mem 512M' run -m 512
 	refused 'mem-range 1M' some run -m 1M
 	refused 'mem-range 1' '--mem 1G' run -m 1
-	refused 'balloon-too-small 1' '--balloon 1M' run --balloon 1
+	refused 'balloon-too-small --balloon 1 is' '--balloon 1M' run --balloon 1
 	refused 'balloon-too-small 100K' '' run --balloon 100K
 	refused 'log-limit-min 64' '--log-limit 64M' smoke --log-dir d --log-limit 64
 }

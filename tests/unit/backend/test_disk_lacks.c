@@ -50,7 +50,7 @@ struct want {
 	bool read_only, cow;
 	int r;
 	const char *warning, *error; /* diag_rig.h; NULL: there is none */
-	const char *remedy;          /* a part of it */
+	const char *remedy;          /* a part of it; NULL: there is none */
 };
 
 static bool is(const struct diag *diag, const char *error)
@@ -73,7 +73,8 @@ static int try_disk(const char *path, const struct want *want)
 		return 2;
 	if (!is(&warning, want->warning))
 		return 3;
-	if (!is(&diag, want->error) || !strstr(diag.remedy, want->remedy ? want->remedy : ""))
+	if (!is(&diag, want->error) ||
+	    (want->remedy ? !strstr(diag.remedy, want->remedy) : diag.remedy[0]))
 		return 4;
 	if (want->r < 0)
 		return 0;

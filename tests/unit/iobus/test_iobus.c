@@ -543,6 +543,7 @@ static void overlaps_are_refused_and_both_owners_named(void **state)
 		struct iobus_range r = range(&b, in_the_way[i].first, in_the_way[i].len);
 
 		expect_refused(-EEXIST, &r, "range-overlap 'alpha' (0x100 to 0x107)");
+		expect_refused(-EEXIST, &r, "range-overlap 'beta'");
 	}
 	assert_int_equal(add(&b, 0x0f8, 8), 0); /* touching is no overlap */
 	assert_int_equal(add(&b, 0x108, 8), 0);

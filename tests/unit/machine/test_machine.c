@@ -324,7 +324,7 @@ static void an_interrupt_has_one_owner(void **state)
 	const struct machine_row twins[] = {gsi_row("a", 23), gsi_row("b", 23)};
 
 	(void)state;
-	assert_refuses(twins, 2, "device-gsi-taken 23 ~ b ~ a");
+	assert_refuses(twins, 2, "device-gsi-taken 23 of b ~ by a");
 	assert_refuses_row(gsi_row("x", 4), "device-gsi-taken 4 ~ x ~ serial0");
 	assert_refuses_row(gsi_row("x", 0), "device-gsi-taken 0 ~ x ~ pit");
 	assert_refuses_row(gsi_row("x", 2), "device-gsi-taken 2 ~ x ~ pic");
