@@ -44,8 +44,8 @@ static const struct option_row machine_rows[] = {
 	 .help = "a device for testing MMIO and port I/O, for guest/ kernels"},
 	{"exits", CONFIG_OPT_EXITS, "LIST",
 	 .help = "make exits that KVM could save: reads, writes, doorbells,\n"
-		 "interrupts or all; for run --stats, time: the sum in each device,\n"
-		 "latency: percentiles for each kind of exit",
+		 "interrupts or all; in statistics (run, smoke), time: the sum in each\n"
+		 "device, latency: percentiles for each kind of exit",
 	 config_exits_values},
 	{0},
 };

@@ -134,9 +134,11 @@ case_options_that_go_nowhere() {
 	refused 'kernel-missing --initrd' some run --initrd initrd
 	refused 'kernel-missing --boot and --flat' some run --boot pvh
 	refused 'kernel-missing --boot and --flat' some run --flat 0x7c00
-	for command in run smoke machine hammer; do
+	for command in run machine hammer; do
 		refused 'exits-time-unused --exits time' --stats $command --exits time
 		refused 'exits-time-unused --exits latency' --stats $command --exits latency
+	done
+	for command in run smoke machine hammer; do
 		refused "option-choice --exits 'rites'" writes $command --exits reads,rites
 	done
 	refused hammer-append '' hammer --append quiet

@@ -46,11 +46,11 @@ case_every_verdict_is_in_every_report() {
 	is json '.boots[0] | .outcome == "pass" and .exit_status == 0 and .exits.total > 0'
 	is json '.boots[0].seconds | .guest > 0 and .first_byte >= .guest and .end >= .first_byte'
 	is json '.boots[1] | .outcome == "set-up error" and .exit_status == 2 and .end == null'
-	all_reports --flat 0x7c00,real bug
+	all_reports --flat 0x7c00,real --exits time,latency bug
 	xpath junit.xml '//failure/@type' 'rejected pattern'
 	xpath junit.xml '//failure/@message' 'BUG: BUG: x'
 	is json '.boots[0].console.lines == [{at: .boots[0].console.lines[0].at, stream: "console", text: "BUG: x", marked: true}]'
-	is json '.boots[0].report | contains("rip")'
+	is json '.boots[0].report | contains("rip") and contains("p99.9")'
 }
 
 case_expectations_and_phases_have_their_times() {

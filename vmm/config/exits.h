@@ -23,7 +23,7 @@ extern const struct option_value config_exits_values[];
 /* --exits LIST, of config_exits_words; given again it adds. -EINVAL with diag. */
 int config_exits_option(struct config *config, const char *arg, struct diag *diag);
 
-/* Of all options together: what is measured is printed. -EINVAL with diag. */
+/* Of all options together, but for smoke, whose report has it: what is measured is printed. -EINVAL with diag. */
 int config_exits_check(const struct config *config, struct diag *diag);
 
 #endif

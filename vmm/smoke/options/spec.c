@@ -9,7 +9,6 @@
 #include "base/cleanup.h"
 #include "base/option.h"
 #include "base/parse.h"
-#include "config/exits.h"
 #include "smoke/child.h"
 #include "smoke/judge/text.h"
 #include "smoke/options/internal.h"
@@ -301,8 +300,6 @@ int config_smoke_spec(const char *name, const char *kernel,
 	ret->config.kernel = kernel;
 	for (size_t i = 0; r == 0 && i < settings->nr; i++)
 		r = builder_take_option(&b, &settings->setting[i], diag);
-	if (r == 0)
-		r = config_exits_check(&ret->config, diag);
 	if (r == 0)
 		r = config_check_kernel(&ret->config, diag);
 	if (r == 0)
