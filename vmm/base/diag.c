@@ -16,7 +16,9 @@ bool diag_is_id(const char *text)
 {
 	const size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
 
-	return text[0] && text[len] == '\0' && len < DIAG_ID_BYTES;
+	if (text[len] != '\0' || len >= DIAG_ID_BYTES)
+		return false;
+	return strchr(text, '-') && text[0] != '-' && text[len - 1] != '-' && !strstr(text, "--");
 }
 
 void diag_take_id(struct diag *diag, const char *id)

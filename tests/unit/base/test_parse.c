@@ -137,6 +137,11 @@ static void an_id_has_one_form(void **state)
 		"Kernel-open",
 		"[kernel-open]",
 		"kernel-\xc3\xb6",
+		"kernel",
+		"-open",
+		"kernel-",
+		"kernel--open",
+		"-",
 		"a-name-that-is-as-long-as-it-may-be-and-1",
 	};
 	char longest[DIAG_ID_BYTES];
@@ -150,6 +155,7 @@ static void an_id_has_one_form(void **state)
 		assert_string_equal(diag.id, "");
 	}
 	memset(longest, 'a', sizeof(longest));
+	longest[1] = '-';
 	longest[sizeof(longest) - 1] = '\0';
 	diag_take_id(&diag, longest);
 	assert_string_equal(diag.id, longest);
