@@ -84,8 +84,9 @@ struct vcpu {
 	void (*loop)(struct vcpu *vcpu, void *arg); /* NULL: vcpu_loop() */
 	void *loop_arg;
 
-	struct vcpu_profile *profile; /* vcpu/profile.h; borrowed; NULL: exits are not noted */
-	struct vcpu_latency *latency; /* vcpu/latency.h; borrowed; NULL: exits are not timed */
+	/* Of the VM, which frees them. */
+	struct vcpu_profile *profile; /* vcpu/profile.h; NULL: exits are not noted */
+	struct vcpu_latency *latency; /* vcpu/latency.h; NULL: exits are not timed */
 
 	/* On its thread, after KVM_EXIT_DEBUG, which debug_exit describes. NULL: nobody debugs. */
 	void (*debugged)(struct vcpu *vcpu, void *arg);
