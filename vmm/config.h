@@ -152,8 +152,8 @@ int config_check_kernel(const struct config *config, struct diag *diag);
 extern const struct option_table config_run_table;
 
 /*
- * `tollgate run`: argv[0] is "run"; config borrows argv. Returns 0, -EINVAL with diag, or OPTION_HELP or OPTION_HELP_ALL when that was
- * asked for and nothing else is to be done.
+ * `tollgate run`: argv[0] is "run"; config borrows argv. Returns 0, -EINVAL with diag, or OPTION_HELP or
+ * OPTION_HELP_ALL when that was asked for and nothing else is to be done.
  */
 int config_parse_run(struct config *config, int argc, char *argv[], struct diag *diag);
 

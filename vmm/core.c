@@ -177,7 +177,9 @@ static int core_refuse(const char *path, int r, struct diag *diag)
 	return r;
 }
 
-/* Makes the file next to path that core_write() fills: its descriptor, and its name for the caller to free; or -errno. */
+/*
+ * Makes the file next to path that core_write() fills: its descriptor, and its name for the caller to free; or -errno.
+ */
 static int core_open(const char *path, char **ret_name)
 {
 	AUTO_FREE char *name = NULL;

@@ -149,9 +149,9 @@ struct iobus_unclaimed {
 };
 
 /*
- * The unclaimed addresses that the guest accessed: an array of *ret_nr, in address order, that the caller frees. Of addresses
- * beyond a hundred or so a reader, only iobus_totals has the sum. Summed over all readers, and may run while they do.
- * -ENOMEM.
+ * The unclaimed addresses that the guest accessed: an array of *ret_nr, in address order, that the caller frees. Of
+ * addresses beyond a hundred or so a reader, only iobus_totals has the sum. Summed over all readers, and may run while
+ * they do. -ENOMEM.
  */
 int iobus_unclaimed(struct iobus *bus, struct iobus_unclaimed **ret, size_t *ret_nr);
 

@@ -60,8 +60,8 @@ struct machine_range {
 
 /*
  * One line of the table: what is wanted. MACHINE_FIRST_AUTO is for MMIO alone and gives a range
- * whole pages of its own from machine_platform.mmio_gpa up, and a page begins where its class says (register_page_from);
- * MACHINE_GSI_AUTO gives the lowest free GSI from machine_platform.gsi_auto_first.
+ * whole pages of its own from machine_platform.mmio_gpa up, and a page begins where its class says
+ * (register_page_from); MACHINE_GSI_AUTO gives the lowest free GSI from machine_platform.gsi_auto_first.
  */
 struct machine_row {
 	const char *name;               /* unique: "serial0" */

@@ -43,8 +43,8 @@ bool symbols_elf_is_small(const uint8_t *bytes, size_t len, size_t max);
 
 /*
  * The symbols of a running or loaded Linux: bytes are a part of its image that has all of .rodata, 8-byte aligned as
- * its addresses are; linear is the address of the first of them in the kernel. The bytes may change meanwhile. -ENOENT when
- * there are no tables, -ENOMEM.
+ * its addresses are; linear is the address of the first of them in the kernel. The bytes may change meanwhile. -ENOENT
+ * when there are no tables, -ENOMEM.
  */
 int symbols_parse_kallsyms(const uint8_t *bytes, size_t len, uint64_t linear, struct symbols **ret);
 

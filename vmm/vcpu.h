@@ -153,8 +153,8 @@ void vcpu_loop(struct vcpu *vcpu);
 bool vcpu_dispatch(struct vcpu *vcpu);
 
 /*
- * vcpu_loop() for n exits, interruptions not counted. False when the loop is to end, as after an interruption with *stop
- * set; vcpu_loop() then meets the reason again.
+ * vcpu_loop() for n exits, interruptions not counted. False when the loop is to end, as after an interruption with
+ * *stop set; vcpu_loop() then meets the reason again.
  */
 bool vcpu_run_dispatched(struct vcpu *vcpu, const atomic_bool *stop, unsigned n);
 

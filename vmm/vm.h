@@ -121,8 +121,8 @@ struct vm {
 int vm_init(struct vm *vm, const struct vm_opts *opts, struct diag *diag);
 
 /*
- * The machine that vm_init() would make of the same opts, and its kernel as it would be entered. Needs no KVM. Errors are
- * vm_init()'s of kernel and machine. The outputs borrow from opts, and are untouched on failure.
+ * The machine that vm_init() would make of the same opts, and its kernel as it would be entered. Needs no KVM. Errors
+ * are vm_init()'s of kernel and machine. The outputs borrow from opts, and are untouched on failure.
  */
 int vm_preview(const struct vm_opts *opts, struct machine *ret, struct arch_kernel *ret_kernel,
 	       struct diag *diag);

@@ -18,8 +18,8 @@
  *   front, back   put such a job in the foreground, or the background
  *
  * Prints the command's output. Exits with its status, or 128 and the number of the signal that ended
- * it; a job that SIGTTIN or SIGTTOU stops is killed (137); with 97 when it left the inherited description non-blocking, 98 when it left the terminal in
- * another mode, 99 when a step was not met in time or could not be done.
+ * it; a job that SIGTTIN or SIGTTOU stops is killed (137); with 97 when it left the inherited description non-blocking,
+ * 98 when it left the terminal in another mode, 99 when a step was not met in time or could not be done.
  */
 #include <dirent.h>
 #include <errno.h>

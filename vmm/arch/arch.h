@@ -160,8 +160,8 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 int arch_boot_load(struct arch_boot *boot, const struct machine *m, int vcpu_fd, struct diag *diag);
 
 /*
- * The boot processor's state at such an entry, for people: its mode and the registers that the kernel may use. A constant
- * text; "" for a protocol that does not exist.
+ * The boot processor's state at such an entry, for people: its mode and the registers that the kernel may use. A
+ * constant text; "" for a protocol that does not exist.
  */
 const char *arch_entry_state(enum boot_protocol protocol, uint64_t entry_gpa);
 
@@ -248,8 +248,8 @@ struct arch_debug_exit arch_debug_exit_of(const struct kvm_run *run); /* of KVM_
 bool arch_debug_failed(int vcpu_fd, const struct kvm_run *run, struct arch_debug_exit *ret);
 
 /*
- * The registers as gdb takes them, in the order of the description that arch_print_target() gives (gdb's manual, "Target
- * Descriptions"): ARCH_REGISTERS_BYTES_MAX are enough. 0 or -errno.
+ * The registers as gdb takes them, in the order of the description that arch_print_target() gives (gdb's manual,
+ * "Target Descriptions"): ARCH_REGISTERS_BYTES_MAX are enough. 0 or -errno.
  */
 enum { ARCH_REGISTERS_BYTES_MAX = 1024 };
 int arch_registers_read(int vcpu_fd, uint8_t *buf);
@@ -275,8 +275,8 @@ struct core_mapping arch_core_kernel(const char *vmcoreinfo, size_t len);
 int arch_core_notes(FILE *out, const int *vcpu_fd, unsigned nr);
 
 /*
- * Where an exit was, as a linear address, for one exit in many. With KVM_CAP_SYNC_REGS (is_cheap) it is asked for before
- * KVM_RUN and read from run; else run is NULL, and an ioctl is made. done: the next exits are not asked.
+ * Where an exit was, as a linear address, for one exit in many. With KVM_CAP_SYNC_REGS (is_cheap) it is asked for
+ * before KVM_RUN and read from run; else run is NULL, and an ioctl is made. done: the next exits are not asked.
  */
 bool arch_sample_is_cheap(const struct kvm *kvm);
 void arch_sample_ask(struct kvm_run *run);

@@ -159,7 +159,10 @@ int char_host_attach(struct char_host *host)
 		return r;
 	}
 	host->out_state = CHAR_OUT_OPEN;
-	/* The output that was kept for the client that is there now; host_timer_expired() sees it when a flush is due anyway. */
+	/*
+	 * The output that was kept for the client that is there now; host_timer_expired() sees it when a flush is due
+	 * anyway.
+	 */
 	if (!atomic_exchange(&host->active, true))
 		event_loop_wake(host->loop);
 	return 0;

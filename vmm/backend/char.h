@@ -60,8 +60,8 @@ struct char_spec {
 struct char_host;
 
 /*
- * A Linux kernel's panic in what it prints (kernel/panic.c, from 2.6 on). One that stays as it is afterwards ends with a
- * line of its own, and prints nothing more.
+ * A Linux kernel's panic in what it prints (kernel/panic.c, from 2.6 on). One that stays as it is afterwards ends with
+ * a line of its own, and prints nothing more.
  */
 #define CHAR_PANIC_TEXT      "Kernel panic - not syncing"
 #define CHAR_PANIC_LAST_TEXT "[ end Kernel panic"

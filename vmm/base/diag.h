@@ -22,12 +22,12 @@ struct diag {
 
 /*
  * Records "WHAT: strerror(-err)" as the first cause, under an id: kebab case, the noun and then the reason or, when the
- * host refused it, the act, as in "disk-empty" and "disk-open". Messages of one meaning have one id, and it stands in one
- * file. It is a literal, so that docs/reference/messages can list all of them; a function that is handed one calls the
- * parameter diag_id. It is copied, because it also comes from other processes. With err == -EINVAL the reason is not appended,
- * because WHAT then says it itself. Returns err, so "return diag_set(...)" reads well. Control
- * characters in the result are replaced by '?' (file names and kernels are not trusted). A NULL
- * diag is allowed and only returns err. For -EMFILE and -ENFILE it adds the remedy, which is the same everywhere.
+ * host refused it, the act, as in "disk-empty" and "disk-open". Messages of one meaning have one id, and it stands in
+ * one file. It is a literal, so that docs/reference/messages can list all of them; a function that is handed one calls
+ * the parameter diag_id. It is copied, because it also comes from other processes. With err == -EINVAL the reason is
+ * not appended, because WHAT then says it itself. Returns err, so "return diag_set(...)" reads well. Control characters
+ * in the result are replaced by '?' (file names and kernels are not trusted). A NULL diag is allowed and only returns
+ * err. For -EMFILE and -ENFILE it adds the remedy, which is the same everywhere.
  */
 int diag_set(struct diag *diag, int err, const char *id, const char *what, ...)
 	__attribute__((format(printf, 4, 5)));

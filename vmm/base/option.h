@@ -27,7 +27,10 @@ void option_size_remedy(const char *option, const char *arg, uint64_t min_bytes,
 int option_size(const char *option, const char *arg, uint64_t *ret, struct diag *diag);
 int option_seconds(const char *option, const char *arg, bool zero, int64_t *ret, struct diag *diag);
 
-/* A value of an option. A list ends with a NULL name; messages list the names in this order, and suggest the closest one. */
+/*
+ * A value of an option. A list ends with a NULL name; messages list the names in this order, and suggest the closest
+ * one.
+ */
 struct option_value {
 	const char *name;
 	int value;

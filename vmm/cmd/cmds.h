@@ -36,7 +36,10 @@ struct command {
 };
 extern const struct command commands[];
 
-/* Prints version, commit, and the features that were compiled in; of libraries loaded at run time whether they are found. */
+/*
+ * Prints version, commit, and the features that were compiled in; of libraries loaded at run time whether they are
+ * found.
+ */
 void cmd_version(void);
 
 /* Prints "tollgate: WHAT [ID]" and, when there is one, "  remedy: REMEDY" on stderr. */

@@ -9,7 +9,8 @@
 /*
  * Reads the kernel and the RAM disks that config names, and makes the VM up to the guest's first
  * instruction, with its console on stdin and stdout. The files are closed again. config->vm is
- * completed for it, and borrowed until vm_fini(), which must be called also after a failure. Once for a config. -errno with diag.
+ * completed for it, and borrowed until vm_fini(), which must be called also after a failure. Once for a config. -errno
+ * with diag.
  */
 int config_make_vm(struct config *config, struct vm *vm, struct diag *diag);
 

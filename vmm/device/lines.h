@@ -53,7 +53,9 @@ struct char_client {
 	bool (*listens)(struct char_client *client); /* whether input is for this device, now */
 	/* The device takes the first bytes, as many as it has room for; returns how many of n. */
 	size_t (*input)(struct char_client *client, const uint8_t *buf, size_t n);
-	/* A break, and n bytes after it. False, and nothing is taken, without room for all, or for a device of no line. */
+	/*
+	 * A break, and n bytes after it. False, and nothing is taken, without room for all, or for a device of no line.
+	 */
 	bool (*line_break)(struct char_client *client, const uint8_t *buf, size_t n);
 	void (*output_room)(struct char_client *client); /* write took less; there is room again */
 	void (*resized)(struct char_client *client);     /* size may have changed */

@@ -435,8 +435,8 @@ static void uart_op_tx_room(struct device *dev)
 }
 
 /*
- * Table I, and a divisor and scratch register, which hardware leaves undefined. Bytes that the back end has not taken yet were
- * sent by the guest, and still leave.
+ * Table I, and a divisor and scratch register, which hardware leaves undefined. Bytes that the back end has not taken
+ * yet were sent by the guest, and still leave.
  */
 static void uart_reset(struct device *dev)
 {

@@ -33,7 +33,10 @@ enum gdb_event {
 
 enum gdb_event gdb_input_feed(struct gdb_input *in, uint8_t byte);
 
-/* "$" content "#" sum into out, which has room for len + 4 and a byte 0; returns the length. content has no '$', '#', '}', '*'. */
+/*
+ * "$" content "#" sum into out, which has room for len + 4 and a byte 0; returns the length. content has no '$', '#',
+ * '}', '*'.
+ */
 size_t gdb_frame(const char *content, size_t len, char *out);
 
 /* A hexadecimal digit's value; -1: it is none. */

@@ -1,6 +1,7 @@
 /*
  * internal.h - what the files of the bus share: the snapshot and its search, the reader, the
- * counters. Included by the files of the bus, by last.h for the vCPU's inline way, and by tests and benchmarks of the bus.
+ * counters. Included by the files of the bus, by last.h for the vCPU's inline way, and by tests and benchmarks of the
+ * bus.
  *
  * docs/design/iobus.md argues the scheme and its memory orders.
  */

@@ -62,7 +62,9 @@ iobus_last_enter(struct iobus_reader *r, uint64_t addr, unsigned size, enum iobu
 	return e;
 }
 
-/* A write of size bytes, a constant, as the last hit. False: nothing was done but to enter; iobus_write() is to follow. */
+/*
+ * A write of size bytes, a constant, as the last hit. False: nothing was done but to enter; iobus_write() is to follow.
+ */
 __attribute__((always_inline)) static inline bool
 iobus_write_last(struct iobus_reader *r, uint64_t addr, unsigned size, uint64_t val)
 {

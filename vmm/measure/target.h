@@ -31,8 +31,8 @@ struct ioeventfd_set {
 };
 
 /*
- * n of them, registered: the first is as *first, and each has the next datamatch and an address `step` bytes on. After a
- * failure, too, ioeventfd_set_fini() takes it, and it takes a zeroed one. -errno with diag.
+ * n of them, registered: the first is as *first, and each has the next datamatch and an address `step` bytes on. After
+ * a failure, too, ioeventfd_set_fini() takes it, and it takes a zeroed one. -errno with diag.
  */
 int ioeventfd_set_init(struct ioeventfd_set *set, unsigned n, const struct ioeventfd *first,
 		       uint64_t step, const struct kvm *kvm, struct diag *diag);

@@ -16,8 +16,8 @@ enum {
 };
 
 /*
- * A boot that the guest failed is bad. One that could not be made, or that KVM could not go on with, gives no verdict on
- * this revision; a command's status 125 gives none either. The repeats of one boot are one verdict: suite->run.flaky
+ * A boot that the guest failed is bad. One that could not be made, or that KVM could not go on with, gives no verdict
+ * on this revision; a command's status 125 gives none either. The repeats of one boot are one verdict: suite->run.flaky
  * says which, when some are good and others bad. Of several boots, one that is bad makes the revision bad.
  */
 int smoke_bisect_status(const struct smoke_suite *suite, const struct smoke_result *results);

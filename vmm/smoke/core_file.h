@@ -1,8 +1,8 @@
 /*
  * core_file.h - core files (../core.h) of boots that fail: which ends leave one, and where.
  *
- * A guest that ends by itself leaves one when it ended badly, and not as was wanted. For one that the supervisor ends, the
- * signal decides: SMOKE_CORE_SIGNAL asks for a core, SIGTERM does not.
+ * A guest that ends by itself leaves one when it ended badly, and not as was wanted. For one that the supervisor ends,
+ * the signal decides: SMOKE_CORE_SIGNAL asks for a core, SIGTERM does not.
  */
 #ifndef VMM_SMOKE_CORE_FILE_H
 #define VMM_SMOKE_CORE_FILE_H
@@ -21,8 +21,8 @@
 struct vm;
 
 /*
- * Before the boot: sets spec->core to a file in dir, which is there. -errno with diag when that file is there, or cannot
- * be made.
+ * Before the boot: sets spec->core to a file in dir, which is there. -errno with diag when that file is there, or
+ * cannot be made.
  */
 int smoke_core_prepare(struct smoke_spec *spec, const char *dir, struct diag *diag);
 

@@ -65,8 +65,8 @@ struct vm_chars {
 };
 
 /*
- * Copies opts; loop, clock and power are borrowed until vm_chars_fini(). Opens nothing yet. -errno with diag; then, too,
- * vm_chars_fini() follows.
+ * Copies opts; loop, clock and power are borrowed until vm_chars_fini(). Opens nothing yet. -errno with diag; then,
+ * too, vm_chars_fini() follows.
  */
 int vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts, struct event_loop *loop,
 		  const struct guest_clock *clock, struct power *power, struct diag *diag);

@@ -31,8 +31,8 @@ struct vm_unclaimed {
 void vm_unclaimed_watch(struct vm *vm);
 
 /*
- * A line with the access, its vCPU and its instruction ("at" it, or "before" the next one), if that is how the VM ended.
- * After vm_run(). symbols NULL: no names.
+ * A line with the access, its vCPU and its instruction ("at" it, or "before" the next one), if that is how the VM
+ * ended. After vm_run(). symbols NULL: no names.
  */
 void vm_unclaimed_print(FILE *out, const struct vm *vm, const struct symbols *symbols);
 

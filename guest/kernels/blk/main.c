@@ -5,8 +5,8 @@
  * The image holds lines of 16 bytes, each with its number in 15 digits, so that a sector shows which
  * one it is; the host compares what the image became.
  *
- * Words: sectors=N, what the device must say it has; block=BYTES (512), the same; id=NAME; readonly: writes must be refused;
- * full=SECTOR: writes from there on must fail, and nothing else; requests=N (256) for the counted tests;
+ * Words: sectors=N, what the device must say it has; block=BYTES (512), the same; id=NAME; readonly: writes must be
+ * refused; full=SECTOR: writes from there on must fail, and nothing else; requests=N (256) for the counted tests;
  * op=read|write and depth=both|1|32 for them; keep: nothing else is done.
  */
 #include <string.h>

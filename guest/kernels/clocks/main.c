@@ -1,6 +1,6 @@
 /*
- * clocks - how far each of the guest's clocks went while it ran, for a host that pauses it: each line "clock NAME US" is
- * microseconds from begin to end. And timers that may be late, and never early: the local APIC's one-shot and TSC
+ * clocks - how far each of the guest's clocks went while it ran, for a host that pauses it: each line "clock NAME US"
+ * is microseconds from begin to end. And timers that may be late, and never early: the local APIC's one-shot and TSC
  * deadline, and the PIT's ticks, compared with kvmclock.
  *
  *   deadline=0   without the TSC deadline, where a host has none

@@ -1,6 +1,6 @@
 /*
- * A reset of each chip (device_class.reset): whatever a guest has done to it, it reads afterwards as a new one does, and
- * its interrupt line is low.
+ * A reset of each chip (device_class.reset): whatever a guest has done to it, it reads afterwards as a new one does,
+ * and its interrupt line is low.
  */
 #include <setjmp.h>
 #include <stdarg.h>

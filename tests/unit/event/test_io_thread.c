@@ -1,6 +1,6 @@
 /*
- * A device's thread: which operation of the device each event calls, its last one, and what is known of a thread that the host, which a pipe
- * stands for here, does not let go.
+ * A device's thread: which operation of the device each event calls, its last one, and what is known of a thread that
+ * the host, which a pipe stands for here, does not let go.
  */
 #include <poll.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /*
- * kernel_image.c - where a Linux kernel is (Documentation/arch/x86/x86_64/mm.rst): its image is mapped somewhere in the GiB
- * that ends the address space but for modules. KASLR moves it there by multiples of 2 MiB.
+ * kernel_image.c - where a Linux kernel is (Documentation/arch/x86/x86_64/mm.rst): its image is mapped somewhere in the
+ * GiB that ends the address space but for modules. KASLR moves it there by multiples of 2 MiB.
  */
 #include "arch/arch.h"
 #include "mem.h"

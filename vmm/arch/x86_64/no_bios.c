@@ -1,10 +1,10 @@
 /*
  * no_bios.c - makes a call into the BIOS, which this machine has not, end where a report can name it.
  *
- * Code that starts in real mode finds what a BIOS would give it a place for: each interrupt vector leads to two bytes of
- * its own in segment F000, CLI and HLT, and so does the rest of the segment. A CPU that comes there halts for good, which
- * ends the VM (vm/halted.h). A kernel that sets vectors of its own, or puts code there, replaces them. No other kernel
- * gets them.
+ * Code that starts in real mode finds what a BIOS would give it a place for: each interrupt vector leads to two bytes
+ * of its own in segment F000, CLI and HLT, and so does the rest of the segment. A CPU that comes there halts for good,
+ * which ends the VM (vm/halted.h). A kernel that sets vectors of its own, or puts code there, replaces them. No other
+ * kernel gets them.
  */
 #include <errno.h>
 #include <linux/kvm.h>

@@ -13,7 +13,10 @@ static inline unsigned char_port_used(const struct char_port *port)
 	return atomic_load(&port->head) - atomic_load(&port->tail);
 }
 
-/* Looks for a panic up to head, where that is wanted: each byte once, before anything takes it out of the ring. Event thread. */
+/*
+ * Looks for a panic up to head, where that is wanted: each byte once, before anything takes it out of the ring. Event
+ * thread.
+ */
 void char_port_search_panic(struct char_port *port, unsigned head);
 
 /* Whether there is something to look at; nothing that is kept for a client is written, and yet it may be a panic. */

@@ -3,8 +3,8 @@
  * devices, with standard input, and the terminal there.
  *
  * On a terminal, Ctrl-a x ends the VM, Ctrl-a c moves the input to the next console of those that share
- * it, Ctrl-a b sends a serial break, Ctrl-a h lists the keys, and Ctrl-a Ctrl-a sends one Ctrl-a. Input that is no terminal is passed as it is. Output that
- * nobody will ever read ends the VM.
+ * it, Ctrl-a b sends a serial break, Ctrl-a h lists the keys, and Ctrl-a Ctrl-a sends one Ctrl-a. Input that is no
+ * terminal is passed as it is. Output that nobody will ever read ends the VM.
  */
 #ifndef VMM_BACKEND_CHAR_STDIO_H
 #define VMM_BACKEND_CHAR_STDIO_H

@@ -24,7 +24,10 @@ void bench_print_table(FILE *out, const struct bench_result *res);
 /* A comparison passes over smaller differences of a point's ratio to its floor, as a share of it. */
 #define BENCH_LEAST_SHARE 0.02
 
-/* The difference, as a share of the ratio, from which on the noise of two such runs lets it be seen: of the median point. */
+/*
+ * The difference, as a share of the ratio, from which on the noise of two such runs lets it be seen: of the median
+ * point.
+ */
 double bench_resolution(const struct bench_result *res);
 
 /* docs/reference/bench.md describes both. Lines end with \n. */

@@ -67,7 +67,9 @@ static bool run_to(struct bench_batch *b, struct vcpu *runs, const struct vcpu *
 	       bench_wrong(b, "another exit than the turn's");
 }
 
-/* Accesses of which it is not known how many exit, up to the end of the turn. Those that do are dispatched, or counted. */
+/*
+ * Accesses of which it is not known how many exit, up to the end of the turn. Those that do are dispatched, or counted.
+ */
 static bool run_to_end(struct vcpu *runs, const struct vcpu *own, bool dispatch, uint64_t *bare)
 {
 	uint64_t exits = 0;

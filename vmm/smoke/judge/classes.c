@@ -1,6 +1,6 @@
 /*
- * classes.c - which splat begins in a line. The words are those of Linux 4.4 to 6.18: kernel/panic.c, mm/kasan/report.c,
- * kernel/locking/lockdep.c, kernel/rcu/tree_stall.h, kernel/watchdog.c, mm/oom_kill.c, …
+ * classes.c - which splat begins in a line. The words are those of Linux 4.4 to 6.18: kernel/panic.c,
+ * mm/kasan/report.c, kernel/locking/lockdep.c, kernel/rcu/tree_stall.h, kernel/watchdog.c, mm/oom_kill.c, …
  */
 #include <stdio.h>
 #include <string.h>

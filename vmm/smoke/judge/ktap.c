@@ -291,8 +291,8 @@ void smoke_ktap_line(struct smoke_ktap *ktap, const char *line, int64_t at_ns)
 }
 
 /*
- * The name of the test that runs, of its diagnostics: KUnit's "test_name: ...", kselftest's "selftests: dir: name". Else
- * its number.
+ * The name of the test that runs, of its diagnostics: KUnit's "test_name: ...", kselftest's "selftests: dir: name".
+ * Else its number.
  */
 static void running_name(const struct smoke_ktap *ktap, const struct smoke_ktap_level *level,
 			 char *name)

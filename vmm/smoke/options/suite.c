@@ -1,5 +1,6 @@
 /*
- * suite.c - the boots of a suite: each as often as it is to run, with a name of its own; and which of them are selected.
+ * suite.c - the boots of a suite: each as often as it is to run, with a name of its own; and which of them are
+ * selected.
  */
 #include <errno.h>
 #include <fnmatch.h>

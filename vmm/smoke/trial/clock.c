@@ -10,8 +10,8 @@
 
 /*
  * QUIET: a line that nothing follows for so long is taken for a prompt. SILENCE: after a panic's last
- * line, and after an answer's. ANSWER: how long each may take. KILL: a VM that was asked to end and has not is ended by force. ROOM: how soon a sink that had no room is asked
- * again.
+ * line, and after an answer's. ANSWER: how long each may take. KILL: a VM that was asked to end and has not is ended by
+ * force. ROOM: how soon a sink that had no room is asked again.
  */
 #define QUIET_NS   (100 * NS_PER_MS)
 #define SILENCE_NS (300 * NS_PER_MS)
