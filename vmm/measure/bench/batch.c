@@ -62,7 +62,7 @@ static int make_threads_state(struct bench_batch *b, struct diag *diag)
 }
 
 /*
- * For points whose accesses the guest times. Without a frequency its ticks are no time: points have no percentiles
+ * For points whose accesses the guest times. Without a frequency, ticks cannot become a time: points have no percentiles
  * then, and one that has no other time is an error.
  */
 static int find_tick_hz(struct bench_batch *b, struct diag *diag)
