@@ -75,13 +75,12 @@ static int check_huge(const struct guest_mem *mem, struct diag *diag)
 }
 
 /* Piece by piece: no signal acts within the call but one that kills without a handler. -EINVAL before Linux 5.14. */
-static int populate(const struct guest_mem *mem)
+static int populate(char *from, uint64_t bytes)
 {
-	for (uint64_t done = 0; done < mem->bytes; done += POPULATE_BYTES) {
-		const uint64_t left = mem->bytes - done;
-		const uint64_t n = left < POPULATE_BYTES ? left : POPULATE_BYTES;
+	for (uint64_t done = 0; done < bytes; done += POPULATE_BYTES) {
+		const uint64_t n = bytes - done < POPULATE_BYTES ? bytes - done : POPULATE_BYTES;
 
-		if (madvise((char *)mem->base + done, n, MADV_POPULATE_WRITE) < 0)
+		if (madvise(from + done, n, MADV_POPULATE_WRITE) < 0)
 			return -errno;
 	}
 	return 0;
@@ -89,7 +88,7 @@ static int populate(const struct guest_mem *mem)
 
 static int preallocate(struct guest_mem *mem, struct diag *diag)
 {
-	const int r = populate(mem);
+	const int r = populate(mem->base, mem->bytes);
 
 	if (r == 0)
 		return 0;
@@ -243,19 +242,52 @@ int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len)
 	return madvise(host, len, MADV_DONTNEED) < 0 ? -errno : 0;
 }
 
+/* The piece of so many bytes around off gets new pages: the end of it, or -errno. */
+static int64_t renew(const struct guest_mem *mem, uint64_t off, uint64_t bytes)
+{
+	const uint64_t first = off - off % bytes;
+	const uint64_t n = mem->bytes - first < bytes ? mem->bytes - first : bytes;
+	char *from = (char *)mem->base + first;
+	int r = guest_mem_discard(mem, from, n);
+
+	if (r == 0)
+		r = populate(from, n);
+	return r < 0 ? r : (int64_t)(first + n);
+}
+
 /*
- * New pages also take the place of those that a memory error of the host has taken, which nothing else may touch. Memory
- * that the process has locked cannot be discarded, nor can huge pages before Linux 5.18.
+ * By the kernel, which reports a page that a memory error has taken where a store of ours would be a SIGBUS. Faster than
+ * new pages for all: the host has to find and clear those, and KVM to map them.
  */
+static int clear_in_place(const struct guest_mem *mem)
+{
+	AUTO_CLOSE const int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	int64_t done = 0;
+
+	if (fd < 0)
+		memset(mem->base, 0, mem->bytes);
+	while (fd >= 0 && (uint64_t)done < mem->bytes) {
+		const ssize_t n = read(fd, (char *)mem->base + done, mem->bytes - (uint64_t)done);
+		int64_t end = done + n;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			end = renew(mem, (uint64_t)done, SMALL_PAGE_BYTES);
+		if (end < 0)
+			end = renew(mem, (uint64_t)done, HUGE_PAGE_BYTES);
+		if (end < 0)
+			return (int)end;
+		done = end;
+	}
+	return 0;
+}
+
+/* Memory that the process has locked cannot be discarded. */
 int guest_mem_clear(const struct guest_mem *mem)
 {
-	int r = guest_mem_discard(mem, mem->base, mem->bytes);
-
-	if (r == 0 && mem->keeps)
-		r = populate(mem);
-	if (r != -EINVAL)
-		return r;
-	memset(mem->base, 0, mem->bytes);
+	if (mem->keeps || guest_mem_discard(mem, mem->base, mem->bytes) < 0)
+		return clear_in_place(mem);
 	return 0;
 }
 

@@ -63,8 +63,8 @@ int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, 
 int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len);
 
 /*
- * All of RAM reads as zeros, and its pages are the host's again. Where the options promise that pages are there, new ones
- * take their place; -errno when the host has none.
+ * All of RAM reads as zeros, and its pages are the host's again. Where the options promise that pages are there, they
+ * stay. New ones replace those that a memory error of the host has taken; -errno when the host has none.
  */
 int guest_mem_clear(const struct guest_mem *mem);
 
