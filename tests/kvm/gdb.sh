@@ -196,6 +196,34 @@ case_breakpoints_outlast_a_reset_of_the_guest() {
 	stop_after_resets
 }
 
+# A breakpoint in what the guest has written itself: after its reset, the byte of its image is there, and none of ours.
+case_a_reset_forgets_breakpoints_in_code_that_is_not_there() {
+	assemble code <<-'END'
+		.code64
+		mov $0x80000, %rsp
+		mov place(%rip), %al
+		out %al, $0xe9
+		cmp $0x5a, %al # of the image
+		jne 1f
+		go: movb $0x90, place(%rip) # as one that decompresses itself
+		call place
+		mov $0xcf9, %dx
+		mov $6, %al
+		out %al, %dx
+		1: hlt
+		.balign 64
+		place: .byte 0x5a
+		ret
+	END
+	symbols=('add-symbol-file code.o 0x100000')
+	start_controlled --reboot --gdb unix:gdb.sock,wait --flat 0x100000 code
+	debug 'hbreak *go' c stepi 'break *place' c c 'monitor stats' kill
+	says 'Breakpoint 1, .*' 'Breakpoint 2, .*' 'Breakpoint 1, .*' '.*"resets": ?1,?'
+	finish
+	ended 116 'killed (debugger), after 1 reset'
+	same 'what the guest found' "$(cat "$case_dir/out")" ZZ
+}
+
 # The guest may reset itself more often before it is stopped.
 stop_after_resets() {
 	control stop

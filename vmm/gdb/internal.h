@@ -88,7 +88,8 @@ bool gdb_breakpoint_clear(struct gdb *gdb, uint64_t linear);
 bool gdb_point_set(struct gdb *gdb, const struct arch_debug_point *point);
 bool gdb_point_clear(struct gdb *gdb, const struct arch_debug_point *point);
 void gdb_clear_all(struct gdb *gdb);
-void gdb_set_again(struct gdb *gdb); /* memory is new */
+void gdb_set_again(
+	struct gdb *gdb); /* memory is new: forgets those whose instruction is not there */
 bool gdb_is_breakpoint(const struct gdb *gdb, unsigned vcpu, uint64_t linear);
 /* Memory without our breakpoints; writes go under them. How many of len. */
 size_t gdb_memory_read(struct gdb *gdb, uint64_t linear, uint8_t *buf, size_t len);

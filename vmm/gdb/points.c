@@ -113,15 +113,28 @@ void gdb_clear_all(struct gdb *gdb)
 		gdb->point[i] = (struct arch_debug_point){0};
 }
 
-/* Where each was: the same kernel is there again. */
+/* False: memory at it now holds something else than the instruction. */
+static bool set_again(struct gdb *gdb, const struct gdb_breakpoint *bp)
+{
+	uint8_t now;
+
+	return guest_mem_read(&gdb->vm->mem, bp->gpa, &now, 1) == 0 && now == bp->original &&
+	       guest_mem_write(&gdb->vm->mem, bp->gpa, arch_breakpoint, arch_breakpoint_bytes) == 0;
+}
+
+/*
+ * Only where the instruction is there again. A kernel that decompresses itself has its compressed image there at first,
+ * which a byte of ours would spoil.
+ */
 void gdb_set_again(struct gdb *gdb)
 {
 	for (unsigned i = 0; i < GDB_BREAKPOINTS_MAX; i++) {
 		struct gdb_breakpoint *bp = &gdb->breakpoint[i];
 
-		if (!bp->is_set || guest_mem_read(&gdb->vm->mem, bp->gpa, &bp->original, 1) < 0)
+		if (!bp->is_set || set_again(gdb, bp))
 			continue;
-		guest_mem_write(&gdb->vm->mem, bp->gpa, arch_breakpoint, arch_breakpoint_bytes);
+		bp->is_set = false;
+		gdb->nr_breakpoints--;
 	}
 }
 
