@@ -478,7 +478,6 @@ int iobus_remove(struct iobus *bus, uint64_t first, struct diag *diag)
 	return r;
 }
 
-/* A publication like any other: readers leave the last hit, and find the snapshot's word for it. */
 void iobus_watch_unclaimed(struct iobus *bus,
 			   void (*unclaimed)(void *arg,
 					     const struct iobus_unclaimed_access *access),
@@ -488,6 +487,7 @@ void iobus_watch_unclaimed(struct iobus *bus,
 	bus->unclaimed_arg = arg;
 }
 
+/* A publication like any other: readers leave the last hit, and find the snapshot's word for it. */
 void iobus_set_timing(struct iobus *bus, bool on)
 {
 	pthread_mutex_lock(&bus->lock);
