@@ -56,7 +56,12 @@ case_a_call_into_the_bios_is_reported() {
 	real 'int $0x21' 'int 0x21 with AX 0000, at 0000:7c01'
 	real 'ud2' 'exception 0x6 at 0000:7c01 has no handler'
 	real 'sti; ljmp $0xffff, $0' 'a jump or call to f000:fff0'
-	real 'lcall $0xf000, $0xe05b' 'a jump or call to f000:e05a'
+	real 'sti; ljmp $0xf000, $0xe05b' 'a jump or call to f000:e05b'
+	real 'lcall $0xf000, $0xf065' 'a jump or call to f000:f065'
+	real 'sti; ljmp $0xf000, $0x2001' 'a jump or call to f000:2000'
+	real 'sti; ljmp $0xf000, $0x2002' 'a jump or call to f000:2000'
+	real 'ljmp $0xf000, $0x2003' 'a jump or call to f000:2000'
+	real 'sti; int $0x21' 'int 0x21 with AX 0000, at 0000:7c02'
 	real 'cli; hlt' ''
 	grep -q '^  no BIOS: int 0x10 with AX 0e41, at 0000:7c04$' "$page" || fail "the page lacks the report"
 }

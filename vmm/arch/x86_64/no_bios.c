@@ -2,9 +2,10 @@
  * no_bios.c - makes a call into the BIOS, which this machine has not, end where a report can name it.
  *
  * Code that starts in real mode finds what a BIOS would give it a place for: each interrupt vector leads to two bytes
- * of its own in segment F000, CLI and HLT, and so does the rest of the segment. A CPU that comes there halts for good,
- * which ends the VM (vm/halted.h). A kernel that sets vectors of its own, or puts code there, replaces them. No other
- * kernel gets them.
+ * of its own in segment F000, CLI and HLT. The entries that IBM's BIOS has at fixed addresses lead to such two bytes
+ * too. The rest of the segment is three times CLI, then HLT: where interrupts are on, HLT alone would wait for one. A
+ * CPU that comes there halts for good, which ends the VM (vm/halted.h). A kernel that sets vectors of its own, or puts
+ * code there, replaces them. No other kernel gets them.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "arch/x86_64/internal.h"
+#include "base/macros.h"
 #include "mem.h"
 
 enum {
@@ -29,6 +31,31 @@ enum {
 };
 
 static const uint8_t stub[] = {OP_CLI, OP_HLT};
+static const uint8_t filler[] = {OP_CLI, OP_CLI, OP_CLI, OP_HLT};
+
+/* IBM PC AT Technical Reference, "BIOS listing": the entries whose addresses programs have relied on. */
+static const uint16_t entries[] = {
+	0xe05b, /* power-on self-test */
+	0xe2c3, /* NMI */
+	0xe3fe, /* fixed disk */
+	0xe6f2, /* boot */
+	0xe739, /* serial port */
+	0xe82e, /* keyboard */
+	0xe987, /* keyboard's interrupt */
+	0xec59, /* diskette */
+	0xef57, /* diskette's interrupt */
+	0xefd2, /* printer */
+	0xf065, /* video */
+	0xf841, /* memory size */
+	0xf84d, /* equipment */
+	0xf859, /* system services */
+	0xfe6e, /* time of day */
+	0xfea5, /* timer's interrupt */
+	0xff54, /* print screen */
+	0xfff0, /* reset vector */
+};
+/* HLT is never before HLT: an instruction pointer after one would be at the next. */
+static const uint8_t entry_stub[] = {OP_CLI, OP_HLT, OP_CLI};
 
 int no_bios_write(struct guest_mem *mem)
 {
@@ -37,9 +64,12 @@ int no_bios_write(struct guest_mem *mem)
 
 	if (!bios)
 		return -EFAULT;
-	for (unsigned i = 0; i < BIOS_BYTES; i += sizeof(stub))
-		memcpy(bios + i, stub, sizeof(stub));
+	for (unsigned i = 0; i < BIOS_BYTES; i += sizeof(filler))
+		memcpy(bios + i, filler, sizeof(filler));
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+		memcpy(bios + entries[i], entry_stub, sizeof(entry_stub));
 	for (unsigned v = 0; v < VECTORS; v++) {
+		memcpy(bios + STUBS_OFF + v * sizeof(stub), stub, sizeof(stub));
 		vector[v][0] = (uint16_t)(STUBS_OFF + v * sizeof(stub));
 		vector[v][1] = BIOS_SEG;
 	}
@@ -83,6 +113,15 @@ static bool is_stub(const struct guest_mem *mem, uint64_t gpa)
 	       guest_mem_read(mem, gpa, &code, sizeof(code)) == 0 && code == OP_HLT;
 }
 
+/* Where a jump to this HLT went: an entry, or the first of four bytes. */
+static unsigned target(unsigned off)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+		if (off == entries[i] + 1U)
+			return entries[i];
+	return off & ~(unsigned)(sizeof(filler) - 1);
+}
+
 void no_bios_print(FILE *out, const char *indent, const struct guest_mem *mem,
 		   const struct kvm_regs *r, const struct kvm_sregs *s)
 {
@@ -100,6 +139,6 @@ void no_bios_print(FILE *out, const char *indent, const struct guest_mem *mem,
 	if (off >= STUBS_OFF && off < STUBS_OFF + VECTORS * sizeof(stub))
 		print_vector(out, mem, r, s, (off - STUBS_OFF) / (unsigned)sizeof(stub));
 	else
-		fprintf(out, "no BIOS: a jump or call to %04x:%04x", BIOS_SEG, off & ~1U);
+		fprintf(out, "no BIOS: a jump or call to %04x:%04x", BIOS_SEG, target(off));
 	fprintf(out, "\n");
 }
