@@ -380,6 +380,47 @@ case_an_unclaimed_access_is_an_end_when_asked_for() {
 	same 'exit status' "$status" 0
 }
 
+# repeated SET-UP INSTRUCTION TEXT: as unclaimed; "at" the instruction, which begins a function.
+repeated() {
+	assemble code <<-END
+		.code64
+		mov \$0x200000, %esi
+		mov \$0xd1000000, %edi
+		mov \$0xe00, %edx
+		mov \$0x1234, %eax
+		mov \$5, %ecx
+		$1
+		before: nop
+		here: $2
+		after: mov \$9, %al
+		out %al, \$0xf4
+	END
+	printf '%s T %s\n' "$(address before)" before "$(address here)" here "$(address after)" after >map
+	tollgate run --end-on-unclaimed --symbols map --flat 0x100000 code
+	ended 110 "unclaimed access ($3)"
+	complained "^unclaimed: $3, by vCPU 0 at $(address here) here\+0x0/0x[0-9a-f]+\$"
+}
+
+# shellcheck disable=SC2016 # immediate operands
+case_an_unclaimed_access_of_an_instruction_that_repeats() {
+	repeated 'mov %esi, %edi' 'rep insb' '1-byte read of port 0xe00'
+	repeated 'mov $0xd1000000, %esi; mov $0x200000, %edi' 'rep movsb' '1-byte read of 0xd1000000'
+	repeated '' 'rep movsb' '1-byte write of 0 to 0xd1000000'
+	repeated '' 'rep stosb' '1-byte write of 0x34 to 0xd1000000'
+	repeated 'mov $1, %ecx' 'rep stosw' '2-byte write of 0x1234 to 0xd1000000'
+	repeated 'std' 'rep stosl' '4-byte write of 0x1234 to 0xd1000000'
+	repeated '' 'rep outsb' '1-byte write of 0 to port 0xe00'
+	# A write of another instruction, before one that repeats.
+	assemble code <<-'END'
+		.code64
+		mov $0xd1000000, %edi
+		here: movb $1, (%rdi)
+		after: rep stosb
+	END
+	tollgate run --end-on-unclaimed --flat 0x100000 code
+	complained "^unclaimed: .*, by vCPU 0 (at $(address here)|before $(address after))\$"
+}
+
 # Every CPU has halted with interrupts off, or was never started.
 case_cpus_that_all_halted_for_good_end_the_vm() {
 	local how cpus

@@ -283,6 +283,12 @@ void arch_sample_ask(struct kvm_run *run);
 uint64_t arch_sample_pc(const struct kvm_run *run, int vcpu_fd);
 void arch_sample_done(struct kvm_run *run);
 
+/*
+ * Whether a vCPU is at an instruction that repeats, and whose latest access was a write to addr (a physical address, or a
+ * port). Not while the vCPU is in KVM_RUN.
+ */
+bool arch_repeats_write(int vcpu_fd, const struct guest_mem *mem, uint64_t addr);
+
 /* A KVM_EXIT_* that only this architecture has, without the prefix; NULL: not one of those. */
 const char *arch_exit_name(uint32_t reason);
 

@@ -31,6 +31,8 @@ static void unclaimed(void *arg, const struct iobus_unclaimed_access *access)
 		first->is_set = true;
 		first->vcpu = vcpu->index;
 		first->pc = arch_sample_pc(NULL, vcpu->fd);
+		first->is_write = access->is_write;
+		first->addr = access->addr;
 		describe(bus->space, access, first->text, sizeof(first->text));
 	}
 	pthread_mutex_unlock(&vm->end_lock);
@@ -49,21 +51,27 @@ void vm_unclaimed_watch(struct vm *vm)
 
 /*
  * At the exit of a read, the vCPU is at its instruction. KVM has completed most writes by then, and nobody knows where
- * the instruction began: its last byte is before the next one.
+ * the instruction began: its last byte is before the next one. One with REP is not over before all of its accesses are.
  */
+static bool is_write_over(const struct vm *vm, const struct vm_unclaimed *first)
+{
+	const int fd = vm->vcpu[first->vcpu].fd;
+
+	return first->is_write && arch_sample_pc(NULL, fd) == first->pc &&
+	       !arch_repeats_write(fd, &vm->mem, first->addr);
+}
+
 void vm_unclaimed_print(FILE *out, const struct vm *vm, const struct symbols *symbols)
 {
 	const struct vm_unclaimed *first = &vm->unclaimed;
 	char name[SYMBOL_TEXT_MAX] = "";
-	uint64_t next;
-	bool is_done;
+	bool is_over;
 
 	if (vm->end.kind != VM_END_UNCLAIMED)
 		return;
-	next = arch_sample_pc(NULL, vm->vcpu[first->vcpu].fd);
-	is_done = next == first->pc;
+	is_over = is_write_over(vm, first);
 	if (symbols)
-		symbols_format(symbols, first->pc - is_done, name);
+		symbols_format(symbols, first->pc - is_over, name);
 	fprintf(out, "unclaimed: %s, by vCPU %u %s %016" PRIx64 "%s%s\n", first->text, first->vcpu,
-		is_done ? "before" : "at", first->pc, name[0] ? " " : "", name);
+		is_over ? "before" : "at", first->pc, name[0] ? " " : "", name);
 }

@@ -21,9 +21,10 @@ struct vm_unclaimed {
 		enum iobus_space space;
 	} bus[2];
 	/* The first access; under end_lock until the threads have been joined. */
-	bool is_set;
+	bool is_set, is_write;
 	unsigned vcpu;
-	uint64_t pc; /* linear: where the vCPU was at the exit */
+	uint64_t pc;   /* linear: where the vCPU was at the exit */
+	uint64_t addr; /* physical, or a port */
 	char text[64];
 };
 
