@@ -173,13 +173,18 @@ static const struct option_row kernel_rows[] = {
 	 .help = "load KERNEL as it is at ADDR; MODE real or long (default long)"},
 	{"rootfs", CONFIG_OPT_ROOTFS, "FILE[,HOW]",
 	 .help = "a disk, as --disk makes it, that is the root directory", .common = true},
+	{0},
+};
+const struct option_group config_kernel_group = {"Kernel", kernel_rows};
+
+static const struct option_row fault_rows[] = {
 	{"end-on-unclaimed", CONFIG_OPT_END_ON_UNCLAIMED, NULL,
 	 .help = "end at the first access that no device claims"},
 	{"symbols", CONFIG_OPT_SYMBOLS, "FILE",
 	 .help = "KERNEL's vmlinux or System.map: names for addresses in reports"},
 	{0},
 };
-const struct option_group config_kernel_group = {"Kernel", kernel_rows};
+const struct option_group config_fault_group = {"Finding the kernel's faults", fault_rows};
 
 static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 {
@@ -304,9 +309,16 @@ static const struct option_row stats_rows[] = {
 static const struct option_group stats_group = {"Measuring", stats_rows};
 
 static const struct option_group *const run_groups[] = {
-	&config_kernel_group, &config_initramfs_group,    &config_machine_group,
-	CONFIG_DEVICE_GROUPS, &config_console_dest_group, &end_group,
-	&stats_group,         &option_help_group,         NULL,
+	&config_kernel_group,
+	&config_fault_group,
+	&config_initramfs_group,
+	&config_machine_group,
+	CONFIG_DEVICE_GROUPS,
+	&config_console_dest_group,
+	&end_group,
+	&stats_group,
+	&option_help_group,
+	NULL,
 };
 const struct option_table config_run_table = {
 	.command = "run",

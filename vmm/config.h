@@ -138,8 +138,8 @@ enum {
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
-/* Options that say what is booted, and how; shared by run and smoke, as those above are. */
-extern const struct option_group config_kernel_group;
+/* Options that say what is booted, and how; shared by run, smoke and machine, and those of faults by run and smoke. */
+extern const struct option_group config_kernel_group, config_fault_group;
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
 /* The operands that are left: a kernel, which config borrows, or none. -EINVAL with diag. */

@@ -31,6 +31,7 @@ static const struct section sections[] = {
 	 {"run", "smoke", "control", "top", "doctor", "hammer", "bench", "machine", "completion"}},
 	{"OPTIONS OF EVERY MACHINE", {"run", "smoke", "hammer", "machine"}},
 	{"OPTIONS OF RUN, SMOKE AND MACHINE", {"run", "smoke", "machine"}},
+	{"OPTIONS OF RUN AND SMOKE", {"run", "smoke"}},
 	{"RUNNING A COMMAND", {"run", "smoke"}},
 	{"OPTIONS OF RUN", {"run"}},
 	{"OPTIONS OF SMOKE", {"smoke"}},
