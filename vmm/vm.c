@@ -105,20 +105,26 @@ int vm_preview(const struct vm_opts *opts, struct machine *ret, struct arch_kern
 	       struct diag *diag)
 {
 	AUTO_FREE struct vm *vm = calloc(1, sizeof(*vm));
+	struct vm_opts lean = *opts;
 	int r;
 
 	if (!vm)
 		return diag_set(diag, -ENOMEM, "preview-memory", "make a machine");
-	r = ram_make(vm, opts, diag);
+	lean.mem = (struct guest_mem_opts){
+		0}; /* neither populated nor of huge pages: no guest runs in it */
+	r = ram_make(vm, &lean, diag);
 	if (r < 0)
 		return r;
-	r = machine_make(vm, opts, diag);
+	r = machine_make(vm, &lean, diag);
 	if (r == 0) {
-		*ret = vm->machine;
-		*ret_kernel = vm->kernel;
+		r = arch_boot_prepare(vm->boot, &vm->machine, diag);
 		machine_unmake(vm);
 	}
 	ram_unmake(vm);
+	if (r == 0) {
+		*ret = vm->machine;
+		*ret_kernel = vm->kernel;
+	}
 	return r;
 }
 

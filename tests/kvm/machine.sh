@@ -28,6 +28,37 @@ case_a_kernel_is_recognised_without_a_run() {
 	error_in refusal "file-empty 'nothing'"
 }
 
+# refused_alike CODE OPTION...: a run and `machine` with these refuse the kernel with one message.
+refused_alike() {
+	local code=$1
+	shift
+	run_refused "$code" "$@"
+	! "$TOLLGATE" machine "$@" >/dev/null 2>refusal || fail "machine $* was taken"
+	same "refusal of machine $*" "$(cat refusal)" "$(cat "$case_dir/err")"
+}
+
+case_a_kernel_is_refused_without_a_run() {
+	truncate -s 100M big
+	assemble code <<<'1: jmp 1b'
+	refused_alike kernel-past-memory --mem 64M --flat 0x10000000 code
+	refused_alike initrd-no-room --mem 64M --initrd big "$(kernel hang)"
+	refused_alike kernel-overlap --flat 0x1000 code
+}
+
+case_a_kernel_is_shown_as_run_starts_it() {
+	assemble code <<<'1: jmp 1b'
+	"$TOLLGATE" machine --flat 0x100000 code >text
+	! grep -q 'command line' text || fail "$(cat text)"
+	same 'command line' "$("$TOLLGATE" machine --cmdline --flat 0x100000 code)" ''
+	"$TOLLGATE" machine --json --flat 0x100000 code >json
+	holds json '.command_line == ""'
+	# Of memory that nobody has here.
+	"$TOLLGATE" machine --hugepages --prealloc --mem 64G "$(kernel hang)" >text
+	truncate -s 1M disk
+	"$TOLLGATE" machine --json --rootfs disk "$(kernel hang)" >json
+	holds json '[.devices[].name] | contains(["command-out"])'
+}
+
 case_all_cpus_start_and_share_the_bus() {
 	local cpus
 	for cpus in 1 2 4; do

@@ -134,6 +134,7 @@ struct arch_kernel {
 	char kind[96];    /* "bzImage, lz4: ELF64 with PVH note" */
 	enum boot_protocol protocol;
 	uint64_t entry_gpa;
+	bool has_cmdline;          /* false: it is handed no command line, as a flat binary */
 	bool finds_register_pages; /* where the machine has some (machine_spec.register_pages) */
 	bool is_linux;
 	struct arch_image image; /* as it is loaded, if that is how it runs; len 0: unknown */
@@ -154,8 +155,14 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		     struct arch_boot **ret, struct arch_kernel *ret_kernel, struct diag *diag);
 
 /*
- * Puts the kernel, its initrds, command line, tables and boot information into guest memory, and sets
- * the boot processor's registers. Once; -errno with diag, after which guest memory is undefined.
+ * Checks that the machine has room for the kernel and its initrds, and that the kernel reads a command line that long.
+ * Places neither. m is borrowed until arch_boot_destroy(). Once; -errno with diag.
+ */
+int arch_boot_prepare(struct arch_boot *boot, const struct machine *m, struct diag *diag);
+
+/*
+ * Does as arch_boot_prepare(); puts the kernel, its initrds, command line, tables and boot information into guest
+ * memory, and sets the boot processor's registers. Once; -errno with diag, after which guest memory is undefined.
  */
 int arch_boot_load(struct arch_boot *boot, const struct machine *m, int vcpu_fd, struct diag *diag);
 
@@ -284,8 +291,8 @@ uint64_t arch_sample_pc(const struct kvm_run *run, int vcpu_fd);
 void arch_sample_done(struct kvm_run *run);
 
 /*
- * Whether a vCPU is at an instruction that repeats, and whose latest access was a write to addr (a physical address, or a
- * port). Not while the vCPU is in KVM_RUN.
+ * Whether a vCPU is at an instruction that repeats, and whose latest access was a write to addr (a physical address, or
+ * a port). Not while the vCPU is in KVM_RUN.
  */
 bool arch_repeats_write(int vcpu_fd, const struct guest_mem *mem, uint64_t addr);
 

@@ -122,6 +122,7 @@ static int machine_write_text(const struct machine *m, const struct arch_kernel 
 			.entered_by = boot_protocol_name(kernel->protocol),
 			.entry_gpa = kernel->entry_gpa,
 			.state = arch_entry_state(kernel->protocol, kernel->entry_gpa),
+			.has_cmdline = kernel->has_cmdline,
 		};
 	if (output == OUTPUT_JSON)
 		r = machine_print_json(m, kernel ? &shown : NULL, &text, diag);
@@ -198,7 +199,9 @@ static int machine_show(struct args *args, struct diag *diag)
 	switch (args->output) {
 	case OUTPUT_DTB: return write_dtb(&m, args->path, diag);
 	case OUTPUT_ACPI: return write_acpi(&m, args->path, diag);
-	case OUTPUT_CMDLINE: return write_cmdline(&m, diag);
+	case OUTPUT_CMDLINE:
+		return args->config.kernel && !kernel.has_cmdline ? cmd_write("-", "\n", 1, diag)
+								  : write_cmdline(&m, diag);
 	default:
 		return machine_write_text(&m, args->config.kernel ? &kernel : NULL, args->output,
 					  diag);

@@ -158,14 +158,13 @@ static void forget_files(struct vm_opts *opts)
 	opts->nr_initrds = 0;
 }
 
-int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
+static int open_all(struct vm_files *files, struct initramfs *initramfs, struct config *config,
+		    struct diag *diag)
 {
 	const bool has_command = config_initramfs_has_init(&config->initramfs);
-	struct vm_files files = {0};
-	struct initramfs initramfs = {0};
 	struct vm_opts *opts = &config->vm;
 	struct machine machine;
-	int r = open_files(&files, config, opts, diag), changed;
+	int r = open_files(files, config, opts, diag);
 
 	opts->machine.command_ports = has_command;
 	if (opts->nr_outputs == 0 && config->initramfs.run)
@@ -177,15 +176,33 @@ int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
 	if (r == 0)
 		r = machine_resolve(&arch_platform, &opts->machine, &machine, diag);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
-		r = add_initramfs(config, &machine, opts, &initramfs, diag);
+		r = add_initramfs(config, &machine, opts, initramfs, diag);
+	return r;
+}
+
+static int close_all(struct vm_files *files, struct initramfs *initramfs, struct config *config,
+		     struct diag *diag)
+{
+	int r;
+
+	forget_files(&config->vm);
+	initramfs_fini(initramfs);
+	r = vm_check_files(files, config, diag);
+	files_close(files);
+	return r;
+}
+
+int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)
+{
+	struct vm_files files = {0};
+	struct initramfs initramfs = {0};
+	int r = open_all(&files, &initramfs, config, diag), changed;
+
 	if (r == 0)
-		r = vm_init(vm, opts, diag);
+		r = vm_init(vm, &config->vm, diag);
 	if (r == 0)
-		vm->emulates_linux = emulates_linux(&opts->kernel);
-	forget_files(opts);
-	initramfs_fini(&initramfs);
-	changed = vm_check_files(&files, config, diag);
-	files_close(&files);
+		vm->emulates_linux = emulates_linux(&config->vm.kernel);
+	changed = close_all(&files, &initramfs, config, diag);
 	return changed < 0 ? changed : r;
 }
 
@@ -193,12 +210,11 @@ int config_preview(struct config *config, struct machine *ret, struct arch_kerne
 		   struct diag *diag)
 {
 	struct vm_files files = {0};
-	int r = open_files(&files, config, &config->vm, diag), changed;
+	struct initramfs initramfs = {0};
+	int r = open_all(&files, &initramfs, config, diag), changed;
 
 	if (r == 0)
 		r = vm_preview(&config->vm, ret, ret_kernel, diag);
-	forget_files(&config->vm);
-	changed = vm_check_files(&files, config, diag);
-	files_close(&files);
+	changed = close_all(&files, &initramfs, config, diag);
 	return changed < 0 ? changed : r;
 }

@@ -119,7 +119,8 @@ int machine_print_text(const struct machine *m, const struct machine_kernel *ker
 	text_devices(f, "Devices", m->device, m->nr_devices);
 	text_devices(f, "Emulated by KVM", m->chip, m->nr_chips);
 	text_machine_kernel(f, kernel);
-	fprintf(f, "\nKernel command line\n  %s\n", cmdline);
+	if (!kernel || kernel->has_cmdline)
+		fprintf(f, "\nKernel command line\n  %s\n", cmdline);
 	r = ferror(f);
 	if (fclose(f) != 0 || r) {
 		free(text);
@@ -274,7 +275,7 @@ int machine_print_json(const struct machine *m, const struct machine_kernel *ker
 	r = machine_cmdline_render(m, &cmdline, diag);
 	if (r < 0)
 		return r;
-	root = json_machine(&j, m, kernel, cmdline);
+	root = json_machine(&j, m, kernel, !kernel || kernel->has_cmdline ? cmdline : "");
 	body = j.failed ? NULL : json_object_to_json_string_ext(root, STYLE);
 	if (!body || asprintf(&text, "%s\n", body) < 0)
 		r = diag_set(diag, -ENOMEM, "machine-print-memory", "print the machine");

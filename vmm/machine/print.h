@@ -11,6 +11,7 @@ struct machine_kernel {
 	const char *name, *kind, *entered_by;
 	uint64_t entry_gpa;
 	const char *state; /* of the boot processor there */
+	bool has_cmdline;  /* false: it is handed none */
 };
 
 /*

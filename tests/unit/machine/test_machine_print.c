@@ -129,6 +129,7 @@ static void the_users_words_survive_json(void **state)
 static void a_kernel_is_printed_when_there_is_one(void **state)
 {
 	static const struct machine_kernel kernel = {
+		.has_cmdline = true,
 		.name = "a \"kernel\"",
 		.kind = "its kind",
 		.entered_by = "its protocol",

@@ -132,26 +132,6 @@ static int place_kernel(struct arch_boot *b, struct diag *diag)
 	return boot_plan_place(&b->plan, dst, diag);
 }
 
-static int load_kernel(struct arch_boot *b, struct diag *diag)
-{
-	const struct boot_layout layout = layout_of(b);
-	int r = boot_plan_check(&b->plan, b->opts.kernel->name, &layout, diag);
-
-	if (r == 0)
-		r = place_kernel(b, diag);
-	return r;
-}
-
-static int load_initrds(struct arch_boot *b, struct diag *diag)
-{
-	const struct boot_layout layout = layout_of(b);
-	int r = boot_initrd_place(&b->plan, b->opts.initrd, b->opts.nr_initrds, &layout,
-				  b->initrd_segment, &b->initrd, diag);
-	if (r == 0)
-		r = place_initrds(b, diag);
-	return r;
-}
-
 /* Nothing else lies there yet: the initrd is placed after the kernel. */
 static void find_room(const struct guest_mem *mem, struct boot_opts *opts)
 {
@@ -245,6 +225,7 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 		.name = opts->kernel->name,
 		.protocol = b->plan.protocol,
 		.entry_gpa = b->plan.entry_gpa,
+		.has_cmdline = arch_boot_has_info(b),
 		.finds_register_pages =
 			arch_boot_has_info(b) && boot_plan_finds_memory_uart(&b->plan),
 	};
@@ -254,21 +235,36 @@ int arch_boot_create(const struct arch_boot_opts *opts, struct guest_mem *mem,
 	return 0;
 }
 
-int arch_boot_load(struct arch_boot *b, const struct machine *m, int vcpu_fd, struct diag *diag)
+int arch_boot_prepare(struct arch_boot *b, const struct machine *m, struct diag *diag)
 {
+	struct boot_layout layout;
 	int r;
 
 	b->machine = m;
-	/* Before the kernel is placed: how long the command line is says what memory it takes. */
+	/* Before the kernel's place is checked: how long the command line is says what memory it takes. */
 	r = arch_boot_has_info(b) ? arch_boot_render_cmdline(b, diag) : 0;
 	if (r < 0)
 		return r;
 	survey(b);
+	layout = layout_of(b);
+	r = boot_plan_check(&b->plan, b->opts.kernel->name, &layout, diag);
+	if (r == 0)
+		r = boot_initrd_place(&b->plan, b->opts.initrd, b->opts.nr_initrds, &layout,
+				      b->initrd_segment, &b->initrd, diag);
+	return r;
+}
+
+int arch_boot_load(struct arch_boot *b, const struct machine *m, int vcpu_fd, struct diag *diag)
+{
+	int r = arch_boot_prepare(b, m, diag);
+
+	if (r < 0)
+		return r;
 	if (b->plan.protocol == BOOT_FLAT_REAL && no_bios_write(b->mem) < 0)
 		return diag_set(diag, -EFAULT, "bios-area", "put vectors into low memory");
-	r = load_kernel(b, diag);
+	r = place_kernel(b, diag);
 	if (r == 0)
-		r = load_initrds(b, diag);
+		r = place_initrds(b, diag);
 	if (r == 0 && arch_boot_has_info(b))
 		r = arch_boot_write_info(b, diag);
 	return r < 0 ? r
