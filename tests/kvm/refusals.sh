@@ -76,7 +76,7 @@ case_mistyped_names() {
 case_operands() {
 	refused "kernel-twice 'b'" --append run a b
 	refused "operand-unknown 'kernel'" "'tollgate hammer --help'" hammer kernel
-	refused "operand-unknown 'kernel'" "'tollgate machine --help'" machine kernel
+	refused "kernel-twice 'two'" '--append' machine one two
 }
 
 case_memory_sizes() {
