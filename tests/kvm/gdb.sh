@@ -7,7 +7,8 @@ need_kvm
 # debug COMMAND...: a gdb that connects, then runs these; its output is in "log". symbols, if set, is what it reads first.
 debug() {
 	local c args=()
-	for c in 'set pagination off' 'set confirm off' 'set width 0' "${symbols[@]}" 'target remote gdb.sock' "$@"; do
+	for c in 'set pagination off' 'set confirm off' 'set width 0' "${symbols[@]}" \
+		"target ${target:-remote} gdb.sock" "$@"; do
 		args+=(-ex "$c")
 	done
 	timeout -k 10 "$limit_s" gdb -nx -batch "${args[@]}" >log 2>&1 </dev/null || true
@@ -149,11 +150,7 @@ case_monitor_detach_and_kill() {
 
 # extended COMMAND...: as debug, by gdb's extended protocol, in which a guest can be run anew.
 extended() {
-	local c args=()
-	for c in 'set pagination off' 'set confirm off' 'set width 0' "${symbols[@]}" 'target extended-remote gdb.sock' "$@"; do
-		args+=(-ex "$c")
-	done
-	timeout -k 10 "$limit_s" gdb -nx -batch "${args[@]}" >log 2>&1 </dev/null || true
+	target=extended-remote debug "$@"
 }
 
 case_run_starts_the_guest_anew() {
