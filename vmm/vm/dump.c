@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "core.h"
 #include "vm.h"
+#include "vm/vcpu_files.h"
 
 /* It waits for the event thread, which is busy here. A hang-up ends a VM and not its core. */
 static bool has_signal(void *arg)
@@ -21,7 +22,7 @@ static bool has_signal(void *arg)
 /* The notes of the vCPUs, for the caller to free. */
 static int make_vcpu_notes(const struct vm *vm, char **ret, size_t *ret_len, struct diag *diag)
 {
-	AUTO_FREE int *fd = calloc(vm->nr_vcpus, sizeof(*fd));
+	AUTO_FREE int *fd = vm_vcpu_fds(vm);
 	FILE *out = fd ? open_memstream(ret, ret_len) : NULL;
 	bool failed;
 	int r;
@@ -29,8 +30,6 @@ static int make_vcpu_notes(const struct vm *vm, char **ret, size_t *ret_len, str
 	if (!out)
 		return diag_set(diag, -ENOMEM, "core-registers-memory", "registers of %u vCPUs",
 				vm->nr_vcpus);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		fd[i] = vm->vcpu[i].fd;
 	r = arch_core_notes(out, fd, vm->nr_vcpus);
 	failed = ferror(out);
 	if ((fclose(out) != 0 || failed) && r == 0)

@@ -7,15 +7,14 @@
 #include "base/clock.h"
 #include "vm.h"
 #include "vm/internal.h"
+#include "vm/vcpu_files.h"
 
 int vm_pause_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
-	AUTO_FREE int *fd = calloc(vm->nr_vcpus, sizeof(*fd));
+	AUTO_FREE int *fd = vm_vcpu_fds(vm);
 
 	if (!fd)
 		return diag_set(diag, -ENOMEM, "pause-memory", "clocks of %u vCPUs", vm->nr_vcpus);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		fd[i] = vm->vcpu[i].fd;
 	vm->pause.at_start = opts->paused_by;
 	return arch_clocks_create(&vm->kvm, fd, vm->nr_vcpus, &vm->pause.clocks, diag);
 }

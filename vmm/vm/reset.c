@@ -8,6 +8,7 @@
 #include "virtio/transport.h"
 #include "vm.h"
 #include "vm/internal.h"
+#include "vm/vcpu_files.h"
 
 #define HOST_REMEDY "look for a disk, network or swap of the host that does not answer"
 
@@ -19,12 +20,10 @@ int vm_start_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 	vm->reset.by_guest = opts->reboots;
 	if (!opts->keeps_start)
 		return 0;
-	fd = calloc(vm->nr_vcpus, sizeof(*fd));
+	fd = vm_vcpu_fds(vm);
 	if (!fd)
 		return diag_set(diag, -ENOMEM, "reset-memory", "registers of %u vCPUs",
 				vm->nr_vcpus);
-	for (unsigned i = 0; i < vm->nr_vcpus; i++)
-		fd[i] = vm->vcpu[i].fd;
 	r = memory_copy_init(&vm->reset.memory, &vm->mem, diag);
 	if (r == 0)
 		r = arch_start_create(&vm->kvm, fd, vm->nr_vcpus, &vm->reset.start, diag);

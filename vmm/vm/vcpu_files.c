@@ -83,3 +83,12 @@ void vm_vcpu_files_free(struct vm *vm)
 	free(vm->vcpu_files);
 	vm->vcpu_files = NULL;
 }
+
+int *vm_vcpu_fds(const struct vm *vm)
+{
+	int *fd = calloc(vm->nr_vcpus, sizeof(*fd));
+
+	for (unsigned i = 0; fd && i < vm->nr_vcpus; i++)
+		fd[i] = vm->vcpu[i].fd;
+	return fd;
+}

@@ -14,4 +14,7 @@ struct vm;
 void vm_vcpu_files_set(struct vm *vm);
 void vm_vcpu_files_free(struct vm *vm); /* after the threads were joined */
 
+/* The descriptor of each vCPU, in their order: the caller's to free. NULL without memory. */
+int *vm_vcpu_fds(const struct vm *vm);
+
 #endif
