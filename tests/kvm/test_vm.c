@@ -18,9 +18,10 @@
 #include "arch/arch.h"
 #include "config/builtin.h"
 #include "diag_rig.h"
+#include "vm/vcpu_files.h"
 #include "vm_rig.h"
 
-enum { RUNS = 50 };
+enum { RUNS = 50, EDGES = 1000 };
 
 /* A kernel that ends by itself after a few exits. */
 static struct vm_opts short_run(void)
@@ -379,6 +380,63 @@ static void a_one_shot_of_the_pit_that_began_months_ago_has_expired(void **state
 	free(vm);
 }
 
+enum { IRQ_GSI = 5, IRQ_VECTOR = 0x50, IRR = 0x200, SVR = 0xf0 };
+
+static void irq_goes_to_the_first_vcpu(const struct vm *vm, int vcpu_fd)
+{
+	struct kvm_irqchip chip = {.chip_id = KVM_IRQCHIP_IOAPIC};
+	struct kvm_lapic_state lapic;
+
+	assert_int_equal(ioctl(vm->kvm.vm_fd, KVM_GET_IRQCHIP, &chip), 0);
+	chip.chip.ioapic.redirtbl[IRQ_GSI].bits = IRQ_VECTOR;
+	assert_int_equal(ioctl(vm->kvm.vm_fd, KVM_SET_IRQCHIP, &chip), 0);
+	assert_int_equal(ioctl(vcpu_fd, KVM_GET_LAPIC, &lapic), 0);
+	lapic.regs[SVR + 1] |= 1; /* software enable */
+	assert_int_equal(ioctl(vcpu_fd, KVM_SET_LAPIC, &lapic), 0);
+}
+
+/* Takes it, as a guest that ran would. */
+static bool irq_has_come(int vcpu_fd)
+{
+	struct kvm_lapic_state lapic;
+	char *irr = &lapic.regs[IRR + IRQ_VECTOR / 32 * 16 + IRQ_VECTOR % 32 / 8];
+	bool came;
+
+	assert_int_equal(ioctl(vcpu_fd, KVM_GET_LAPIC, &lapic), 0);
+	came = *irr & 1 << IRQ_VECTOR % 8;
+	*irr = 0;
+	assert_int_equal(ioctl(vcpu_fd, KVM_SET_LAPIC, &lapic), 0);
+	return came;
+}
+
+/* A pause sets the local APICs' registers anew: an edge that KVM delivers meanwhile would be lost. */
+static void an_irqfds_edge_has_come_when_it_was_flushed(void **state)
+{
+	const struct vm_opts opts = short_run();
+	struct vm *vm = calloc(1, sizeof(*vm));
+	struct irq_eventfd irq = {0};
+	unsigned came = 0;
+	int *fd;
+
+	(void)state;
+	assert_non_null(vm);
+	assert_int_equal(vm_init(vm, &opts, NULL), 0);
+	fd = vm_vcpu_fds(vm);
+	assert_non_null(fd);
+	irq_goes_to_the_first_vcpu(vm, fd[0]);
+	assert_int_equal(irq_eventfd_init(&irq, &vm->kvm, IRQ_GSI, NULL), 0);
+	for (unsigned i = 0; i < EDGES; i++) {
+		irq.by_ioctl.line.pulse(&irq.by_ioctl.line);
+		irq_eventfd_flush(&irq);
+		came += irq_has_come(fd[0]);
+	}
+	assert_int_equal(came, EDGES);
+	irq_eventfd_fini(&irq);
+	free(fd);
+	vm_fini(vm);
+	free(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +448,7 @@ int main(void)
 		cmocka_unit_test(a_socket_that_nobody_reads_holds_up_no_end),
 		cmocka_unit_test(the_pits_period_stands_still_and_its_one_shot_does_not_begin_anew),
 		cmocka_unit_test(a_one_shot_of_the_pit_that_began_months_ago_has_expired),
+		cmocka_unit_test(an_irqfds_edge_has_come_when_it_was_flushed),
 		cmocka_unit_test(a_timeout_goes_on_during_a_reset),
 		cmocka_unit_test(a_reset_that_the_host_has_no_memory_for_is_an_end_with_a_reason),
 	};

@@ -100,6 +100,16 @@ int irq_eventfd_init(struct irq_eventfd *irq, const struct kvm *kvm, unsigned gs
 	return r;
 }
 
+/* Taking it from KVM waits for the work that injects; what is signalled meanwhile, KVM finds when it has it again. */
+void irq_eventfd_flush(struct irq_eventfd *irq)
+{
+	if (irq->fd <= 0)
+		return;
+	irqfd_ioctl(irq, KVM_IRQFD_FLAG_DEASSIGN);
+	if (irqfd_ioctl(irq, 0) < 0)
+		irq->by_ioctl.line.pulse = irq_line_pulse;
+}
+
 void irq_eventfd_fini(struct irq_eventfd *irq)
 {
 	if (irq->fd <= 0)

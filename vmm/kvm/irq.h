@@ -41,6 +41,12 @@ bool irq_eventfd_supported(const struct kvm *kvm);
 /* -errno with diag. *irq is safe to fini afterwards, and when it was zeroed and never initialised. */
 int irq_eventfd_init(struct irq_eventfd *irq, const struct kvm *kvm, unsigned gsi,
 		     struct diag *diag);
+/*
+ * Returns when each edge signalled before is in the interrupt chips: KVM takes those of an IOAPIC's input there in a
+ * work queue. While no thread pulses it. A host without memory to assign the eventfd again leaves the line to the
+ * ioctl, which is slower.
+ */
+void irq_eventfd_flush(struct irq_eventfd *irq);
 /* No edge comes any more once this returned. */
 void irq_eventfd_fini(struct irq_eventfd *irq);
 

@@ -125,6 +125,9 @@ bool vm_virtio_park(struct vm *vm, int64_t until_ns, unsigned *ret_stuck)
 			return false;
 		}
 	}
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i])
+			irq_eventfd_flush(&vm->virtio[i]->irq);
 	return true;
 }
 

@@ -6,7 +6,8 @@
  * - TSC: its offset is made less by what was counted meanwhile (KVM_VCPU_TSC_OFFSET, since Linux 5.16). A write of
  *   MSR_IA32_TSC would not do: KVM takes a value that is within a second of another vCPU's for the same value.
  * - Local APIC timer: the deadline, or the count that is left, is taken out and put back. Kernels before Linux 5.9
- *   begin a count anew.
+ *   begin a count anew. A count goes by way of all registers (KVM_SET_LAPIC): an interrupt that arrives meanwhile is
+ *   lost, so the caller stops what raises interrupts first.
  * - PIT: channel 0 gets a mode that runs no timer, and its own back: a period begins anew. Its one-shots go on in the
  *   host's time: KVM reports neither what they have left nor whether they have expired, and a new count would expire
  *   again. Channels 1 and 2 get a new count along with channel 0: one-shots get the ticks that they had left.
