@@ -226,7 +226,7 @@ now_cs() {
 
 # Answers the guest, which then shows its clocks a second time.
 shows_clocks() {
-	wait_told ready "$1" && echo >&6 && wait_told complaints "$1"
+	wait_told ready "$1" && echo >&6 && wait_told looked "$1"
 }
 
 wait_said() {
@@ -256,7 +256,8 @@ case_debug() {
 	[ $uptime -le $((ran + 2)) ] || fail "its uptime went on by $uptime cs, of $ran in which it was not paused"
 	seconds=$(($(told date 2) - $(told date 1)))
 	[ $((seconds * 100)) -le $((ran + 100)) ] || fail "its date went on by $seconds s, of $ran cs"
-	same 'complaints' "$(told complaints 2)" 0
+	# A host that is busy can make Linux complain as it boots.
+	same 'complaints' "$(told 'complaint 2' '1,$')" "$(told 'complaint 1' '1,$')"
 	wait_told listening 1 || return
 	control stack >/dev/null
 	control regs 0 | grep -q 'long mode' || fail 'no registers'
