@@ -4,7 +4,8 @@
  * - kvmclock: set to what it showed (KVM_SET_CLOCK), and KVM reports the stop to the guest (KVM_KVMCLOCK_CTRL), so that
  *   its watchdogs do not take the pause for a lockup.
  * - TSC: its offset is made less by what was counted meanwhile (KVM_VCPU_TSC_OFFSET, since Linux 5.16). A write of
- *   MSR_IA32_TSC would not do: KVM takes a value that is within a second of another vCPU's for the same value.
+ *   MSR_IA32_TSC would not do: KVM takes a value that is within a second of another vCPU's for the same value. It and
+ *   kvmclock stand still for the same time: Linux calls a TSC unstable that differs from kvmclock by half a millisecond.
  * - Local APIC timer: the deadline, or the count that is left, is taken out and put back. Kernels before Linux 5.9
  *   begin a count anew. A count goes by way of all registers (KVM_SET_LAPIC): an interrupt that arrives meanwhile is
  *   lost, so the caller stops what raises interrupts first.
@@ -36,12 +37,18 @@ enum {
 	LVT_TIMER_DEADLINE = 2 << 17,
 	PIT_MODE_NO_TIMER = 5, /* a strobe by a gate that a PC's channel 0 has not */
 	PIT_HZ = 1193182,
+	INSTANT_TRIES = 8,
+};
+
+/* What the first vCPU's TSC and kvmclock show at one time. */
+struct instant {
+	uint64_t tsc, clock_ns;
 };
 
 struct vcpu_clocks {
 	int fd;
-	bool has_tsc, has_deadline, has_count;
-	uint64_t tsc, deadline;
+	bool has_deadline, has_count;
+	uint64_t deadline;
 	bool has_start_offset;
 	uint64_t start_offset;  /* of the TSC */
 	uint32_t initial, left; /* of the local APIC's timer */
@@ -49,8 +56,8 @@ struct vcpu_clocks {
 
 struct arch_clocks {
 	const struct kvm *kvm; /* borrowed */
-	bool has_clock, has_pit;
-	struct kvm_clock_data clock;
+	bool has_instant, has_pit;
+	struct instant stopped;
 	struct kvm_pit_state2 pit;
 	unsigned nr_vcpus;
 	struct vcpu_clocks vcpu[];
@@ -134,16 +141,49 @@ static void tsc_set_back(int fd, uint64_t ticks)
 	tsc_offset(fd, KVM_SET_DEVICE_ATTR, &offset);
 }
 
-/* All by as much, so that those that were the same still are. */
+/* Of several tries the one that took the least time: on a busy host this thread may wait between two of the calls. */
+static bool instant_now(const struct arch_clocks *clocks, struct instant *ret)
+{
+	const int fd = clocks->vcpu[0].fd;
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned i = 0; i < INSTANT_TRIES; i++) {
+		struct kvm_clock_data clock = {0};
+		uint64_t before, after;
+
+		if (!msr_get(fd, MSR_TSC, &before) ||
+		    ioctl(clocks->kvm->vm_fd, KVM_GET_CLOCK, &clock) < 0 ||
+		    !msr_get(fd, MSR_TSC, &after))
+			return false;
+		if (after - before >= least)
+			continue;
+		least = after - before;
+		*ret = (struct instant){.tsc = before + least / 2, .clock_ns = clock.clock};
+	}
+	return true;
+}
+
+static uint64_t tsc_ticks(int vcpu_fd, uint64_t ns)
+{
+	const int khz = ioctl(vcpu_fd, KVM_GET_TSC_KHZ, 0UL);
+
+	if (khz <= 0)
+		return 0;
+	return ns / 1000000 * (unsigned)khz + ns % 1000000 * (unsigned)khz / 1000000;
+}
+
+/* By as much as kvmclock, which goes on already. All by as much, so that those that were the same still are. */
 static void tsc_start(const struct arch_clocks *clocks)
 {
-	const struct vcpu_clocks *first = &clocks->vcpu[0];
-	uint64_t now;
+	const struct instant *stopped = &clocks->stopped;
+	struct instant now;
+	uint64_t tsc;
 
-	if (!first->has_tsc || !msr_get(first->fd, MSR_TSC, &now))
+	if (!instant_now(clocks, &now))
 		return;
+	tsc = stopped->tsc + tsc_ticks(clocks->vcpu[0].fd, now.clock_ns - stopped->clock_ns);
 	for (unsigned i = 0; i < clocks->nr_vcpus; i++)
-		tsc_set_back(clocks->vcpu[i].fd, now - first->tsc);
+		tsc_set_back(clocks->vcpu[i].fd, now.tsc - tsc);
 }
 
 static bool pit_is_periodic(const struct kvm_pit_channel_state *channel)
@@ -208,25 +248,21 @@ int arch_clocks_create(const struct kvm *kvm, const int *vcpu_fd, unsigned nr_vc
 void arch_clocks_stop(struct arch_clocks *clocks)
 {
 	pit_stop(clocks);
-	for (unsigned i = 0; i < clocks->nr_vcpus; i++) {
-		struct vcpu_clocks *vcpu = &clocks->vcpu[i];
-
-		lapic_timer_stop(vcpu);
-		vcpu->has_tsc = msr_get(vcpu->fd, MSR_TSC, &vcpu->tsc);
-	}
-	clocks->has_clock = ioctl(clocks->kvm->vm_fd, KVM_GET_CLOCK, &clocks->clock) == 0;
-	clocks->clock = (struct kvm_clock_data){.clock = clocks->clock.clock};
+	for (unsigned i = 0; i < clocks->nr_vcpus; i++)
+		lapic_timer_stop(&clocks->vcpu[i]);
+	clocks->has_instant = instant_now(clocks, &clocks->stopped);
 }
 
-/* Deadlines are TSC values, and kvmclock is computed from the TSC: that goes first. */
+/* Deadlines are TSC values: that goes first. KVM tells the guests of both clocks when a vCPU runs again. */
 void arch_clocks_start(const struct arch_clocks *clocks)
 {
-	struct kvm_clock_data clock = clocks->clock;
+	struct kvm_clock_data clock = {.clock = clocks->stopped.clock_ns};
 	struct kvm_pit_state2 pit = clocks->pit;
 
-	tsc_start(clocks);
-	if (clocks->has_clock)
+	if (clocks->has_instant) {
 		ioctl(clocks->kvm->vm_fd, KVM_SET_CLOCK, &clock);
+		tsc_start(clocks);
+	}
 	for (unsigned i = 0; i < clocks->nr_vcpus; i++) {
 		lapic_timer_start(&clocks->vcpu[i]);
 		ioctl(clocks->vcpu[i].fd, KVM_KVMCLOCK_CTRL, 0); /* EINVAL: the guest uses none */
@@ -252,11 +288,10 @@ void arch_clocks_rewind(struct arch_clocks *clocks)
 		struct vcpu_clocks *vcpu = &clocks->vcpu[i];
 
 		vcpu->has_deadline = vcpu->has_count = false;
-		vcpu->tsc = 0;
 		if (vcpu->has_start_offset)
 			tsc_offset(vcpu->fd, KVM_SET_DEVICE_ATTR, &vcpu->start_offset);
 	}
-	clocks->clock.clock = 0;
+	clocks->stopped = (struct instant){0};
 	clocks->has_pit = false;
 }
 
