@@ -17,6 +17,7 @@
 #include "config/core.h"
 #include "config/debugger.h"
 #include "config/disk.h"
+#include "config/fw_cfg.h"
 #include "config/initramfs.h"
 #include "config/net.h"
 #include "config/rng.h"
@@ -70,6 +71,7 @@ struct config {
 	struct config_initramfs initramfs;
 	struct config_consoles consoles;
 	struct config_balloon balloon;
+	struct config_fw_cfg fw_cfg;
 	struct config_gdb gdb;
 	struct config_core core;
 	int64_t timeout_ns; /* 0: none; the caller sets vm.deadline_ns */
@@ -113,7 +115,7 @@ extern const struct option_group config_machine_group;
 /* A device's options are rows of its own file in config/. */
 #define CONFIG_DEVICE_GROUPS                                                                       \
 	&config_disk_group, &config_net_group, &config_rng_group, &config_console_group,           \
-		&config_balloon_group
+		&config_balloon_group, &config_fw_cfg_group
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
 	CONFIG_OPT_PREALLOC,
@@ -125,6 +127,7 @@ enum {
 	CONFIG_OPT_NET,
 	CONFIG_OPT_CONSOLE,
 	CONFIG_OPT_BALLOON,
+	CONFIG_OPT_FW_CFG,
 	CONFIG_OPT_SERIAL,
 	CONFIG_OPT_VIRTIO_CONSOLE,
 	CONFIG_OPT_QUICK,

@@ -117,6 +117,7 @@ struct machine_platform {
 	const char *cpu_id_name;       /* of the number by which a guest knows a CPU: "APIC ID" */
 	const struct machine_row *row; /* devices that every machine has */
 	const struct machine_row *command_row; /* those of machine_spec.command_ports */
+	const struct machine_row *fw_cfg_row;  /* that of --fw-cfg; NULL: there is none */
 	const struct machine_row
 		*test_row; /* those of --test-device: docs/reference/devices/scratch.md */
 	const struct machine_device *chip; /* what KVM emulates itself */

@@ -28,6 +28,18 @@ struct target {
 	uint8_t len[RANGES_MAX]; /* bytes of each range */
 	uint8_t nr_ranges;
 	bool clock, irq, timer, chr, power; /* what it takes from its environment */
+	const void *conf;
+};
+
+static const struct fw_cfg_conf fw_cfg = {
+	.mem_bytes = UINT64_C(1) << 29,
+	.cpus = 255,
+	.nr_files = 2,
+	.file =
+		{
+			{"opt/empty", NULL, 0},
+			{"opt/text", (const uint8_t *)"text", 4},
+		},
 };
 
 static const struct target targets[] = {
@@ -46,6 +58,7 @@ static const struct target targets[] = {
 	{.cls = &pvpanic_class, .nr_ranges = 1, .len = {1}, .power = true},
 	{.cls = &reset_cf9_class, .nr_ranges = 1, .len = {4}, .power = true},
 	{.cls = &acpi_pm1_class, .nr_ranges = 1, .len = {6}, .power = true},
+	{.cls = &fw_cfg_class, .nr_ranges = 1, .len = {2}, .conf = &fw_cfg},
 	{.cls = &scratch_class, .nr_ranges = 2, .len = {64, 64}},
 	{.cls = &scratch_ports_class, .nr_ranges = 1, .len = {16}},
 };
@@ -185,6 +198,7 @@ static bool rig_init(struct rig *rig, struct fuzz_input *in)
 		.timer = target->timer ? &fake->timer : NULL,
 		.chr = target->chr ? &fake->chr : NULL,
 		.power = target->power ? &fake->power : NULL,
+		.conf = target->conf,
 	};
 	return device_create(target->cls, &fake->env, &rig->dev) == 0;
 }

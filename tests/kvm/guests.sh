@@ -90,4 +90,40 @@ case_the_hammer_kernel_runs_alone() {
 	printed '^hammer: CPU 0: 1000 accesses in '
 }
 
+# fw_cfg SELECTOR BYTES: code that prints so many bytes of an item.
+fw_cfg() {
+	printf '%s\n' "mov \$0x510, %dx; mov \$$1, %ax; out %ax, %dx; inc %dx; mov \$$2, %cx" \
+		'1: in %dx, %al; out %al, $0xe9; loop 1b'
+}
+
+case_fw_cfg_has_the_machine_and_the_files() {
+	printf 'first' >one
+	printf 'second' >two
+	{
+		printf '.code16\n'
+		fw_cfg 0 4    # signature
+		fw_cfg 5 2    # CPUs
+		fw_cfg 3 8    # RAM
+		fw_cfg 0x19 4 # directory
+		fw_cfg 0x20 5
+		fw_cfg 0x21 7
+		printf '%s\n' 'xor %al, %al; out %al, $0xf4'
+	} | assemble items
+	tollgate run --flat 0x7c00,real --cpus 3 --mem 65M --fw-cfg opt/a=one --fw-cfg opt/b=two items
+	ended 0 'exit code 0 (exit port)'
+	printf 'QEMU\3\0\0\0\20\4\0\0\0\0\0\0\0\2firstsecond\0' >wanted
+	cmp wanted "$case_dir/out" || fail 'the items have other bytes'
+}
+
+case_fw_cfg_is_only_there_when_it_is_asked_for() {
+	{
+		printf '.code16\n'
+		fw_cfg 0 4
+		printf '%s\n' 'xor %al, %al; out %al, $0xf4'
+	} | assemble items
+	tollgate run --flat 0x7c00,real items
+	ended 0 'exit code 0 (exit port)'
+	printf '\377\377\377\377' | cmp - "$case_dir/out" || fail 'something is at port 0x511'
+}
+
 run_cases

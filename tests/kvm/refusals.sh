@@ -354,6 +354,14 @@ case_hammer_values() {
 	refused "range-wraps 'extra range'" --ranges hammer --ranges 8000
 }
 
+case_fw_cfg_files() {
+	refused "file-open 'nowhere'" '' run --fw-cfg opt/a=nowhere
+	: >empty
+	refused "file-empty 'empty'" '' run --fw-cfg opt/a=empty
+	truncate -s 17M large
+	refused "fw-cfg-size 'large'" '' run --fw-cfg opt/a=large
+}
+
 case_hammered_places_that_are_taken() {
 	refused "range-overlap 'serial0' (0x3f8 to 0x3ff) and 'hammer' (0x3fc to 0x3fc)" \
 		'--port 0xa00 is free' hammer --port 0x3fc

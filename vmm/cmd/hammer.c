@@ -433,6 +433,8 @@ int cmd_hammer(int argc, char **argv)
 	args.opts.config.vm.machine.mem_bytes = HAMMER_MEM;
 	r = hammer_parse(argc, argv, &args, &diag);
 	if (r == 0)
+		r = config_fw_cfg_load(&args.opts.config, &diag);
+	if (r == 0)
 		r = hammer_show(&args, &diag);
 	if (!args.config_in_use)
 		config_fini(&args.opts.config);

@@ -16,6 +16,8 @@ static int add_inputs(const struct config *config, struct file_uses *uses)
 		r = file_uses_add(uses, "--symbols", config->symbols, false, 0);
 	for (unsigned i = 0; r == 0 && i < config->nr_initrds; i++)
 		r = file_uses_add(uses, "--initrd", config->initrd[i], false, 0);
+	for (unsigned i = 0; r == 0 && i < config->fw_cfg.conf.nr_files; i++)
+		r = file_uses_add(uses, "--fw-cfg", config->fw_cfg.path[i], false, 0);
 	if (r == 0)
 		r = file_uses_add(uses, "--busybox", initramfs->busybox_file, false, 0);
 	for (unsigned i = 0; r == 0 && i < initramfs->nr_copies; i++) {

@@ -175,6 +175,8 @@ static int open_all(struct vm_files *files, struct initramfs *initramfs, struct 
 	/* Options that make no machine are refused before KVM is opened, or memory is taken. */
 	if (r == 0)
 		r = machine_resolve(&arch_platform, &opts->machine, &machine, diag);
+	if (r == 0)
+		r = config_fw_cfg_load(config, diag);
 	if (r == 0 && config_initramfs_wanted(&config->initramfs))
 		r = add_initramfs(config, &machine, opts, initramfs, diag);
 	return r;

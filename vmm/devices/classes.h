@@ -14,8 +14,28 @@ extern const struct device_class exit_port_class;     /* power */
 extern const struct device_class pvpanic_class;       /* power */
 extern const struct device_class reset_cf9_class;     /* power; range 0: 8 bytes from 0xcf8 */
 extern const struct device_class acpi_pm1_class;      /* power; range 0: PM1_STS, _EN, _CNT */
+extern const struct device_class fw_cfg_class;        /* conf: struct fw_cfg_conf; range 0: 0x510 */
 extern const struct device_class scratch_class;       /* nothing; ranges 0 and 1: 64 bytes each */
 extern const struct device_class scratch_ports_class; /* nothing; range 0: up to 64 ports */
+
+enum {
+	FW_CFG_FILES_MAX = 16,
+	FW_CFG_NAME_MAX = 55, /* bytes, as the file directory has them, without the NUL */
+};
+
+struct fw_cfg_file {
+	const char *name; /* at most FW_CFG_NAME_MAX */
+	const uint8_t *data;
+	uint32_t len; /* bytes */
+};
+
+/* device_env.conf of fw_cfg_class. Everything is borrowed, and outlives the device. */
+struct fw_cfg_conf {
+	uint64_t mem_bytes;
+	uint16_t cpus;
+	unsigned nr_files;
+	struct fw_cfg_file file[FW_CFG_FILES_MAX]; /* selectors 0x20 and up */
+};
 
 /* For the machine's tables: where each register is, and what to write there. */
 enum {

@@ -57,6 +57,10 @@ static const struct machine_row command_rows[] = {
 	 .gsi = MACHINE_GSI_NONE},
 };
 
+/* `--fw-cfg`, where QEMU has it. */
+static const struct machine_row fw_cfg_row = {
+	"fwcfg0", "fw-cfg", &fw_cfg_class, {PORT(0x510, 2)}, .gsi = MACHINE_GSI_NONE};
+
 /*
  * `--test-device`. The memory ranges touch, and a page edge is inside the first: a straddling access
  * then meets both kinds of border. Nothing else is near, so the bytes next to them read as unclaimed.
@@ -151,6 +155,7 @@ const struct machine_platform arch_platform = {
 	.nr_rows = ARRAY_SIZE(rows),
 	.command_row = command_rows,
 	.nr_command_rows = ARRAY_SIZE(command_rows),
+	.fw_cfg_row = &fw_cfg_row,
 	.test_row = test_rows,
 	.nr_test_rows = ARRAY_SIZE(test_rows),
 	.chip = chips,
