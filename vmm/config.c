@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "config/exits.h"
 #include "config/files.h"
+#include "config/test_device.h"
 
 #define MEM_MAX (UINT64_C(64) << 30)
 
@@ -40,8 +41,10 @@ static const struct option_row machine_rows[] = {
 	{"hugepages", CONFIG_OPT_HUGEPAGES, NULL, .help = "back guest memory with huge pages"},
 	{"prealloc", CONFIG_OPT_PREALLOC, NULL,
 	 .help = "touch all guest memory before the guest runs"},
-	{"test-device", CONFIG_OPT_TEST_DEVICE, NULL,
-	 .help = "a device for testing MMIO and port I/O, for guest/ kernels"},
+	{"test-device", CONFIG_OPT_TEST_DEVICE, "[=KIND]",
+	 .help = "a device for testing MMIO and port I/O: scratch (default), for guest/\n"
+		 "kernels; pc, QEMU's pc-testdev, with fw_cfg, for kvm-unit-tests",
+	 config_test_device_values, .spaced = true},
 	{"exits", CONFIG_OPT_EXITS, "LIST",
 	 .help = "make exits that KVM could save: reads, writes, doorbells,\n"
 		 "interrupts or all; in statistics (run, smoke), time: the sum in each\n"
@@ -86,17 +89,6 @@ static int parse_cpu(struct config *config, const char *arg, struct diag *diag)
 
 	if (r == 0)
 		config->vm.cpu = (unsigned)cpu;
-	return r;
-}
-
-/* Once, however often it is asked for. */
-static int add_test_device(struct config *config, struct diag *diag)
-{
-	int r = 0;
-
-	for (unsigned i = 0; r == 0 && !config->test_device && i < arch_platform.nr_test_rows; i++)
-		r = config_row_add(config, &arch_platform.test_row[i], diag);
-	config->test_device = true;
 	return r;
 }
 
@@ -149,7 +141,7 @@ int config_machine_option(struct config *config, int opt, const char *arg, struc
 	case CONFIG_OPT_HUGEPAGES: config->vm.mem.hugepages = true; return 0;
 	case CONFIG_OPT_PREALLOC: config->vm.mem.prealloc = true; return 0;
 	case CONFIG_OPT_CPU: return parse_cpu(config, arg, diag);
-	case CONFIG_OPT_TEST_DEVICE: return add_test_device(config, diag);
+	case CONFIG_OPT_TEST_DEVICE: return config_test_device_option(config, arg, diag);
 	case CONFIG_OPT_EXITS: return config_exits_option(config, arg, diag);
 	default: return device_option(config, opt, arg, diag);
 	}

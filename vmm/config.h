@@ -60,7 +60,7 @@ struct config {
 	unsigned nr_virtio;
 	struct config_net *net[CONFIG_NETS_MAX];
 	unsigned nr_nets;
-	bool test_device;
+	bool test_device[MACHINE_TEST_DEVICES];
 	struct config_disk *disk[CONFIG_DISKS_MAX];
 	unsigned nr_disks;
 	bool has_boot, has_flat; /* --boot and --flat were given: both set vm.boot.mode */

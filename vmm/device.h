@@ -72,6 +72,7 @@ struct device_env {
 	const struct clock_src *clock;
 	struct guest_mem *mem;
 	struct irq_line *irq;
+	struct irq_bank *irqs;
 	struct timer_line *timer;
 	struct char_backend *chr;
 	struct power *power;

@@ -100,6 +100,13 @@ static inline unsigned machine_device_nr_ranges(const struct machine_device *dev
 	return dev->nr_ranges + dev->nr_unadvertised;
 }
 
+/* The kinds of --test-device. */
+enum machine_test_device {
+	MACHINE_TEST_SCRATCH, /* docs/reference/devices/scratch.md */
+	MACHINE_TEST_PC,      /* docs/reference/devices/pc_testdev.md */
+	MACHINE_TEST_DEVICES,
+};
+
 struct machine_fdt_platform;
 
 /* A kernel parameter that the platform adds to every command line. */
@@ -118,10 +125,12 @@ struct machine_platform {
 	const struct machine_row *row; /* devices that every machine has */
 	const struct machine_row *command_row; /* those of machine_spec.command_ports */
 	const struct machine_row *fw_cfg_row;  /* that of --fw-cfg; NULL: there is none */
-	const struct machine_row
-		*test_row; /* those of --test-device: docs/reference/devices/scratch.md */
+	struct {
+		const struct machine_row *row;
+		unsigned nr_rows;
+	} test[MACHINE_TEST_DEVICES];      /* those of --test-device */
 	const struct machine_device *chip; /* what KVM emulates itself */
-	unsigned nr_rows, nr_command_rows, nr_test_rows, nr_chips;
+	unsigned nr_rows, nr_command_rows, nr_chips;
 	uint64_t nr_ports;           /* size of the port space; 0: there is none */
 	uint64_t gpa_end;            /* first address past all addresses */
 	uint64_t mmio_gpa, mmio_end; /* where MACHINE_FIRST_AUTO chooses */

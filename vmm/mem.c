@@ -283,6 +283,31 @@ static int clear_in_place(const struct guest_mem *mem)
 	return 0;
 }
 
+/*
+ * KVM drops its mapping when the host's page changes its protection. To take access away for a moment, as QEMU does,
+ * would be seen by other vCPUs and by I/O threads. So one that nobody uses is added, and taken away.
+ */
+static bool change_protection(const struct guest_mem *mem, uint64_t off, uint64_t page_bytes)
+{
+	char *page = (char *)mem->base + (off & ~(page_bytes - 1));
+
+	return mprotect(page, page_bytes, PROT_READ | PROT_WRITE | PROT_EXEC) == 0 &&
+	       mprotect(page, page_bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool guest_mem_remap_page(const struct guest_mem *mem, uint64_t gpa)
+{
+	const char *host = guest_mem_ptr(mem, gpa, 1);
+	uint64_t off;
+
+	if (!host)
+		return false;
+	off = (uint64_t)(host - (const char *)mem->base);
+	/* Of a reserved huge page no part changes alone. */
+	return change_protection(mem, off, SMALL_PAGE_BYTES) ||
+	       (mem->bytes % HUGE_PAGE_BYTES == 0 && change_protection(mem, off, HUGE_PAGE_BYTES));
+}
+
 /* Memory that the process has locked cannot be discarded. */
 int guest_mem_clear(const struct guest_mem *mem)
 {

@@ -63,6 +63,12 @@ int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf, 
 int guest_mem_discard(const struct guest_mem *mem, void *host, uint64_t len);
 
 /*
+ * Makes KVM forget how it maps the page of gpa, so that the guest's next access there faults into the host; content and
+ * access stay. False when gpa is not RAM, or when the host refuses. Any thread.
+ */
+bool guest_mem_remap_page(const struct guest_mem *mem, uint64_t gpa);
+
+/*
  * All of RAM reads as zeros, and its pages are the host's again. Where the options promise that pages are there, they
  * stay. New ones replace those that a memory error of the host has taken; -errno when the host has none.
  */

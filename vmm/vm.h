@@ -81,6 +81,7 @@ struct vm {
 	unsigned nr_loop_files;
 	int *vcpu_files; /* while the vCPUs' threads run; vm/vcpu_files.h */
 	struct device *device[MACHINE_DEVICES_MAX]; /* as machine.device */
+	struct kvm_irq_bank irq_bank;
 	struct kvm_irq_line irq[MACHINE_DEVICES_MAX];
 	struct guest_timer timer[MACHINE_DEVICES_MAX];
 	struct device_char chr[MACHINE_DEVICES_MAX]; /* unused but for character devices */

@@ -17,6 +17,7 @@
 
 #include "devices/classes.h"
 #include "fake_env.h"
+#include "mem.h"
 
 enum { RANGES_MAX = 2, RX_MAX = 64 };
 
@@ -27,7 +28,7 @@ struct target {
 	const struct device_class *cls;
 	uint8_t len[RANGES_MAX]; /* bytes of each range */
 	uint8_t nr_ranges;
-	bool clock, irq, timer, chr, power; /* what it takes from its environment */
+	bool clock, irq, irqs, timer, chr, power, mem; /* what it takes from its environment */
 	const void *conf;
 };
 
@@ -58,9 +59,12 @@ static const struct target targets[] = {
 	{.cls = &pvpanic_class, .nr_ranges = 1, .len = {1}, .power = true},
 	{.cls = &reset_cf9_class, .nr_ranges = 1, .len = {4}, .power = true},
 	{.cls = &acpi_pm1_class, .nr_ranges = 1, .len = {6}, .power = true},
-	{.cls = &fw_cfg_class, .nr_ranges = 1, .len = {2}, .conf = &fw_cfg},
 	{.cls = &scratch_class, .nr_ranges = 2, .len = {64, 64}},
 	{.cls = &scratch_ports_class, .nr_ranges = 1, .len = {16}},
+	{.cls = &fw_cfg_class, .nr_ranges = 1, .len = {2}, .conf = &fw_cfg},
+	{.cls = &pc_testdev_ports_class, .nr_ranges = 2, .len = {4, 4}, .mem = true},
+	{.cls = &pc_testdev_irqs_class, .nr_ranges = 1, .len = {24}, .irqs = true},
+	{.cls = &pc_testdev_memory_class, .nr_ranges = 1, .len = {255}},
 };
 
 struct rig {
@@ -184,6 +188,18 @@ static void check(const struct rig *rig)
 		assert(fake->end.kind != VM_END_NONE && fake->end.by);
 }
 
+/* One page for all inputs: what a device does to it is not seen. */
+static struct guest_mem *guest_ram(void)
+{
+	static struct guest_mem mem;
+	static const struct guest_region page = {.gpa = 0, .len = 4096};
+
+	if (mem.nr_regions == 0 &&
+	    guest_mem_init(&mem, &page, 1, &(struct guest_mem_opts){0}, NULL) < 0)
+		abort();
+	return &mem;
+}
+
 static bool rig_init(struct rig *rig, struct fuzz_input *in)
 {
 	const struct target *target = &targets[fuzz_u8(in) % ARRAY_SIZE(targets)];
@@ -198,6 +214,8 @@ static bool rig_init(struct rig *rig, struct fuzz_input *in)
 		.timer = target->timer ? &fake->timer : NULL,
 		.chr = target->chr ? &fake->chr : NULL,
 		.power = target->power ? &fake->power : NULL,
+		.irqs = target->irqs ? &fake->irqs : NULL,
+		.mem = target->mem ? guest_ram() : NULL,
 		.conf = target->conf,
 	};
 	return device_create(target->cls, &fake->env, &rig->dev) == 0;

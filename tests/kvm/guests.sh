@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test kernel passes on the real thing: what each finds is in its own output.
-# shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
+# shellcheck source-path=SCRIPTDIR disable=SC2016,SC2317 # assembly; cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
 
@@ -113,6 +113,45 @@ case_fw_cfg_has_the_machine_and_the_files() {
 	ended 0 'exit code 0 (exit port)'
 	printf 'QEMU\3\0\0\0\20\4\0\0\0\0\0\0\0\2firstsecond\0' >wanted
 	cmp wanted "$case_dir/out" || fail 'the items have other bytes'
+}
+
+# Writes to port 0x2004 raise the serial port's GSI in the PIC: IRR has bit 4 then.
+case_qemus_test_device_has_its_ports() {
+	assemble ports <<-'END'
+		.code16
+		mov $0x11223344, %eax
+		out %eax, $0xe0
+		in $0xe1, %al # 0x33
+		out %al, $0xe9
+		mov $0x1000, %eax # the page has this after it was mapped anew
+		movb $'m', 0x1000
+		out %eax, $0xe4
+		mov 0x1000, %al
+		out %al, $0xe9
+		mov $0x11, %al # ICW1 to ICW4
+		out %al, $0x20
+		mov $8, %al
+		out %al, $0x21
+		mov $4, %al
+		out %al, $0x21
+		mov $1, %al
+		out %al, $0x21
+		mov $0x2004, %dx
+		mov $1, %al
+		out %al, %dx
+		mov $0x0a, %al # OCW3: read IRR
+		out %al, $0x20
+		in $0x20, %al
+		and $0x10, %al
+		out %al, $0xe9
+		xor %al, %al
+		out %al, %dx
+		out %al, $0xf4
+	END
+	tollgate run --flat 0x7c00,real --test-device pc --stats=json:stats ports
+	ended 0 'exit code 0 (exit port)'
+	printf '3m\20' | cmp - "$case_dir/out" || fail 'the test device has other bytes'
+	holds stats '[.devices[] | select(.device | startswith("pctest")) | .guest_errors] == [0, 0, 0]'
 }
 
 case_fw_cfg_is_only_there_when_it_is_asked_for() {

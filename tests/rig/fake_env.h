@@ -23,6 +23,9 @@ struct fake_env {
 	bool irq_level;
 	unsigned irq_sets, irq_redundant; /* calls; calls that did not change the level */
 
+	struct irq_bank irqs;
+	uint64_t irqs_high; /* a bit for each GSI */
+
 	struct timer_line timer;
 	int64_t deadline_ns; /* INT64_MAX: disarmed */
 	unsigned arms;
@@ -65,6 +68,16 @@ static inline void fake_irq_set(struct irq_line *irq, bool level)
 	if (level == f->irq_level)
 		f->irq_redundant++;
 	f->irq_level = level;
+}
+
+static inline void fake_irqs_set(struct irq_bank *bank, unsigned gsi, bool level)
+{
+	struct fake_env *f = container_of(bank, struct fake_env, irqs);
+	const uint64_t bit = UINT64_C(1) << gsi;
+
+	f->irq_sets++;
+	f->irq_redundant += level == ((f->irqs_high & bit) != 0);
+	f->irqs_high = level ? f->irqs_high | bit : f->irqs_high & ~bit;
 }
 
 static inline void fake_timer_arm(struct timer_line *timer, int64_t deadline_ns)
@@ -137,6 +150,7 @@ static inline void fake_env_init(struct fake_env *f)
 	*f = (struct fake_env){
 		.clock = {.realtime_ns = fake_realtime_ns, .monotonic_ns = fake_monotonic_ns},
 		.irq = {.set = fake_irq_set},
+		.irqs = {.set = fake_irqs_set},
 		.timer = {.arm = fake_timer_arm},
 		.deadline_ns = INT64_MAX,
 		.chr = {.write = fake_chr_write,
@@ -149,6 +163,7 @@ static inline void fake_env_init(struct fake_env *f)
 	f->env = (struct device_env){
 		.clock = &f->clock,
 		.irq = &f->irq,
+		.irqs = &f->irqs,
 		.timer = &f->timer,
 		.chr = &f->chr,
 		.power = &f->power,

@@ -61,6 +61,11 @@ struct row_by_name {
 	const struct option_row *found;
 };
 
+struct row_by_opt {
+	int opt;
+	const struct option_row *found;
+};
+
 static int has_name(const struct option_group *group, const struct option_row *row, void *arg)
 {
 	struct row_by_name *by = arg;
@@ -328,6 +333,35 @@ static int check_one_dash(const struct option_reader *reader, int opt, struct di
 	return -EINVAL;
 }
 
+static int has_opt(const struct option_group *group, const struct option_row *row, void *arg)
+{
+	struct row_by_opt *by = arg;
+
+	(void)group;
+	if (row->opt != by->opt)
+		return 0;
+	by->found = row;
+	return 1;
+}
+
+/* getopt_long() takes a value that may be left out only after '='. */
+static const char *spaced_value(const struct option_reader *reader, int opt)
+{
+	struct row_by_opt by = {.opt = opt};
+	const char *next = optind < reader->argc ? reader->argv[optind] : NULL;
+
+	option_table_each(reader->table, has_opt, &by);
+	if (!next || !by.found || !by.found->spaced)
+		return NULL;
+	for (const struct option_value *value = by.found->values; value->name; value++) {
+		if (strcmp(value->name, next) != 0)
+			continue;
+		optind++;
+		return next;
+	}
+	return NULL;
+}
+
 int option_reader_next(struct option_reader *reader, int *ret_opt, const char **ret_arg,
 		       struct diag *diag)
 {
@@ -345,6 +379,6 @@ int option_reader_next(struct option_reader *reader, int *ret_opt, const char **
 	if (r < 0)
 		return r;
 	*ret_opt = opt == OPTION_HELP ? help : opt;
-	*ret_arg = optarg;
+	*ret_arg = optarg ? optarg : spaced_value(reader, opt);
 	return 1;
 }

@@ -29,6 +29,8 @@ struct option_row {
 	const char *help; /* the first line is the short help; the lines after it have more */
 	const struct option_value *values; /* the values there are, or NULL; ended by a NULL name */
 	bool common;                       /* in the short help */
+	/* For a value that may be left out: one of values is also taken as the next argument. */
+	bool spaced;
 	/* Takes the value for option_group_take()'s target: 0, or -errno with diag. NULL: the command does. */
 	int (*take)(void *target, const char *arg, struct diag *diag);
 };

@@ -24,6 +24,11 @@ struct irq_line {
 	void (*pulse)(struct irq_line *irq); /* up and down: one edge */
 };
 
+/* All inputs of the interrupt controller, by GSI, for a device that tests it. The level of the last call counts. */
+struct irq_bank {
+	void (*set)(struct irq_bank *bank, unsigned gsi, bool level);
+};
+
 /* A one-shot timer; when it expires the event thread calls device_class.expire. */
 struct timer_line {
 	/* Deadline in monotonic_ns of clock_src; replaces an earlier one. INT64_MAX disarms. */

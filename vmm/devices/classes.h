@@ -4,19 +4,24 @@
 
 #include "device.h"
 
-extern const struct device_class serial_16550_class;  /* irq, chr */
-extern const struct device_class rtc_mc146818_class;  /* clock, irq, timer */
-extern const struct device_class i8042_class;         /* power; range 0: 0x60, range 1: 0x64 */
-extern const struct device_class port80_class;        /* nothing */
-extern const struct device_class debugcon_class;      /* chr */
-extern const struct device_class output_port_class;   /* chr */
-extern const struct device_class exit_port_class;     /* power */
-extern const struct device_class pvpanic_class;       /* power */
-extern const struct device_class reset_cf9_class;     /* power; range 0: 8 bytes from 0xcf8 */
-extern const struct device_class acpi_pm1_class;      /* power; range 0: PM1_STS, _EN, _CNT */
-extern const struct device_class fw_cfg_class;        /* conf: struct fw_cfg_conf; range 0: 0x510 */
+extern const struct device_class serial_16550_class; /* irq, chr */
+extern const struct device_class rtc_mc146818_class; /* clock, irq, timer */
+extern const struct device_class i8042_class;        /* power; range 0: 0x60, range 1: 0x64 */
+extern const struct device_class port80_class;       /* nothing */
+extern const struct device_class debugcon_class;     /* chr */
+extern const struct device_class output_port_class;  /* chr */
+extern const struct device_class exit_port_class;    /* power */
+extern const struct device_class pvpanic_class;      /* power */
+extern const struct device_class reset_cf9_class;    /* power; range 0: 8 bytes from 0xcf8 */
+extern const struct device_class acpi_pm1_class;     /* power; range 0: PM1_STS, _EN, _CNT */
+extern const struct device_class fw_cfg_class;       /* conf: struct fw_cfg_conf; range 0: 0x510 */
+extern const struct device_class pc_testdev_ports_class;  /* mem; range 0: 0xe0, range 1: 0xe4 */
+extern const struct device_class pc_testdev_irqs_class;   /* irqs; range 0: PC_TESTDEV_IRQS ports */
+extern const struct device_class pc_testdev_memory_class; /* nothing; range 0: 64 KiB */
 extern const struct device_class scratch_class;       /* nothing; ranges 0 and 1: 64 bytes each */
 extern const struct device_class scratch_ports_class; /* nothing; range 0: up to 64 ports */
+
+enum { PC_TESTDEV_IRQS = 24 };
 
 enum {
 	FW_CFG_FILES_MAX = 16,

@@ -9,15 +9,20 @@
 
 #include "base/macros.h"
 
-static void irq_line_drive(const struct kvm_irq_line *irq, bool level)
+static void gsi_drive(int vm_fd, unsigned gsi, bool level)
 {
-	struct kvm_irq_level arg = {.irq = irq->gsi, .level = level};
+	struct kvm_irq_level arg = {.irq = gsi, .level = level};
 
 	/* Fails only for a GSI without a route, which machine_resolve() excludes. */
-	int r = ioctl(irq->vm_fd, KVM_IRQ_LINE, &arg);
+	int r = ioctl(vm_fd, KVM_IRQ_LINE, &arg);
 
 	assert(r >= 0 || errno != EBADF); /* as if a vCPU's thread lacked the descriptor */
 	(void)r;
+}
+
+static void irq_line_drive(const struct kvm_irq_line *irq, bool level)
+{
+	gsi_drive(irq->vm_fd, irq->gsi, level);
 }
 
 static void irq_line_set(struct irq_line *line, bool level)
@@ -52,6 +57,16 @@ void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned
 		.vm_fd = kvm->vm_fd,
 		.gsi = gsi,
 	};
+}
+
+static void irq_bank_set(struct irq_bank *bank, unsigned gsi, bool level)
+{
+	gsi_drive(container_of(bank, struct kvm_irq_bank, bank)->vm_fd, gsi, level);
+}
+
+void kvm_irq_bank_init(struct kvm_irq_bank *bank, const struct kvm *kvm)
+{
+	*bank = (struct kvm_irq_bank){.bank = {.set = irq_bank_set}, .vm_fd = kvm->vm_fd};
 }
 
 static void eventfd_pulse(struct irq_line *line)

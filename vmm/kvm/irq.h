@@ -27,6 +27,14 @@ void kvm_irq_line_init(struct kvm_irq_line *irq, const struct kvm *kvm, unsigned
  */
 void kvm_irq_line_cut(struct kvm_irq_line *irq, bool cut);
 
+/* The same for any GSI that the irqchip has. */
+struct kvm_irq_bank {
+	struct irq_bank bank;
+	int vm_fd;
+};
+
+void kvm_irq_bank_init(struct kvm_irq_bank *bank, const struct kvm *kvm);
+
 /*
  * KVM_IRQFD: a pulse is a signal on an eventfd, which anything that holds the descriptor can give, and
  * which KVM turns into an edge. set works as that of kvm_irq_line.

@@ -65,6 +65,7 @@ static int device_env_make(struct vm *vm, unsigned i, struct device_env *env, st
 	*env = (struct device_env){
 		.clock = &vm->clock.src,
 		.mem = &vm->mem,
+		.irqs = &vm->irq_bank.bank,
 		.power = &vm->power,
 		.conf = row->conf,
 		.diag = diag,
@@ -135,6 +136,7 @@ int vm_devices_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 	};
 	int r = vm_chars_init(&vm->chars, &chars, &vm->loop, &vm->clock, &vm->power, diag);
 
+	kvm_irq_bank_init(&vm->irq_bank, &vm->kvm);
 	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
 		r = device_make(vm, i, opts, diag);
 	if (r < 0)

@@ -18,7 +18,7 @@ static int disk_takes(void *target, const char *arg, struct diag *diag)
 	return arg ? 0 : -EINVAL;
 }
 
-enum { OPT_DISK = 0x100, OPT_NET, OPT_RNG };
+enum { OPT_DISK = 0x100, OPT_NET, OPT_RNG, OPT_KIND };
 static const struct option_row disk_rows[] = {
 	{"disk", OPT_DISK, "FILE", .help = "a disk", .common = true, .take = disk_takes},
 	{0},
@@ -29,6 +29,11 @@ static const struct option_row net_rows[] = {
 };
 static const struct option_row rng_rows[] = {
 	{"rng", OPT_RNG, NULL, .help = "an entropy device"},
+	{0},
+};
+static const struct option_value kinds[] = {{"plain", 0}, {"pc", 1}, {0}};
+static const struct option_row kind_rows[] = {
+	{"kind", OPT_KIND, "[=KIND]", .help = "a kind", kinds, .spaced = true},
 	{0},
 };
 static const struct option_group disk = {"Devices", disk_rows}, net = {"Devices", net_rows},
@@ -85,12 +90,53 @@ static void groups_of_one_title_are_printed_as_one(void **state)
 		    "      --rng               an entropy device\n");
 }
 
+/* The value that a command line hands the option, and the operand that is left. */
+static void expect_kind(char *const *words, int nr, const char *want, const char *operand)
+{
+	static const struct option_group kind = {"Kinds", kind_rows};
+	static const struct option_group *const groups[] = {&kind, NULL};
+	static const struct option_table table = {.command = "test", .about = "", .group = groups};
+	struct option_reader reader;
+	char *argv[8] = {0};
+	const char *arg = NULL;
+	int opt = 0;
+
+	for (int i = 0; i < nr; i++)
+		argv[i] = words[i];
+	option_reader_init(&reader, &table, nr, argv, false);
+	assert_int_equal(option_reader_next(&reader, &opt, &arg, NULL), 1);
+	assert_int_equal(opt, OPT_KIND);
+	if (want)
+		assert_string_equal(arg, want);
+	else
+		assert_null(arg);
+	assert_int_equal(option_reader_next(&reader, &opt, &arg, NULL), 0);
+	assert_int_equal(optind, operand ? nr - 1 : nr);
+	if (operand)
+		assert_string_equal(argv[optind], operand);
+}
+
+static void a_listed_value_may_follow_a_blank(void **state)
+{
+	static char test[] = "test", kind[] = "--kind", attached[] = "--kind=pc", pc[] = "pc",
+		    file[] = "./pc", dashes[] = "--";
+
+	(void)state;
+	expect_kind((char *const[]){test, attached, pc}, 3, "pc", "pc");
+	expect_kind((char *const[]){test, kind, pc, file}, 4, "pc", "./pc");
+	expect_kind((char *const[]){test, file, kind, pc}, 4, "pc", "./pc");
+	expect_kind((char *const[]){test, kind, file}, 3, NULL, "./pc");
+	expect_kind((char *const[]){test, kind, dashes, pc}, 4, NULL, "pc");
+	expect_kind((char *const[]){test, kind}, 2, NULL, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_row_takes_its_option),
 		cmocka_unit_test(what_no_row_takes_is_left_to_the_command),
 		cmocka_unit_test(groups_of_one_title_are_printed_as_one),
+		cmocka_unit_test(a_listed_value_may_follow_a_blank),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

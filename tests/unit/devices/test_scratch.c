@@ -113,8 +113,8 @@ static void the_machine_puts_them_where_the_guests_expect_them(void **state)
 	const struct machine_spec spec = {
 		.mem_bytes = MACHINE_DEFAULT_MEM_BYTES,
 		.cpus = 1,
-		.extra = arch_platform.test_row,
-		.nr_extra = arch_platform.nr_test_rows,
+		.extra = arch_platform.test[MACHINE_TEST_SCRATCH].row,
+		.nr_extra = arch_platform.test[MACHINE_TEST_SCRATCH].nr_rows,
 	};
 	const struct machine_device *mem, *port;
 	struct diag diag = {0};

@@ -17,6 +17,7 @@
  *   0xd000_0000  MMIO device ranges
  *   0xfec0_0000  IOAPIC
  *   0xfee0_0000  local APICs
+ *   0xff00_0000  memory of QEMU's test device, with --test-device=pc
  *   0xfffb_c000  KVM's identity map page and three TSS pages (Intel hosts)
  *   0x1_0000_0000  RAM above the hole
  */
@@ -48,6 +49,7 @@
 #define LAYOUT_MMIO_END           UINT64_C(0xe0000000)
 #define LAYOUT_IOAPIC_GPA         UINT64_C(0xfec00000)
 #define LAYOUT_LAPIC_GPA          UINT64_C(0xfee00000)
+#define LAYOUT_PC_TESTDEV_GPA     UINT64_C(0xff000000)
 #define LAYOUT_IDENTITY_MAP_GPA   UINT64_C(0xfffbc000)
 #define LAYOUT_TSS_GPA            UINT64_C(0xfffbd000)
 #define LAYOUT_GPA_END            (UINT64_C(1) << 52) /* MAXPHYADDR is at most 52 bits */

@@ -65,7 +65,7 @@ static const struct machine_row fw_cfg_row = {
  * `--test-device`. The memory ranges touch, and a page edge is inside the first: a straddling access
  * then meets both kinds of border. Nothing else is near, so the bytes next to them read as unclaimed.
  */
-static const struct machine_row test_rows[] = {
+static const struct machine_row scratch_rows[] = {
 	{"scratch0",
 	 "test-memory",
 	 &scratch_class,
@@ -77,6 +77,26 @@ static const struct machine_row test_rows[] = {
 	 {PORT(0xc00, 16)},
 	 .gsi = MACHINE_GSI_NONE},
 };
+
+/* `--test-device=pc`, where kvm-unit-tests have them built in. */
+static const struct machine_row pc_testdev_rows[] = {
+	{"pctest0",
+	 "test-ports",
+	 &pc_testdev_ports_class,
+	 {PORT(0xe0, 4), PORT(0xe4, 4)},
+	 .gsi = MACHINE_GSI_NONE},
+	{"pctest1",
+	 "test-interrupts",
+	 &pc_testdev_irqs_class,
+	 {PORT(0x2000, PC_TESTDEV_IRQS)},
+	 .gsi = MACHINE_GSI_NONE},
+	{"pctest2",
+	 "test-memory",
+	 &pc_testdev_memory_class,
+	 {MMIO(LAYOUT_PC_TESTDEV_GPA, 0x10000)},
+	 .gsi = MACHINE_GSI_NONE},
+};
+_Static_assert((int)PC_TESTDEV_IRQS == (int)GSIS, "a port for each GSI");
 
 /*
  * Ranges that KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR take: an
@@ -156,8 +176,8 @@ const struct machine_platform arch_platform = {
 	.command_row = command_rows,
 	.nr_command_rows = ARRAY_SIZE(command_rows),
 	.fw_cfg_row = &fw_cfg_row,
-	.test_row = test_rows,
-	.nr_test_rows = ARRAY_SIZE(test_rows),
+	.test[MACHINE_TEST_SCRATCH] = {scratch_rows, ARRAY_SIZE(scratch_rows)},
+	.test[MACHINE_TEST_PC] = {pc_testdev_rows, ARRAY_SIZE(pc_testdev_rows)},
 	.chip = chips,
 	.nr_chips = ARRAY_SIZE(chips),
 	.nr_ports = 0x10000,

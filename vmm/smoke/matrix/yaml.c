@@ -114,7 +114,8 @@ static int take_value(const struct matrix_reader *reader, const struct option_ro
 		return matrix_complain_of(reader, node, option->name, "matrix-text-wanted",
 					  "wants a text");
 	if (option_row_has_arg(option) == required_argument ||
-	    (option_row_has_arg(option) == optional_argument && strcmp(text, "true") != 0))
+	    (option_row_has_arg(option) == optional_argument && strcmp(text, "true") != 0 &&
+	     strcmp(text, "false") != 0))
 		return matrix_add_setting(reader, settings, option->opt, text);
 	on = flag_of(reader, node, option->name);
 	return on > 0 ? matrix_add_setting(reader, settings, option->opt, NULL) : on;
