@@ -10,6 +10,7 @@ void smoke_judge_init(struct smoke_judge *judge, const struct smoke_judge_opts *
 	judge->reader.splats = opts->splats;
 	judge->ktap[SMOKE_CONSOLE].tests = judge->ktap[SMOKE_COMMAND_OUT].tests = opts->tests;
 	judge->ktap[SMOKE_COMMAND_OUT].plan_begins = true;
+	judge->kvm_unit.tests = opts->tests;
 	for (enum smoke_stream i = 0; i < SMOKE_STREAMS; i++)
 		judge->lane[i].stream = i;
 }
@@ -298,8 +299,13 @@ static void read_test(struct smoke_judge *judge, const struct smoke_lane *lane)
 {
 	char buf[SMOKE_SPLAT_LOOK_MAX];
 
-	if (lane->stream <= SMOKE_COMMAND_OUT && judge->opts.tests && !lane->continued &&
-	    !judge->is_muted)
+	if (lane->stream > SMOKE_COMMAND_OUT || !judge->opts.tests || lane->continued ||
+	    judge->is_muted)
+		return;
+	if (lane->stream == SMOKE_CONSOLE && judge->opts.kvm_unit_tests)
+		smoke_kvm_unit_line(&judge->kvm_unit, smoke_splat_words(lane->line, lane->len, buf),
+				    lane->at_ns);
+	else
 		smoke_ktap_line(&judge->ktap[lane->stream],
 				smoke_splat_words(lane->line, lane->len, buf), lane->at_ns);
 }

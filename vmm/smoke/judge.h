@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "smoke/judge/ktap.h"
+#include "smoke/judge/kvm_unit.h"
 #include "smoke/judge/outcome.h"
 #include "smoke/judge/rules.h"
 #include "smoke/judge/splat.h"
@@ -60,7 +61,8 @@ struct smoke_judge_opts {
 	struct smoke_judge_sink *sink;   /* borrowed */
 	struct smoke_splats *splats; /* borrowed; where the console's splats go. NULL: nowhere */
 	struct smoke_tests
-		*tests; /* borrowed; where results of tests go. NULL: they are not read */
+		*tests;      /* borrowed; where results of tests go. NULL: they are not read */
+	bool kvm_unit_tests; /* the console has their results, and not those of KTAP */
 	bool expects_decide; /* all expected and all phases seen is the end of it: nothing counts later */
 };
 
@@ -96,6 +98,7 @@ struct smoke_judge {
 	char pending_text[SMOKE_SPLAT_LOOK_MAX];
 	struct smoke_ktap
 		ktap[SMOKE_COMMAND_OUT + 1]; /* of the console, and of a command's output */
+	struct smoke_kvm_unit kvm_unit;      /* of the console */
 	struct smoke_lane lane[SMOKE_STREAMS];
 };
 

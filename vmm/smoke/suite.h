@@ -23,11 +23,12 @@ struct smoke_spec {
 	int64_t stall_ns;   /* of silence; 0: none */
 	int64_t grace_ns;   /* at most so long for what follows the line that decided */
 	struct smoke_wanted_end wanted;
-	bool qemu_codes;   /* a guest's code is reported as isa-debug-exit does */
-	bool no_tests;     /* results of tests are not read */
-	bool keep_going;   /* a rejected pattern does not end the boot */
-	bool wants_status; /* the guest runs a command, whose status is to come */
-	char *core;        /* file for the guest's memory when it fails, or NULL */
+	bool qemu_codes;     /* a guest's code is reported as isa-debug-exit does */
+	bool no_tests;       /* results of tests are not read */
+	bool kvm_unit_tests; /* the guest reports as kvm-unit-tests do */
+	bool keep_going;     /* a rejected pattern does not end the boot */
+	bool wants_status;   /* the guest runs a command, whose status is to come */
+	char *core;          /* file for the guest's memory when it fails, or NULL */
 };
 
 enum { SMOKE_BOOTS_MAX = 1000, SMOKE_ONLY_MAX = 64, SMOKE_PROPERTIES_MAX = 64 };

@@ -333,6 +333,7 @@ static struct smoke_trial *trial_alloc(const struct smoke_trial_opts *opts)
 	judge.sink = &trial->judge_sink;
 	judge.splats = &opts->result->splats;
 	judge.tests = opts->spec->no_tests ? NULL : &opts->result->tests;
+	judge.kvm_unit_tests = opts->spec->kvm_unit_tests;
 	judge.expects_decide = !opts->spec->wants_status && opts->spec->wanted.kind == VM_END_NONE;
 	smoke_judge_init(&trial->judge, &judge);
 	return trial->report_text ? trial : smoke_trial_destroy(trial);
@@ -351,6 +352,7 @@ int smoke_trial_create(const struct smoke_trial_opts *opts, struct smoke_trial *
 	facts->wants_status = opts->spec->wants_status;
 	facts->wanted = opts->spec->wanted;
 	facts->qemu_codes = opts->spec->qemu_codes;
+	facts->kvm_unit_tests = opts->spec->kvm_unit_tests;
 	trial->result->was_started = true;
 	trial->result->started_real_ns = clock_ns(CLOCK_REALTIME);
 	trial->result->times.start_ns = trial->last_byte_ns = trial->phase_since_ns =

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "smoke/judge/ktap.h"
+#include "smoke/judge/kvm_unit.h"
 
 struct rig {
 	struct smoke_tests tests;
@@ -271,6 +272,34 @@ static void a_guest_costs_no_more(void **state)
 	smoke_ktap_finish(&rig->ktap, SMOKE_KTAP_DIED, INT64_MAX);
 }
 
+static void kvm_unit_tests_are_lines(void **state)
+{
+	static const struct {
+		const char *line;
+		enum smoke_test_verdict verdict;
+	} lines[] = {
+		{"PASS: one", SMOKE_TEST_PASSED},     {"FAIL: two: part", SMOKE_TEST_FAILED},
+		{"SKIP: three", SMOKE_TEST_SKIPPED},  {"XFAIL: four", SMOKE_TEST_EXPECTED},
+		{"KFAIL: five", SMOKE_TEST_EXPECTED}, {"XPASS: six", SMOKE_TEST_FAILED},
+	};
+	static const char *const others[] = {
+		"", "PASS", "PASS:", " PASS: no", "INFO: no", "SUMMARY: 6 tests", "ok 1 no"};
+	struct rig *rig = *state;
+	struct smoke_kvm_unit unit = {.tests = &rig->tests};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lines); i++)
+		smoke_kvm_unit_line(&unit, lines[i].line, (5 + i) * NS_PER_S);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		smoke_kvm_unit_line(&unit, others[i], 100 * NS_PER_S);
+	assert_int_equal(rig->tests.nr, ARRAY_SIZE(lines));
+	for (unsigned i = 0; i < rig->tests.nr; i++) {
+		assert_int_equal(rig->tests.test[i].verdict, lines[i].verdict);
+		assert_string_equal(rig->tests.test[i].name, strchr(lines[i].line, ' ') + 1);
+		assert_int_equal(rig->tests.test[i].ns, i ? NS_PER_S : 0);
+	}
+	assert_int_equal(smoke_tests_failed(&rig->tests), 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -283,6 +312,7 @@ int main(void)
 		TEST(what_is_no_result_is_none),
 		TEST(equal_names_have_numbers),
 		TEST(a_guest_costs_no_more),
+		TEST(kvm_unit_tests_are_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

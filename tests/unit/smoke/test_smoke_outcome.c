@@ -90,6 +90,11 @@ static const struct {
 
 	/* No code is a success of itself as isa-debug-exit has them. */
 	{{.end = VM_END_EXIT_CODE, .qemu_codes = true}, SMOKE_GUEST_CODE},
+	{{.end = VM_END_EXIT_CODE, .code = 38}, SMOKE_GUEST_CODE},
+	{{.end = VM_END_EXIT_CODE, .code = 38, .kvm_unit_tests = true}, SMOKE_PASS},
+	{{.end = VM_END_EXIT_CODE, .code = 1, .kvm_unit_tests = true}, SMOKE_GUEST_CODE},
+	{{.end = VM_END_EXIT_CODE, .kvm_unit_tests = true, .tests_failed = true},
+	 SMOKE_TESTS_FAILED},
 	{{.end = VM_END_EXIT_CODE,
 	  .qemu_codes = true,
 	  .wanted = {.kind = VM_END_EXIT_CODE, .code = 0}},

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "smoke/judge/kvm_unit.h"
+
 static enum smoke_outcome outcome_of_tests(const struct smoke_facts *facts)
 {
 	return facts->tests_failed ? SMOKE_TESTS_FAILED : SMOKE_PASS;
@@ -18,13 +20,19 @@ static enum smoke_outcome outcome_of_good_end(const struct smoke_facts *facts)
 	return outcome_of_tests(facts);
 }
 
+static bool is_good_code(const struct smoke_facts *facts)
+{
+	if (facts->qemu_codes)
+		return false;
+	return facts->code == 0 || (facts->kvm_unit_tests && facts->code == SMOKE_KVM_UNIT_SKIPPED);
+}
+
 static enum smoke_outcome outcome_of_end(const struct smoke_facts *facts)
 {
 	switch (facts->end) {
 	case VM_END_POWEROFF: return outcome_of_good_end(facts);
 	case VM_END_EXIT_CODE:
-		return facts->code || facts->qemu_codes ? SMOKE_GUEST_CODE
-							: outcome_of_good_end(facts);
+		return is_good_code(facts) ? outcome_of_good_end(facts) : SMOKE_GUEST_CODE;
 	case VM_END_PANIC: return SMOKE_PANIC;
 	case VM_END_TRIPLE_FAULT: return SMOKE_TRIPLE_FAULT;
 	case VM_END_RESET: return SMOKE_RESET;

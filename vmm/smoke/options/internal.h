@@ -17,6 +17,7 @@ enum {
 	SMOKE_OPT_EXPECT_END,
 	SMOKE_OPT_EXIT_CODE,
 	SMOKE_OPT_NO_TESTS,
+	SMOKE_OPT_TEST_FORMAT,
 	SMOKE_OPT_ALLOW,
 	SMOKE_OPT_ALLOW_FILE,
 	SMOKE_OPT_KEEP_GOING, /* the last that a boot's process need not know */
@@ -41,6 +42,7 @@ enum {
 /* The ends that --expect-end knows by one setting, with their enum vm_end_kind; "code=" has a number after it. */
 extern const struct option_value config_smoke_end_values[];
 extern const struct option_value config_smoke_exit_code_values[];
+extern const struct option_value config_smoke_test_format_values[];
 
 /* Adds the patterns of a file, one per line; a blank line and one that begins with # are none. -errno with diag. */
 int config_smoke_allow_file(struct smoke_spec *spec, const char *path, struct diag *diag);

@@ -128,6 +128,22 @@ static int take_exit_code(struct smoke_spec *spec, const char *arg, struct diag 
 	return r;
 }
 
+const struct option_value config_smoke_test_format_values[] = {
+	{"ktap", false},
+	{"kvm-unit-tests", true},
+	{0},
+};
+
+static int take_test_format(struct smoke_spec *spec, const char *arg, struct diag *diag)
+{
+	int is_kvm_unit = false;
+	const int r = option_choice("--test-format", arg, config_smoke_test_format_values,
+				    &is_kvm_unit, diag);
+
+	spec->kvm_unit_tests = is_kvm_unit;
+	return r;
+}
+
 static int builder_take_option(struct builder *b, const struct config_smoke_setting *setting,
 			       struct diag *diag)
 {
@@ -149,6 +165,7 @@ static int builder_take_option(struct builder *b, const struct config_smoke_sett
 	case SMOKE_OPT_EXPECT_END: return take_expect_end(spec, setting->arg, diag);
 	case SMOKE_OPT_EXIT_CODE: return take_exit_code(spec, setting->arg, diag);
 	case SMOKE_OPT_NO_TESTS: spec->no_tests = true; return 0;
+	case SMOKE_OPT_TEST_FORMAT: return take_test_format(spec, setting->arg, diag);
 	case SMOKE_OPT_ALLOW:
 		return add_rule(spec, SMOKE_RULE_ALLOW, "--allow", setting->arg, diag);
 	case SMOKE_OPT_ALLOW_FILE: return config_smoke_allow_file(spec, setting->arg, diag);
