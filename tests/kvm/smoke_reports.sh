@@ -147,6 +147,91 @@ case_tests_of_the_guest_are_in_every_report() {
 	is json '.boots[0].tests == []'
 }
 
+# The tests are real mode code, by an option of the command line, which counts for each of them.
+case_kvm_unit_tests_are_boots_with_their_sub_tests() {
+	mkdir unit
+	printf 'PASS: adds\r\nSKIP: waits\nINFO: nothing\nSUMMARY: 2 tests, 1 skipped\n' | speak unit/good.flat off
+	printf 'FAIL: divides\n' | speak unit/bad.flat off
+	cat >unit/unittests.cfg <<-'END'
+		# a comment
+		[good]
+		file = good.flat
+		smp = 2
+		timeout = 60s
+		qemu_params = -cpu max,+vmx -m 65
+
+		[bad]
+		file=bad.flat
+		arch = x86_64
+		check = nothing=here
+		[fails]
+		file = bad.flat
+		groups = vmexit
+		[old]
+		file = good.flat
+		arch = i386
+		[pci]
+		file = good.flat
+		qemu_params = -device edu
+		[manual]
+		file = good.flat
+		groups = vmexit nodefault
+		[panics]
+		file = good.flat
+		groups = panic
+		[absent]
+		file = absent.flat
+		[shell]
+		file = good.flat
+		test_args = "1 `date`"
+	END
+	all_reports --flat 0x7c00,real --kvm-unit-tests unit
+	same 'exit status' "$status" 111
+	printed '^PASS good: exit code 0 \(exit port\)$' '^FAIL fails: failed tests, exit status 111: 1 of 1 tests failed: divides$'
+	is json '[.boots[] | [.name, .cpus, .mem_bytes / 1048576]] == [["good", 2, 65], ["fails", 1, 512]]'
+	is json '[.boots[0].tests[] | [.name, .verdict]] == [["adds", "passed"], ["waits", "skipped"]]'
+	xpath junit.xml '//testcase[@classname="fails"]/@name' divides
+	grep -E '^left out' "$case_dir/err" >left
+	cat >wanted <<-'END'
+		left out bad: the host lacks nothing=here
+		left out old: it is for another architecture
+		left out pci: it wants -device edu of QEMU
+		left out manual: it is not run by default
+		left out panics: QEMU's monitor has to act on it
+		left out absent: there is no 'unit/absent.flat'
+		left out shell: a shell has to expand its values
+	END
+	cmp left wanted || fail "$(cat left)"
+	tollgate smoke --kvm-unit-tests unit --only 'f*' --list
+	printed '^fails$'
+}
+
+# unittests WORD...: a run with the unittests.cfg on standard input, which must fail.
+unittests() {
+	mkdir -p unit
+	: >unit/none.flat
+	cat >unit/unittests.cfg
+	tollgate smoke --kvm-unit-tests unit "$@"
+	same 'exit status' "$status" 2
+}
+
+case_kvm_unit_tests_that_cannot_be_run() {
+	tollgate smoke --kvm-unit-tests nowhere
+	same 'exit status' "$status" 2
+	complained_of "unittests-open 'nowhere/unittests.cfg'" 'the folder x86'
+	mkdir -p folder/unittests.cfg
+	tollgate smoke --kvm-unit-tests folder
+	same 'exit status' "$status" 2
+	complained_of "unittests-read 'folder/unittests.cfg'"
+	unittests kernel <<<''
+	complained_of 'unittests-alone a kernel' some
+	unittests < <(printf '[good]\n  file = none.flat\n  timeout = 2m\n')
+	complained_of "option-seconds unit/unittests.cfg: test 'good': --timeout '2m'"
+	unittests --list < <(printf '[long]\nfile = none.flat\ntest_args = %01024d\n[]\nfile = none.flat\n' 0)
+	complained_of "unittests-none 'unit/unittests.cfg'" some
+	grep -q '^left out long: a value has more than 1023 bytes$' "$case_dir/err" || fail 'the reason is not there'
+}
+
 case_a_crash_marks_the_test_that_ran() {
 	printf '[    0.3] Kernel panic - not syncing: in a test\n' | speak_tests broken hang
 	all_reports --flat 0x7c00,real broken

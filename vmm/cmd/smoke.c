@@ -406,6 +406,8 @@ int cmd_smoke(int argc, char **argv)
 		option_table_print(&config_smoke_table, r == OPTION_HELP_ALL, stdout);
 		return EXIT_OK;
 	}
+	if (smoke.suite.left_out)
+		fputs(smoke.suite.left_out, stderr);
 	if (r == 0)
 		r = smoke.suite.run.list ? list_suite(&smoke.suite) : run_suite(&smoke, &diag);
 	smoke_fini(&smoke);

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "base/macros.h"
 #include "base/option.h"
 #include "base/suggest.h"
 #include "smoke/matrix.h"
 #include "smoke/options/internal.h"
+#include "smoke/unittests.h"
 
 #define DEFAULT_LOG_LIMIT_BYTES (UINT64_C(64) << 20)
 #define LOG_LIMIT_MIN_BYTES     UINT64_C(1024)
@@ -68,6 +70,8 @@ static const struct option_value flaky_values[] = {
 static const struct option_row which_rows[] = {
 	{"config", SMOKE_OPT_CONFIG, "FILE",
 	 .help = "boots that a YAML file lists, as a matrix (docs/guide/smoke.md)", .common = true},
+	{"kvm-unit-tests", SMOKE_OPT_KVM_UNIT_TESTS, "DIR",
+	 .help = "the tests of DIR's unittests.cfg (docs/guide/kvm-unit-tests.md)"},
 	{"list", SMOKE_OPT_LIST, NULL, .help = "print the names of the boots, and boot none"},
 	{"only", SMOKE_OPT_ONLY, "PATTERN",
 	 .help = "boot those whose name matches alone, as 'distro/*/cpus=2'; repeatable"},
@@ -139,8 +143,8 @@ const struct option_row *config_smoke_option(const char *name)
 {
 	const struct option_row *row = option_table_find(&config_smoke_table, name);
 
-	if (row &&
-	    (row->opt == OPTION_HELP || row->opt == SMOKE_OPT_CONFIG || row->opt == SMOKE_OPT_LIST))
+	if (row && (row->opt == OPTION_HELP ||
+		    (row->opt >= SMOKE_OPT_CONFIG && row->opt <= SMOKE_OPT_LIST)))
 		return NULL;
 	return row;
 }
@@ -256,7 +260,7 @@ int config_smoke_run_option(struct smoke_run_opts *run, int opt, const char *arg
 /* What the command line says. */
 struct command_line {
 	struct config_smoke_settings boot, run; /* options of each boot, and of the run */
-	const char *config;
+	const char *config, *unittests;
 	bool list;
 };
 
@@ -266,6 +270,10 @@ static int line_take_option(struct command_line *line, int opt, const char *arg,
 
 	if (opt == SMOKE_OPT_CONFIG) {
 		line->config = arg;
+		return 0;
+	}
+	if (opt == SMOKE_OPT_KVM_UNIT_TESTS) {
+		line->unittests = arg;
 		return 0;
 	}
 	if (opt == SMOKE_OPT_LIST) {
@@ -365,13 +373,27 @@ static int run_opts_check(const struct smoke_run_opts *run, struct diag *diag)
 	return 0;
 }
 
+static int add_boots(struct smoke_suite *suite, const struct command_line *line,
+		     char *const *kernel, unsigned nr, struct diag *diag)
+{
+	if (line->unittests && (line->config || nr)) {
+		diag_set(diag, -EINVAL, "unittests-alone", "--kvm-unit-tests with %s",
+			 line->config ? "--config" : "a kernel");
+		diag_remedy(diag, "its directory has the kernels, and says how each is run");
+		return -EINVAL;
+	}
+	if (line->unittests)
+		return config_smoke_unittests(suite, line->unittests, &line->boot, diag);
+	return line->config
+		       ? config_smoke_matrix(suite, line->config, &line->boot, kernel, nr, diag)
+		       : add_specs(suite, &line->boot, kernel, nr, diag);
+}
+
 /* The run's own options of the command line come last, so that they win over the file's. */
 static int make_suite(struct smoke_suite *suite, const struct command_line *line,
 		      char *const *kernel, unsigned nr, struct diag *diag)
 {
-	int r = line->config
-			? config_smoke_matrix(suite, line->config, &line->boot, kernel, nr, diag)
-			: add_specs(suite, &line->boot, kernel, nr, diag);
+	int r = add_boots(suite, line, kernel, nr, diag);
 
 	suite->run.list = line->list;
 	suite->run.config = line->config;
@@ -395,8 +417,12 @@ int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct
 		r = make_suite(suite, &line, argv + optind, (unsigned)(argc - optind), diag);
 	config_smoke_settings_fini(&line.boot);
 	config_smoke_settings_fini(&line.run);
-	if (r != 0)
+	if (r != 0) {
+		char *left_out = STEAL_PTR(suite->left_out);
+
 		config_smoke_fini(suite);
+		suite->left_out = left_out;
+	}
 	return r;
 }
 
@@ -408,5 +434,7 @@ void config_smoke_fini(struct smoke_suite *suite)
 	}
 	free(suite->spec);
 	config_smoke_matrix_fini(suite->matrix);
+	config_smoke_unittests_fini(suite->unittests);
+	free(suite->left_out);
 	*suite = (struct smoke_suite){0};
 }

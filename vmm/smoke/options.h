@@ -87,6 +87,7 @@ void config_smoke_spec_fini(struct smoke_spec *spec); /* takes a zeroed one too 
 /*
  * argv[0] is "smoke". Returns 0 with a suite that config_smoke_fini() frees, -errno with diag, or
  * OPTION_HELP or OPTION_HELP_ALL when that was asked for and nothing else is to be done. Values are borrowed from argv.
+ * After a failure the suite has left_out alone, which config_smoke_fini() frees as well.
  */
 int config_parse_smoke(struct smoke_suite *suite, int argc, char *argv[], struct diag *diag);
 void config_smoke_fini(struct smoke_suite *suite); /* takes a zeroed one too */

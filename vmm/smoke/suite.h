@@ -69,7 +69,9 @@ struct smoke_suite {
 	struct smoke_run_opts run;
 	struct smoke_spec **spec; /* nr of them, each allocated */
 	unsigned nr;
-	void *matrix; /* the file that strings of the above are in, or NULL */
+	void *unittests; /* strings of the above that come from --kvm-unit-tests, or NULL */
+	char *left_out;  /* its tests that were left out, a line each with the reason; or NULL */
+	void *matrix;    /* the file that strings of the above are in, or NULL */
 };
 
 #endif

@@ -35,7 +35,8 @@ enum {
 	SMOKE_OPT_FLAKY,
 	SMOKE_OPT_FAIL_FAST,
 	SMOKE_OPT_SHARD,
-	SMOKE_OPT_CONFIG, /* these two are the command line's alone */
+	SMOKE_OPT_CONFIG, /* from here on the command line's alone */
+	SMOKE_OPT_KVM_UNIT_TESTS,
 	SMOKE_OPT_LIST,
 };
 
