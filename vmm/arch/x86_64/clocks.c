@@ -40,7 +40,7 @@ enum {
 	INSTANT_TRIES = 8,
 };
 
-/* What the first vCPU's TSC and kvmclock show at one time. */
+/* The first vCPU's TSC and kvmclock, as they are at one time. */
 struct instant {
 	uint64_t tsc, clock_ns;
 };
@@ -253,7 +253,7 @@ void arch_clocks_stop(struct arch_clocks *clocks)
 	clocks->has_instant = instant_now(clocks, &clocks->stopped);
 }
 
-/* Deadlines are TSC values: that goes first. KVM tells the guests of both clocks when a vCPU runs again. */
+/* Deadlines are TSC values: that goes first. KVM gives the guest both clocks anew when a vCPU runs again. */
 void arch_clocks_start(const struct arch_clocks *clocks)
 {
 	struct kvm_clock_data clock = {.clock = clocks->stopped.clock_ns};
