@@ -10,6 +10,12 @@
 
 #include "base/macros.h"
 
+/*
+ * Where transparent huge pages are always used, as on Debian, a stack of glibc's 8 MiB takes 2 MiB of memory at its
+ * first touch. No huge page fits into this one. The deepest use is that of libraries: libslirp, and the dynamic loader.
+ */
+enum { STACK_BYTES = 1 << 20 };
+
 static const char *const role_name[THREAD_ROLES] = {
 	[THREAD_VCPU] = "vcpu",
 	[THREAD_IO] = "io",
@@ -40,6 +46,19 @@ static sigset_t role_blocks(enum thread_role role)
 	return set;
 }
 
+static int thread_create(pthread_t *ret, void *(*run)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	int r = pthread_attr_init(&attr);
+
+	if (r)
+		return -r;
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	r = pthread_create(ret, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
 int thread_start(pthread_t *ret, enum thread_role role, const char *name, void *(*run)(void *arg),
 		 void *arg)
 {
@@ -50,7 +69,7 @@ int thread_start(pthread_t *ret, enum thread_role role, const char *name, void *
 
 	/* A thread inherits the mask: it is right before the first instruction. */
 	pthread_sigmask(SIG_SETMASK, &blocked, &own);
-	r = -pthread_create(ret, NULL, run, arg);
+	r = thread_create(ret, run, arg);
 	pthread_sigmask(SIG_SETMASK, &own, NULL);
 	if (r < 0)
 		return r;

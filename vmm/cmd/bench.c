@@ -409,7 +409,11 @@ static int bench_do(const struct args *args, struct bench_result *result, int *r
 
 int cmd_bench(int argc, char **argv)
 {
-	static struct bench_result result[EXPERIMENTS_MAX]; /* a thread may outlive this function */
+	/*
+	 * Not freed, as a thread may outlive this function. Not an array: so large a part of the program's zeroed data
+	 * would get a huge page in every command.
+	 */
+	static struct bench_result *result;
 	struct args args = {0};
 	struct diag diag = {0};
 	int status = EXIT_OK, r = bench_parse(argc, argv, &args, &diag);
@@ -418,8 +422,11 @@ int cmd_bench(int argc, char **argv)
 		option_table_print(&cmd_bench_table, args.help == OPTION_HELP_ALL, stdout);
 	else if (r == 0 && args.list)
 		list_experiments();
-	else if (r == 0)
-		r = bench_do(&args, result, &status, &diag);
+	else if (r == 0) {
+		result = calloc(EXPERIMENTS_MAX, sizeof(*result));
+		r = result ? bench_do(&args, result, &status, &diag)
+			   : diag_set(&diag, -ENOMEM, "bench-memory", "results of experiments");
+	}
 	if (r == 0)
 		return status;
 	cmd_fail(&diag);

@@ -36,13 +36,19 @@ struct seen {
 	pthread_barrier_t named; /* the maker has named the thread */
 	sigset_t at_start;       /* the signals that are blocked */
 	char name[16];
+	size_t stack_bytes;
 };
 
 static void *look(void *arg)
 {
 	struct seen *seen = arg;
 
+	pthread_attr_t attr;
+
 	pthread_sigmask(SIG_SETMASK, NULL, &seen->at_start);
+	assert_int_equal(pthread_getattr_np(pthread_self(), &attr), 0);
+	pthread_attr_getstacksize(&attr, &seen->stack_bytes);
+	pthread_attr_destroy(&attr);
 	pthread_barrier_wait(&seen->named);
 	pthread_getname_np(pthread_self(), seen->name, sizeof(seen->name));
 	return NULL;
@@ -57,6 +63,15 @@ static void start_and_look(enum thread_role role, const char *name, struct seen 
 	pthread_barrier_wait(&seen->named);
 	pthread_join(thread, NULL);
 	pthread_barrier_destroy(&seen->named);
+}
+
+static void no_huge_page_fits_into_a_stack(void **state)
+{
+	struct seen seen;
+
+	(void)state;
+	start_and_look(THREAD_VCPU, NULL, &seen);
+	assert_true(seen.stack_bytes >= 256 << 10 && seen.stack_bytes < 2 << 20);
 }
 
 static bool same_set(const sigset_t *a, const sigset_t *b)
@@ -207,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_thread_has_the_descriptors_that_it_keeps),
+		cmocka_unit_test(no_huge_page_fits_into_a_stack),
 		cmocka_unit_test(each_role_blocks_what_comes_from_outside),
 		cmocka_unit_test(no_role_blocks_what_a_thread_raises_itself),
 		cmocka_unit_test(vcpus_alone_take_the_kick_signal),
