@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum {
-	GUEST_GPA = 0x7c00,
+	GUEST_GPA = 0x10000,
 	MEM_BYTES = 1 << 20,
 	SERIAL_PORT = 0x3f8,
 	EXIT_PORT = 0xf4,

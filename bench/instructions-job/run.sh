@@ -9,8 +9,8 @@ cat /w/* >/dev/null # waiting for the disk counts
 run() {
 	guest=/w/accesses-$2
 	case $1 in
-	tollgate) tollgate run --stats=json:/tmp/stats --flat 0x7c00,real "$guest" ;;
-	ranges) ranges_run 1000 --stats=json:/tmp/stats --flat 0x7c00,real "$guest" ;;
+	tollgate) tollgate run --stats=json:/tmp/stats --flat 0x10000,real "$guest" ;;
+	ranges) ranges_run 1000 --stats=json:/tmp/stats --flat 0x10000,real "$guest" ;;
 	bare*)
 		# shellcheck disable=SC2046 # options
 		bare_exits $(echo "${1#bare}" | tr ',=' '  ') "$guest" "${2#*-}"
