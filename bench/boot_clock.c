@@ -31,14 +31,26 @@ struct marked {
 static long exits_so_far(void)
 {
 	FILE *f = fopen(KVM_EXITS, "re");
+	char line[64];
 	long n = -1;
 
 	if (!f)
 		return -1;
-	if (fscanf(f, "%ld", &n) != 1)
-		n = -1;
+	if (fgets(line, sizeof(line), f))
+		n = strtol(line, NULL, 10);
 	fclose(f);
 	return n;
+}
+
+/* The number of a line "NAME: N kB". */
+static bool smaps_kib(const char *line, const char *name, long *ret)
+{
+	const size_t len = strlen(name);
+
+	if (strncmp(line, name, len) != 0 || line[len] != ':')
+		return false;
+	*ret = strtol(line + len + 1, NULL, 10);
+	return true;
 }
 
 /* proc_pid_smaps(5): a mapping's Size comes before its Rss. */
@@ -53,8 +65,7 @@ static long resident_kib(pid_t pid)
 	if (!f)
 		return -1;
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "Size: %ld kB", &size) == 1 ||
-		    sscanf(line, "Rss: %ld kB", &rss) != 1)
+		if (smaps_kib(line, "Size", &size) || !smaps_kib(line, "Rss", &rss))
 			continue;
 		sum += rss;
 		if (size > largest) {

@@ -94,18 +94,13 @@ static int vm_ioctl(unsigned long request, void *arg)
 	}
 }
 
-int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
 
-int __wrap_ioctl(int fd, unsigned long request, ...)
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
 	const bool slow = ++host.calls == host.slow;
-	void *arg;
-	va_list ap;
 	int r;
 
-	va_start(ap, request);
-	arg = va_arg(ap, void *);
-	va_end(ap);
 	host.ns += slow ? CALL_NS + WAIT_NS : CALL_NS;
 	r = fd == VM_FD ? vm_ioctl(request, arg)
 			: vcpu_ioctl((unsigned)(fd - VCPU_FD), request, arg);
