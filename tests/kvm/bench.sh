@@ -120,7 +120,7 @@ case_all_experiments_are_listed_and_run() {
 
 # From now on KVM does not report the frequency of the guest's clock: KVM_GET_TSC_KHZ, 0xaea3, fails.
 without_tick_hz() {
-	printf '#!/bin/sh\nexec "%s" 0xaea3 "%s" "$@"\n' "$NO_IOCTL" "$TOLLGATE" >without
+	printf '#!/bin/sh\nexec "%s" 0xaea3 "%s" "$@"\n' "$REFUSE" "$TOLLGATE" >without
 	chmod +x without
 	TOLLGATE=$PWD/without
 }

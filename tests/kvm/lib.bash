@@ -5,7 +5,7 @@
 # directory, with standard input at its end. It fails by fail(), by a command that fails, or because
 # something was left: a process, or a file in the directory for temporary ones.
 #
-# From Meson: TOLLGATE, GUESTS (directory of the test kernels), FREEZE, NO_IOCTL, PTY, SLOWCAT and TALK.
+# From Meson: TOLLGATE, GUESTS (directory of the test kernels), FREEZE, REFUSE, PTY, SLOWCAT and TALK.
 
 # Under nohup SIGHUP is ignored, after a script's & SIGINT and SIGQUIT, which a shell cannot undo; cases send them.
 [ -z "$(trap -p HUP INT QUIT TERM)" ] || exec env --default-signal=HUP,INT,QUIT,TERM "$BASH" "$0" "$@"
