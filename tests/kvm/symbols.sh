@@ -70,7 +70,7 @@ case_gdb_says_names() {
 # A kernel that was stripped, with its names in another file.
 case_symbols_of_another_file() {
 	objcopy --strip-all "$(kernel hang)" stripped
-	nm -n "$(kernel hang)" >System.map
+	nm -n --defined-only "$(kernel hang)" >System.map
 	start_controlled -p how=loop stripped
 	wait_for_output 'hang: loop'
 	refuses symbols-kernel-none --symbols sym 100000
