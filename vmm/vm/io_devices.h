@@ -55,8 +55,9 @@ int vm_virtio_start(struct vm *vm, struct diag *diag);
 bool vm_virtio_stop(struct vm *vm);
 
 /*
- * While the vCPUs are held: each I/O thread waits between two operations, and the interrupt chips have what it signalled. false, with *ret_stuck a device whose thread
- * the host does not let go before until_ns of CLOCK_MONOTONIC. unpark: they go on, also after a failure.
+ * While the vCPUs are held: each I/O thread waits between two operations, and the interrupt chips have what it
+ * signalled. false, with *ret_stuck a device whose thread the host does not let go before until_ns of CLOCK_MONOTONIC.
+ * unpark: they go on, also after a failure.
  */
 bool vm_virtio_park(struct vm *vm, int64_t until_ns, unsigned *ret_stuck);
 void vm_virtio_unpark(struct vm *vm);
