@@ -27,6 +27,15 @@ microvm_files() {
 		--file /usr/bin/qemu-system-x86_64-microvm:/usr/bin/qemu-system-x86_64-microvm)
 }
 
+# median_per_exit FILE: of what bench/accesses.S printed among other output, the middle chunk's ticks per access. L1's
+# timer interrupts some chunks.
+median_per_exit() {
+	local chunk chunks=() accesses=64 # of a chunk
+	while read -r chunk; do chunks+=($((16#${chunk%$'\r'}))); done < <(grep -x '[0-9a-f]\{8\}.\?' "$1")
+	mapfile -t chunks < <(printf '%s\n' "${chunks[@]}" | sort -n)
+	echo $((chunks[${#chunks[@]} / 2] / accesses))
+}
+
 # For awk: median("3 1 2") is 2; of an even number of them the lower one in the middle.
 # shellcheck disable=SC2034 # the benchmark's
 awk_median='
