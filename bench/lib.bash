@@ -12,6 +12,13 @@ need_built() {
 	done
 }
 
+# make_marked_initrd DIR: DIR/guest.cpio, whose /init prints "@@INIT" and resets the machine.
+make_marked_initrd() {
+	printf '#!/bin/busybox sh\necho @@INIT\n/bin/busybox reboot -f\n' >"$1/init"
+	chmod +x "$1/init"
+	"${BASH_SOURCE[0]%/*}/../tests/linux/mkinitrd" "$1/guest.cpio" "$1/init"
+}
+
 # microvm_files DIR: $microvm_files are testbed's options for the program and for its firmware as /w/firmware,
 # which is gathered in DIR from where the packages have it.
 microvm_files() {
