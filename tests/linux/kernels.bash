@@ -10,11 +10,32 @@
 # A kernel's directory appears by a rename when it is whole, so what is there can be trusted.
 # Functions that set -e must guard are never called as a condition: bash would switch it off.
 : "${cache:?set by testbed, as are say, die and apt_update}"
+apt_options=()
+
+# Debian 12 has kernels newer than its own among its security updates, and a minimal installation does not name these as
+# a source. Sets apt_options, with which apt knows them alone, and changes no list of this machine. Fails without them.
+use_security_updates() {
+	local dir=$cache/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg uri release
+	read -r uri release < <(apt-get indextargets --format "\$(REPO_URI) \$(CODENAME)" 'Identifier: Packages' \
+		'Origin: Debian' 2>/dev/null | grep -v -e -security -e -backports) || return 1
+	mkdir -p "$dir/lists/partial"
+	echo "deb [signed-by=$keys] ${uri%/}-security $release-security main" >"$dir/sources.list"
+	apt_options=(-o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null
+		-o "Dir::State::Lists=$dir/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+	say "looking for newer kernels in $release-security"
+	timeout -k 5 600 apt-get -q "${apt_options[@]}" -o Acquire::Retries=3 -o APT::Sandbox::User=root \
+		-o APT::Update::Error-Mode=any update >&2
+}
+
+# Whether virtio and tap of that kernel have all that a guest of today may use, UDP segmentation among it.
+is_new_kernel() {
+	[[ $(printf '%s\n' linux-image-6.2 "$1" | sort -V | head -n 1) == linux-image-6.2 ]]
+}
 
 # The meta-packages that could name a flavour's kernel.
 meta_packages() {
 	local flavour=$1 names ubuntu=''
-	names=$(apt-cache pkgnames linux-image-)
+	names=$(apt-cache "${apt_options[@]}" pkgnames linux-image-)
 	grep -qx linux-image-amd64 <<<"$names" || ubuntu=-ubuntu
 	case $flavour$ubuntu in
 	cloud) echo linux-image-cloud-amd64 ;;
@@ -45,18 +66,35 @@ dependencies_matching() {
 
 # Prints the packages that make up a flavour's kernel: the image, and those of its parts that a release has
 # apart (Ubuntu the modules; Debian 14 the modules, the binary and the configuration). `new` is the newest of all
-# versions that apt knows (backports too), the others what apt would install.
+# versions that apt knows (backports too), the others what apt would install. apt is asked with apt_options.
 resolve_kernel() {
 	local flavour=$1 metas versions=--no-all-versions image
 	mapfile -t metas < <(meta_packages "$flavour")
 	((${#metas[@]})) || return 1
 	[[ $flavour != new ]] || versions=--all-versions
-	image=$(apt-cache show "$versions" "${metas[@]}" 2>/dev/null |
+	image=$(apt-cache "${apt_options[@]}" show "$versions" "${metas[@]}" 2>/dev/null |
 		dependencies_matching 'linux-image-[0-9].*' | sort -V | tail -n 1 | cut -d' ' -f2)
 	[[ -n $image ]] || return 1
 	echo "$image"
-	apt-cache show --no-all-versions "$image" 2>/dev/null |
+	apt-cache "${apt_options[@]}" show --no-all-versions "$image" 2>/dev/null |
 		dependencies_matching 'linux-(base|binary|modules)-[0-9].*' | cut -d' ' -f2
+}
+
+# Sets packages, and the apt_options that find them.
+find_packages() {
+	local newer
+	apt_options=()
+	mapfile -t packages < <(resolve_kernel "$1")
+	[[ $1 == new && -n ${packages[*]} ]] || return 0
+	! is_new_kernel "${packages[0]}" || return 0
+	if use_security_updates; then
+		mapfile -t newer < <(resolve_kernel new)
+		if [[ -n ${newer[*]} ]] && is_new_kernel "${newer[0]}"; then
+			packages=("${newer[@]}")
+			return 0
+		fi
+	fi
+	apt_options=()
 }
 
 # Downloads packages into the directory $1. apt checks them against the hashes of signed lists.
@@ -65,7 +103,7 @@ download_packages() {
 	shift
 	for attempt in 1 2 3; do
 		rm -f "$dir"/*.deb
-		if (cd "$dir" && timeout -k 5 600 apt-get -q -o Acquire::Retries=3 \
+		if (cd "$dir" && timeout -k 5 600 apt-get -q "${apt_options[@]}" -o Acquire::Retries=3 \
 			-o APT::Sandbox::User=root download "$@") >&2; then
 			return 0
 		fi
@@ -81,7 +119,7 @@ download_packages() {
 fetch_kernel() {
 	local flavour=$1 debs=$2 packages attempt
 	for attempt in 1 2; do
-		mapfile -t packages < <(resolve_kernel "$flavour")
+		find_packages "$flavour"
 		if ((${#packages[@]})); then
 			ret_dir=kernels/${packages[0]/=/_}
 			[[ ! -d $cache/$ret_dir ]] || return 0
