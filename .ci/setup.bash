@@ -23,7 +23,7 @@ as_root() {
 # Packages that a build of tollgate itself needs.
 build_packages='gcc libc6-dev meson ninja-build pkg-config libfdt-dev libjson-c-dev libpcre2-dev libyaml-dev
 	zlib1g-dev libbz2-dev liblzma-dev liblz4-dev libzstd-dev libzydis-dev libslirp-dev liburing-dev
-	libkmod-dev musl-tools'
+	libkmod-dev libdw-dev musl-tools'
 
 # Packages that ./test needs as well, in the version that the release has.
 test_packages='git clang clang-tidy clang-format cppcheck shellcheck libcmocka-dev

@@ -7,6 +7,7 @@
 #include "base/suggest.h"
 #include "cmd/cmds.h"
 #include "smoke/child.h"
+#include "symbols/lines.h"
 #include "vm_end.h"
 
 static void usage(FILE *out)
@@ -35,6 +36,8 @@ static int main_run_command(int argc, char **argv)
 	}
 	if (strcmp(argv[1], SMOKE_CHILD_COMMAND) == 0) /* no user's, so not in the table */
 		return cmd_smoke_boot(argc - 1, argv + 1);
+	if (strcmp(argv[1], SYMBOLS_LINES_COMMAND) == 0)
+		return symbols_lines_main();
 	suggest_init(&suggest, argv[1], strlen(argv[1]));
 	for (const struct command *command = commands; command->name; command++) {
 		if (strcmp(argv[1], command->name) == 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "symbols/internal.h"
+#include "symbols/lines.h"
 
 enum {
 	NAMES_BYTES_MAX = 96 << 20,
@@ -31,6 +32,8 @@ struct symbols {
 	size_t names_len, names_cap;
 	uint8_t build_id[SYMBOLS_BUILD_ID_MAX];
 	size_t build_id_len;
+	uint64_t moved;              /* from where they were linked */
+	struct symbols_lines *lines; /* NULL: none */
 };
 
 int symbols_create(size_t nr, struct symbols **ret)
@@ -55,6 +58,7 @@ struct symbols *symbols_free(struct symbols *s)
 {
 	if (!s)
 		return NULL;
+	symbols_lines_close(s->lines);
 	free(s->entry);
 	free(s->names);
 	free(s);
@@ -222,6 +226,7 @@ void symbols_move(struct symbols *s, uint64_t offset)
 {
 	for (size_t i = 0; i < s->nr; i++)
 		s->entry[i].addr += offset;
+	s->moved += offset;
 	if (!is_sorted(s)) /* some went past the end of the address space */
 		qsort(s->entry, s->nr, sizeof(s->entry[0]), entry_cmp);
 }
@@ -265,13 +270,28 @@ bool symbols_address(const struct symbols *s, const char *name, uint64_t *ret)
 	return false;
 }
 
+void symbols_set_lines(struct symbols *s, struct symbols_lines *lines)
+{
+	symbols_lines_close(s->lines);
+	s->lines = lines;
+}
+
+const char *symbols_line(const struct symbols *s, uint64_t addr, char buf[SYMBOL_LINE_MAX])
+{
+	buf[0] = '\0';
+	return s && s->lines ? symbols_lines_find(s->lines, addr - s->moved, buf) : buf;
+}
+
 const char *symbols_format(const struct symbols *s, uint64_t addr, char buf[SYMBOL_TEXT_MAX])
 {
+	char line[SYMBOL_LINE_MAX];
 	struct symbol symbol;
 
 	buf[0] = '\0';
-	if (symbols_find(s, addr, &symbol))
-		snprintf(buf, SYMBOL_TEXT_MAX, "%s+0x%" PRIx64 "/0x%" PRIx64, symbol.name,
-			 addr - symbol.addr, symbol.size);
+	if (!symbols_find(s, addr, &symbol))
+		return buf;
+	symbols_line(s, addr, line);
+	snprintf(buf, SYMBOL_TEXT_MAX, "%s+0x%" PRIx64 "/0x%" PRIx64 "%s%s", symbol.name,
+		 addr - symbol.addr, symbol.size, line[0] ? " " : "", line);
 	return buf;
 }

@@ -1,7 +1,7 @@
 /*
  * symbols.h - names for the addresses of a guest: from an ELF file's symbol table, a System.map, or the kallsyms
- * tables in a Linux kernel's memory. Pure: bytes to a table. All bytes may be hostile: time and memory are bounded, and
- * a name has printable characters only.
+ * tables in a Linux kernel's memory. Pure: bytes to a table. Source lines are another process's to find
+ * (symbols/lines.h). All bytes may be hostile: time and memory are bounded, and a name has printable characters only.
  *
  * Threads: none. A table does not change after it is made, but by symbols_move().
  */
@@ -18,11 +18,13 @@ enum {
 	SYMBOLS_MAX =
 		1 << 20, /* in a table: a kernel with all of its sanitizers has half of that */
 	SYMBOL_NAME_MAX = 512, /* bytes of a name with its NUL, as KSYM_NAME_LEN of Linux */
-	SYMBOL_TEXT_MAX = SYMBOL_NAME_MAX + 48, /* of symbols_format() */
+	SYMBOL_LINE_MAX = 256, /* bytes of "FILE:LINE" with its NUL */
+	SYMBOL_TEXT_MAX = SYMBOL_NAME_MAX + SYMBOL_LINE_MAX + 48, /* of symbols_format() */
 	SYMBOLS_BUILD_ID_MAX = 32,
 };
 
 struct symbols;
+struct symbols_lines; /* symbols/lines.h */
 
 struct symbol {
 	const char *name; /* the table's */
@@ -64,7 +66,16 @@ bool symbols_find(const struct symbols *symbols, uint64_t addr, struct symbol *r
 /* The address of the first symbol of that name. */
 bool symbols_address(const struct symbols *symbols, const char *name, uint64_t *ret);
 
-/* "NAME+0xOFF/0xSIZE", as Linux writes it; "" when no symbol has that address. Returns buf. */
+/* From now on the table has source lines, those of its file; lines is the table's, and goes with it. */
+void symbols_set_lines(struct symbols *symbols, struct symbols_lines *lines);
+
+/* "FILE:LINE" of an address; "" when it is not known. symbols may be NULL. Returns buf. */
+const char *symbols_line(const struct symbols *symbols, uint64_t addr, char buf[SYMBOL_LINE_MAX]);
+
+/*
+ * "NAME+0xOFF/0xSIZE", as Linux writes it, with " FILE:LINE" when that is known; "" when no symbol has that address.
+ * Returns buf.
+ */
 const char *symbols_format(const struct symbols *symbols, uint64_t addr, char buf[SYMBOL_TEXT_MAX]);
 
 #endif

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Names for a guest's addresses: in reports, for `control` and for gdb; of the kernel's own file and of --symbols.
+# Lines of the source.
 # shellcheck source-path=SCRIPTDIR disable=SC2317 # cases are called by name
 . "${0%/*}/lib.bash"
 need_kvm
@@ -126,6 +127,110 @@ case_files_that_have_no_symbols() {
 	echo hello >text
 	run_refused "symbols-kind line 1" --symbols text "$(kernel hang)"
 	run_refused 'kernel-missing --symbols' --symbols text
+}
+
+# has_lines: whether this build reads DWARF, and libdw is here.
+has_lines() {
+	"$TOLLGATE" --version | grep -qE '^  source lines +libdw.*, found$' || skip 'no libdw'
+}
+
+# build_c FILE ADDRESS: a kernel of the C file code.c, with DWARF, at that address.
+build_c() {
+	gcc -m32 -g -O0 -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+		-c -o code.o code.c
+	ld -m elf_i386 -static -z noseparate-code --build-id=0x11 -Ttext="$2" -e entry -o "$1" code.o
+}
+
+# Functions that call each other; a comment names each line that a report is to have.
+write_code() {
+	cat >code.c <<-'END'
+		__asm__(".pushsection .note.Xen, \"a\", @note\n.long 4, 4, 18\n.asciz \"Xen\"\n.long entry\n.popsection\n"
+			".globl entry\n.type entry, @function\n"
+			"entry: mov $stack + 4096, %esp\nxor %ebp, %ebp\ncall start\n");
+		const char linux_banner[] = "Linux version (of no Linux)";
+		char stack[4096] __attribute__((aligned(16)));
+		static void spin(void)
+		{
+			for (;;) __asm__ volatile("nop"); /* at spin */
+		}
+		static void outer(void)
+		{
+			spin(); /* in outer */
+		}
+		void start(void)
+		{
+			outer(); /* in start */
+		}
+	END
+}
+
+# line MARK: its FILE:LINE, as a regular expression.
+line() {
+	printf 'code\\.c:%d' "$(grep -nF "/* $1 */" code.c | cut -d: -f1)"
+}
+
+is_spinning() {
+	control stack
+	grep -qE '^  #0  [0-9a-f]{16} spin\+' reply
+}
+
+case_lines_of_the_source() {
+	has_lines
+	write_code
+	build_c kernel 0x200000
+	start_controlled --gdb unix:gdb.sock kernel
+	wait_for is_spinning
+	same 'stack' "$(sed -nE 's/^  (#[0-9]+ ).* ([a-z]+)\+[^ ]* /\1\2 /p' reply)" \
+		"$(printf '#%s code.c:%s\n' '0 spin' "$(line 'at spin' | cut -d: -f2)" \
+			'1 outer' "$(line 'in outer' | cut -d: -f2)" '2 start' "$(line 'in start' | cut -d: -f2)")"
+	control regs
+	grep -qE "^  at spin\+0x[0-9a-f]+/0x[0-9a-f]+ $(line 'at spin')$" reply || fail "regs: $(cat reply)"
+	timeout -k 10 "$limit_s" gdb -nx -q -batch -ex 'target remote gdb.sock' \
+		-ex "monitor sym $(nm kernel | sed -n 's/ t spin$//p')" -ex kill >said 2>&1 || fail "gdb: $(cat said)"
+	grep -qE '^spin\+0x0/0x[0-9a-f]+ code\.c:[0-9]+$' said || fail "gdb: $(cat said)"
+	finish
+	after_timeout "is_in_report ' spin\\+0x[^ ]* $(line 'at spin')$'" run kernel
+	after_timeout "grep -qE ' outer\\+0x[^ ]* $(line 'in outer')$' \$case_dir/out \$case_dir/err" smoke kernel
+}
+
+# The kernel has moved itself, and has neither names nor lines of its own.
+case_lines_of_a_kernel_that_moved() {
+	has_lines
+	write_code
+	build_c vmlinux 0x200000
+	build_c moved 0xa00000
+	objcopy --strip-all moved
+	start_controlled --symbols vmlinux moved
+	wait_for is_spinning
+	grep -qE "^  #1  0000000000a[0-9a-f]{5} outer\+0x[^ ]* $(line 'in outer')$" reply || fail "stack: $(cat reply)"
+	stop
+}
+
+# A file that changes after the start may be another kernel's by now.
+case_lines_of_a_file_that_has_changed() {
+	write_code
+	build_c kernel 0x200000
+	start_controlled kernel
+	touch -d yesterday kernel
+	wait_for is_spinning
+	! grep -q 'code\.c' reply || fail "lines of another file: $(cat reply)"
+	stop
+}
+
+# Every tenth byte of the DWARF is another one: names are as before, and the VMM lives.
+case_lines_of_a_hostile_file() {
+	local section
+	write_code
+	build_c good 0x200000
+	for section in .debug_info .debug_abbrev .debug_line .debug_aranges; do
+		cp good kernel
+		objcopy --dump-section $section=bytes good
+		perl -pi -e 'BEGIN { undef $/ } for ($i = 4; $i < length; $i += 10) { substr($_, $i, 1) = chr(0xff) }' bytes
+		objcopy --update-section $section=bytes kernel
+		start_controlled kernel
+		wait_for is_spinning
+		stop
+	done
 }
 
 run_cases

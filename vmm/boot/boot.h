@@ -18,6 +18,7 @@ struct boot_file {
 	const char *name; /* for messages */
 	const uint8_t *data;
 	size_t len;
+	int fd; /* of that file; 0: data is from elsewhere */
 };
 
 /* The state a vCPU must be in at entry_gpa, and what its registers point to. */

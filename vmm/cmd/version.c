@@ -9,6 +9,7 @@
 #include "cmd/cmds.h"
 #include "commit.h"
 #include "initramfs/module_index.h"
+#include "symbols/dwarf.h"
 
 #ifdef TOLLGATE_HAVE_SLIRP
 #include "backend/net/slirp_lib.h"
@@ -42,6 +43,7 @@ void cmd_version(void)
 		{"--net user", SLIRP_LIB_SONAME},
 		{"--modules", KMOD_SONAME},
 		{"disassembly", arch_disasm_soname()},
+		{"source lines", dwarf_soname()},
 	};
 
 	printf("tollgate " TOLLGATE_VERSION);

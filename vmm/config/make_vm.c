@@ -38,6 +38,7 @@ static int open_symbols(struct vm_files *files, const struct config *config, str
 			.name = config->symbols,
 			.data = files->symbols.data,
 			.len = files->symbols.len,
+			.fd = files->symbols.fd,
 		};
 	return r;
 }
@@ -76,6 +77,7 @@ static int open_files(struct vm_files *files, const struct config *config, struc
 		.name = config->kernel,
 		.data = files->kernel.data,
 		.len = files->kernel.len,
+		.fd = files->kernel.fd,
 	};
 	r = open_symbols(files, config, opts, diag);
 	return r < 0 ? r : open_initrds(files, config, opts, diag);

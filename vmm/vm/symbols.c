@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "symbols/lines.h"
 #include "vm.h"
 #include "vm/internal.h"
 
@@ -40,6 +41,21 @@ static int check_build_id(const struct vm *vm, const char *name, struct diag *di
 	return -EINVAL;
 }
 
+/* The table is of that file, so the file's DWARF is, too. */
+static int add_lines(struct vm *vm, const struct boot_file *file, struct diag *diag)
+{
+	struct symbols_lines *lines = NULL;
+	int r;
+
+	if (!vm->symbols.table || !file->fd)
+		return 0;
+	r = symbols_lines_open(file->fd, SYMBOLS_LINES_WAIT_MS, &lines);
+	if (r < 0)
+		return diag_set(diag, r, "symbols-lines", "source lines of '%s'", file->name);
+	symbols_set_lines(vm->symbols.table, lines);
+	return 0;
+}
+
 int vm_symbols_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag)
 {
 	const struct boot_file *file = &opts->symbols, *kernel = &opts->kernel;
@@ -49,12 +65,16 @@ int vm_symbols_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 		r = symbols_parse(file->name, file->data, file->len, &vm->symbols.table, diag);
 		if (r == 0)
 			r = check_build_id(vm, file->name, diag);
+		if (r == 0)
+			r = add_lines(vm, file, diag);
 		vm->symbols.is_given = true;
 	} else if (symbols_elf_is_small(kernel->data, kernel->len, OWN_MAX)) {
 		r = symbols_parse(kernel->name, kernel->data, kernel->len, &vm->symbols.table,
 				  diag);
 		if (r == -EINVAL) /* then it has no names */
 			r = 0;
+		else if (r == 0)
+			r = add_lines(vm, kernel, diag);
 	}
 	if (r < 0)
 		vm_symbols_unmake(vm);

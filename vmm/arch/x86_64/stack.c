@@ -71,13 +71,17 @@ static void print_address(FILE *out, const struct stack_walk *walk, const char *
 			  uint64_t lookup)
 {
 	const struct arch_view *view = walk->view;
+	char line[SYMBOL_LINE_MAX];
 	struct symbol symbol;
 
 	fprintf(out, "%s%-3s %016" PRIx64, view->indent, mark, pc);
 	/* A return address may be past the end of its function, when the call is the last thing there. */
-	if (symbols_find(view->symbols, lookup, &symbol))
+	if (symbols_find(view->symbols, lookup, &symbol)) {
 		fprintf(out, " %s+0x%" PRIx64 "/0x%" PRIx64, symbol.name, pc - symbol.addr,
 			symbol.size);
+		if (symbols_line(view->symbols, lookup, line)[0])
+			fprintf(out, " %s", line);
+	}
 	fputc('\n', out);
 }
 
