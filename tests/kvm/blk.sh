@@ -349,4 +349,85 @@ case_a_request_costs_no_exit_and_few_interrupts() {
 	[ "$exits" -ge 1000 ] || fail "only $exits exits without ioeventfds"
 }
 
+# faulty SPEC... : the kernel's checks with these faults of the disk; those that fail are not an error here.
+faulty() {
+	local spec how=
+	for spec; do how+=,fault=$spec; done
+	image disk
+	tollgate run --stats=json:stats -p "depth=1 requests=100" --disk "disk$how" "$(kernel blk)"
+	failed=$(sed -n 's/^FAIL \([^:]*\):.*/\1/p' "$case_dir/out" | tr -d '\r' | tr '\n' ' ')
+}
+
+# The kernel reads sectors 0, 8191 and 8 to 15, and writes sector 19 after 16 to 23.
+case_failures_on_purpose_by_sector_and_operation() {
+	faulty fail:op=read:sectors=8191
+	same 'checks that failed' "$failed" 'blk-read-last '
+	holds stats '.virtio[0] | .fault_failed == 1 and .host_errors == 1 and .fault_lost == 0'
+	complained '^disk0: faults on purpose: 1 failed$'
+	faulty fail:op=flush
+	same 'checks that failed' "$failed" 'blk-flush blk-flush-writes '
+	faulty fail:op=zero+discard:times=1
+	same 'checks that failed' "$failed" 'blk-zero blk-zeroed '
+}
+
+case_lost_writes_on_purpose() {
+	written wanted
+	fill w 19 1 wanted # without what was written there last
+	faulty lose:sectors=19:every=2
+	same 'checks that failed' "$failed" 'blk-written-sector '
+	same_image disk wanted
+	holds stats '.virtio[0] | .fault_lost == 1 and .host_errors == 0'
+}
+
+# A flush that the host does not see, and a delay that the guest does not notice.
+case_lost_flushes_and_delays_on_purpose() {
+	written wanted
+	faulty lose:op=flush delay:ms=1:every=10
+	same 'checks that failed' "$failed" ''
+	same_image disk wanted
+	holds stats '.virtio[0] | .fault_lost == 2 and .flushes == 2 and .fault_delayed > 10'
+	complained '^disk0: faults on purpose: 2 lost, [0-9]+ delayed$'
+}
+
+# A seed tears the same writes at the same sectors; another one does not.
+case_torn_writes_repeat_from_their_seed() {
+	local seed sum=()
+	for seed in 3 3 4; do
+		faulty "tear:op=write:p=0.9:seed=$seed"
+		holds stats '.virtio[0].fault_torn > 0'
+		sum+=("$(sha256sum <disk)$failed")
+	done
+	same 'the second run' "${sum[1]}" "${sum[0]}"
+	[ "${sum[2]}" != "${sum[0]}" ] || fail 'another seed did the same'
+}
+
+# The VM does not wait for a minute when it ends.
+case_a_delay_does_not_delay_the_end() {
+	image disk
+	start_controlled --disk disk,fault=delay:ms=60000 "$(kernel blk)"
+	wait_for delayed_one
+	stop
+}
+
+delayed_one() {
+	control stats
+	jq -e '.virtio[0].fault_delayed == 1' reply >/dev/null
+}
+
+# In a matrix a disk has its faults as it has its other keys.
+case_faults_in_a_matrix() {
+	image disk
+	cat >smoke.yml <<-END
+		boots:
+		  - name: reads
+		    kernel: $(kernel blk)
+		    disk: [ 'disk,cow,fault=fail:op=read' ]
+		  - name: none
+		    kernel: $(kernel blk)
+		    disk: [ 'disk,cow' ]
+	END
+	tollgate smoke --config smoke.yml --json smoke.json
+	jq -e '.boots | map(.exit_status != 0) == [true, false]' smoke.json >/dev/null || fail "$(cat "$case_dir/out" "$case_dir/err")"
+}
+
 run_cases

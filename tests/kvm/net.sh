@@ -159,4 +159,28 @@ case_a_port_that_is_taken_is_refused() {
 S
 }
 
+# Answers that come twice, later or in another order are answers all the same.
+case_faults_on_purpose_of_a_user_network() {
+	tollgate run --net user,fault=duplicate:every=3,fault=delay:ms=1:dir=rx,fault=reorder:every=5 \
+		--stats=json:stats -p pings=6 "$(kernel net)"
+	passed 13
+	holds stats '.virtio[0] | .fault_duplicated > 0 and .fault_delayed > 0 and .fault_reordered > 0 and .fault_lost == 0'
+	complained '^net0: faults on purpose: [0-9]+ delayed, [0-9]+ duplicated, [0-9]+ reordered$'
+}
+
+counts() {
+	control stats
+	jq -e ".virtio[0].$1" reply >/dev/null
+}
+
+# The guest would wait for its answer for long.
+case_faults_on_purpose_that_leave_no_answer() {
+	local kind
+	for kind in lose:dir=tx lose:dir=rx corrupt:dir=tx; do
+		start_controlled --net "user,fault=$kind" "$(kernel net)"
+		wait_for counts "$([ "${kind%%:*}" = lose ] && echo fault_lost || echo fault_corrupted) > 0"
+		stop
+	done
+}
+
 run_cases

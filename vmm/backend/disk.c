@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "backend/disk/fault.h"
 #include "backend/disk/raw.h"
 
 static int open_stack(const struct disk_opts *opts, struct disk_engine *engine, struct disk **ret,
@@ -30,14 +31,22 @@ int disk_open(const struct disk_opts *opts, struct event_loop *loop, void (*batc
 	      void *arg, struct disk **ret, struct diag *diag)
 {
 	struct disk_engine *engine;
+	struct disk *disk = NULL;
 	int r = disk_engine_create(loop, DISK_ENGINE_BEST, DISK_REQUESTS_MAX, batch_done, arg,
 				   &engine);
 
 	if (r < 0)
 		return diag_set(diag, r, "disk-engine-create", "disk '%s'", opts->path);
-	r = open_stack(opts, engine, ret, diag);
+	r = open_stack(opts, engine, &disk, diag);
+	if (r == 0 && opts->faults) {
+		r = disk_fault_create(disk, opts->faults, loop, batch_done, arg, &disk);
+		if (r < 0)
+			diag_set(diag, r, "disk-engine-create", "disk '%s'", opts->path);
+	}
 	if (r < 0)
 		disk_engine_destroy(engine);
+	else
+		*ret = disk;
 	return r;
 }
 
@@ -48,7 +57,7 @@ struct disk *disk_close(struct disk *disk)
 	if (!disk)
 		return NULL;
 	engine = disk->engine;
-	disk_engine_drain(engine);
+	disk_drain(disk);
 	disk->ops->close(disk);
 	disk_engine_destroy(engine);
 	return NULL;

@@ -19,6 +19,7 @@
 
 #include "backend/disk/engine.h"
 #include "backend/disk/order.h"
+#include "backend/fault.h"
 #include "base/diag.h"
 #include "event.h"
 
@@ -86,12 +87,16 @@ struct disk_geometry {
 struct disk_ops {
 	void (*submit)(struct disk *disk, struct disk_request *rq);
 	void (*close)(struct disk *disk); /* nothing is under way */
+	void (*drain)(struct disk *disk); /* NULL: what is under way is in the engine */
 };
 
 struct disk {
 	const struct disk_ops *ops;
 	struct disk_engine *engine; /* of the whole stack; the outermost disk owns it */
 	struct disk_geometry geo;
+	/* Set by the disk's user: a request has a fault on purpose. NULL: nobody counts. */
+	void (*faulted)(void *arg, enum fault_kind kind);
+	void *faulted_arg;
 };
 
 struct disk_opts {
@@ -100,6 +105,7 @@ struct disk_opts {
 	bool is_root; /* a root file system is to be on it: an empty file is refused */
 	bool direct;  /* O_DIRECT */
 	bool cow;     /* writes go to an overlay that ends with the disk; path stays as it is */
+	const struct fault_rules *faults; /* with at least one; or NULL */
 	struct diag *
 		warning; /* set when the disk is there, but with less than was asked for; or NULL */
 };
@@ -126,7 +132,10 @@ static inline void disk_commit(struct disk *disk)
 /* Returns when nothing is under way. */
 static inline void disk_drain(struct disk *disk)
 {
-	disk_engine_drain(disk->engine);
+	if (disk->ops->drain)
+		disk->ops->drain(disk);
+	else
+		disk_engine_drain(disk->engine);
 }
 
 #endif

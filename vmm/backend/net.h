@@ -1,6 +1,6 @@
 /*
  * net.h - where a network device's frames go to and come from: the interface between virtio/net.c and
- * its back ends, net_tap.c and net_slirp.c.
+ * its back ends, in the folder net.
  *
  * A frame is an Ethernet frame without its checksum, after a struct virtio_net_hdr_v1 (virtio 1.2,
  * 5.1.6) in little-endian. To the back end that header is trusted: the device has checked it.
@@ -20,6 +20,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "backend/fault.h"
 #include "base/diag.h"
 #include "device/lines.h"
 #include "event.h"
@@ -48,6 +49,7 @@ struct net_client {
 	void (*rx_dropped)(
 		struct net_client *client); /* a frame came, and there was no room to keep it */
 	void (*link_changed)(struct net_client *client); /* see net_backend.link_up */
+	void (*faulted)(struct net_client *client, enum fault_kind kind); /* on purpose */
 };
 
 struct net_backend;
@@ -129,5 +131,18 @@ struct net_slirp_opts {
 	unsigned nr_forwards;
 };
 net_backend_open_fn net_slirp_open;
+
+/*
+ * net/fault.c: another back end, with faults on purpose. It has no offloads, so that each frame is one packet with its
+ * checksum. A frame is lost in place of any other fault, and else has all faults that fire.
+ */
+enum { NET_FAULT_TX = 1 << 0, NET_FAULT_RX = 1 << 1 }; /* fault_rule.which; as the guest sees it */
+
+struct net_fault_opts {
+	net_backend_open_fn *open; /* the other one */
+	const void *opts;          /* of open */
+	struct fault_rules rules;
+};
+net_backend_open_fn net_fault_open;
 
 #endif

@@ -149,6 +149,7 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 	if (vm->reset.failure.err < 0)
 		cmd_fail(&vm->reset.failure);
 	report_end(stderr, end, vm->reset.count, status);
+	report_faults(stderr, vm);
 	if (report_wanted(end))
 		report_print(stderr, vm);
 	if (report_wanted(end) || config->stats)

@@ -9,6 +9,7 @@
 #include "base/option.h"
 #include "base/suggest.h"
 #include "config.h"
+#include "config/fault.h"
 
 static const char option[] = "--disk";
 
@@ -34,7 +35,7 @@ static void suggest_item(const char *item, struct diag *diag)
 		{"read-only=on", "ro"},   {"snapshot", "cow"},   {"snapshot=on", "cow"},
 		{"cache=none", "direct"}, {"serial", "id="},     {"num-queues", "queues="},
 	};
-	static const char *const keys[] = {"ro", "cow", "direct", "id", "queues"};
+	static const char *const keys[] = {"ro", "cow", "direct", "id", "queues", "fault"};
 	struct suggest suggest;
 
 	suggest_init(&suggest, item, strcspn(item, "="));
@@ -51,6 +52,7 @@ static int set_item(struct config_disk *disk, const char *item, struct diag *dia
 {
 	const char *id = option_item_value(item, "id");
 	const char *queues = option_item_value(item, "queues");
+	const char *fault = option_item_value(item, "fault");
 	uint64_t n;
 
 	if (id)
@@ -61,6 +63,10 @@ static int set_item(struct config_disk *disk, const char *item, struct diag *dia
 		if (r == 0)
 			disk->conf.queues = (unsigned)n;
 		return r;
+	}
+	if (fault) {
+		disk->conf.disk.faults = &disk->faults;
+		return config_fault_add(option, fault, &config_fault_disk, &disk->faults, diag);
 	}
 	if (strcmp(item, "ro") == 0) {
 		disk->conf.disk.read_only = true;
@@ -73,7 +79,8 @@ static int set_item(struct config_disk *disk, const char *item, struct diag *dia
 		suggest_item(item, diag);
 		diag_remedy(
 			diag,
-			"FILE[,ro|,cow][,direct][,id=NAME][,queues=N]; a comma in a name is ,,");
+			"FILE[,ro|,cow][,direct][,id=NAME][,queues=N][,fault=SPEC]; a comma in a "
+			"name is ,,");
 		return -EINVAL;
 	}
 	return 0;
@@ -96,7 +103,7 @@ static int disk_parse(struct config *config, struct config_disk *disk, const cha
 		      struct diag *diag)
 {
 	struct option_items items = option_items(option, arg);
-	char item[64];
+	char item[CONFIG_FAULT_BYTES];
 	int r = disk_parse_path(config, disk, arg, &items, diag);
 
 	if (r < 0)
@@ -146,7 +153,8 @@ static const struct option_row disk_rows[] = {
 	{"disk", CONFIG_OPT_DISK, "FILE[,HOW]",
 	 .help = "a block device (virtio) on an image or a device of the host\n"
 		 "HOW: ro, cow (writes end with the guest), direct (O_DIRECT),\n"
-		 "id=NAME, queues=N; repeatable; ,, is a comma of the name",
+		 "id=NAME, queues=N; repeatable; ,, is a comma of the name;\n"
+		 "fault=KIND[:KEY=VALUE]...: faults on purpose",
 	 .common = true, .take = disk_take},
 	{0},
 };

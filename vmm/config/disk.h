@@ -1,4 +1,4 @@
-/* disk.h - the option --disk FILE[,ro][,cow][,direct][,id=NAME][,queues=N]. */
+/* disk.h - the option --disk FILE[,ro][,cow][,direct][,id=NAME][,queues=N][,fault=SPEC]... */
 #ifndef VMM_CONFIG_DISK_H
 #define VMM_CONFIG_DISK_H
 
@@ -16,6 +16,7 @@ struct config_disk {
 	char *path;          /* conf.disk.path */
 	struct diag warning; /* once it was opened */
 	char id[VIRTIO_BLK_ID_MAX + 1];
+	struct fault_rules faults; /* conf.disk.faults, if there are any */
 };
 
 /* Adds the next disk, "disk0" and so on. Nothing is opened yet. -EINVAL with diag. */

@@ -8,8 +8,9 @@
 #include "base/option.h"
 #include "base/parse.h"
 #include "config.h"
+#include "config/fault.h"
 
-enum { ITEM_BYTES = 128 };
+enum { ITEM_BYTES = CONFIG_FAULT_BYTES };
 
 /* Two hexadecimal digits for each byte, colons between them. */
 static bool parse_mac_bytes(const char *arg, uint8_t mac[6])
@@ -134,7 +135,7 @@ static int user_item(struct config_net *net, const char *item, struct diag *diag
 	if (value)
 		return parse_dns(value, user, diag);
 	diag_set(diag, -EINVAL, "net-user-item", "--net user: '%s' is unknown", item);
-	diag_remedy(diag, "hostfwd=, dns=, restrict or mac=");
+	diag_remedy(diag, "hostfwd=, dns=, restrict, mac= or fault=");
 	return -EINVAL;
 }
 
@@ -185,7 +186,7 @@ static int tap_item(struct config_net *net, const char *item, struct diag *diag)
 		return r;
 	}
 	diag_set(diag, -EINVAL, "net-tap-item", "--net tap: '%s' is unknown", item);
-	diag_remedy(diag, "ifname=, queues= or mac=");
+	diag_remedy(diag, "ifname=, queues=, mac= or fault=");
 	return -EINVAL;
 }
 
@@ -195,7 +196,7 @@ static int tap_check(const struct config *config, const struct config_net *net, 
 	const char *ifname = net->backend.tap.ifname;
 
 	for (unsigned i = 0; ifname[0] && i < config->nr_nets; i++)
-		if (config->net[i]->device.open == net_tap_open &&
+		if (config->net[i]->is_tap &&
 		    strcmp(config->net[i]->backend.tap.ifname, ifname) == 0)
 			return diag_set(diag, -EINVAL, "net-tap-twice",
 					"two times --net tap,ifname=%s", ifname);
@@ -204,17 +205,20 @@ static int tap_check(const struct config *config, const struct config_net *net, 
 
 static int parse_items(struct config_net *net, struct option_items *items, struct diag *diag)
 {
-	const bool user = net->device.open == net_slirp_open;
 	char item[ITEM_BYTES];
 	int r;
 
 	while ((r = option_item_next(items, item, sizeof(item), diag)) == 1) {
 		const char *mac = option_item_value(item, "mac");
+		const char *fault = option_item_value(item, "fault");
 
 		if (mac)
 			r = parse_mac(mac, &net->device, diag);
+		else if (fault)
+			r = config_fault_add(items->option, fault, &config_fault_net,
+					     &net->fault.rules, diag);
 		else
-			r = user ? user_item(net, item, diag) : tap_item(net, item, diag);
+			r = net->is_tap ? tap_item(net, item, diag) : user_item(net, item, diag);
 		if (r < 0)
 			break;
 	}
@@ -233,9 +237,10 @@ static int parse_kind(struct config_net *net, struct option_items *items, struct
 		r = option_choice(items->option, kind_name, net_values, &kind, diag);
 	if (r < 0)
 		return r;
+	net->is_tap = kind == TAP;
 	net->device.opts = &net->backend;
-	net->device.open = kind == USER ? net_slirp_open : net_tap_open;
-	if (kind == TAP)
+	net->device.open = net->is_tap ? net_tap_open : net_slirp_open;
+	if (net->is_tap)
 		net->backend.tap.pairs = 1;
 	return 0;
 }
@@ -256,8 +261,13 @@ int config_net_option(struct config *config, const char *arg, struct diag *diag)
 	if (r == 0)
 		r = parse_items(net, &items, diag);
 	if (r == 0)
-		r = net->device.open == net_slirp_open ? user_check(net, diag)
-						       : tap_check(config, net, diag);
+		r = net->is_tap ? tap_check(config, net, diag) : user_check(net, diag);
+	if (r == 0 && net->fault.rules.nr > 0) {
+		net->fault.open = net->device.open;
+		net->fault.opts = net->device.opts;
+		net->device.open = net_fault_open;
+		net->device.opts = &net->fault;
+	}
 	if (r == 0)
 		r = config_virtio_add(config, "net", &virtio_net_class, &net->device, diag);
 	if (r == 0)
@@ -275,7 +285,8 @@ static const struct option_row net_rows[] = {
 	 .help = "a network (virtio): user (no privilege), or tap (an interface)\n"
 		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
 		 "DHCP, DNS, forwarded ports;\n"
-		 "tap[,ifname=NAME][,queues=N][,mac=MAC]",
+		 "tap[,ifname=NAME][,queues=N][,mac=MAC];\n"
+		 "either with fault=KIND[:KEY=VALUE]...: faults on purpose",
 	 net_values, true, .take = net_take},
 	{0},
 };

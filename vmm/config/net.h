@@ -16,14 +16,16 @@ struct config_net {
 	union {
 		struct net_slirp_opts user;
 		struct net_tap_opts tap;
-	} backend; /* device.opts */
+	} backend;
+	bool is_tap;
+	struct net_fault_opts fault; /* with rules: of backend, and device.opts; else backend is */
 };
 
 extern const struct option_group config_net_group;
 
 /*
  * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC] or
- * tap[,ifname=NAME][,queues=N][,mac=MAC]. -EINVAL with diag.
+ * tap[,ifname=NAME][,queues=N][,mac=MAC], either with [,fault=SPEC]... -EINVAL with diag.
  */
 int config_net_option(struct config *config, const char *arg, struct diag *diag);
 

@@ -20,12 +20,15 @@ enum {
 	TURN_BYTES = 64 << 20, /* or of which the buffers are so long */
 };
 
-static const char *const counter_names[] = {
+static const char *const counter_names[BLK_COUNTERS + 1] = {
 	[BLK_COUNT_READ_BYTES] = "read_bytes",
 	[BLK_COUNT_WRITTEN_BYTES] = "written_bytes",
 	[BLK_COUNT_FLUSHES] = "flushes",
 	[BLK_COUNT_ERRORS] = "host_errors",
-	NULL,
+	[BLK_COUNT_FAULTS + FAULT_FAIL] = "fault_failed",
+	[BLK_COUNT_FAULTS + FAULT_TEAR] = "fault_torn",
+	[BLK_COUNT_FAULTS + FAULT_LOSE] = "fault_lost",
+	[BLK_COUNT_FAULTS + FAULT_DELAY] = "fault_delayed",
 };
 
 static struct blk *blk_of(struct virtio_device *vd)
@@ -138,6 +141,13 @@ static void blk_kick(struct virtio_device *vd, unsigned queue)
 	serve(blk);
 }
 
+static void blk_faulted(void *arg, enum fault_kind kind)
+{
+	struct blk *blk = arg;
+
+	virtio_count(&blk->vd, BLK_COUNT_FAULTS + kind, 1);
+}
+
 /*
  * Configuration, start and end.
  */
@@ -242,6 +252,8 @@ static int blk_init(struct virtio_device *vd, const void *conf_arg, struct diag 
 	r = conf->open(&conf->disk, vd->loop, blk_batch_done, blk, &blk->disk, diag);
 	if (r < 0)
 		return r;
+	blk->disk->faulted = blk_faulted;
+	blk->disk->faulted_arg = blk;
 	memcpy(blk->id, id, strnlen(id, sizeof(blk->id)));
 	blk_init_config(blk, queues);
 	vd->features = features_of(&blk->disk->geo, queues);

@@ -11,10 +11,19 @@
 enum { CONFIG_BYTES = offsetof(struct virtio_net_config, speed) };
 
 static const char *const counter_names[NET_COUNTERS + 1] = {
-	[NET_COUNT_TX_MALFORMED] = "tx_malformed", [NET_COUNT_TX_UNSUPPORTED] = "tx_unsupported",
-	[NET_COUNT_TX_FAILED] = "tx_failed",       [NET_COUNT_RX_NO_BUFFER] = "rx_no_buffer",
-	[NET_COUNT_RX_TOO_LONG] = "rx_too_long",   [NET_COUNT_RX_OFFLOAD] = "rx_offload",
-	[NET_COUNT_TX_UNPLUGGED] = "tx_unplugged", [NET_COUNT_RX_UNPLUGGED] = "rx_unplugged",
+	[NET_COUNT_TX_MALFORMED] = "tx_malformed",
+	[NET_COUNT_TX_UNSUPPORTED] = "tx_unsupported",
+	[NET_COUNT_TX_FAILED] = "tx_failed",
+	[NET_COUNT_RX_NO_BUFFER] = "rx_no_buffer",
+	[NET_COUNT_RX_TOO_LONG] = "rx_too_long",
+	[NET_COUNT_RX_OFFLOAD] = "rx_offload",
+	[NET_COUNT_TX_UNPLUGGED] = "tx_unplugged",
+	[NET_COUNT_RX_UNPLUGGED] = "rx_unplugged",
+	[NET_COUNT_FAULT_LOST] = "fault_lost",
+	[NET_COUNT_FAULT_DELAYED] = "fault_delayed",
+	[NET_COUNT_FAULT_DUPLICATED] = "fault_duplicated",
+	[NET_COUNT_FAULT_CORRUPTED] = "fault_corrupted",
+	[NET_COUNT_FAULT_REORDERED] = "fault_reordered",
 };
 
 #define BIT(feature) (UINT64_C(1) << (feature))
@@ -99,6 +108,19 @@ static void show_link(struct net *net)
 static void link_changed(struct net_client *client)
 {
 	show_link(container_of(client, struct net, client));
+}
+
+static void faulted(struct net_client *client, enum fault_kind kind)
+{
+	static const enum net_counter counter[FAULT_KINDS] = {
+		[FAULT_LOSE] = NET_COUNT_FAULT_LOST,
+		[FAULT_DELAY] = NET_COUNT_FAULT_DELAYED,
+		[FAULT_DUPLICATE] = NET_COUNT_FAULT_DUPLICATED,
+		[FAULT_CORRUPT] = NET_COUNT_FAULT_CORRUPTED,
+		[FAULT_REORDER] = NET_COUNT_FAULT_REORDERED,
+	};
+
+	virtio_count(&container_of(client, struct net, client)->vd, counter[kind], 1);
 }
 
 /* Frames that wait when the cable is pulled are lost with those that come while it is out. */
@@ -219,6 +241,7 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 		.tx_ready = tx_ready,
 		.rx_dropped = rx_dropped,
 		.link_changed = link_changed,
+		.faulted = faulted,
 	};
 	r = c->open(c->opts, &env, &net->be, diag);
 	if (r < 0)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "virtio/transport.h"
 
@@ -132,4 +133,33 @@ void report_stuck(FILE *out, const struct vm *vm)
 		diag_print(&diag, out);
 		fputc('\n', out);
 	}
+}
+
+/* Their counters, whatever the device is, begin with the same word. */
+static void print_faults(FILE *out, const char *name, const struct virtio_device *vd)
+{
+	static const char prefix[] = "fault_";
+	const char *const *names = vd->cls->counter_names;
+	const char *before = ": faults on purpose: ";
+
+	for (unsigned c = 0; names && names[c]; c++) {
+		const uint64_t n = __atomic_load_n(&vd->counter[c], __ATOMIC_RELAXED);
+
+		if (n == 0 || strncmp(names[c], prefix, sizeof(prefix) - 1) != 0)
+			continue;
+		if (before[0] == ':')
+			fputs(name, out);
+		fprintf(out, "%s%" PRIu64 " %s", before, n, names[c] + sizeof(prefix) - 1);
+		before = ", ";
+	}
+	if (before[0] != ':')
+		fputc('\n', out);
+}
+
+void report_faults(FILE *out, const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine.nr_devices; i++)
+		if (vm->virtio[i] && vm->device[i])
+			print_faults(out, vm->machine.device[i].name,
+				     virtio_device_of(vm->device[i]));
 }

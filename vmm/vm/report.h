@@ -22,6 +22,9 @@ void report_print(FILE *out, struct vm *vm);
 /* A line for each device whose I/O thread does not end (vm_virtio.stuck). */
 void report_stuck(FILE *out, const struct vm *vm);
 
+/* A line for each device that had faults on purpose: how many of each kind. */
+void report_faults(FILE *out, const struct vm *vm);
+
 /* A Linux kernel is about to be booted on a KVM that emulates its code: what is to be expected. */
 void report_emulates_linux(FILE *out);
 

@@ -21,7 +21,14 @@ _Static_assert((int)VIRTIO_BLK_ID_MAX == VIRTIO_BLK_ID_BYTES, "5.2.6");
 _Static_assert((int)BLK_REQUEST_IOV_MAX <= (int)DISK_IOV_MAX, "a request is a disk's request");
 
 /* virtio_device.counter */
-enum { BLK_COUNT_READ_BYTES, BLK_COUNT_WRITTEN_BYTES, BLK_COUNT_FLUSHES, BLK_COUNT_ERRORS };
+enum {
+	BLK_COUNT_READ_BYTES,
+	BLK_COUNT_WRITTEN_BYTES,
+	BLK_COUNT_FLUSHES,
+	BLK_COUNT_ERRORS,
+	BLK_COUNT_FAULTS, /* on purpose: one for each enum fault_kind that disks have */
+	BLK_COUNTERS = BLK_COUNT_FAULTS + FAULT_DELAY + 1,
+};
 
 struct blk;
 

@@ -34,6 +34,11 @@ enum net_counter {
 	NET_COUNT_RX_OFFLOAD,     /* it came with one that the driver does not take any more */
 	NET_COUNT_TX_UNPLUGGED,   /* the cable was out */
 	NET_COUNT_RX_UNPLUGGED,   /* the same */
+	NET_COUNT_FAULT_LOST,     /* on purpose */
+	NET_COUNT_FAULT_DELAYED,
+	NET_COUNT_FAULT_DUPLICATED,
+	NET_COUNT_FAULT_CORRUPTED,
+	NET_COUNT_FAULT_REORDERED,
 	NET_COUNTERS,
 };
 
