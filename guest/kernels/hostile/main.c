@@ -9,8 +9,6 @@
  * Left out is only what rightly ends the VM (targets.c), and what the interrupt controllers make of
  * junk: those are KVM's.
  */
-#include "targets.h"
-
 #include "access.h"
 #include "boot.h"
 #include "check.h"
@@ -18,8 +16,10 @@
 #include "devtree.h"
 #include "pc.h"
 #include "print.h"
+#include "random.h"
 #include "serial.h"
 #include "string_io.h"
+#include "targets.h"
 
 enum {
 	STRING_ELEMENTS_MAX = 300,
@@ -38,28 +38,13 @@ static struct {
 
 static uint8_t string_buffer[4 * STRING_ELEMENTS_MAX];
 
-/* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators", 2016) */
-static uint64_t next_random(void)
-{
-	hostile.state ^= hostile.state >> 12;
-	hostile.state ^= hostile.state << 25;
-	hostile.state ^= hostile.state >> 27;
-	return hostile.state * UINT64_C(2685821657736338717);
-}
-
-/* 0 to n - 1. */
-static uint64_t random_below(uint64_t n)
-{
-	return (next_random() >> 32) * n >> 32;
-}
-
 /* One access to ports, unless it would end the VM. */
 static void hit_port(uint16_t port)
 {
-	const unsigned width = 1u << random_below(3);
-	const uint64_t val = port_value_tamed(port, width, next_random());
+	const unsigned width = 1u << random_below(&hostile.state, 3);
+	const uint64_t val = port_value_tamed(port, width, random_next(&hostile.state));
 
-	if (random_below(2))
+	if (random_below(&hostile.state, 2))
 		port_read(port, width);
 	else if (!port_write_ends_vm(port, width, val))
 		port_write(port, width, val);
@@ -68,33 +53,37 @@ static void hit_port(uint16_t port)
 static void hit_all_ports(void)
 {
 	for (uint64_t i = 0; i < hostile.count; i++)
-		hit_port((uint16_t)random_below(0x10000));
+		hit_port((uint16_t)random_below(&hostile.state, 0x10000));
 }
 
 /* From three ports before a range to its last. */
 static void hit_device_ports(void)
 {
 	for (uint64_t i = 0; i < hostile.count; i++) {
-		const struct port_range range = port_range_get(random_below(port_ranges()));
+		const struct port_range range =
+			port_range_get(random_below(&hostile.state, port_ranges()));
 
-		hit_port((uint16_t)(range.first - 3 + random_below(range.len + 3)));
+		hit_port((uint16_t)(range.first - 3 + random_below(&hostile.state, range.len + 3)));
 	}
 }
 
 static void hit_strings(void)
 {
 	for (uint64_t done = 0; done < hostile.count;) {
-		const struct port_range range = port_range_get(random_below(port_ranges()));
-		const uint16_t port = (uint16_t)(range.first + random_below(range.len));
-		const unsigned width = 1u << random_below(3);
-		const size_t n = random_below(STRING_ELEMENTS_MAX + 1);
-		const bool down = random_below(2);
+		const struct port_range range =
+			port_range_get(random_below(&hostile.state, port_ranges()));
+		const uint16_t port =
+			(uint16_t)(range.first + random_below(&hostile.state, range.len));
+		const unsigned width = 1u << random_below(&hostile.state, 3);
+		const size_t n = random_below(&hostile.state, STRING_ELEMENTS_MAX + 1);
+		const bool down = random_below(&hostile.state, 2);
 
-		if (random_below(2)) {
+		if (random_below(&hostile.state, 2)) {
 			string_in(port, width, string_buffer, n, down);
 		} else {
 			/* The same element all over, so that one look shows whether it is safe. */
-			const uint64_t val = port_value_tamed(port, width, next_random());
+			const uint64_t val =
+				port_value_tamed(port, width, random_next(&hostile.state));
 
 			if (port_write_ends_vm(port, width, val))
 				continue;
@@ -108,12 +97,12 @@ static void hit_strings(void)
 
 static void hit_memory(uint64_t gpa)
 {
-	const unsigned width = 1u << random_below(4);
+	const unsigned width = 1u << random_below(&hostile.state, 4);
 
-	if (random_below(2))
+	if (random_below(&hostile.state, 2))
 		mmio_read(gpa, width);
 	else
-		mmio_write(gpa, width, next_random());
+		mmio_write(gpa, width, random_next(&hostile.state));
 }
 
 /* Half of it where devices are, from seven bytes before to the last; half anywhere in the hole. */
@@ -122,13 +111,15 @@ static void hit_mmio(void)
 	const size_t n = devtree_nr_devices();
 
 	for (uint64_t i = 0; i < hostile.count; i++) {
-		const struct devtree_device *dev = n ? devtree_device(random_below(n)) : NULL;
-		uint64_t gpa = HOLE_FIRST + random_below(HOLE_END - HOLE_FIRST - 8);
+		const struct devtree_device *dev =
+			n ? devtree_device(random_below(&hostile.state, n)) : NULL;
+		uint64_t gpa = HOLE_FIRST + random_below(&hostile.state, HOLE_END - HOLE_FIRST - 8);
 
 		if (dev && dev->nr_regs && !dev->reg[0].is_port &&
 		    dev->reg[0].first >= HOLE_FIRST && dev->reg[0].first < HOLE_END &&
-		    random_below(2))
-			gpa = dev->reg[0].first - 7 + random_below(dev->reg[0].len + 7);
+		    random_below(&hostile.state, 2))
+			gpa = dev->reg[0].first - 7 +
+			      random_below(&hostile.state, dev->reg[0].len + 7);
 		hit_memory(gpa);
 	}
 }
@@ -136,7 +127,7 @@ static void hit_mmio(void)
 static void hit_rom(void)
 {
 	for (uint64_t i = 0; i < hostile.count; i++)
-		hit_memory(ROM_FIRST + random_below(ROM_END - ROM_FIRST - 8));
+		hit_memory(ROM_FIRST + random_below(&hostile.state, ROM_END - ROM_FIRST - 8));
 }
 
 /* Checks that must still pass, whatever happened. Prints only once the UART is put right. */

@@ -1,6 +1,6 @@
 /* targets.h - which ports there are, and which writes to them rightly end the VM. */
-#ifndef HOSTILE_TARGETS_H
-#define HOSTILE_TARGETS_H
+#ifndef GUEST_TARGETS_H
+#define GUEST_TARGETS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -30,7 +30,7 @@ static struct {
 static void add(struct port_range range)
 {
 	if (targets.nr == RANGES_MAX)
-		guest_panic("hostile: more than %d port ranges", RANGES_MAX);
+		guest_panic("targets: more than %d port ranges", RANGES_MAX);
 	targets.range[targets.nr++] = range;
 }
 
