@@ -22,6 +22,7 @@ static struct {
 	struct net_client *client;
 	uint8_t sent[FRAMES][NET_HDR_BYTES + FRAME], got[FRAMES][NET_HDR_BYTES + FRAME];
 	unsigned nr_sent, sent_calls, room;
+	int error;               /* of send() */
 	unsigned arrived, taken; /* frames for the guest */
 	bool wants;
 	unsigned nr_got, wanted; /* of the device, and when the loop is to stop */
@@ -36,6 +37,10 @@ static int below_send(struct net_backend *be, unsigned pair, const struct iovec 
 	(void)be;
 	assert_int_equal(pair, 0);
 	assert_int_equal(iov[0].iov_len, NET_HDR_BYTES);
+	if (t.error) {
+		event_loop_stop(&t.loop);
+		return t.error;
+	}
 	if (t.room == 0)
 		return -EAGAIN;
 	t.room--;
@@ -398,6 +403,24 @@ static void test_no_room_below(void **state)
 	close_all();
 }
 
+/* A frame that is late finds no room, or nobody who takes such: only the first is a fault. */
+static void test_a_late_frame_that_is_not_sent(void **state)
+{
+	const struct fault_rule rule = {
+		.kind = FAULT_DELAY, .which = NET_FAULT_TX, .delay_ns = DELAY_NS};
+	static const int errors[] = {-EAGAIN, -EPROTONOSUPPORT};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		open_with(&rule, 1);
+		t.error = errors[i];
+		send_one(0);
+		event_loop_run(&t.loop);
+		assert_int_equal(t.count[FAULT_LOSE], errors[i] == -EAGAIN);
+		close_all();
+	}
+}
+
 /* A guest that sends without end takes a bounded amount of memory. */
 static void test_more_wait_than_there_is_room_for(void **state)
 {
@@ -426,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_a_frame_waits_for_who_does_not_want_it),
 		cmocka_unit_test(test_reordering),
 		cmocka_unit_test(test_no_room_below),
+		cmocka_unit_test(test_a_late_frame_that_is_not_sent),
 		cmocka_unit_test(test_more_wait_than_there_is_room_for),
 	};
 

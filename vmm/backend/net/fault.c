@@ -196,7 +196,7 @@ static void passed(struct net_fault *nf, unsigned direction, unsigned pair)
  * From the guest.
  */
 
-/* One without room below is lost, as in a full queue of a network. */
+/* One without room below is lost, as in a full queue of a network. So is one that nobody takes, but not by a fault. */
 static void send_due(struct net_fault *nf)
 {
 	struct waiting_frame *frame;
@@ -208,7 +208,7 @@ static void send_due(struct net_fault *nf)
 			{frame->bytes + NET_HDR_BYTES, frame->len - NET_HDR_BYTES},
 		};
 
-		if (nf->inner->ops->send(nf->inner, frame->pair, iov, ARRAY_SIZE(iov)) < 0)
+		if (nf->inner->ops->send(nf->inner, frame->pair, iov, ARRAY_SIZE(iov)) == -EAGAIN)
 			count_fault_of(nf, FAULT_LOSE);
 		give_back(nf, frame);
 		any = true;
