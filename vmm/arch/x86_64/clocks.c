@@ -19,10 +19,10 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/lapic.h"
 #include "arch/x86_64/msr.h"
 #include "base/clock.h"
 #include "base/macros.h"
@@ -30,9 +30,6 @@
 enum {
 	MSR_TSC = 0x10,
 	MSR_TSC_DEADLINE = 0x6e0,
-	LAPIC_LVT_TIMER = 0x320,
-	LAPIC_TIMER_INITIAL = 0x380,
-	LAPIC_TIMER_CURRENT = 0x390,
 	LVT_TIMER_MODE = 3 << 17,
 	LVT_TIMER_DEADLINE = 2 << 17,
 	PIT_MODE_NO_TIMER = 5, /* a strobe by a gate that a PC's channel 0 has not */
@@ -62,19 +59,6 @@ struct arch_clocks {
 	unsigned nr_vcpus;
 	struct vcpu_clocks vcpu[];
 };
-
-static uint32_t lapic_get(const struct kvm_lapic_state *lapic, unsigned reg)
-{
-	uint32_t val;
-
-	memcpy(&val, lapic->regs + reg, sizeof(val));
-	return val;
-}
-
-static void lapic_set(struct kvm_lapic_state *lapic, unsigned reg, uint32_t val)
-{
-	memcpy(lapic->regs + reg, &val, sizeof(val));
-}
 
 /* With a count of 0 there is no timer. */
 static void lapic_count_set(int fd, uint32_t initial, uint32_t left)

@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/cpu_template.h"
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/lapic.h"
 #include "base/cleanup.h"
 #include "base/macros.h"
 #include "kvm.h"
@@ -244,16 +244,15 @@ struct arch_cpu_model *arch_cpu_model_destroy(struct arch_cpu_model *model)
 /* LINT0 takes the PIC's interrupts and LINT1 the NMI, as firmware leaves them (MP 1.4, 3.6.2). */
 static int lint_set(int vcpu_fd, struct arch_cpu_model *model, unsigned index, struct diag *diag)
 {
-	enum { LVT_LINT0 = 0x350, LVT_LINT1 = 0x360, MODE_NMI = 4 << 8, MODE_EXTINT = 7 << 8 };
+	enum { MODE_NMI = 4 << 8, MODE_EXTINT = 7 << 8 };
 	struct kvm_lapic_state apic;
-	uint32_t lint0 = MODE_EXTINT, lint1 = MODE_NMI;
 
 	(void)model;
 	(void)index;
 	if (ioctl(vcpu_fd, KVM_GET_LAPIC, &apic) < 0)
 		return diag_set(diag, -errno, "lapic-read", "KVM_GET_LAPIC");
-	memcpy(apic.regs + LVT_LINT0, &lint0, sizeof(lint0));
-	memcpy(apic.regs + LVT_LINT1, &lint1, sizeof(lint1));
+	lapic_set(&apic, LAPIC_LVT_LINT0, MODE_EXTINT);
+	lapic_set(&apic, LAPIC_LVT_LINT1, MODE_NMI);
 	if (ioctl(vcpu_fd, KVM_SET_LAPIC, &apic) < 0)
 		return diag_set(diag, -errno, "lapic-write", "KVM_SET_LAPIC");
 	return 0;

@@ -6,15 +6,14 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "arch/x86_64/lapic.h"
 #include "kvm.h"
 
 enum {
 	RFLAGS_IF = 1 << 9,
-	LAPIC_LVT_LINT0 = 0x350,
 	LVT_MASKED = 1 << 16,
 	DELIVERY_SHIFT = 8,
 	DELIVERY_MASK = 7,
@@ -37,7 +36,7 @@ static bool takes_timer_nmi(int vcpu_fd)
 
 	if (ioctl(vcpu_fd, KVM_GET_LAPIC, &lapic) < 0)
 		return true;
-	memcpy(&lvt, lapic.regs + LAPIC_LVT_LINT0, sizeof(lvt));
+	lvt = lapic_get(&lapic, LAPIC_LVT_LINT0);
 	return !(lvt & LVT_MASKED) && is_unmaskable(lvt >> DELIVERY_SHIFT & DELIVERY_MASK);
 }
 

@@ -1,17 +1,14 @@
 /* A vCPU's registers for a person who must find out what went wrong. */
 #include <inttypes.h>
 #include <linux/kvm.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "arch/x86_64/disasm.h"
 #include "arch/x86_64/internal.h"
+#include "arch/x86_64/lapic.h"
 
 enum {
 	INSN_BYTES = 16,
-	/* Of the local APIC's page: 256 bits each, 32 per 16 bytes (SDM volume 3, table 11-1). */
-	LAPIC_ISR = 0x100,
-	LAPIC_IRR = 0x200,
 	VECTORS = 256,
 };
 
@@ -56,10 +53,7 @@ static void print_vectors(FILE *out, const char *what, const struct kvm_lapic_st
 
 	fprintf(out, "%s", what);
 	for (unsigned v = 0; v < VECTORS; v++) {
-		uint32_t bits;
-
-		memcpy(&bits, lapic->regs + reg + (size_t)(v / 32) * 16, sizeof(bits));
-		if (bits >> v % 32 & 1) {
+		if (lapic_get(lapic, reg + v / 32 * 16) >> v % 32 & 1) {
 			fprintf(out, " %02x", v);
 			any = true;
 		}
