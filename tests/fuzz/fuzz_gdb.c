@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "fuzz.h"
 #include "gdb/packet.h"
 
@@ -30,9 +31,10 @@ static bool expect_packet(const uint8_t *data, size_t size, size_t at, uint8_t *
 		ret[n++] = data[at] ^ 0x20;
 	}
 	*ret_len = n;
-	return at + 2 < size && data[at] == '#' && gdb_hex_digit((char)data[at + 1]) >= 0 &&
-	       gdb_hex_digit((char)data[at + 2]) >= 0 && n <= GDB_PACKET_BYTES &&
-	       (gdb_hex_digit((char)data[at + 1]) << 4 | gdb_hex_digit((char)data[at + 2])) == sum;
+	return at + 2 < size && data[at] == '#' && parse_hex_digit((char)data[at + 1]) >= 0 &&
+	       parse_hex_digit((char)data[at + 2]) >= 0 && n <= GDB_PACKET_BYTES &&
+	       (parse_hex_digit((char)data[at + 1]) << 4 | parse_hex_digit((char)data[at + 2])) ==
+		       sum;
 }
 
 static void check_packets(const uint8_t *data, size_t size)

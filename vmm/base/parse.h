@@ -13,6 +13,9 @@ int parse_u64(const char *s, uint64_t *ret);
 /* As parse_u64, and min <= value <= max or -ERANGE. */
 int parse_u64_in(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 
+/* 0 to 15 for a hexadecimal digit of either case, else -1. */
+int parse_hex_digit(char c);
+
 /* Bytes: a number and one of K, M, G, T (powers of 1,024; either case; "iB" or "B" may follow). */
 int parse_size_bytes(const char *s, uint64_t *ret);
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/parse.h"
+
 enum { INTERRUPT = 3, ESCAPE = '}', ESCAPE_XOR = 0x20 };
 
 static void content_add(struct gdb_input *in, uint8_t byte)
@@ -47,7 +49,7 @@ static void in_content(struct gdb_input *in, uint8_t byte)
 
 static enum gdb_event in_sum(struct gdb_input *in, uint8_t byte)
 {
-	const int high = gdb_hex_digit((char)in->sum_high), low = gdb_hex_digit((char)byte);
+	const int high = parse_hex_digit((char)in->sum_high), low = parse_hex_digit((char)byte);
 
 	in->state = GDB_BETWEEN;
 	in->content[in->len] = '\0';
@@ -88,17 +90,6 @@ size_t gdb_frame(const char *content, size_t len, char *out)
 	return len + 4;
 }
 
-int gdb_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 void gdb_to_hex(const void *bytes, size_t n, char *ret)
 {
 	const uint8_t *b = bytes;
@@ -113,8 +104,8 @@ void gdb_to_hex(const void *bytes, size_t n, char *ret)
 bool gdb_from_hex(const char *from, size_t n, uint8_t *ret)
 {
 	for (size_t i = 0; i < n; i++) {
-		const int high = gdb_hex_digit(from[2 * i]);
-		const int low = high < 0 ? -1 : gdb_hex_digit(from[2 * i + 1]);
+		const int high = parse_hex_digit(from[2 * i]);
+		const int low = high < 0 ? -1 : parse_hex_digit(from[2 * i + 1]);
 
 		if (low < 0)
 			return false;
@@ -129,7 +120,7 @@ bool gdb_take_number(const char **at, uint64_t *ret)
 	uint64_t val = 0;
 	int digit;
 
-	while ((digit = gdb_hex_digit(**at)) >= 0) {
+	while ((digit = parse_hex_digit(**at)) >= 0) {
 		if (val >> 60)
 			return false;
 		val = val << 4 | (uint64_t)digit;

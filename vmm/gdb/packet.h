@@ -39,8 +39,6 @@ enum gdb_event gdb_input_feed(struct gdb_input *in, uint8_t byte);
  */
 size_t gdb_frame(const char *content, size_t len, char *out);
 
-/* A hexadecimal digit's value; -1: it is none. */
-int gdb_hex_digit(char c);
 /* n bytes as 2 * n digits and a byte 0. */
 void gdb_to_hex(const void *bytes, size_t n, char *ret);
 /* 2 * n digits as n bytes; false, and nothing is known of ret, when they are not all digits. */

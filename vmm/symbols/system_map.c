@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "symbols/internal.h"
 
 struct map_line {
@@ -17,14 +18,11 @@ static bool take_hex(const char **at, const char *end, uint64_t *ret)
 	unsigned digits = 0;
 
 	for (; *at < end && digits <= 16; (*at)++, digits++) {
-		const char c = **at;
+		const int digit = parse_hex_digit(**at);
 
-		if (c >= '0' && c <= '9')
-			v = v << 4 | (uint64_t)(c - '0');
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			v = v << 4 | (uint64_t)((c | 0x20) - 'a' + 10);
-		else
+		if (digit < 0)
 			break;
+		v = v << 4 | (uint64_t)digit;
 	}
 	*ret = v;
 	return digits > 0 && digits <= 16;

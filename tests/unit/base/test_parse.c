@@ -1,5 +1,6 @@
 /* Unit tests of base/parse.c and base/diag.c: what users type, and the messages for it. */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -179,9 +180,24 @@ static void an_id_is_printed_in_brackets(void **state)
 	}
 }
 
+static void test_hex_digits(void **state)
+{
+	static const char digits[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+
+	(void)state;
+	for (int c = CHAR_MIN; c <= CHAR_MAX; c++) {
+		const char *low = c ? strchr(digits, c) : NULL, *up = c ? strchr(upper, c) : NULL;
+
+		assert_int_equal(parse_hex_digit((char)c), low  ? low - digits
+							   : up ? up - upper
+								: -1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hex_digits),
 		cmocka_unit_test(numbers_are_decimal_or_0x),
 		cmocka_unit_test(what_is_no_number_is_refused_and_changes_nothing),
 		cmocka_unit_test(sizes_take_binary_units),
