@@ -10,25 +10,33 @@
 #include "arch/arch.h"
 #include "base/json.h"
 #include "cmd/cmds.h"
+#include "cmd/kernel_config.h"
 #include "config.h"
 #include "kvm.h"
 #include "kvm/caps.h"
 #include "vm_end.h"
 
-enum { OPT_JSON = CONFIG_OPT_OWN };
+enum { OPT_JSON = CONFIG_OPT_OWN, OPT_KERNEL_CONFIG };
 static const struct option_row rows[] = {
 	{"json", OPT_JSON, NULL, .help = "the same for programs", .common = true},
+	{"kernel-config", OPT_KERNEL_CONFIG, "FILE",
+	 .help = "report what a kernel's configuration lacks, and nothing of this host\n"
+		 "a .config, /boot/config-VERSION, /proc/config.gz, or a kernel that has\n"
+		 "a copy (CONFIG_IKCONFIG)",
+	 .common = true},
 	{0},
 };
 static const struct option_group group = {NULL, rows};
 static const struct option_group *const groups[] = {&group, &option_help_group, NULL};
 const struct option_table cmd_doctor_table = {
 	.command = "doctor",
-	.about = "usage: tollgate doctor [--json]\n"
+	.about = "usage: tollgate doctor [--json] [--kernel-config FILE]\n"
 		 "\n"
 		 "Reports whether this host can run guests, what backs its KVM, which capabilities "
 		 "it\n"
-		 "has and what its limits are. Exit status 0 when guests can run, 2 when not.\n",
+		 "has and what its limits are. Exit status 0 when guests can run, 2 when not.\n"
+		 "--kernel-config reports on a kernel instead: which features it has the options "
+		 "for.\n",
 	.group = groups,
 };
 
@@ -172,7 +180,12 @@ static void doctor_print_json(const struct findings *f)
 	json_object_put(root);
 }
 
-static int doctor_parse(int argc, char **argv, bool *ret_json, bool *ret_help, struct diag *diag)
+struct doctor_opts {
+	bool json, wants_help;
+	const char *kernel_config; /* a file, or NULL */
+};
+
+static int doctor_parse(int argc, char **argv, struct doctor_opts *opts, struct diag *diag)
 {
 	struct option_reader reader;
 	const char *arg;
@@ -181,9 +194,11 @@ static int doctor_parse(int argc, char **argv, bool *ret_json, bool *ret_help, s
 	option_reader_init(&reader, &cmd_doctor_table, argc, argv, false);
 	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
 		if (opt == OPT_JSON)
-			*ret_json = true;
+			opts->json = true;
+		else if (opt == OPT_KERNEL_CONFIG)
+			opts->kernel_config = arg;
 		else
-			*ret_help = true;
+			opts->wants_help = true;
 	}
 	return r < 0 ? r : cmd_no_operands(argc, argv, diag);
 }
@@ -192,23 +207,25 @@ int cmd_doctor(int argc, char **argv)
 {
 	struct findings f = {.kvm = {.fd = -1, .vm_fd = -1}, .guest_tsc = ARCH_GUEST_CLOCK_UNKNOWN};
 	struct diag diag = {0};
-	bool json = false, wants_help = false;
+	struct doctor_opts opts = {0};
 
-	if (doctor_parse(argc, argv, &json, &wants_help, &diag) < 0) {
+	if (doctor_parse(argc, argv, &opts, &diag) < 0) {
 		cmd_fail(&diag);
 		return EXIT_SETUP;
 	}
-	if (wants_help) {
+	if (opts.wants_help) {
 		option_table_print(&cmd_doctor_table, true, stdout);
 		return EXIT_OK;
 	}
+	if (opts.kernel_config)
+		return kernel_config_report(opts.kernel_config, opts.json);
 	examine(&f);
-	if (json)
+	if (opts.json)
 		doctor_print_json(&f);
 	else
 		doctor_print_text(&f);
 	fflush(stdout);
-	if (!f.can_run && !json)
+	if (!f.can_run && !opts.json)
 		cmd_fail(&f.diag);
 	kvm_close(&f.kvm);
 	return f.can_run ? EXIT_OK : EXIT_SETUP;
