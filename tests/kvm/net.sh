@@ -6,6 +6,7 @@
 need_kvm
 
 host_ip=192.168.77.1
+guest_mac=52:54:00:00:00:02
 guest_words='ip=0xc0a84d02 peer=0xc0a84d01' # .2 and .1
 
 # in_namespace COMMAND...: with a network of its own, as its root; then it may make interfaces there.
@@ -39,7 +40,6 @@ tap() {
 }
 
 # The guest answers no ARP: a host that has learnt its address would ask for it after five seconds, in vain.
-guest_mac=52:54:00:00:00:02
 up="ip addr add $host_ip/24 dev tg0; ip link set tg0 up;
 	ip neigh replace 192.168.77.2 lladdr $guest_mac dev tg0 nud permanent"
 
@@ -57,6 +57,44 @@ case_a_user_network_with_an_exit_for_everything() {
 case_a_restricted_network_still_has_its_gateway() {
 	tollgate run --net user,restrict "$(kernel net)"
 	passed 13
+}
+
+# u32 FILE OFFSET
+u32() {
+	od -An -tu4 -j "$2" -N 4 "$1" | tr -d ' '
+}
+
+# records FILE: walks the records of a capture (pcap-savefile(5)), a line each: its bytes, source and type.
+records() {
+	local at=24 size len
+	size=$(stat -c %s "$1")
+	while [ "$at" -lt "$size" ]; do
+		len=$(u32 "$1" $((at + 8)))
+		echo "$len $(od -An -tx1 -j $((at + 16 + 6)) -N 8 "$1" | tr -d ' ')"
+		at=$((at + 16 + len))
+	done
+	same 'end of the last record' "$at" "$size"
+}
+
+case_frames_are_captured() {
+	tollgate run --net "user,mac=$guest_mac,pcap=frames.pcap" --stats=json:stats "$(kernel net)"
+	passed 13
+	same magic "$(u32 frames.pcap 0)" $((0xa1b23c4d))
+	same link-type "$(u32 frames.pcap 20)" 1
+	records frames.pcap >"$case_dir/out"
+	printed "^[0-9]* ${guest_mac//:/}0806\$" # the guest asks for the gateway's address
+	printed '^[0-9]* 52550a0002020806$'      # and libslirp answers
+	printed '^[0-9]* 52550a0002020800$'      # pings, too
+}
+
+case_a_capture_that_fails_is_reported() {
+	tollgate run --net user,pcap=none/frames.pcap "$(kernel net)"
+	same status "$status" 2
+	complained_of 'capture-create none/frames.pcap'
+	tollgate run --net user,pcap=/dev/full "$(kernel net)"
+	same status "$status" 123
+	complained_of 'capture-write /dev/full'
+	printed '^13 passed, 0 failed$'
 }
 
 case_the_mac_address_is_the_one_given() {

@@ -74,6 +74,8 @@ struct net_backend_ops {
 	void (*rx_offloads_set)(struct net_backend *be, unsigned offloads);
 	/* How many pairs take part, 1 to pairs; 1 at first. -errno: as before. */
 	int (*pairs_set)(struct net_backend *be, unsigned pairs);
+	/* The VM is over: closes what the host may take long to close, for destroy. May be NULL. */
+	void (*end)(struct net_backend *be);
 	void (*destroy)(struct net_backend *be);
 };
 
@@ -144,5 +146,24 @@ struct net_fault_opts {
 	struct fault_rules rules;
 };
 net_backend_open_fn net_fault_open;
+
+/* The result of a capture, written when it is closed: at the end of the VM, by the device's thread. */
+struct net_capture_report {
+	struct diag lost;  /* the file took no more, and why; err 0: it took all */
+	uint64_t frames;   /* handed to the file */
+	uint64_t left_out; /* for which a slow file had no room */
+};
+
+/*
+ * net/capture.c: any of the above, with a copy of each frame in a file of libpcap's format. A frame is in it when the
+ * back end took it, or gave it. A file that fails or is slow holds up no frame.
+ */
+struct net_capture_opts {
+	net_backend_open_fn *open;
+	const void *opts; /* of open */
+	const char *path;
+	struct net_capture_report *report; /* zeroed; until the back end is destroyed */
+};
+net_backend_open_fn net_capture_open;
 
 #endif

@@ -105,6 +105,30 @@ static void print_left_out(const struct vm_chars *chars)
 	}
 }
 
+/* False when a capture was lost, which is printed; unknown while a thread may still write it. */
+static bool print_captures(const struct vm *vm, const struct config *config)
+{
+	bool ok = true;
+
+	for (unsigned i = 0; !vm->stuck && i < config->nr_nets; i++) {
+		const struct net_capture_report *report = &config->net[i]->capture_report;
+		struct diag diag = {0};
+
+		if (report->lost.err) {
+			cmd_fail(&report->lost);
+			ok = false;
+		}
+		if (report->left_out == 0)
+			continue;
+		diag_set(&diag, -EINVAL, "capture-slow",
+			 "capture '%s' is slower than the network: it has %" PRIu64
+			 " frames, and %" PRIu64 " were left out",
+			 config->net[i]->capture.path, report->frames, report->left_out);
+		cmd_fail(&diag);
+	}
+	return ok;
+}
+
 /* False when it could not be written, which is printed. */
 static bool write_core(struct vm *vm, const struct config *config, const struct vm_end *end)
 {
@@ -136,6 +160,8 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 		if (end->kind != VM_END_KILLED) /* which its own status says */
 			status = EXIT_OUTPUT;
 	}
+	if (!print_captures(vm, config) && end->kind != VM_END_KILLED)
+		status = EXIT_OUTPUT;
 	if (!write_core(vm, config, end))
 		status = EXIT_OUTPUT;
 	if (config->stats || stats_fd >= 0)

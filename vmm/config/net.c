@@ -75,9 +75,10 @@ static bool parse_forward_fields(const char *arg, struct net_slirp_forward *fwd)
 	const char *dash = strchr(arg, '-');
 	char host[ITEM_BYTES] = "";
 
-	if ((!udp && strncmp(arg, "tcp:", 4) != 0) || !dash)
+	if ((!udp && strncmp(arg, "tcp:", 4) != 0) || !dash ||
+	    (size_t)(dash - arg) - 4 >= sizeof(host))
 		return false;
-	memcpy(host, arg + 4, (size_t)(dash - arg) - 4); /* arg fits an item */
+	memcpy(host, arg + 4, (size_t)(dash - arg) - 4);
 	fwd->udp = udp;
 	fwd->host_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return parse_endpoint(host, &fwd->host_addr, &fwd->host_port) &&
@@ -135,12 +136,13 @@ static int user_item(struct config_net *net, const char *item, struct diag *diag
 	if (value)
 		return parse_dns(value, user, diag);
 	diag_set(diag, -EINVAL, "net-user-item", "--net user: '%s' is unknown", item);
-	diag_remedy(diag, "hostfwd=, dns=, restrict, mac= or fault=");
+	diag_remedy(diag, "hostfwd=, dns=, restrict, mac=, fault= or pcap=");
 	return -EINVAL;
 }
 
-static int user_check(const struct config_net *net, struct diag *diag)
+static int user_check(const struct config *config, const struct config_net *net, struct diag *diag)
 {
+	(void)config;
 	if (net->backend.user.restricted && net->backend.user.dns.s_addr)
 		return diag_set(
 			diag, -EINVAL, "net-dns-restrict",
@@ -186,7 +188,7 @@ static int tap_item(struct config_net *net, const char *item, struct diag *diag)
 		return r;
 	}
 	diag_set(diag, -EINVAL, "net-tap-item", "--net tap: '%s' is unknown", item);
-	diag_remedy(diag, "ifname=, queues=, mac= or fault=");
+	diag_remedy(diag, "ifname=, queues=, mac=, fault= or pcap=");
 	return -EINVAL;
 }
 
@@ -196,37 +198,69 @@ static int tap_check(const struct config *config, const struct config_net *net, 
 	const char *ifname = net->backend.tap.ifname;
 
 	for (unsigned i = 0; ifname[0] && i < config->nr_nets; i++)
-		if (config->net[i]->is_tap &&
+		if (config->net[i]->kind == net->kind &&
 		    strcmp(config->net[i]->backend.tap.ifname, ifname) == 0)
 			return diag_set(diag, -EINVAL, "net-tap-twice",
 					"two times --net tap,ifname=%s", ifname);
 	return 0;
 }
 
-static int parse_items(struct config_net *net, struct option_items *items, struct diag *diag)
+struct config_net_kind {
+	net_backend_open_fn *open;
+	/* Takes an item that not every network has, and checks what they are together. -EINVAL with diag. */
+	int (*item)(struct config_net *net, const char *item, struct diag *diag);
+	int (*check)(const struct config *config, const struct config_net *net, struct diag *diag);
+};
+
+enum { USER, TAP };
+static const struct option_value net_values[] = {{"user", USER}, {"tap", TAP}, {0}};
+static const struct config_net_kind net_kinds[] = {
+	[USER] = {net_slirp_open, user_item, user_check},
+	[TAP] = {net_tap_open, tap_item, tap_check},
+};
+
+static int take_capture(struct config *config, struct config_net *net, const char *path,
+			struct diag *diag)
 {
-	char item[ITEM_BYTES];
+	char *copy = config_alloc(config, strlen(path) + 1, diag);
+
+	if (!copy)
+		return -ENOMEM;
+	if (!path[0])
+		return diag_set(diag, -EINVAL, "net-capture-path", "--net pcap= lacks a file");
+	for (unsigned i = 0; i < config->nr_nets; i++)
+		if (config->net[i]->capture.path && strcmp(config->net[i]->capture.path, path) == 0)
+			return diag_set(diag, -EINVAL, "net-capture-twice",
+					"two times --net pcap=%s", path);
+	memcpy(copy, path, strlen(path) + 1);
+	net->capture = (struct net_capture_opts){.path = copy, .report = &net->capture_report};
+	return 0;
+}
+
+static int parse_items(struct config *config, struct config_net *net, struct option_items *items,
+		       char *item, size_t size, struct diag *diag)
+{
 	int r;
 
-	while ((r = option_item_next(items, item, sizeof(item), diag)) == 1) {
+	while ((r = option_item_next(items, item, size, diag)) == 1) {
 		const char *mac = option_item_value(item, "mac");
 		const char *fault = option_item_value(item, "fault");
+		const char *path = option_item_value(item, "pcap");
 
 		if (mac)
 			r = parse_mac(mac, &net->device, diag);
 		else if (fault)
 			r = config_fault_add(items->option, fault, &config_fault_net,
 					     &net->fault.rules, diag);
+		else if (path)
+			r = take_capture(config, net, path, diag);
 		else
-			r = net->is_tap ? tap_item(net, item, diag) : user_item(net, item, diag);
+			r = net->kind->item(net, item, diag);
 		if (r < 0)
 			break;
 	}
 	return r;
 }
-
-enum { USER, TAP };
-static const struct option_value net_values[] = {{"user", USER}, {"tap", TAP}, {0}};
 
 static int parse_kind(struct config_net *net, struct option_items *items, struct diag *diag)
 {
@@ -237,39 +271,57 @@ static int parse_kind(struct config_net *net, struct option_items *items, struct
 		r = option_choice(items->option, kind_name, net_values, &kind, diag);
 	if (r < 0)
 		return r;
-	net->is_tap = kind == TAP;
-	net->device.opts = &net->backend;
-	net->device.open = net->is_tap ? net_tap_open : net_slirp_open;
-	if (net->is_tap)
+	net->kind = &net_kinds[kind];
+	if (kind == TAP)
 		net->backend.tap.pairs = 1;
 	return 0;
+}
+
+/*
+ * From the back end to the device: faults on purpose, then the capture. So the capture has what the guest sends and gets.
+ */
+static void stack_backends(struct config_net *net)
+{
+	net->device.open = net->kind->open;
+	net->device.opts = &net->backend;
+	if (net->fault.rules.nr > 0) {
+		net->fault.open = net->device.open;
+		net->fault.opts = net->device.opts;
+		net->device.open = net_fault_open;
+		net->device.opts = &net->fault;
+	}
+	if (net->capture.path) {
+		net->capture.open = net->device.open;
+		net->capture.opts = net->device.opts;
+		net->device.open = net_capture_open;
+		net->device.opts = &net->capture;
+	}
 }
 
 int config_net_option(struct config *config, const char *arg, struct diag *diag)
 {
 	struct option_items items = option_items("--net", arg);
+	const size_t size = strlen(arg) + 1;
 	struct config_net *net;
+	char *item;
 	int r;
 
 	if (config->nr_nets == CONFIG_NETS_MAX)
 		return diag_set(diag, -EINVAL, "net-count", "more than %d times --net",
 				CONFIG_NETS_MAX);
 	net = config_alloc(config, sizeof(*net), diag);
-	if (!net)
+	item = config_alloc(config, size, diag); /* a file's name may be long */
+	if (!net || !item)
 		return -ENOMEM;
 	r = parse_kind(net, &items, diag);
 	if (r == 0)
-		r = parse_items(net, &items, diag);
+		r = parse_items(config, net, &items, item, size, diag);
 	if (r == 0)
-		r = net->is_tap ? tap_check(config, net, diag) : user_check(net, diag);
-	if (r == 0 && net->fault.rules.nr > 0) {
-		net->fault.open = net->device.open;
-		net->fault.opts = net->device.opts;
-		net->device.open = net_fault_open;
-		net->device.opts = &net->fault;
-	}
-	if (r == 0)
+		r = net->kind->check(config, net, diag);
+	if (r == 0) {
+		stack_backends(net);
 		r = config_virtio_add(config, "net", &virtio_net_class, &net->device, diag);
+	}
 	if (r == 0)
 		config->net[config->nr_nets++] = net;
 	return r;
@@ -286,7 +338,8 @@ static const struct option_row net_rows[] = {
 		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
 		 "DHCP, DNS, forwarded ports;\n"
 		 "tap[,ifname=NAME][,queues=N][,mac=MAC];\n"
-		 "either with fault=KIND[:KEY=VALUE]...: faults on purpose",
+		 "each with ,fault=KIND[:KEY=VALUE]...: faults on purpose;\n"
+		 "each with ,pcap=FILE: its frames, for tcpdump and Wireshark",
 	 net_values, true, .take = net_take},
 	{0},
 };

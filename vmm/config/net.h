@@ -11,21 +11,25 @@ enum { CONFIG_NETS_MAX = 16 };
 
 struct config;
 
+struct config_net_kind;
+
 struct config_net {
 	struct virtio_net_conf device;
+	const struct config_net_kind *kind;
 	union {
 		struct net_slirp_opts user;
 		struct net_tap_opts tap;
 	} backend;
-	bool is_tap;
-	struct net_fault_opts fault; /* with rules: of backend, and device.opts; else backend is */
+	struct net_fault_opts fault;     /* without rules: none */
+	struct net_capture_opts capture; /* path NULL: none */
+	struct net_capture_report capture_report;
 };
 
 extern const struct option_group config_net_group;
 
 /*
  * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC] or
- * tap[,ifname=NAME][,queues=N][,mac=MAC], either with [,fault=SPEC]... -EINVAL with diag.
+ * tap[,ifname=NAME][,queues=N][,mac=MAC], each with [,fault=SPEC]... and [,pcap=FILE]. -EINVAL with diag.
  */
 int config_net_option(struct config *config, const char *arg, struct diag *diag);
 

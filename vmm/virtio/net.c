@@ -257,6 +257,14 @@ static int net_init(struct virtio_device *vd, const void *conf, struct diag *dia
 	return 0;
 }
 
+static void net_end(struct virtio_device *vd)
+{
+	struct net *net = net_of(vd);
+
+	if (net->be->ops->end)
+		net->be->ops->end(net->be);
+}
+
 static void net_fini(struct virtio_device *vd)
 {
 	struct net *net = net_of(vd);
@@ -317,6 +325,7 @@ const struct virtio_class virtio_net_class = {
 	.fini = net_fini,
 	.start = net_start,
 	.stop = net_stop,
+	.end = net_end,
 	.kick = net_kick,
 	.control = net_control,
 };

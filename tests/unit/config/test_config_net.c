@@ -108,6 +108,29 @@ static void a_tap_interface(void **state)
 	assert_taken("tap"); /* each of these is a new one */
 }
 
+static void any_network_can_be_captured(void **state)
+{
+	static const char long_name[] =
+		"/tmp/0123456789/0123456789/0123456789/0123456789/0123456789/"
+		"0123456789/0123456789/0123456789/0123456789/0123456789/a,b";
+
+	(void)state;
+	assert_taken("user,pcap=a.pcap,restrict");
+	assert_ptr_equal(config.net[0]->device.open, net_capture_open);
+	assert_ptr_equal(config.net[0]->device.opts, &config.net[0]->capture);
+	assert_ptr_equal(config.net[0]->capture.open, net_slirp_open);
+	assert_ptr_equal(config.net[0]->capture.opts, &config.net[0]->backend);
+	assert_string_equal(config.net[0]->capture.path, "a.pcap");
+	assert_true(config.net[0]->backend.user.restricted);
+	assert_taken("tap,ifname=tap0,pcap=/tmp/0123456789/0123456789/0123456789/0123456789/"
+		     "0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/a,,b");
+	assert_ptr_equal(config.net[1]->capture.open, net_tap_open);
+	assert_string_equal(config.net[1]->capture.path, long_name);
+	assert_refused("tap,ifname=tap0,pcap=c", "net-tap-twice tap0");
+	assert_refused("user,pcap=a.pcap", "net-capture-twice a.pcap");
+	assert_refused("user,pcap=", "net-capture-path");
+}
+
 static void what_is_no_network_is_refused(void **state)
 {
 	static const struct {
@@ -131,6 +154,10 @@ static void what_is_no_network_is_refused(void **state)
 		{"user,hostfwd=tcp:localhost:80-:80", "net-forward"},
 		{"user,hostfwd=tcp:1111.1111.1111.1111:80-:80", "net-forward"},
 		{"user,hostfwd=tcp:-:80", "net-forward"},
+		{"user,hostfwd=tcp:0123456789012345678901234567890123456789012345678901234567890123"
+		 "45678901234567890123456789012345678901234567890123456789012345678901234567890123"
+		 ":80-:80",
+		 "net-forward"},
 		{"user,dns=", "net-dns-address"},
 		{"user,dns=0.0.0.0", "net-dns-address"},
 		{"user,dns=::1", "net-dns-address"},
@@ -189,9 +216,10 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(a_user_network_needs_no_words), TEST(ports_are_forwarded),
-		TEST(other_words_of_a_user_network), TEST(a_tap_interface),
-		TEST(what_is_no_network_is_refused), TEST(there_is_a_limit_to_everything),
+		TEST(a_user_network_needs_no_words),  TEST(ports_are_forwarded),
+		TEST(other_words_of_a_user_network),  TEST(a_tap_interface),
+		TEST(any_network_can_be_captured),    TEST(what_is_no_network_is_refused),
+		TEST(there_is_a_limit_to_everything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

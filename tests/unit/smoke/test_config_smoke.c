@@ -273,6 +273,7 @@ static void test_bad_words_are_refused(void **state)
 		{"--jobs=0", "option-number --jobs '0' ~ 1 to 1000"},
 		{"--log-limit=x", "option-size --log-limit 'x'"},
 		{"--initrd=x", "kernel-missing --initrd"},
+		{"--net=user,pcap=x.pcap", "net-capture-smoke x.pcap"},
 	};
 	struct rig *rig = *state;
 

@@ -293,6 +293,20 @@ static int spec_complete(struct smoke_spec *spec, struct diag *diag)
 	return 0;
 }
 
+/* A file that each boot would write anew, several at a time. */
+static int refuse_captures(const struct config *config, struct diag *diag)
+{
+	for (unsigned i = 0; i < config->nr_nets; i++) {
+		if (!config->net[i]->capture.path)
+			continue;
+		diag_set(diag, -EINVAL, "net-capture-smoke", "--net pcap=%s with smoke",
+			 config->net[i]->capture.path);
+		diag_remedy(diag, "boot that kernel alone: tollgate run");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int config_smoke_spec(const char *name, const char *kernel,
 		      const struct config_smoke_settings *settings, struct smoke_spec *ret,
 		      struct diag *diag)
@@ -319,6 +333,8 @@ int config_smoke_spec(const char *name, const char *kernel,
 		r = builder_take_option(&b, &settings->setting[i], diag);
 	if (r == 0)
 		r = config_check_kernel(&ret->config, diag);
+	if (r == 0)
+		r = refuse_captures(&ret->config, diag);
 	if (r == 0)
 		r = pack(settings, kernel, ret, diag);
 	if (r == 0)
