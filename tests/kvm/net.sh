@@ -221,4 +221,56 @@ case_faults_on_purpose_that_leave_no_answer() {
 	done
 }
 
+case_ports_are_forwarded_while_the_guest_runs() {
+	in_namespace bash -eu -s "$TOLLGATE" "$(kernel hang)" <<'S' >"$case_dir/log.hostfwd" 2>&1 || { cat "$case_dir/log.hostfwd"; fail 'see above'; }
+		ip link set lo up
+		"$1" run --control ctl --net tap --net user,hostfwd=udp::53-:53 --net user,fault=delay:ms=1,pcap=frames "$2" &
+		control() {
+			"$tollgate" control --wait ctl "$@"
+		}
+		# refused ID COMMAND...
+		refused() {
+			local id=$1
+			shift
+			! said=$(control "$@" 2>&1) || exit 1
+			[[ $said == *"[$id]"* ]] || { echo "$said"; exit 1; }
+		}
+		tollgate=$1
+		[ "$(control hostfwd list)" = 'net1 udp:127.0.0.1:53-:53' ]
+		control hostfwd add tcp:127.0.0.1:8080-:80
+		control hostfwd add net2 tcp:0.0.0.0:8081-10.0.2.20:81
+		[ "$(control hostfwd list)" = "net1 udp:127.0.0.1:53-:53
+net1 tcp:127.0.0.1:8080-:80
+net2 tcp:0.0.0.0:8081-10.0.2.20:81" ]
+		[ "$(ss -Hltn | grep -c ':808[01] ')" = 2 ]
+		refused forward-twice hostfwd add tcp::8080-:82
+		refused forward-listen hostfwd add net2 tcp::8080-:82
+		refused forward-network hostfwd add net0 tcp::82-:82
+		refused forward-network hostfwd add net3 tcp::82-:82
+		refused forward-form hostfwd add tcp::82
+		refused forward-form hostfwd add tcp:82-:82
+		refused forward-none hostfwd remove tcp::8081
+		refused forward-command hostfwd add
+		refused forward-command hostfwd list net1
+		refused forward-command hostfwd insert tcp::82-:82
+		refused command-arguments hostfwd
+		control hostfwd remove tcp::8080
+		control pause
+		control hostfwd remove net2 tcp:0.0.0.0:8081-10.0.2.20:81
+		control hostfwd add tcp::8082-:82
+		control resume
+		[ "$(ss -Hltn | grep -o ':808[0-9] ')" = ':8082 ' ]
+		control stop
+		wait $! || [ $? = 116 ]
+S
+}
+
+case_no_ports_are_forwarded_without_a_user_network() {
+	start_controlled "$(kernel hang)"
+	control hostfwd list
+	same 'data' "$(cat reply)" ''
+	refuses forward-no-network '--net user' hostfwd add tcp::8080-:80
+	stop
+}
+
 run_cases

@@ -5,8 +5,8 @@
  * A frame is an Ethernet frame without its checksum, after a struct virtio_net_hdr_v1 (virtio 1.2,
  * 5.1.6) in little-endian. To the back end that header is trusted: the device has checked it.
  *
- * Threads: open and destroy run while the device's I/O thread does not; all else, calls of the client
- * included, runs on it. Nothing here blocks.
+ * Threads: open and destroy run while the device's I/O thread does not, and forward and forwards while it waits; all
+ * else, calls of the client included, runs on it. Nothing here blocks.
  */
 #ifndef VMM_BACKEND_NET_H
 #define VMM_BACKEND_NET_H
@@ -52,6 +52,28 @@ struct net_client {
 	void (*faulted)(struct net_client *client, enum fault_kind kind); /* on purpose */
 };
 
+enum {
+	NET_SLIRP_FORWARDS_MAX = 64,
+	NET_FORWARD_TEXT_BYTES = 56, /* of net_forward_format() */
+};
+
+/* A port of the host that a user network forwards to its guest. */
+struct net_slirp_forward {
+	bool udp;
+	struct in_addr host_addr, guest_addr; /* guest_addr 0: the one that DHCP gives */
+	uint16_t host_port, guest_port;       /* host order */
+};
+
+/*
+ * TYPE:[HOSTADDR]:PORT-[GUESTADDR]:PORT, where TYPE is tcp or udp, and the host's address is 127.0.0.1 unless it is
+ * given. With host_alone the part from the dash on may be left out: guest_port is 0 then. False: it is none; *ret is
+ * untouched.
+ */
+bool net_forward_parse(const char *text, bool host_alone, struct net_slirp_forward *ret);
+/* The same text again, with the host's address. Returns buf. */
+const char *net_forward_format(const struct net_slirp_forward *fwd,
+			       char buf[NET_FORWARD_TEXT_BYTES]);
+
 struct net_backend;
 
 struct net_backend_ops {
@@ -74,6 +96,15 @@ struct net_backend_ops {
 	void (*rx_offloads_set)(struct net_backend *be, unsigned offloads);
 	/* How many pairs take part, 1 to pairs; 1 at first. -errno: as before. */
 	int (*pairs_set)(struct net_backend *be, unsigned pairs);
+	/*
+	 * Forwarded ports, while the I/O thread waits. forward adds one, or removes the one with that type and
+	 * host's end; -errno with diag. forwards: how many there are now, in ret; -ENOTSUP: never any. Both NULL:
+	 * the same.
+	 */
+	int (*forward)(struct net_backend *be, bool add, const struct net_slirp_forward *fwd,
+		       struct diag *diag);
+	int (*forwards)(struct net_backend *be,
+			struct net_slirp_forward ret[NET_SLIRP_FORWARDS_MAX]);
 	/* The VM is over: closes what the host may take long to close, for destroy. May be NULL. */
 	void (*end)(struct net_backend *be);
 	void (*destroy)(struct net_backend *be);
@@ -118,14 +149,6 @@ net_backend_open_fn net_tap_open;
  * net_slirp.c: user networking without privileges, by libslirp. The guest's network is 10.0.2.0/24:
  * .2 is the gateway and the host's loopback, .3 the host's name server, .15 the guest's address.
  */
-enum { NET_SLIRP_FORWARDS_MAX = 64 };
-
-struct net_slirp_forward {
-	bool udp;
-	struct in_addr host_addr, guest_addr; /* guest_addr 0: the one that DHCP gives */
-	uint16_t host_port, guest_port;       /* host order */
-};
-
 struct net_slirp_opts {
 	bool restricted;    /* no way out for the guest; forwarded ports work */
 	struct in_addr dns; /* advertised by DHCP; 0: 10.0.2.3, which is the host's own */

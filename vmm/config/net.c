@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/option.h"
-#include "base/parse.h"
 #include "config.h"
 #include "config/fault.h"
 
@@ -48,48 +47,11 @@ static int parse_mac(const char *arg, struct virtio_net_conf *conf, struct diag 
 	return 0;
 }
 
-/* "ADDR:PORT", or ":PORT" for the address there is already. */
-static bool parse_endpoint(const char *arg, struct in_addr *addr, uint16_t *port)
-{
-	const char *colon = strrchr(arg, ':');
-	char text[INET_ADDRSTRLEN] = "";
-	uint64_t number;
-	size_t len;
-
-	if (!colon)
-		return false;
-	len = (size_t)(colon - arg);
-	if (len >= sizeof(text) || parse_u64_in(colon + 1, 1, UINT16_MAX, &number) < 0)
-		return false;
-	memcpy(text, arg, len);
-	if (len > 0 && inet_pton(AF_INET, text, addr) != 1)
-		return false;
-	*port = (uint16_t)number;
-	return true;
-}
-
-/* tcp|udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT */
-static bool parse_forward_fields(const char *arg, struct net_slirp_forward *fwd)
-{
-	const bool udp = strncmp(arg, "udp:", 4) == 0;
-	const char *dash = strchr(arg, '-');
-	char host[ITEM_BYTES] = "";
-
-	if ((!udp && strncmp(arg, "tcp:", 4) != 0) || !dash ||
-	    (size_t)(dash - arg) - 4 >= sizeof(host))
-		return false;
-	memcpy(host, arg + 4, (size_t)(dash - arg) - 4);
-	fwd->udp = udp;
-	fwd->host_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return parse_endpoint(host, &fwd->host_addr, &fwd->host_port) &&
-	       parse_endpoint(dash + 1, &fwd->guest_addr, &fwd->guest_port);
-}
-
 static int parse_forward(const char *arg, struct net_slirp_opts *user, struct diag *diag)
 {
 	struct net_slirp_forward fwd = {0};
 
-	if (!parse_forward_fields(arg, &fwd)) {
+	if (!net_forward_parse(arg, false, &fwd)) {
 		diag_set(diag, -EINVAL, "net-forward", "--net hostfwd='%s' is not a forward", arg);
 		diag_remedy(diag, "tcp or udp:[HOSTADDR]:PORT-[GUESTADDR]:PORT, as in "
 				  "hostfwd=tcp::8080-:80");

@@ -273,6 +273,8 @@ static const struct command command[] = {
 	{"balloon", "[SIZE]", 0, 1, run_balloon,
 	 "what the guest is to give up, and has; or a new SIZE"},
 	{"link", "NAME up|down", 2, 2, run_link, "plugs a network's cable in, or pulls it out"},
+	{"hostfwd", "list|add|remove", 1, 3, command_hostfwd,
+	 "the host's ports that user networks forward; one more, or less"},
 	{"unplug", "NAME", 1, 1, run_unplug, "takes a device off the bus: it reads as all ones"},
 	{"plug", "NAME", 1, 1, run_plug, "puts it back; a virtio device has been reset"},
 	{"pause", "", 0, 0, run_pause, "stops the VM; its clocks and --timeout stand still"},
@@ -296,7 +298,7 @@ static int run_help(struct vm_control *ctl, char *const arg[], unsigned nr, FILE
 	(void)nr;
 	(void)diag;
 	for (size_t i = 0; i < ARRAY_SIZE(command); i++)
-		fprintf(out, "%-8s%-14s%s\n", command[i].name, command[i].args, command[i].help);
+		fprintf(out, "%-8s%-17s%s\n", command[i].name, command[i].args, command[i].help);
 	return 0;
 }
 

@@ -16,4 +16,7 @@ typedef int command_fn(struct vm_control *ctl, char *const arg[], unsigned nr, F
 command_fn command_regs, command_stack, command_sym, command_profile, command_nmi, command_sysrq,
 	command_core;
 
+/* forward.c: ports of the host. */
+command_fn command_hostfwd;
+
 #endif

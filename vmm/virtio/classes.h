@@ -31,6 +31,12 @@ struct virtio_net_link {
 void virtio_net_plug(struct virtio_device *vd, bool plugged);
 struct virtio_net_link virtio_net_link(struct virtio_device *vd);
 
+/* As net_backend_ops.forward, of a network for which forwards does not say -ENOTSUP, and .forwards. */
+int virtio_net_forward(struct virtio_device *vd, bool add, const struct net_slirp_forward *fwd,
+		       struct diag *diag);
+int virtio_net_forwards(struct virtio_device *vd,
+			struct net_slirp_forward ret[NET_SLIRP_FORWARDS_MAX]);
+
 /* rng.c: entropy. env: doorbell. conf: none. */
 extern const struct virtio_class virtio_rng_class;
 

@@ -156,6 +156,22 @@ struct virtio_net_link virtio_net_link(struct virtio_device *vd)
 	};
 }
 
+int virtio_net_forward(struct virtio_device *vd, bool add, const struct net_slirp_forward *fwd,
+		       struct diag *diag)
+{
+	struct net_backend *be = net_of(vd)->be;
+
+	return be->ops->forward(be, add, fwd, diag);
+}
+
+int virtio_net_forwards(struct virtio_device *vd,
+			struct net_slirp_forward ret[NET_SLIRP_FORWARDS_MAX])
+{
+	struct net_backend *be = net_of(vd)->be;
+
+	return be->ops->forwards ? be->ops->forwards(be, ret) : -ENOTSUP;
+}
+
 /*
  * Locally administered and unicast, the same in each run: FNV-1a of the names of the row and of the
  * interface, which distinguish this network from the others on its host.

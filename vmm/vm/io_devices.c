@@ -8,6 +8,9 @@
 #include "virtio/transport.h"
 #include "vm.h"
 
+/* For a thread that is about to call the host, which may have to write a page first. */
+#define HOLD_WAIT_NS (2 * NS_PER_S)
+
 /* Shorter than a smoke run waits for a VM that was asked to end. */
 #define STOP_WAIT_NS (3 * NS_PER_S)
 
@@ -112,6 +115,28 @@ int vm_virtio_start(struct vm *vm, struct diag *diag)
 		if (vm->virtio[i])
 			r = io_thread_start(&vm->virtio[i]->io, vm->machine.device[i].name, diag);
 	return r;
+}
+
+int vm_virtio_hold(struct vm *vm, unsigned i, struct diag *diag)
+{
+	struct io_thread *io = &vm->virtio[i]->io;
+
+	if (vm_is_paused(vm))
+		return 0;
+	io_thread_park(io);
+	if (io_thread_await_parked(io, clock_monotonic_ns() + HOLD_WAIT_NS))
+		return 0;
+	io_thread_unpark(io);
+	diag_set(diag, -ETIMEDOUT, "device-busy", "'%s' waits for the host",
+		 vm->machine.device[i].name);
+	diag_remedy(diag, "try again when the host has answered it");
+	return -ETIMEDOUT;
+}
+
+void vm_virtio_let_go(struct vm *vm, unsigned i)
+{
+	if (!vm_is_paused(vm))
+		io_thread_unpark(&vm->virtio[i]->io);
 }
 
 bool vm_virtio_park(struct vm *vm, int64_t until_ns, unsigned *ret_stuck)

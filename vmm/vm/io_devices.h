@@ -63,6 +63,13 @@ bool vm_virtio_park(struct vm *vm, int64_t until_ns, unsigned *ret_stuck);
 void vm_virtio_unpark(struct vm *vm);
 
 /*
+ * Event thread: device[i]'s I/O thread waits between two operations, for a call into the device that is its own. Nothing
+ * is done for a VM that is paused. -ETIMEDOUT with diag; after 0, vm_virtio_let_go() follows soon.
+ */
+int vm_virtio_hold(struct vm *vm, unsigned i, struct diag *diag);
+void vm_virtio_let_go(struct vm *vm, unsigned i);
+
+/*
  * While the guest runs: after hide, each access to device[i] is an exit, as KVM has neither page nor doorbell of it;
  * show is the reverse. For a device with an I/O thread. On failure nothing has changed; -errno with diag. A host
  * that does not take the page back makes an exit of each read, which is slower and no error.

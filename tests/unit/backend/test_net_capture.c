@@ -30,6 +30,7 @@ static struct {
 	int send_result;
 	const char *arriving; /* NULL: none */
 	unsigned offloads, pairs;
+	uint16_t forwarded;
 	bool wants, ended, destroyed;
 } inner;
 
@@ -86,6 +87,22 @@ static int inner_pairs_set(struct net_backend *b, unsigned pairs)
 	return 0;
 }
 
+static int inner_forward(struct net_backend *b, bool add, const struct net_slirp_forward *fwd,
+			 struct diag *d)
+{
+	(void)b;
+	(void)d;
+	inner.forwarded = add ? fwd->host_port : 0;
+	return 0;
+}
+
+static int inner_forwards(struct net_backend *b, struct net_slirp_forward ret[])
+{
+	(void)b;
+	ret[0].host_port = inner.forwarded;
+	return 1;
+}
+
 static void inner_end(struct net_backend *b)
 {
 	(void)b;
@@ -104,6 +121,8 @@ static const struct net_backend_ops inner_ops = {
 	.rx_want = inner_rx_want,
 	.rx_offloads_set = inner_rx_offloads_set,
 	.pairs_set = inner_pairs_set,
+	.forward = inner_forward,
+	.forwards = inner_forwards,
 	.end = inner_end,
 	.destroy = inner_destroy,
 };
@@ -309,6 +328,9 @@ static void frames_of_both_directions_are_in_the_file(void **state)
 
 static void all_else_is_the_captured_back_ends(void **state)
 {
+	const struct net_slirp_forward forward = {.host_port = 80};
+	struct net_slirp_forward list[NET_SLIRP_FORWARDS_MAX];
+
 	(void)state;
 	assert_int_equal(open_capture(path_of("a.pcap"), NULL), 0);
 	assert_string_equal(be->name, "fake0");
@@ -323,6 +345,9 @@ static void all_else_is_the_captured_back_ends(void **state)
 	assert_int_equal(inner.offloads, NET_OFFLOAD_USO);
 	assert_int_equal(be->ops->pairs_set(be, 3), 0);
 	assert_int_equal(inner.pairs, 3);
+	assert_int_equal(be->ops->forward(be, true, &forward, &diag), 0);
+	assert_int_equal(be->ops->forwards(be, list), 1);
+	assert_int_equal(list[0].host_port, 80);
 	be->ops->sent(be); /* which the inner one does not have */
 	inner.be.client->rx_ready(inner.be.client, 1);
 	inner.be.client->tx_ready(inner.be.client, 2);

@@ -194,21 +194,26 @@ static int connect_forward(uint16_t port, struct frame *ret_syn)
 	return fd;
 }
 
-static void forwards_tcp(bool restricted)
+/* A connection through a forwarded port, which the guest accepts. */
+static int open_forward(uint16_t port, uint16_t guest_port)
 {
-	struct net_slirp_opts opts = forward_to(false, free_port(SOCK_STREAM), 80);
 	struct frame f = {0}, answer = {0};
-	char buf[16];
-	int fd;
+	const int fd = connect_forward(port, &f);
 
-	opts.restricted = restricted;
-	assert_int_equal(open_net(&opts), 0);
-	fd = connect_forward(opts.forward[0].host_port, &f);
 	assert_int_equal(frame_get32(f.b + FRAME_IP + 16), GUEST);
-	assert_int_equal(frame_get16(f.b + FRAME_L4 + 2), 80);
+	assert_int_equal(frame_get16(f.b + FRAME_L4 + 2), guest_port);
 	assert_int_equal(f.b[FRAME_L4 + 13] & (FRAME_SYN | FRAME_ACK), FRAME_SYN);
 	frame_tcp_answer(&answer, &f, 1000, FRAME_SYN, "", 0);
 	assert_int_equal(send_frame(&answer), 0);
+	return fd;
+}
+
+/* Five bytes to the guest, and five back. */
+static void use_forward(int fd)
+{
+	struct frame f = {0}, answer = {0};
+	char buf[16];
+
 	assert_int_equal(send(fd, "hello", 5, 0), 5);
 	do {
 		receive_protocol(&f, 6);
@@ -218,6 +223,17 @@ static void forwards_tcp(bool restricted)
 	assert_int_equal(send_frame(&answer), 0);
 	assert_int_equal(recv(fd, buf, sizeof(buf), 0), 5);
 	assert_memory_equal(buf, "world", 5);
+}
+
+static void forwards_tcp(bool restricted)
+{
+	struct net_slirp_opts opts = forward_to(false, free_port(SOCK_STREAM), 80);
+	int fd;
+
+	opts.restricted = restricted;
+	assert_int_equal(open_net(&opts), 0);
+	fd = open_forward(opts.forward[0].host_port, 80);
+	use_forward(fd);
 	close(fd);
 }
 
@@ -272,6 +288,93 @@ static void a_port_that_is_taken_is_named(void **state)
 	assert_diag(&diag, -EADDRINUSE, "forward-listen TCP port ~ of 127.0.0.1");
 	assert_remedy(&diag, "hostfwd=");
 	close(fd);
+}
+
+static bool listens(uint16_t port)
+{
+	const struct sockaddr_in addr = {.sin_family = AF_INET,
+					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+					 .sin_port = htons(port)};
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
+
+	assert_true(r == 0 || errno == ECONNREFUSED);
+	close(fd);
+	return r == 0;
+}
+
+static void ports_come_and_go_while_the_guest_runs(void **state)
+{
+	struct net_slirp_opts opts = forward_to(false, free_port(SOCK_STREAM), 80);
+	const struct net_slirp_forward *fwd = &opts.forward[0];
+	struct net_slirp_forward list[NET_SLIRP_FORWARDS_MAX];
+	int fd;
+
+	(void)state;
+	assert_int_equal(open_net(&(struct net_slirp_opts){0}), 0);
+	assert_int_equal(be->ops->forwards(be, list), 0);
+	assert_false(listens(fwd->host_port));
+	assert_int_equal(be->ops->forward(be, true, fwd, &diag), 0);
+	assert_int_equal(be->ops->forwards(be, list), 1);
+	assert_int_equal(list[0].host_port, fwd->host_port);
+	assert_int_equal(list[0].guest_port, 80);
+	fd = open_forward(fwd->host_port, 80);
+	/* The connection outlives the port. */
+	assert_int_equal(be->ops->forward(be, false, fwd, &diag), 0);
+	assert_int_equal(be->ops->forwards(be, list), 0);
+	assert_false(listens(fwd->host_port));
+	use_forward(fd);
+	close(fd);
+	assert_int_equal(be->ops->forward(be, false, fwd, &diag), -EINVAL);
+	assert_diag(&diag, -EINVAL, "forward-none TCP port");
+	/* And the port can come back. */
+	diag = (struct diag){0};
+	assert_int_equal(be->ops->forward(be, true, fwd, &diag), 0);
+	assert_true(listens(fwd->host_port));
+}
+
+/* Linux lets two UDP sockets share a port, when both allow it. */
+static void a_port_is_forwarded_once(void **state)
+{
+	struct net_slirp_opts opts = forward_to(true, free_port(SOCK_DGRAM), 53);
+	struct net_slirp_forward fwd = opts.forward[0];
+	struct net_slirp_forward list[NET_SLIRP_FORWARDS_MAX];
+
+	(void)state;
+	assert_int_equal(open_net(&opts), 0);
+	fwd.guest_port = 54;
+	assert_int_equal(be->ops->forward(be, true, &fwd, &diag), -EINVAL);
+	assert_diag(&diag, -EINVAL, "forward-twice udp:127.0.0.1:");
+	fwd.udp = false; /* another port of that number */
+	assert_int_equal(be->ops->forward(be, true, &fwd, &diag), 0);
+	fwd.udp = true;
+	assert_int_equal(be->ops->forward(be, false, &fwd, &diag), 0);
+	assert_int_equal(be->ops->forwards(be, list), 1);
+	assert_false(list[0].udp);
+}
+
+static void forwarded_ports_have_a_limit(void **state)
+{
+	struct net_slirp_opts opts = {0};
+	struct net_slirp_forward fwd = {
+		.udp = true, .host_port = free_port(SOCK_DGRAM), .guest_port = 53};
+	struct net_slirp_forward list[NET_SLIRP_FORWARDS_MAX];
+
+	(void)state;
+	assert_int_equal(open_net(&opts), 0);
+	for (unsigned i = 0; i < NET_SLIRP_FORWARDS_MAX; i++) {
+		/* Addresses of the loopback network, so that one free port is enough. */
+		fwd.host_addr.s_addr = htonl(INADDR_LOOPBACK + i);
+		assert_int_equal(be->ops->forward(be, true, &fwd, &diag), 0);
+	}
+	assert_int_equal(be->ops->forwards(be, list), NET_SLIRP_FORWARDS_MAX);
+	fwd.host_addr.s_addr = htonl(INADDR_LOOPBACK + NET_SLIRP_FORWARDS_MAX);
+	assert_int_equal(be->ops->forward(be, true, &fwd, &diag), -EINVAL);
+	assert_diag(&diag, -EINVAL, "forward-count 64");
+	fwd.host_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(be->ops->forward(be, false, &fwd, &diag), 0);
+	diag = (struct diag){0};
+	assert_int_equal(be->ops->forward(be, true, &fwd, &diag), 0);
 }
 
 /* As in a process that has thousands of files open. */
@@ -371,6 +474,9 @@ int main(void)
 		TEST(a_tcp_port_is_forwarded_to_a_restricted_guest),
 		TEST(a_udp_port_is_forwarded),
 		TEST(a_port_that_is_taken_is_named),
+		TEST(ports_come_and_go_while_the_guest_runs),
+		TEST(a_port_is_forwarded_once),
+		TEST(forwarded_ports_have_a_limit),
 		TEST(descriptors_above_4095_are_watched),
 		TEST(only_whole_ipv4_and_arp_are_let_through),
 		TEST(other_frames_are_refused),

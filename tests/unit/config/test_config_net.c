@@ -80,6 +80,32 @@ static void ports_are_forwarded(void **state)
 	assert_int_equal(user->forward[2].host_port, 65535);
 }
 
+/* As commands of the control socket print and take them. */
+static void forwards_are_printed_as_they_are_taken(void **state)
+{
+	static const char *const texts[] = {
+		"tcp:127.0.0.1:8080-:80",
+		"udp:0.0.0.0:53-10.0.2.20:5353",
+		"udp:255.255.255.255:65535-255.255.255.255:65535",
+	};
+	struct net_slirp_forward fwd = {0};
+	char buf[NET_FORWARD_TEXT_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_true(net_forward_parse(texts[i], false, &fwd));
+		assert_string_equal(net_forward_format(&fwd, buf), texts[i]);
+	}
+	assert_true(net_forward_parse("tcp::8080", true, &fwd));
+	assert_int_equal(fwd.host_port, 8080);
+	assert_int_equal(fwd.guest_port, 0);
+	assert_false(net_forward_parse("tcp::8080", false, &fwd));
+	assert_false(net_forward_parse("tcp::8080-", true, &fwd));
+	assert_false(net_forward_parse("tcp:", true, &fwd));
+	assert_false(net_forward_parse("tcp", true, &fwd));
+	assert_false(net_forward_parse("", true, &fwd));
+}
+
 static void other_words_of_a_user_network(void **state)
 {
 	static const uint8_t mac[6] = {0x52, 0x54, 0, 0xab, 0xCD, 0xef};
@@ -216,9 +242,13 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(a_user_network_needs_no_words),  TEST(ports_are_forwarded),
-		TEST(other_words_of_a_user_network),  TEST(a_tap_interface),
-		TEST(any_network_can_be_captured),    TEST(what_is_no_network_is_refused),
+		TEST(a_user_network_needs_no_words),
+		TEST(ports_are_forwarded),
+		TEST(other_words_of_a_user_network),
+		TEST(forwards_are_printed_as_they_are_taken),
+		TEST(a_tap_interface),
+		TEST(any_network_can_be_captured),
+		TEST(what_is_no_network_is_refused),
 		TEST(there_is_a_limit_to_everything),
 	};
 

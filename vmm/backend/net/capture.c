@@ -248,6 +248,22 @@ static int capture_pairs_set(struct net_backend *be, unsigned pairs)
 	return cap->inner->ops->pairs_set(cap->inner, pairs);
 }
 
+static int capture_forward(struct net_backend *be, bool add, const struct net_slirp_forward *fwd,
+			   struct diag *diag)
+{
+	struct net_backend *inner = capture_of(be)->inner;
+
+	return inner->ops->forward(inner, add, fwd, diag);
+}
+
+static int capture_forwards(struct net_backend *be,
+			    struct net_slirp_forward ret[NET_SLIRP_FORWARDS_MAX])
+{
+	struct net_backend *inner = capture_of(be)->inner;
+
+	return inner->ops->forwards ? inner->ops->forwards(inner, ret) : -ENOTSUP;
+}
+
 static void capture_end(struct net_backend *be)
 {
 	struct net_capture *cap = capture_of(be);
@@ -273,6 +289,8 @@ static const struct net_backend_ops capture_ops = {
 	.rx_want = capture_rx_want,
 	.rx_offloads_set = capture_rx_offloads_set,
 	.pairs_set = capture_pairs_set,
+	.forward = capture_forward,
+	.forwards = capture_forwards,
 	.end = capture_end,
 	.destroy = capture_destroy,
 };

@@ -373,6 +373,22 @@ static int fault_pairs_set(struct net_backend *be, unsigned pairs)
 	return nf->inner->ops->pairs_set(nf->inner, pairs);
 }
 
+static int fault_forward(struct net_backend *be, bool add, const struct net_slirp_forward *fwd,
+			 struct diag *diag)
+{
+	struct net_backend *inner = net_fault_of(be)->inner;
+
+	return inner->ops->forward(inner, add, fwd, diag);
+}
+
+static int fault_forwards(struct net_backend *be,
+			  struct net_slirp_forward ret[NET_SLIRP_FORWARDS_MAX])
+{
+	struct net_backend *inner = net_fault_of(be)->inner;
+
+	return inner->ops->forwards ? inner->ops->forwards(inner, ret) : -ENOTSUP;
+}
+
 static void fault_destroy(struct net_backend *be)
 {
 	struct net_fault *nf = net_fault_of(be);
@@ -390,6 +406,8 @@ static const struct net_backend_ops net_fault_ops = {
 	.rx_want = fault_rx_want,
 	.rx_offloads_set = fault_rx_offloads_set,
 	.pairs_set = fault_pairs_set,
+	.forward = fault_forward,
+	.forwards = fault_forwards,
 	.destroy = fault_destroy,
 };
 

@@ -139,6 +139,106 @@ static int backend_pairs_set(struct net_backend *be, unsigned pairs)
 	return pairs == 1 ? 0 : -EINVAL;
 }
 
+static struct net_slirp_forward *forward_find(struct net_slirp *ns,
+					      const struct net_slirp_forward *fwd)
+{
+	for (unsigned i = 0; i < ns->nr_forwards; i++) {
+		struct net_slirp_forward *at = &ns->forward[i];
+
+		if (at->udp == fwd->udp && at->host_port == fwd->host_port &&
+		    at->host_addr.s_addr == fwd->host_addr.s_addr)
+			return at;
+	}
+	return NULL;
+}
+
+static int forward_say(const struct net_slirp_forward *fwd, int err, struct diag *diag)
+{
+	char addr[INET_ADDRSTRLEN];
+
+	diag_set(diag, err, "forward-listen", "forward %s port %u of %s", fwd->udp ? "UDP" : "TCP",
+		 fwd->host_port, inet_ntop(AF_INET, &fwd->host_addr, addr, sizeof(addr)));
+	if (err == -EADDRINUSE)
+		diag_remedy(diag, "another program has it; take another port in hostfwd=");
+	else if (err == -EACCES)
+		diag_remedy(diag, "ports below 1024 take privileges; a higher one in hostfwd=");
+	else if (err == -EADDRNOTAVAIL)
+		diag_remedy(diag, "hostfwd= takes an address of this host, or 0.0.0.0 for all");
+	return err;
+}
+
+/* libslirp would let two UDP sockets of this process share a port. */
+static int forward_add(struct net_slirp *ns, const struct net_slirp_forward *fwd, struct diag *diag)
+{
+	char text[NET_FORWARD_TEXT_BYTES];
+	int r;
+
+	if (ns->nr_forwards == NET_SLIRP_FORWARDS_MAX)
+		return diag_set(diag, -EINVAL, "forward-count",
+				"this network forwards %d ports, which is the limit",
+				NET_SLIRP_FORWARDS_MAX);
+	if (forward_find(ns, fwd))
+		return diag_set(diag, -EINVAL, "forward-twice",
+				"forward %s: that port of the host is forwarded already",
+				net_forward_format(fwd, text));
+	slirp_lib_lock();
+	ns->forwarding = true;
+	r = ns->lib.add_hostfwd(ns->slirp, fwd->udp, fwd->host_addr, fwd->host_port,
+				fwd->guest_addr, fwd->guest_port);
+	if (r < 0)
+		r = -errno;
+	ns->forwarding = false;
+	slirp_lib_unlock();
+	if (r < 0)
+		return forward_say(fwd, r, diag);
+	ns->forward[ns->nr_forwards++] = *fwd;
+	return 0;
+}
+
+/* Connections that were made through it go on. */
+static int forward_remove(struct net_slirp *ns, const struct net_slirp_forward *fwd,
+			  struct diag *diag)
+{
+	struct net_slirp_forward *at = forward_find(ns, fwd);
+	char addr[INET_ADDRSTRLEN], text[NET_FORWARD_TEXT_BYTES];
+	int r;
+
+	if (!at) {
+		diag_set(diag, -EINVAL, "forward-none", "%s port %u of %s is not forwarded",
+			 fwd->udp ? "UDP" : "TCP", fwd->host_port,
+			 inet_ntop(AF_INET, &fwd->host_addr, addr, sizeof(addr)));
+		diag_remedy(diag, "`hostfwd list` has those that are");
+		return -EINVAL;
+	}
+	slirp_lib_lock();
+	r = ns->lib.remove_hostfwd(ns->slirp, fwd->udp, fwd->host_addr, fwd->host_port);
+	slirp_lib_unlock();
+	if (r < 0)
+		return diag_set(diag, -EIO, "forward-remove", "libslirp keeps forward %s",
+				net_forward_format(at, text));
+	*at = ns->forward[--ns->nr_forwards];
+	return 0;
+}
+
+static int backend_forward(struct net_backend *be, bool add, const struct net_slirp_forward *fwd,
+			   struct diag *diag)
+{
+	struct net_slirp *ns = to_slirp(be);
+	const int r = add ? forward_add(ns, fwd, diag) : forward_remove(ns, fwd, diag);
+
+	slirp_watch(ns);
+	return r;
+}
+
+static int backend_forwards(struct net_backend *be,
+			    struct net_slirp_forward ret[NET_SLIRP_FORWARDS_MAX])
+{
+	const struct net_slirp *ns = to_slirp(be);
+
+	memcpy(ret, ns->forward, ns->nr_forwards * sizeof(*ret));
+	return (int)ns->nr_forwards;
+}
+
 static void backend_destroy(struct net_backend *be)
 {
 	struct net_slirp *ns = to_slirp(be);
@@ -162,6 +262,8 @@ static const struct net_backend_ops slirp_ops = {
 	.rx_want = backend_rx_want,
 	.rx_offloads_set = backend_rx_offloads_set,
 	.pairs_set = backend_pairs_set,
+	.forward = backend_forward,
+	.forwards = backend_forwards,
 	.destroy = backend_destroy,
 };
 
@@ -200,32 +302,6 @@ static int create(struct net_slirp *ns, const struct net_slirp_opts *opts, struc
 		return diag_set(diag, -EINVAL, "libslirp-version",
 				"libslirp is too old: 4.7 or later is needed");
 	return 0;
-}
-
-static int forward(struct net_slirp *ns, const struct net_slirp_forward *fwd, struct diag *diag)
-{
-	char addr[INET_ADDRSTRLEN];
-	int r;
-
-	slirp_lib_lock();
-	ns->forwarding = true;
-	r = ns->lib.add_hostfwd(ns->slirp, fwd->udp, fwd->host_addr, fwd->host_port,
-				fwd->guest_addr, fwd->guest_port);
-	if (r < 0)
-		r = -errno;
-	ns->forwarding = false;
-	slirp_lib_unlock();
-	if (r == 0)
-		return 0;
-	diag_set(diag, r, "forward-listen", "forward %s port %u of %s", fwd->udp ? "UDP" : "TCP",
-		 fwd->host_port, inet_ntop(AF_INET, &fwd->host_addr, addr, sizeof(addr)));
-	if (r == -EADDRINUSE)
-		diag_remedy(diag, "another program has it; take another port in hostfwd=");
-	else if (r == -EACCES)
-		diag_remedy(diag, "ports below 1024 take privileges; a higher one in hostfwd=");
-	else if (r == -EADDRNOTAVAIL)
-		diag_remedy(diag, "hostfwd= takes an address of this host, or 0.0.0.0 for all");
-	return r;
 }
 
 static int open_events(struct net_slirp *ns, struct diag *diag)
@@ -267,7 +343,7 @@ int net_slirp_open(const void *opts, const struct net_backend_env *env, struct n
 	if (r == 0)
 		r = create(ns, o, diag);
 	for (unsigned i = 0; r == 0 && i < o->nr_forwards; i++)
-		r = forward(ns, &o->forward[i], diag);
+		r = forward_add(ns, &o->forward[i], diag);
 	if (r < 0) {
 		backend_destroy(&ns->be);
 		return r;

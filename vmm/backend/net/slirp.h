@@ -59,6 +59,8 @@ struct net_slirp {
 	bool forwarding;        /* libslirp opens a forwarded port now */
 	int64_t accept_from_ns; /* no port is listened to before */
 	bool rx_want;
+	struct net_slirp_forward forward[NET_SLIRP_FORWARDS_MAX];
+	unsigned nr_forwards;
 	uint8_t frame[SLIRP_FRAME_BYTES_MAX];
 	unsigned fifo_first, fifo_len;
 	struct slirp_fifo_frame fifo[SLIRP_FIFO_FRAMES];

@@ -59,6 +59,7 @@ int slirp_lib_load(struct slirp_lib *ret, struct diag *diag)
 		{"slirp_pollfds_poll", &slirp.pollfds_poll, NULL},
 		{"slirp_input", &slirp.input, NULL},
 		{"slirp_add_hostfwd", &slirp.add_hostfwd, NULL},
+		{"slirp_remove_hostfwd", &slirp.remove_hostfwd, NULL},
 	};
 	void *lib = dlopen(SLIRP_LIB_SONAME, RTLD_NOW | RTLD_LOCAL);
 
