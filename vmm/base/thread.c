@@ -20,6 +20,7 @@ static const char *const role_name[THREAD_ROLES] = {
 	[THREAD_VCPU] = "vcpu",
 	[THREAD_IO] = "io",
 	[THREAD_DISK_WORKER] = "disk-worker",
+	[THREAD_FS_WORKER] = "fs-worker",
 	[THREAD_FILE_WRITER] = "file-writer",
 	[THREAD_MEASURE] = "measure",
 };

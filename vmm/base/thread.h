@@ -10,6 +10,7 @@ enum thread_role {
 	THREAD_VCPU,        /* runs a vCPU; takes thread_kick_signal() */
 	THREAD_IO,          /* an event loop for one device */
 	THREAD_DISK_WORKER, /* system calls of a disk */
+	THREAD_FS_WORKER,   /* system calls of a shared directory */
 	THREAD_FILE_WRITER, /* system calls of one file that is written */
 	THREAD_MEASURE,     /* measures the vCPUs */
 	THREAD_ROLES,
