@@ -21,6 +21,7 @@
 #include "config/initramfs.h"
 #include "config/net.h"
 #include "config/rng.h"
+#include "config/share.h"
 #include "machine.h"
 #include "mem.h"
 #include "virtio/transport.h"
@@ -63,6 +64,8 @@ struct config {
 	bool test_device[MACHINE_TEST_DEVICES];
 	struct config_disk *disk[CONFIG_DISKS_MAX];
 	unsigned nr_disks;
+	struct config_share *share[CONFIG_SHARES_MAX];
+	unsigned nr_shares;
 	bool has_boot, has_flat; /* --boot and --flat were given: both set vm.boot.mode */
 	const char *kernel;      /* NULL: the built-in test kernel */
 	const char *initrd[CONFIG_INITRDS_MAX];
@@ -114,8 +117,8 @@ int config_virtio_add(struct config *config, const char *kind, const struct virt
 extern const struct option_group config_machine_group;
 /* A device's options are rows of its own file in config/. */
 #define CONFIG_DEVICE_GROUPS                                                                       \
-	&config_disk_group, &config_net_group, &config_rng_group, &config_console_group,           \
-		&config_balloon_group, &config_fw_cfg_group
+	&config_disk_group, &config_share_group, &config_net_group, &config_rng_group,             \
+		&config_console_group, &config_balloon_group, &config_fw_cfg_group
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
 	CONFIG_OPT_PREALLOC,
@@ -124,6 +127,7 @@ enum {
 	CONFIG_OPT_EXITS,
 	CONFIG_OPT_DISK,
 	CONFIG_OPT_RNG,
+	CONFIG_OPT_SHARE,
 	CONFIG_OPT_NET,
 	CONFIG_OPT_CONSOLE,
 	CONFIG_OPT_BALLOON,

@@ -30,6 +30,17 @@ static int add_module(struct conf *conf, const char *path, bool needed)
 	return 0;
 }
 
+static int add_share(struct conf *conf, const char *tag, bool read_only)
+{
+	struct conf_share *share = realloc(conf->share, (conf->nr_shares + 1) * sizeof(*share));
+
+	if (!share)
+		return -ENOMEM;
+	share[conf->nr_shares++] = (struct conf_share){.tag = tag, .read_only = read_only};
+	conf->share = share;
+	return 0;
+}
+
 static int add_env(struct conf *conf, char *value)
 {
 	const size_t name_len = strcspn(value, "=");
@@ -79,6 +90,8 @@ static int set(struct conf *conf, const char *key, char *value)
 		return set_port(&conf->exit, value);
 	if (strcmp(key, "module") == 0 || strcmp(key, "need") == 0)
 		return add_module(conf, value, *key == 'n');
+	if (strcmp(key, "share") == 0 || strcmp(key, "share-ro") == 0)
+		return add_share(conf, value, key[5] != '\0');
 	if (strcmp(key, "env") == 0)
 		return add_env(conf, value);
 	return set_string(conf, key, value);

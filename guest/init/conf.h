@@ -9,6 +9,7 @@
  *   module, need          a module's file to load, in this order; one of need must not fail
  *   missing               drivers that the kernel does not have
  *   busybox               a busybox to install links to
+ *   share, share-ro       tag of a shared directory to mount at /mnt/TAG; any number
  *   root                  block device that becomes the root directory
  *   run                   the command; without it the root's own init takes over
  */
@@ -26,11 +27,18 @@ struct conf_module {
 	bool needed;
 };
 
+struct conf_share {
+	const char *tag;
+	bool read_only;
+};
+
 struct conf {
 	uint16_t out, err, log, exit;
 	const char *hostname, *busybox, *missing, *root, *run; /* NULL: none */
 	struct conf_module *module;
 	size_t nr_modules;
+	struct conf_share *share;
+	size_t nr_shares;
 	char **env; /* ended by NULL; a later one of a name has replaced the earlier */
 	size_t nr_env;
 };

@@ -1,7 +1,7 @@
 /*
  * /init of the initramfs that `--run` makes: a small static program, so that a kernel needs nothing
  * else. It says on the log port how far it is, one word a line, which costs an exit each and comes
- * through with a quiet console, too: started, modules N,
+ * through with a quiet console, too: started, modules N, shares N,
  * network NAME ADDRESS, command, ended STATUS.
  */
 #include <errno.h>
@@ -48,6 +48,7 @@ int main(void)
 		setup_root(&conf);
 	if (!conf.run)
 		command_exec_init(&conf);
+	setup_shares(&conf);
 	network_setup();
 	leave(command_run(&conf));
 }

@@ -177,3 +177,22 @@ void setup_root(const struct conf *conf)
 		mount_if_empty("/tmp", 01777, "mode=1777");
 	}
 }
+
+void setup_shares(const struct conf *conf)
+{
+	char path[64];
+
+	for (size_t i = 0; i < conf->nr_shares; i++) {
+		const struct conf_share *share = &conf->share[i];
+		const unsigned long flags = MS_NODEV | (share->read_only ? MS_RDONLY : 0);
+
+		snprintf(path, sizeof(path), "/mnt/%s", share->tag);
+		mkdir("/mnt", 0755);
+		mkdir(path, 0755);
+		if (mount(share->tag, path, "virtiofs", flags, NULL) < 0)
+			fail("mount share '%s' on %s: %s%s", share->tag, path, strerror(errno),
+			     errno == ENODEV ? "; does the kernel have virtiofs (--modules)?" : "");
+	}
+	if (conf->nr_shares)
+		log_line("shares %zu", conf->nr_shares);
+}

@@ -13,6 +13,9 @@ void setup_modules(const struct conf *conf);
 /* Links to every applet of busybox, where nothing else is. */
 void setup_busybox(const struct conf *conf);
 
+/* The shared directories, at /mnt/TAG each. */
+void setup_shares(const struct conf *conf);
+
 /* Makes conf->root the root directory, with the mounts of setup_system(). */
 void setup_root(const struct conf *conf);
 

@@ -250,6 +250,7 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 		.nr_overlays = config->nr_overlays,
 		.modules = config->modules,
 		.nr_modules = config->nr_modules,
+		.nr_shares = config->nr_shares,
 		.nr_env = config->nr_env,
 		.busybox = config->busybox,
 		.busybox_file = config->busybox_file,
@@ -270,6 +271,7 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 		opts.root = rootfs;
 	}
 	memcpy(opts.overlay, config->overlay, sizeof(opts.overlay));
+	memcpy(opts.share, config->share, sizeof(opts.share));
 	memcpy(opts.env, config->env, sizeof(opts.env));
 	memcpy(opts.module, config->module, sizeof(opts.module));
 	if (r == 0 && config->modules && strcmp(config->modules, "auto") == 0) {

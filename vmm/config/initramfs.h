@@ -22,6 +22,8 @@ struct config_initramfs {
 	unsigned nr_overlays;
 	const char *env[INITRAMFS_NAMES_MAX]; /* NAME=VALUE */
 	unsigned nr_env;
+	struct initramfs_share share[INITRAMFS_SHARES_MAX]; /* of --share */
+	unsigned nr_shares;
 	enum initramfs_busybox busybox;
 	const char *busybox_file;
 	const char *root; /* a disk of the guest to become its root directory, or NULL */

@@ -139,11 +139,16 @@ static int build_add_module(struct build *b, struct module_file *file, struct di
 static int add_modules(struct build *b, struct diag *diag)
 {
 	const struct initramfs_opts *o = b->opts;
+	const char *name[INITRAMFS_NAMES_MAX + 1];
+	unsigned nr = o->nr_modules;
 	int r;
 
 	if (!o->modules)
 		return 0;
-	r = modules_read(&b->modules, o->modules, o->module, o->nr_modules, b->budget_bytes, diag);
+	memcpy(name, o->module, nr * sizeof(name[0]));
+	if (o->nr_shares)
+		name[nr++] = "virtiofs";
+	r = modules_read(&b->modules, o->modules, name, nr, b->budget_bytes, diag);
 	for (size_t i = 0; r == 0 && i < b->modules.nr; i++)
 		r = build_add_module(b, &b->modules.file[i], diag);
 	if (r == 0 && b->modules.missing[0])
@@ -165,6 +170,8 @@ static void put_settings(struct build *b)
 	build_put(b, "env", "TERM=linux");
 	for (unsigned i = 0; i < o->nr_env; i++)
 		build_put(b, "env", o->env[i]);
+	for (unsigned i = 0; i < o->nr_shares; i++)
+		build_put(b, o->share[i].read_only ? "share-ro" : "share", o->share[i].tag);
 	if (o->root)
 		build_put(b, "root", o->root);
 	if (o->run)

@@ -5,6 +5,7 @@
 #ifndef VMM_INITRAMFS_INITRAMFS_H
 #define VMM_INITRAMFS_INITRAMFS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,11 +15,18 @@ enum {
 	INITRAMFS_COPIES_MAX = 64,
 	INITRAMFS_OVERLAYS_MAX = 16,
 	INITRAMFS_NAMES_MAX = 64, /* of modules, and of environment variables */
+	INITRAMFS_SHARES_MAX = 16,
 };
 
 struct initramfs_copy {
 	const char *file; /* of the host: a file or a directory */
 	const char *path; /* in the guest */
+};
+
+/* A shared directory that is mounted before the command runs. */
+struct initramfs_share {
+	const char *tag;
+	bool read_only;
 };
 
 enum initramfs_busybox {
@@ -40,8 +48,10 @@ struct initramfs_opts {
 
 	/* With our /init only. */
 	const char *modules;                     /* the kernel's modules directory; NULL: none */
-	const char *module[INITRAMFS_NAMES_MAX]; /* besides the virtio ones */
+	const char *module[INITRAMFS_NAMES_MAX]; /* besides the virtio ones, and that of shares */
 	unsigned nr_modules;
+	struct initramfs_share share[INITRAMFS_SHARES_MAX];
+	unsigned nr_shares;
 	enum initramfs_busybox busybox;
 	const char *busybox_file;
 	const char *env[INITRAMFS_NAMES_MAX]; /* "NAME=VALUE", besides PATH, HOME and TERM */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "backend/disk.h"
+#include "backend/fs.h"
 #include "backend/net.h"
 #include "virtio/virtio.h"
 
@@ -81,6 +82,21 @@ struct virtio_balloon_size {
 };
 void virtio_balloon_retarget(struct virtio_device *vd, uint64_t target_bytes);
 struct virtio_balloon_size virtio_balloon_size(const struct virtio_device *vd);
+
+enum {
+	VIRTIO_FS_TAG_MAX = 36,   /* bytes */
+	VIRTIO_FS_QUEUES_MAX = 4, /* for requests; one per vCPU up to that */
+};
+
+struct virtio_fs_conf {
+	struct fs_opts fs;      /* limits are the device's to fill in */
+	const char *tag;        /* the name that the guest mounts; up to VIRTIO_FS_TAG_MAX bytes */
+	const unsigned *cpus;   /* the vCPUs there will be */
+	const unsigned *shares; /* the devices of this class there will be */
+};
+
+/* fs.c: a directory of the host. env: mem, doorbell. conf: struct virtio_fs_conf. */
+extern const struct virtio_class virtio_fs_class;
 
 /* console.c: hvc0. env: chr, doorbell. conf: none. */
 extern const struct virtio_class virtio_console_class;
