@@ -103,6 +103,13 @@ case_entropy() {
 	holds_of Entropy virtio_rng RNG_
 }
 
+# The header has no feature; what virtio 1.2 has is not offered.
+case_file_system() {
+	offers fs --share .
+	same 'features' "$(printf %x "$offered")" "$(printf %x $((1 << 32 | 1 << 28 | 1 << 29)))"
+	grep -q '^| `NOTIFICATION` | no |' "$docs/reference/virtio-devices.md" || fail 'nothing of NOTIFICATION'
+}
+
 case_console() {
 	offers console --virtio-console null
 	holds_of Console virtio_console CONSOLE_

@@ -108,8 +108,8 @@ int fs_create(const struct fs_opts *opts, struct fs **ret, struct diag *diag)
 	fs->opts = *opts;
 	if (fs->opts.files_max < FS_FILES_MIN)
 		fs->opts.files_max = FS_FILES_MIN;
-	if (fs->opts.nodes_bytes < FS_NODES_BYTES_MIN)
-		fs->opts.nodes_bytes = FS_NODES_BYTES_MIN;
+	if (fs->opts.nodes_bytes == 0)
+		fs->opts.nodes_bytes = FS_NODES_BYTES;
 	fs->uid = geteuid();
 	fs->gid = getegid();
 	fs->is_root = fs->uid == 0;

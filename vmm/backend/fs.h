@@ -23,7 +23,7 @@ enum {
 	FS_IOV_MAX = FS_PAGES_MAX + 16, /* pieces of one request: headers and arguments as well */
 	FS_REQUESTS_MAX = 128,          /* of one engine, under way at once */
 	FS_FILES_MIN = 64,              /* descriptors, at least */
-	FS_NODES_BYTES_MIN = 16 << 20,
+	FS_NODES_BYTES = 64 << 20,      /* where nothing else is asked for */
 };
 
 /* Which user of the guest is which of the host, when this process is not root. As root, ids are the same. */
@@ -36,9 +36,8 @@ struct fs_opts {
 	const char *path; /* borrowed, until fs_destroy() */
 	bool read_only;
 	enum fs_ids ids;
-	unsigned files_max; /* descriptors that are open at once; 0: FS_FILES_MIN */
-	uint64_t
-		nodes_bytes; /* memory for files that the guest has names of; 0: FS_NODES_BYTES_MIN */
+	unsigned files_max;   /* descriptors that are open at once; 0: FS_FILES_MIN */
+	uint64_t nodes_bytes; /* memory for files that the guest has names of; 0: FS_NODES_BYTES */
 };
 
 struct fs;

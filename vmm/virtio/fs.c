@@ -105,13 +105,18 @@ static void share_request_done(struct fs_request *fs)
 	share_request_free(rq);
 }
 
-static void share_publish(struct share *share)
+static void share_count(struct share *share)
 {
 	const struct fs_counts now = fs_count(share->fs);
 
 	__atomic_store_n(&share->vd.counter[FS_COUNT_NODES], now.nodes, __ATOMIC_RELAXED);
 	__atomic_store_n(&share->vd.counter[FS_COUNT_HANDLES], now.handles, __ATOMIC_RELAXED);
 	__atomic_store_n(&share->vd.counter[FS_COUNT_FILES], now.files, __ATOMIC_RELAXED);
+}
+
+static void share_publish(struct share *share)
+{
+	share_count(share);
 	while (share->unpublished) {
 		const unsigned queue = (unsigned)__builtin_ctz(share->unpublished);
 
@@ -226,8 +231,8 @@ static void fs_stop(struct virtio_device *vd)
 	struct share *share = share_of(vd);
 
 	fs_engine_drain(share->engine);
+	share_count(share); /* as it was */
 	fs_reset(share->fs);
-	share_publish(share); /* counts; what was pushed is for nobody */
 	share->waiting = share->unpublished = 0;
 }
 

@@ -49,6 +49,8 @@ static void a_command_gets_our_init_and_its_settings(void **state)
 	opts.run = "echo 'a b' && false";
 	opts.out_port = 0x640;
 	opts.env[opts.nr_env++] = "CI=1";
+	opts.share[opts.nr_shares++] = (struct initramfs_share){"src", true};
+	opts.share[opts.nr_shares++] = (struct initramfs_share){"out", false};
 	build();
 	assert_string_equal(temp_dir_shell("cpio --quiet -t <archive"),
 			    "dev\ndev/console\netc\ninit\nproc\nroot\nrun\nsys\ntmp\ntollgate\n"
@@ -58,7 +60,8 @@ static void a_command_gets_our_init_and_its_settings(void **state)
 			       "stat -c %a init; tr '\\0' '\\n' <tollgate/init.conf"),
 		"the program\n755\nout=1600\nexit=244\nhostname=tollgate\n"
 		"env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
-		"env=HOME=/root\nenv=TERM=linux\nenv=CI=1\nrun=echo 'a b' && false\n");
+		"env=HOME=/root\nenv=TERM=linux\nenv=CI=1\nshare-ro=src\nshare=out\nrun=echo 'a b' "
+		"&& false\n");
 }
 
 static void files_alone_come_without_it(void **state)

@@ -120,11 +120,17 @@ static int serve_readdir(struct fs_op *op, bool plus)
 	struct fuse_read_in in;
 	int r;
 
-	if (!fs_arg(op, &in, sizeof(in)))
+	if (!fs_arg(op, &in, sizeof(in)) || in.offset > INT64_MAX)
 		return -EINVAL;
 	r = fs_handle_use(op->fs, in.fh, true, &handle);
 	if (r < 0)
 		return r;
+	/* A directory that was moved away has names that are not this guest's. */
+	r = fs_node_use_held(op->fs, handle->node);
+	if (r < 0) {
+		fs_handle_done(op->fs, handle);
+		return r;
+	}
 	pthread_mutex_lock(&handle->position);
 	r = read_dirents(op, handle, (off_t)in.offset,
 			 in.size < op->reply_max ? in.size : op->reply_max, plus);

@@ -14,6 +14,12 @@ enum {
 	COPY_BYTES_MAX = 16 << 20, /* of one request, so that each has an end */
 };
 
+/* preadv2(2) and pwritev2(2) take -1 for the descriptor's own position. */
+static bool is_offset(uint64_t offset)
+{
+	return offset <= INT64_MAX;
+}
+
 /* Fewer bytes than asked for, without waiting: is that the end of the file? */
 static bool is_end(int fd, uint64_t at)
 {
@@ -49,7 +55,7 @@ int fs_serve_read(struct fs_op *op)
 	size_t room = 0;
 	int r;
 
-	if (!fs_arg(op, &in, sizeof(in)))
+	if (!fs_arg(op, &in, sizeof(in)) || !is_offset(in.offset))
 		return -EINVAL;
 	if (op->in_bytes > sizeof(struct fuse_out_header))
 		room = op->in_bytes - sizeof(struct fuse_out_header);
@@ -88,7 +94,8 @@ int fs_serve_write(struct fs_op *op)
 	struct fs_handle *handle;
 	int r;
 
-	if (!fs_arg(op, &in, sizeof(in)) || in.size > op->out_bytes - sizeof(op->hdr) - sizeof(in))
+	if (!fs_arg(op, &in, sizeof(in)) || !is_offset(in.offset) ||
+	    in.size > op->out_bytes - sizeof(op->hdr) - sizeof(in))
 		return -EINVAL;
 	if (!op->may_wait && (in.size > AT_ONCE_BYTES || in.flags & (O_SYNC | O_DSYNC | O_DIRECT)))
 		return FS_WOULD_WAIT;

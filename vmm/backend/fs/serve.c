@@ -213,6 +213,7 @@ bool fs_serve(struct fs *fs, struct fs_worker *worker, const struct iovec *out, 
 	const struct row *row = &unknown;
 	int r = -EINVAL;
 
+	assert(nr_out <= FS_IOV_MAX && nr_in <= FS_IOV_MAX);
 	*ret = (struct fs_result){0};
 	fs_worker_enter(worker);
 	if (op.in_bytes > sizeof(struct fuse_out_header))
