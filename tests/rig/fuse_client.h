@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,7 @@ static inline int fuse_lookup(uint64_t dir, const char *name, struct fuse_entry_
 {
 	int r = fuse_call(FUSE_LOOKUP, dir, NULL, 0, name, NULL);
 
+	*ret = (struct fuse_entry_out){0};
 	if (r == 0)
 		memcpy(ret, fuse_client_reply(), sizeof(*ret));
 	return r;
@@ -135,7 +137,7 @@ static inline uint64_t fuse_walk(const char *path)
 	char buf[4096], *rest = buf, *name;
 
 	assert(strlen(path) < sizeof(buf));
-	strcpy(buf, path);
+	snprintf(buf, sizeof(buf), "%s", path);
 	while ((name = strtok_r(rest, "/", &rest))) {
 		struct fuse_entry_out entry;
 
@@ -151,6 +153,7 @@ static inline int fuse_getattr(uint64_t node, struct fuse_attr *ret)
 	const struct fuse_getattr_in in = {0};
 	int r = fuse_call(FUSE_GETATTR, node, &in, sizeof(in), NULL, NULL);
 
+	*ret = (struct fuse_attr){0};
 	if (r == 0)
 		memcpy(ret, &((const struct fuse_attr_out *)fuse_client_reply())->attr,
 		       sizeof(*ret));
@@ -162,6 +165,7 @@ static inline int fuse_open(uint64_t node, uint32_t flags, struct fuse_open_out 
 	const struct fuse_open_in in = {.flags = flags};
 	int r = fuse_call(FUSE_OPEN, node, &in, sizeof(in), NULL, NULL);
 
+	*ret = (struct fuse_open_out){0};
 	if (r == 0)
 		memcpy(ret, fuse_client_reply(), sizeof(*ret));
 	return r;
@@ -175,6 +179,7 @@ static inline int fuse_create(uint64_t dir, const char *name, uint32_t flags, ui
 	struct fuse_entry_out entry;
 	struct fuse_open_out open;
 
+	*ret_node = *ret_fh = 0;
 	if (r < 0)
 		return r;
 	memcpy(&entry, fuse_client_reply(), sizeof(entry));

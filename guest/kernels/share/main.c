@@ -114,7 +114,8 @@ static const void *reply(void)
 static int call(uint32_t opcode, uint64_t node, const void *arg, uint32_t len, const char *name)
 {
 	begin(opcode, node);
-	put(arg, len);
+	if (len)
+		put(arg, len);
 	if (name)
 		put(name, (uint32_t)strlen(name) + 1);
 	return send();

@@ -18,7 +18,7 @@ static int reply_entry(struct fs_op *op, struct fs_node *dir, const char *name)
 
 	if (r == 0)
 		r = fs_node_found(op->fs, dir, name, &stx, -1, &node);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	fs_entry_fill(op->fs, node, &stx, &out);
 	fs_node_done(op->fs, node);
@@ -32,7 +32,7 @@ static int reply_root(struct fs_op *op)
 	struct statx stx;
 	int r = fs_stat_fd(op->fs->root->fd, &stx);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	fs_entry_fill(op->fs, op->fs->root, &stx, &out);
 	fs_reply(op, &out, sizeof(out));
@@ -51,7 +51,7 @@ int fs_serve_lookup(struct fs_op *op)
 	r = fs_arg_name(op, &name);
 	if (r == 0)
 		r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = reply_entry(op, dir, name);
 	fs_node_done(op->fs, dir);
@@ -64,7 +64,7 @@ int fs_serve_readlink(struct fs_op *op)
 	ssize_t n;
 	int r = fs_node_use(op->fs, op->hdr.nodeid, &node);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	n = readlinkat(node->fd, "", (char *)op->worker->reply, op->reply_max);
 	r = n < 0 ? -errno : 0;
@@ -114,7 +114,7 @@ static int serve_new(struct fs_op *op, const char *name, const struct new_file *
 	struct fs_node *dir;
 	int r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = fs_caller_begin(op);
 	if (r == 0) {
@@ -135,7 +135,7 @@ int fs_serve_symlink(struct fs_op *op)
 	const char *name;
 	int r = fs_arg_name(op, &name);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	file.target = fs_arg_string(op);
 	return file.target ? serve_new(op, name, &file) : -EINVAL;
@@ -151,7 +151,7 @@ int fs_serve_mknod(struct fs_op *op)
 	if (!fs_arg(op, &in, sizeof(in)))
 		return -EINVAL;
 	r = fs_arg_name(op, &name);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (!S_ISREG(in.mode) && !S_ISFIFO(in.mode) && !S_ISSOCK(in.mode))
 		return -EPERM;
@@ -167,7 +167,7 @@ int fs_serve_mkdir(struct fs_op *op)
 	if (!fs_arg(op, &in, sizeof(in)))
 		return -EINVAL;
 	r = fs_arg_name(op, &name);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	return serve_new(op, name, &(struct new_file){.mode = S_IFDIR | (in.mode & 07777)});
 }
@@ -180,7 +180,7 @@ static int serve_remove(struct fs_op *op, int flags)
 
 	if (r == 0)
 		r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (unlinkat(dir->fd, name, flags) < 0)
 		r = -errno;
@@ -217,7 +217,7 @@ static int rename_in_dirs(struct fs_op *op, uint64_t to_id, unsigned flags)
 		r = fs_arg_name(op, &to_name);
 	if (r == 0)
 		r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = fs_node_use(op->fs, to_id, &to);
 	if (r == 0) {
@@ -275,7 +275,7 @@ int fs_serve_link(struct fs_op *op)
 	r = fs_arg_name(op, &name);
 	if (r == 0)
 		r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = fs_node_use(op->fs, in.oldnodeid, &node);
 	if (r == 0) {

@@ -81,7 +81,7 @@ int fs_serve_open(struct fs_op *op)
 	if (in.flags & O_TRUNC && !op->may_wait)
 		return FS_WOULD_WAIT;
 	r = fs_node_use(op->fs, op->hdr.nodeid, &node);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	fd = open_node(op, node, in.flags);
 	if (fd == -EWOULDBLOCK && !op->may_wait)
@@ -101,7 +101,7 @@ int fs_serve_opendir(struct fs_op *op)
 	struct fs_node *node;
 	int r = fs_node_use(op->fs, op->hdr.nodeid, &node), fd;
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = node->type == S_IFDIR ? fs_file_reserve(op->fs) : -ENOTDIR;
 	if (r == 0) {
@@ -133,7 +133,7 @@ static int reply_created(struct fs_op *op, struct fs_node *dir, const char *name
 			    ? path_fd
 			    : fs_node_found(op->fs, name ? dir : NULL, name, &stx, path_fd, &node);
 	}
-	if (r < 0) {
+	if (r != 0 || !node) {
 		fs_file_close(op->fs, fd);
 		return r;
 	}
@@ -177,7 +177,7 @@ static int open_existing(struct fs_op *op, struct fs_node *dir, const char *name
 
 	if (r == 0)
 		r = fs_node_found(op->fs, dir, name, &stx, -1, &node);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = fs_node_use_held(op->fs, node);
 	fd = r < 0 ? r : open_node(op, node, flags);
@@ -234,7 +234,7 @@ int fs_serve_create(struct fs_op *op)
 		return FS_WOULD_WAIT;
 	if (r == 0)
 		r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = create_in(op, dir, name, &in);
 	if (r == -EWOULDBLOCK && !op->may_wait)
@@ -253,7 +253,7 @@ int fs_serve_tmpfile(struct fs_op *op)
 	if (!fs_arg(op, &in, sizeof(in)))
 		return -EINVAL;
 	r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	fd = create_file(op, dir, ".",
 			 (in.flags & (FLAGS_KEPT | O_EXCL) & ~(uint32_t)O_TRUNC) | O_TMPFILE,

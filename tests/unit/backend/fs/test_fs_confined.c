@@ -11,7 +11,7 @@
 
 static int open_read(uint64_t node, char *buf, uint32_t len)
 {
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 	int r = fuse_open(node, O_RDONLY, &out);
 
 	return r < 0 ? r : fuse_read(node, out.fh, 0, buf, len);
@@ -148,7 +148,7 @@ static void a_read_only_directory_is_not_changed(void **state)
 		FUSE_WRITE,   FUSE_SETXATTR, FUSE_REMOVEXATTR, FUSE_CREATE,
 		FUSE_RENAME2, FUSE_TMPFILE,  FUSE_FALLOCATE,   FUSE_COPY_FILE_RANGE,
 	};
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 	uint64_t node;
 	char buf[4];
 
@@ -266,7 +266,7 @@ static void forgotten_at_once(void **state)
 
 static void a_session_ends_and_begins(void **state)
 {
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 	struct fuse_attr attr;
 	uint64_t node;
 	char buf[4];

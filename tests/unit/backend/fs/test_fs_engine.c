@@ -95,7 +95,7 @@ static void submit_fsync(unsigned i, uint64_t fh)
 
 static uint64_t opened(void)
 {
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 
 	temp_dir_shell("echo data >share/file");
 	assert_int_equal(fuse_open(fs_rig_node("file"), O_RDWR, &out), 0);

@@ -9,7 +9,7 @@
 
 static struct stat host_stat(const char *name)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	assert_int_equal(lstat(temp_dir_at(name), &st), 0);
 	return st;
@@ -17,7 +17,7 @@ static struct stat host_stat(const char *name)
 
 static uint64_t opened(const char *path, uint32_t flags, uint64_t *ret_node)
 {
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 
 	*ret_node = fs_rig_node(path);
 	assert_int_equal(fuse_open(*ret_node, flags, &out), 0);
@@ -26,7 +26,7 @@ static uint64_t opened(const char *path, uint32_t flags, uint64_t *ret_node)
 
 static void a_file_is_read_and_written(void **state)
 {
-	uint64_t node, fh;
+	uint64_t node = 0, fh = 0;
 	char buf[16];
 
 	(void)state;
@@ -50,7 +50,7 @@ static void a_file_is_read_and_written(void **state)
 
 static void a_flag_of_an_open_holds(void **state)
 {
-	uint64_t node, fh;
+	uint64_t node = 0, fh = 0;
 	char buf[4];
 
 	(void)state;
@@ -192,7 +192,7 @@ static void a_handle_of_another_file_does_not_truncate_it(void **state)
 
 static void an_unchanged_file_stays_cached(void **state)
 {
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 	struct fuse_attr attr;
 	uint64_t node;
 
@@ -320,7 +320,7 @@ static int get_xattr(uint64_t node, const char *name, uint32_t size)
 
 static void attributes_of_users_are_kept(void **state)
 {
-	uint64_t node, link;
+	uint64_t node = 0, link = 0;
 
 	(void)state;
 	temp_dir_shell("echo >share/file; ln -s file share/link");
@@ -369,7 +369,7 @@ static void other_attributes_are_the_hosts(void **state)
 
 static void scattered_requests_are_served(void **state)
 {
-	uint64_t node, fh;
+	uint64_t node = 0, fh = 0;
 	struct fuse_read_in in = {.size = 6};
 	struct fuse_in_header hdr = {.opcode = FUSE_READ, .unique = 77};
 	struct iovec out[sizeof(hdr) + sizeof(in)], room[22];

@@ -11,7 +11,7 @@ enum { USER = 12345, GROUP = 12346, OTHER = 23456 };
 
 static struct stat host_stat(const char *name)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	assert_int_equal(lstat(temp_dir_at(name), &st), 0);
 	return st;
@@ -141,7 +141,7 @@ static void ids_may_stay_the_same(void **state)
 
 static void a_user_reads_what_the_user_may(void **state)
 {
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 	uint64_t node;
 
 	(void)state;
@@ -156,7 +156,7 @@ static void a_user_reads_what_the_user_may(void **state)
 
 static void roots_guest_makes_files_of_its_users(void **state)
 {
-	uint64_t node, fh;
+	uint64_t node = 0, fh = 0;
 
 	(void)state;
 	if (geteuid() != 0)
@@ -183,7 +183,7 @@ static void a_write_ends_set_user_id(void **state)
 {
 	struct fuse_write_in in = {.size = 1, .write_flags = FUSE_WRITE_KILL_SUIDGID};
 	struct fuse_setattr_in size = {.valid = FATTR_SIZE | FATTR_KILL_SUIDGID};
-	struct fuse_open_out out;
+	struct fuse_open_out out = {0};
 	uint64_t node;
 
 	(void)state;
@@ -204,7 +204,7 @@ static void a_write_ends_set_user_id(void **state)
 /* Where a thread cannot have a umask of its own. */
 static void the_processs_umask_is_mended(void **state)
 {
-	uint64_t node, fh;
+	uint64_t node = 0, fh = 0;
 
 	(void)state;
 	fuse_client.worker->own_umask = false;
