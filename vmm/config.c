@@ -304,6 +304,7 @@ static const struct option_group *const run_groups[] = {
 	&config_kernel_group,
 	&config_fault_group,
 	&config_initramfs_group,
+	&config_host_root_group,
 	&config_machine_group,
 	CONFIG_DEVICE_GROUPS,
 	&config_console_dest_group,
@@ -315,6 +316,7 @@ static const struct option_group *const run_groups[] = {
 const struct option_table config_run_table = {
 	.command = "run",
 	.about = "usage: tollgate run [OPTIONS] [KERNEL]\n"
+		 "       tollgate run --root-of-host [OPTIONS] KERNEL -- CMD [ARG...]\n"
 		 "\n"
 		 "Boots KERNEL, or the built-in test kernel, with its serial console on this "
 		 "terminal.\n"
@@ -363,6 +365,9 @@ static int shared_option(struct config *config, int opt, const char *arg, struct
 	int r = option_group_take(&config_console_dest_group, opt, config, arg, diag);
 
 	if (r == 1)
+		r = option_group_take(&config_host_root_group, opt, config, arg, diag);
+
+	if (r == 1)
 		r = config_machine_option(config, opt, arg, diag);
 	if (r == 1)
 		r = config_kernel_option(config, opt, arg, diag);
@@ -397,7 +402,7 @@ static int check_flat(const struct config *config, struct diag *diag)
 			    : config->nr_initrds         ? "--initrd"
 			    : config->vm.machine.cmdline ? "--append"
 			    : config_initramfs_wanted(&config->initramfs)
-				    ? "--run, --copy, --overlay, --root or --rootfs"
+				    ? "--run, --copy, --overlay, --root, --rootfs or --root-of-host"
 				    : NULL;
 
 	if (!config->has_flat || !other)
@@ -413,11 +418,12 @@ static int check_flat(const struct config *config, struct diag *diag)
 int config_check_kernel(const struct config *config, struct diag *diag)
 {
 	const bool initramfs = config_initramfs_wanted(&config->initramfs);
-	const char *about_kernel = config->nr_initrds                       ? "--initrd"
-				   : config->vm.boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
-				   : initramfs ? "--run, --copy, --overlay, --root or --rootfs"
-				   : config->symbols ? "--symbols"
-						     : NULL;
+	const char *about_kernel =
+		config->nr_initrds                       ? "--initrd"
+		: config->vm.boot.mode != BOOT_MODE_AUTO ? "--boot and --flat"
+		: initramfs       ? "--run, --copy, --overlay, --root, --rootfs or --root-of-host"
+		: config->symbols ? "--symbols"
+				  : NULL;
 
 	if (!config->kernel && about_kernel) {
 		diag_set(diag, -EINVAL, "kernel-missing", "%s without a kernel", about_kernel);
@@ -466,6 +472,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 	int opt, r;
 
 	config_init(config);
+	argc = config_host_root_take_command(config, argc, argv);
 	option_reader_init(&reader, &config_run_table, argc, argv, false);
 	while ((r = option_reader_next(&reader, &opt, &arg, diag)) > 0) {
 		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL)
@@ -476,5 +483,7 @@ int config_parse_run(struct config *config, int argc, char *argv[], struct diag 
 	}
 	if (r == 0)
 		r = config_take_kernel(config, argc, argv, diag);
+	if (r == 0)
+		r = config_host_root_apply(config, diag);
 	return r < 0 ? r : config_check_run(config, diag);
 }

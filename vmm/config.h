@@ -18,6 +18,7 @@
 #include "config/debugger.h"
 #include "config/disk.h"
 #include "config/fw_cfg.h"
+#include "config/host_root.h"
 #include "config/initramfs.h"
 #include "config/net.h"
 #include "config/rng.h"
@@ -72,6 +73,7 @@ struct config {
 	unsigned nr_initrds;
 	const char *symbols; /* NULL: none */
 	struct config_initramfs initramfs;
+	struct config_host_root host_root;
 	struct config_consoles consoles;
 	struct config_balloon balloon;
 	struct config_fw_cfg fw_cfg;
@@ -128,6 +130,8 @@ enum {
 	CONFIG_OPT_DISK,
 	CONFIG_OPT_RNG,
 	CONFIG_OPT_SHARE,
+	CONFIG_OPT_ROOT_OF_HOST,
+	CONFIG_OPT_RW,
 	CONFIG_OPT_NET,
 	CONFIG_OPT_CONSOLE,
 	CONFIG_OPT_BALLOON,

@@ -16,7 +16,7 @@
 enum {
 	KCONFIG_TEXT_MAX = 4 << 20, /* a distribution's has 300 KiB */
 	KCONFIG_NEEDS_MAX = 10,     /* of a feature */
-	KCONFIG_AFTER_MAX = 2,
+	KCONFIG_AFTER_MAX = 3,
 };
 
 /* In ascending order of use. */

@@ -44,7 +44,8 @@ struct vm_opts {
 	struct boot_file initrd[BOOT_INITRDS_MAX];
 	unsigned nr_initrds;
 	struct boot_file symbols; /* of the kernel; data NULL: none */
-	bool input;     /* stdin is the console's input, and a terminal there becomes raw */
+	bool input;           /* stdin is the console's input, and a terminal there becomes raw */
+	bool input_at_stdout; /* of the console on standard output, whatever others there are */
 	bool to_stdout; /* what the devices write that are not in output[]; else it is dropped */
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;

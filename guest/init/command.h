@@ -5,8 +5,8 @@
 #include "conf.h"
 
 /*
- * Runs conf->run: by /bin/sh -c where there is a shell, else its words, split at blanks, by PATH. Its
- * standard output and error go to the output ports, its input is empty. Orphans are reaped meanwhile;
+ * Runs conf->arg by PATH, or conf->run: by /bin/sh -c where there is a shell, else its words, split at blanks. Its
+ * standard output and error go to the output ports, and its input is that of conf->input; or hvc0 is its terminal. Orphans are reaped meanwhile;
  * what the command left running is killed. Returns its exit status as a shell reports it.
  */
 int command_run(const struct conf *conf);

@@ -41,23 +41,61 @@ static int add_share(struct conf *conf, const char *tag, bool read_only)
 	return 0;
 }
 
+static int list_add(struct conf_list *list, char *value)
+{
+	char **item = realloc(list->item, (list->nr + 2) * sizeof(*item));
+
+	if (!item)
+		return -ENOMEM;
+	item[list->nr++] = value;
+	item[list->nr] = NULL;
+	list->item = item;
+	return 0;
+}
+
 static int add_env(struct conf *conf, char *value)
 {
 	const size_t name_len = strcspn(value, "=");
-	char **env;
 
-	for (size_t i = 0; i < conf->nr_env; i++) {
-		if (strncmp(conf->env[i], value, name_len) == 0 && conf->env[i][name_len] == '=') {
-			conf->env[i] = value;
+	for (size_t i = 0; i < conf->env.nr; i++) {
+		char **item = &conf->env.item[i];
+
+		if (strncmp(*item, value, name_len) == 0 && (*item)[name_len] == '=') {
+			*item = value;
 			return 0;
 		}
 	}
-	env = realloc(conf->env, (conf->nr_env + 2) * sizeof(*env));
-	if (!env)
-		return -ENOMEM;
-	env[conf->nr_env++] = value;
-	env[conf->nr_env] = NULL;
-	conf->env = env;
+	return list_add(&conf->env, value);
+}
+
+static int set_id(uint32_t *id, const char *value)
+{
+	char *end;
+	const unsigned long n = strtoul(value, &end, 10);
+
+	if (*end || end == value || n > UINT32_MAX)
+		return -EINVAL;
+	*id = (uint32_t)n;
+	return 0;
+}
+
+static int set_input(struct conf *conf, const char *value)
+{
+	if (strcmp(value, "frames") == 0)
+		conf->input = CONF_INPUT_FRAMES;
+	else if (strcmp(value, "terminal") == 0)
+		conf->input = CONF_INPUT_TERMINAL;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+/* The last share is mounted there. */
+static int set_share_at(struct conf *conf, const char *path)
+{
+	if (conf->nr_shares == 0)
+		return -EINVAL;
+	conf->share[conf->nr_shares - 1].path = path;
 	return 0;
 }
 
@@ -73,9 +111,35 @@ static int set_string(struct conf *conf, const char *key, const char *value)
 		conf->root = value;
 	else if (strcmp(key, "run") == 0)
 		conf->run = value;
+	else if (strcmp(key, "host-root") == 0)
+		conf->host_root = value;
+	else if (strcmp(key, "cwd") == 0)
+		conf->cwd = value;
+	else if (strcmp(key, "groups") == 0)
+		conf->groups = value;
 	else
 		return -EINVAL;
 	return 0;
+}
+
+/* Records for the command of a host's root. */
+static int set_command(struct conf *conf, const char *key, char *value)
+{
+	if (strcmp(key, "uid") == 0)
+		return set_id(&conf->uid, value);
+	if (strcmp(key, "gid") == 0)
+		return set_id(&conf->gid, value);
+	if (strcmp(key, "arg") == 0)
+		return list_add(&conf->arg, value);
+	if (strcmp(key, "input") == 0)
+		return set_input(conf, value);
+	if (strcmp(key, "share-at") == 0)
+		return set_share_at(conf, value);
+	if (strcmp(key, "stderr") == 0) {
+		conf->stderr_is_terminal = true;
+		return 0;
+	}
+	return set_string(conf, key, value);
 }
 
 static int set(struct conf *conf, const char *key, char *value)
@@ -94,7 +158,7 @@ static int set(struct conf *conf, const char *key, char *value)
 		return add_share(conf, value, key[5] != '\0');
 	if (strcmp(key, "env") == 0)
 		return add_env(conf, value);
-	return set_string(conf, key, value);
+	return set_command(conf, key, value);
 }
 
 /* The whole file and a NUL after it. */

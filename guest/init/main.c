@@ -1,7 +1,7 @@
 /*
  * /init of the initramfs that `--run` makes: a small static program, so that a kernel needs nothing
  * else. It says on the log port how far it is, one word a line, which costs an exit each and comes
- * through with a quiet console, too: started, modules N, shares N,
+ * through with a quiet console, too: started, modules N, host-root, shares N,
  * network NAME ADDRESS, command, ended STATUS.
  */
 #include <errno.h>
@@ -46,7 +46,9 @@ int main(void)
 	setup_busybox(&conf);
 	if (conf.root)
 		setup_root(&conf);
-	if (!conf.run)
+	if (conf.host_root)
+		setup_host_root(&conf);
+	if (!conf.run && !conf.arg.nr)
 		command_exec_init(&conf);
 	setup_shares(&conf);
 	network_setup();

@@ -14,7 +14,9 @@
 
 #include "ports.h"
 
-#define NEW_ROOT "/tollgate/root"
+#define NEW_ROOT  "/tollgate/root"
+#define HOST_ROOT "/tollgate/host"
+#define CHANGES   "/tollgate/changes"
 
 static bool is_empty(const char *path)
 {
@@ -113,8 +115,7 @@ void setup_busybox(const struct conf *conf)
 		fail("install busybox: %s", strerror(errno));
 }
 
-/* Disks whose driver has just been loaded may come a moment later. */
-static bool wait_for_device(const char *path)
+bool setup_wait_for(const char *path)
 {
 	const struct timespec wait = {.tv_nsec = 10000000};
 	struct stat st;
@@ -151,18 +152,12 @@ static int mount_any(const char *device)
 	return r;
 }
 
-void setup_root(const struct conf *conf)
+/* NEW_ROOT, where a file system is mounted, becomes the root directory. */
+static void enter_root(void)
 {
 	static const char *const moved[] = {"/dev", "/proc", "/sys"};
 	char to[64];
-	int r;
 
-	mkdir(NEW_ROOT, 0755);
-	if (!wait_for_device(conf->root))
-		fail("no disk %s: does the kernel have its driver (--modules)?", conf->root);
-	r = mount_any(conf->root);
-	if (r < 0)
-		fail("mount %s as the root directory: %s", conf->root, strerror(-r));
 	for (unsigned i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
 		snprintf(to, sizeof(to), NEW_ROOT "%s", moved[i]);
 		mkdir(to, 0755);
@@ -172,10 +167,52 @@ void setup_root(const struct conf *conf)
 	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 	    chdir("/") < 0)
 		fail("enter the root directory: %s", strerror(errno));
+}
+
+void setup_root(const struct conf *conf)
+{
+	int r;
+
+	mkdir(NEW_ROOT, 0755);
+	if (!setup_wait_for(conf->root))
+		fail("no disk %s: does the kernel have its driver (--modules)?", conf->root);
+	r = mount_any(conf->root);
+	if (r < 0)
+		fail("mount %s as the root directory: %s", conf->root, strerror(-r));
+	enter_root();
 	if (conf->run) {
 		mount_if_empty("/run", 0755, "mode=755");
 		mount_if_empty("/tmp", 01777, "mode=1777");
 	}
+}
+
+static void mount_share(const char *tag, const char *path, unsigned long flags)
+{
+	if (mount(tag, path, "virtiofs", flags, NULL) < 0)
+		fail("mount share '%s' on %s: %s%s", tag, path, strerror(errno),
+		     errno == ENODEV ? "; does the kernel have virtiofs (--modules)?" : "");
+}
+
+/* The host's sockets and locks under /run are of no use to programs in the guest. */
+void setup_host_root(const struct conf *conf)
+{
+	static const char options[] =
+		"lowerdir=" HOST_ROOT ",upperdir=" CHANGES "/files,workdir=" CHANGES "/work";
+
+	mkdir(HOST_ROOT, 0755);
+	mkdir(CHANGES, 0755);
+	mkdir(NEW_ROOT, 0755);
+	mount_share(conf->host_root, HOST_ROOT, MS_RDONLY);
+	mount_at("tmpfs", CHANGES, 0755, "mode=755");
+	mkdir(CHANGES "/files", 0755);
+	mkdir(CHANGES "/work", 0755);
+	if (mount("overlay", NEW_ROOT, "overlay", 0, options) < 0)
+		fail("mount the host's root directory: %s%s", strerror(errno),
+		     errno == ENODEV ? "; does the kernel have overlayfs (--modules)?" : "");
+	enter_root();
+	mount_at("tmpfs", "/run", 0755, "mode=755");
+	unlink("/etc/resolv.conf"); /* the guest's network has a name server of its own */
+	log_line("host-root");
 }
 
 void setup_shares(const struct conf *conf)
@@ -187,11 +224,11 @@ void setup_shares(const struct conf *conf)
 		const unsigned long flags = MS_NODEV | (share->read_only ? MS_RDONLY : 0);
 
 		snprintf(path, sizeof(path), "/mnt/%s", share->tag);
-		mkdir("/mnt", 0755);
-		mkdir(path, 0755);
-		if (mount(share->tag, path, "virtiofs", flags, NULL) < 0)
-			fail("mount share '%s' on %s: %s%s", share->tag, path, strerror(errno),
-			     errno == ENODEV ? "; does the kernel have virtiofs (--modules)?" : "");
+		if (!share->path) {
+			mkdir("/mnt", 0755);
+			mkdir(path, 0755);
+		}
+		mount_share(share->tag, share->path ? share->path : path, flags);
 	}
 	if (conf->nr_shares)
 		log_line("shares %zu", conf->nr_shares);

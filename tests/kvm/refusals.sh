@@ -421,8 +421,8 @@ case_a_kernel_that_may_not_be_read() {
 case_commands_in_the_guest() {
 	local k remedy="it is for the /init that --run, --root and --rootfs bring"
 	k=$(kernel hang)
-	refused 'kernel-missing --run, --copy, --overlay, --root or --rootfs' some run --run true
-	refused 'kernel-missing --run, --copy, --overlay, --root or --rootfs' some run --overlay .
+	refused 'kernel-missing --run, --copy, --overlay, --root, --rootfs or --root-of-host' some run --run true
+	refused 'kernel-missing --run, --copy, --overlay, --root, --rootfs or --root-of-host' some run --overlay .
 	: >image
 	refused rootfs-twice '' run --rootfs image --rootfs image "$k"
 	refused rootfs-with-root some run --rootfs image --root /dev/vdb "$k"

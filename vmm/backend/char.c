@@ -203,6 +203,7 @@ int char_host_create(size_t size, const struct char_host_class *cls, struct even
 	host->loop = loop;
 	host->power = power;
 	host->out_state = CHAR_OUT_ABSENT;
+	host->input_max = CHAR_INPUT_BYTES;
 	host->out.fd = host->in.fd = -1;
 	r = event_timer_init(&host->timer, loop, host_timer_expired, host);
 	if (r < 0) {
@@ -243,6 +244,7 @@ int char_host_open(const struct char_spec *spec, struct event_loop *loop, struct
 	case CHAR_FILE: return char_file_open(spec, loop, power, diag, ret);
 	case CHAR_PTY: return char_pty_open(spec->path, loop, power, diag, ret);
 	case CHAR_UNIX: return char_unix_open(spec->path, loop, power, diag, ret);
+	case CHAR_COMMAND: return char_command_open(loop, power, diag, ret);
 	default: break;
 	}
 	assert(false && "a kind that is opened elsewhere");

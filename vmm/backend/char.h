@@ -43,11 +43,12 @@ enum {
 #define CHAR_FLUSH_NS INT64_C(4000000)
 
 enum char_kind {
-	CHAR_STDIO, /* console.h */
-	CHAR_NULL,  /* output is dropped, there is no input */
-	CHAR_FILE,  /* path: created, or appended to; no input */
-	CHAR_PTY,   /* path: a symbolic link to make to it, or NULL */
-	CHAR_UNIX,  /* path: the socket to listen on */
+	CHAR_STDIO,   /* console.h */
+	CHAR_NULL,    /* output is dropped, there is no input */
+	CHAR_FILE,    /* path: created, or appended to; no input */
+	CHAR_PTY,     /* path: a symbolic link to make to it, or NULL */
+	CHAR_UNIX,    /* path: the socket to listen on */
+	CHAR_COMMAND, /* standard input, framed for guest/init; output is dropped */
 };
 
 /* One destination as the user named it; path is borrowed. */
@@ -139,6 +140,8 @@ struct char_host {
 	atomic_bool active; /* a flush is due: no put needs to wake the loop */
 	atomic_bool input_wanted;
 
+	unsigned
+		input_max; /* input is read while less than this waits; the class's, CHAR_INPUT_BYTES at first */
 	uint8_t input[CHAR_INPUT_BYTES];
 	unsigned input_head, input_tail; /* free-running */
 	struct char_port *input_choice;  /* NULL: the last one that listens */
@@ -163,6 +166,12 @@ void char_host_woken(struct char_host *host);
 
 /* The terminal may have another size: notifies the devices. */
 void char_host_resized(struct char_host *host);
+
+/*
+ * Of a host of kind CHAR_COMMAND: an interrupt for the command. False when the guest does not take it: it reads no
+ * input yet, or has not read the last interrupt.
+ */
+bool char_command_interrupt(struct char_host *host);
 
 /* Input goes to the next of the ports that listen, from now on. */
 void char_host_next_input(struct char_host *host);
@@ -244,5 +253,7 @@ int char_pty_open(const char *link, struct event_loop *loop, struct power *power
 		  struct char_host **ret);
 int char_unix_open(const char *path, struct event_loop *loop, struct power *power,
 		   struct diag *diag, struct char_host **ret);
+int char_command_open(struct event_loop *loop, struct power *power, struct diag *diag,
+		      struct char_host **ret);
 
 #endif

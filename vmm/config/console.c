@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/option.h"
 #include "base/parse.h"
@@ -171,6 +172,12 @@ int config_console_check(const struct config *config, struct diag *diag)
 	return 0;
 }
 
+int config_console_add_command(struct config *config, struct diag *diag)
+{
+	config->consoles.is_commands = true;
+	return add_virtio(config, diag);
+}
+
 static void add_output(struct vm_output *output, unsigned *nr, const char *device,
 		       const struct char_spec *dest)
 {
@@ -178,12 +185,14 @@ static void add_output(struct vm_output *output, unsigned *nr, const char *devic
 	output[(*nr)++] = (struct vm_output){.device = device, .dest = dest};
 }
 
+static const struct char_spec command_input = {.kind = CHAR_COMMAND};
+
 /* Without a destination of its own, the virtio console goes where the serial port would have gone. */
 void config_console_connect(const struct config *config, struct vm_output *output, unsigned *nr)
 {
 	const struct config_consoles *con = &config->consoles;
 
-	for (unsigned i = *nr; i-- > 0 && !con->has_virtio;) {
+	for (unsigned i = *nr; i-- > 0 && !con->has_virtio && !con->is_commands;) {
 		if (strcmp(output[i].device, "serial0") == 0) {
 			assert(*nr < VM_OUTPUTS_MAX);
 			output[*nr] = output[i];
@@ -197,4 +206,8 @@ void config_console_connect(const struct config *config, struct vm_output *outpu
 	}
 	if (con->has_virtio)
 		add_output(output, nr, "console0", &con->virtio);
+	if (con->is_commands && config->initramfs.host_root.terminal)
+		output[(*nr)++] = (struct vm_output){.device = "console0", .fd = STDOUT_FILENO};
+	else if (con->is_commands)
+		add_output(output, nr, "console0", &command_input);
 }

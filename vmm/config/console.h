@@ -23,6 +23,7 @@ struct config_consoles {
 	struct char_spec serial, virtio; /* destinations */
 	bool has_serial, has_virtio;     /* whether the user named them */
 	bool added;                      /* the virtio console, to the machine */
+	bool is_commands;                /* it has the input of --root-of-host's command */
 };
 
 /* The forms of a destination, for --help. */
@@ -36,6 +37,9 @@ extern const struct option_group config_console_group, config_console_dest_group
 
 /* Checks the options together: -EINVAL with diag, or 0. */
 int config_console_check(const struct config *config, struct diag *diag);
+
+/* Adds a virtio console for the input of --root-of-host's command. -EINVAL with diag. */
+int config_console_add_command(struct config *config, struct diag *diag);
 
 /*
  * Adds the destinations that the user named to output[], which has *nr entries and room for VM_OUTPUTS_MAX; it

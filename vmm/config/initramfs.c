@@ -129,7 +129,7 @@ int config_initramfs_option(struct config_initramfs *config, int opt, const char
 
 bool config_initramfs_has_init(const struct config_initramfs *config)
 {
-	return config->run || config->root || config->rootfs;
+	return config->run || config->root || config->rootfs || config->host_root.tag;
 }
 
 bool config_initramfs_wanted(const struct config_initramfs *config)
@@ -247,6 +247,7 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 	struct initramfs_opts opts = {
 		.run = config->run,
 		.root = config->root,
+		.host_root = config->host_root,
 		.nr_overlays = config->nr_overlays,
 		.modules = config->modules,
 		.nr_modules = config->nr_modules,
@@ -278,5 +279,9 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 		r = auto_modules(kernel, modules, sizeof(modules), diag);
 		opts.modules = modules;
 	}
+	/* A kernel without modules has all that it takes, or our init names what is missing. */
+	if (r == 0 && !config->modules && config->host_root.tag &&
+	    auto_modules(kernel, modules, sizeof(modules), NULL) == 0)
+		opts.modules = modules;
 	return r < 0 ? r : initramfs_build(&opts, ret, diag);
 }

@@ -27,7 +27,8 @@ struct config_initramfs {
 	enum initramfs_busybox busybox;
 	const char *busybox_file;
 	const char *root; /* a disk of the guest to become its root directory, or NULL */
-	unsigned rootfs;  /* of --rootfs: the number of the virtio disk, from 1; 0: none */
+	struct initramfs_host_root host_root;
+	unsigned rootfs; /* of --rootfs: the number of the virtio disk, from 1; 0: none */
 };
 
 enum {

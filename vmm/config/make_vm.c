@@ -112,8 +112,11 @@ static void connect_nothing(struct vm_opts *opts)
 			(struct vm_output){.device = device[i], .fd = VM_OUTPUT_NONE};
 }
 
-/* A command has standard output for itself, and keys have no meaning: what Ctrl-C does is the host's. */
-static void connect_command(struct vm_opts *opts)
+/*
+ * A command has standard output for itself. Keys are its own when it has a terminal; else they have no meaning, and what
+ * Ctrl-C does is the host's.
+ */
+static void connect_command(struct vm_opts *opts, bool terminal)
 {
 	static const struct vm_output output[] = {
 		{.device = MACHINE_COMMAND_ERR, .fd = STDERR_FILENO},
@@ -124,7 +127,8 @@ static void connect_command(struct vm_opts *opts)
 
 	memcpy(opts->output, output, sizeof(output));
 	opts->nr_outputs = ARRAY_SIZE(output);
-	opts->input = false;
+	opts->input = terminal;
+	opts->input_at_stdout = terminal;
 	opts->machine.quiet = true;
 }
 
@@ -169,8 +173,8 @@ static int open_all(struct vm_files *files, struct initramfs *initramfs, struct 
 	int r = open_files(files, config, opts, diag);
 
 	opts->machine.command_ports = has_command;
-	if (opts->nr_outputs == 0 && config->initramfs.run)
-		connect_command(opts);
+	if (opts->nr_outputs == 0 && (config->initramfs.run || config->initramfs.host_root.tag))
+		connect_command(opts, config->initramfs.host_root.terminal);
 	else if (opts->nr_outputs == 0 && has_command)
 		connect_nothing(opts);
 	config_console_connect(config, opts->output, &opts->nr_outputs);

@@ -80,7 +80,7 @@ static int choose_busybox(const struct build *b, const char **ret_file, struct d
 	const bool wanted = b->opts->busybox == INITRAMFS_BUSYBOX_FILE;
 	const char *file = b->opts->busybox_file;
 
-	if (b->opts->busybox == INITRAMFS_BUSYBOX_NONE)
+	if (b->opts->busybox == INITRAMFS_BUSYBOX_NONE || b->opts->host_root.tag)
 		return 0;
 	if (!wanted && cpio_has(&b->cpio, "/bin/sh"))
 		return 0;
@@ -139,21 +139,44 @@ static int build_add_module(struct build *b, struct module_file *file, struct di
 static int add_modules(struct build *b, struct diag *diag)
 {
 	const struct initramfs_opts *o = b->opts;
-	const char *name[INITRAMFS_NAMES_MAX + 1];
+	const char *name[INITRAMFS_NAMES_MAX + 2];
 	unsigned nr = o->nr_modules;
 	int r;
 
 	if (!o->modules)
 		return 0;
 	memcpy(name, o->module, nr * sizeof(name[0]));
-	if (o->nr_shares)
+	if (o->nr_shares || o->host_root.tag)
 		name[nr++] = "virtiofs";
+	if (o->host_root.tag)
+		name[nr++] = "overlay";
 	r = modules_read(&b->modules, o->modules, name, nr, b->budget_bytes, diag);
 	for (size_t i = 0; r == 0 && i < b->modules.nr; i++)
 		r = build_add_module(b, &b->modules.file[i], diag);
 	if (r == 0 && b->modules.missing[0])
 		build_put(b, "missing", b->modules.missing);
 	return r;
+}
+
+static void put_id(struct build *b, const char *key, uint32_t number)
+{
+	fprintf(b->conf, "%s=%u%c", key, number, '\0');
+}
+
+static void put_host_root(struct build *b)
+{
+	const struct initramfs_host_root *root = &b->opts->host_root;
+
+	build_put(b, "host-root", root->tag);
+	build_put(b, "cwd", root->cwd);
+	put_id(b, "uid", root->uid);
+	put_id(b, "gid", root->gid);
+	build_put(b, "groups", root->groups);
+	build_put(b, "input", root->terminal ? "terminal" : "frames");
+	if (root->terminal_stderr)
+		build_put(b, "stderr", "terminal");
+	for (unsigned i = 0; root->command[i]; i++)
+		build_put(b, "arg", root->command[i]);
 }
 
 static void put_settings(struct build *b)
@@ -164,18 +187,23 @@ static void put_settings(struct build *b)
 	put_port(b, "err", o->err_port);
 	put_port(b, "log", o->log_port);
 	put_port(b, "exit", o->exit_port);
-	build_put(b, "hostname", "tollgate");
+	build_put(b, "hostname", o->host_root.tag ? o->host_root.hostname : "tollgate");
 	build_put(b, "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	build_put(b, "env", "HOME=/root");
 	build_put(b, "env", "TERM=linux");
 	for (unsigned i = 0; i < o->nr_env; i++)
 		build_put(b, "env", o->env[i]);
-	for (unsigned i = 0; i < o->nr_shares; i++)
+	for (unsigned i = 0; i < o->nr_shares; i++) {
 		build_put(b, o->share[i].read_only ? "share-ro" : "share", o->share[i].tag);
+		if (o->share[i].path)
+			build_put(b, "share-at", o->share[i].path);
+	}
 	if (o->root)
 		build_put(b, "root", o->root);
 	if (o->run)
 		build_put(b, "run", o->run);
+	if (o->host_root.tag)
+		put_host_root(b);
 }
 
 static int add_init(struct build *b, struct diag *diag)
@@ -210,7 +238,7 @@ static int add_init(struct build *b, struct diag *diag)
 int initramfs_build(const struct initramfs_opts *opts, struct initramfs *ret, struct diag *diag)
 {
 	struct build b = {.opts = opts, .budget_bytes = opts->max_bytes};
-	const bool ours = opts->run || opts->root;
+	const bool ours = opts->run || opts->root || opts->host_root.tag;
 	struct initramfs made = {0};
 	int r = ours ? add_base(&b, diag) : 0;
 

@@ -27,6 +27,18 @@ struct initramfs_copy {
 struct initramfs_share {
 	const char *tag;
 	bool read_only;
+	const char *path; /* in the guest; NULL: /mnt/TAG */
+};
+
+/* The host's root directory as the guest's, and a command in it. */
+struct initramfs_host_root {
+	const char *tag;            /* of the share; NULL: another root directory */
+	const char *const *command; /* ended by NULL */
+	const char *cwd, *hostname;
+	uint32_t uid, gid;
+	const char *groups; /* "4,24,27" */
+	bool terminal;      /* hvc0 is the command's terminal; else its input comes by it, framed */
+	bool terminal_stderr; /* and its standard error */
 };
 
 enum initramfs_busybox {
@@ -40,6 +52,7 @@ struct initramfs_opts {
 	/* Our /init is in it when one of these is set. */
 	const char *run;  /* a command; NULL: the root's own init */
 	const char *root; /* a block device of the guest to become its root directory, or NULL */
+	struct initramfs_host_root host_root;
 
 	struct initramfs_copy copy[INITRAMFS_COPIES_MAX];
 	unsigned nr_copies;

@@ -41,6 +41,7 @@ int vm_chars_init(struct vm_chars *chars, const struct vm_chars_opts *opts, stru
 
 	*chars = (struct vm_chars){
 		.input = opts->input,
+		.input_at_stdout = opts->input_at_stdout,
 		.to_stdout = opts->to_stdout,
 		.nr_outputs = opts->nr_outputs,
 		.loop = loop,
@@ -83,7 +84,8 @@ static struct char_host *find_host(const struct vm_chars *chars, const struct vm
 static int open_host(struct vm_chars *chars, const struct vm_output *out, struct char_host **ret,
 		     struct diag *diag)
 {
-	const bool input = !out->dest && chars->input && !chars->terminal;
+	const bool input = !out->dest && chars->input && !chars->terminal &&
+			   (!chars->input_at_stdout || out->fd == STDOUT_FILENO);
 	struct char_host *host;
 	int r;
 
@@ -159,6 +161,14 @@ void vm_chars_woken(struct vm_chars *chars)
 {
 	for (unsigned i = 0; i < chars->nr_hosts; i++)
 		char_host_woken(chars->host[i].host);
+}
+
+bool vm_chars_interrupt(struct vm_chars *chars)
+{
+	for (unsigned i = 0; i < chars->nr_hosts; i++)
+		if (chars->host[i].dest && chars->host[i].dest->kind == CHAR_COMMAND)
+			return char_command_interrupt(chars->host[i].host);
+	return false;
 }
 
 void vm_chars_resume(struct vm_chars *chars)

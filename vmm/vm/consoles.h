@@ -28,6 +28,7 @@ struct vm_output {
 
 struct vm_chars_opts {
 	bool input; /* stdin is the input of the first device on a descriptor; a terminal is raw */
+	bool input_at_stdout; /* of the devices on standard output instead */
 	bool to_stdout; /* what the devices write that are not in output[]; else it is dropped */
 	const struct vm_output
 		*output; /* at most VM_OUTPUTS_MAX; of two for one device, the last */
@@ -35,7 +36,7 @@ struct vm_chars_opts {
 };
 
 struct vm_chars {
-	bool input, to_stdout; /* as in the options */
+	bool input, input_at_stdout, to_stdout; /* as in the options */
 	struct vm_output output[VM_OUTPUTS_MAX];
 	unsigned nr_outputs;
 	struct event_loop *loop; /* borrowed */
@@ -84,6 +85,9 @@ const char *vm_chars_name(const struct vm_chars *chars, const char *device);
 
 /* To be called by the loop's woken function. */
 void vm_chars_woken(struct vm_chars *chars);
+
+/* SIGINT: whether the guest's command is interrupted by it, as char_command_interrupt(). */
+bool vm_chars_interrupt(struct vm_chars *chars);
 
 /* After SIGCONT, and after SIGWINCH. */
 void vm_chars_resume(struct vm_chars *chars);

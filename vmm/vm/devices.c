@@ -130,6 +130,7 @@ int vm_devices_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 {
 	const struct vm_chars_opts chars = {
 		.input = opts->input,
+		.input_at_stdout = opts->input_at_stdout,
 		.to_stdout = opts->to_stdout,
 		.output = opts->output,
 		.nr_outputs = opts->nr_outputs,

@@ -42,7 +42,10 @@ static void vm_signals_ready(struct event_source *src, uint32_t epoll_events)
 	case SIGALRM: return;
 	case SIGCONT: vm_chars_resume(&vm->chars); return;
 	case SIGWINCH: vm_chars_resized(&vm->chars); return;
-	case SIGINT: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGINT"}); return;
+	case SIGINT:
+		if (!vm_chars_interrupt(&vm->chars))
+			vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGINT"});
+		return;
 	case SIGHUP: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGHUP"}); return;
 	default: vm_end(vm, (struct vm_end){.kind = VM_END_KILLED, .by = "SIGTERM"}); return;
 	}

@@ -199,8 +199,74 @@ case_not_executable() {
 	says "$err" "tollgate-init: cannot execute '/payload': Permission denied"
 }
 
+# host_root ARGUMENT... -- COMMAND...: a command in the root directory of the testbed, from a directory of its own.
+host_root() {
+	out=/results/$kernel-$name.out err=/results/$kernel-$name.err
+	mkdir -p /tmp/host-root
+	cd /tmp/host-root || return
+	tollgate run --root-of-host --quick --mem 512M --timeout 600 "/boot/$image-$kernel" "$@" >"$out" 2>"$err"
+	got=$?
+	cd - >/dev/null || return
+}
+
+case_host_root() {
+	rm -rf /tmp/host-root
+	mkdir -p /tmp/host-root/rw
+	echo 'of the host' >/tmp/host-root/file
+	printf 'a line\nand \020 E half' >/tmp/input
+	VAR=unknown LANG=C.test host_root --rw /tmp/host-root/rw -- sh -c '
+		pwd; id -u; echo "$LANG, $VAR, $1"
+		cat file; echo changed >file; cat file; rm file; ls
+		echo kept >rw/new; mkdir rw/dir; mv rw/new rw/dir/moved
+		od -An -c
+		echo words for stderr >&2
+		exit 9' zero 'an argument' </tmp/input
+	same status "$got" 9
+	cat >/tmp/wanted <<-EOT
+		/tmp/host-root
+		0
+		C.test, , an argument
+		of the host
+		changed
+		rw
+	EOT
+	od -An -c /tmp/input >>/tmp/wanted
+	cmp -s "$out" /tmp/wanted || fail "stdout: $(cat "$out")"
+	says "$err" 'words for stderr'
+	same 'the file' "$(cat /tmp/host-root/file)" 'of the host'
+	same 'what is written' "$(cat /tmp/host-root/rw/dir/moved)" kept
+}
+
+# More input than any buffer holds, and a command that does not read all of it.
+case_host_root_input() {
+	host_root -- sha256sum <payload
+	same status "$got" 0
+	same sum "$(cat "$out")" "$(sha256sum <payload)"
+	host_root -- head -c 5 <payload
+	same status "$got" 0
+	same 'the beginning' "$(sha256sum <"$out")" "$(head -c 5 payload | sha256sum)"
+	host_root -- nonexistent
+	same status "$got" 127
+	says "$err" "tollgate-init: cannot execute 'nonexistent': No such file or directory"
+}
+
+# SIGINT goes to the command, also when that reads no input; it says what becomes of it.
+case_host_root_interrupt() {
+	out=/results/$kernel-$name.out
+	: >"$out"
+	(
+		until grep -q ready "$out"; do sleep 1; done
+		kill -INT "$(pidof tollgate)"
+	) 2>/dev/null &
+	host_root -- sh -c 'trap "echo interrupted; exit 5" INT; echo ready; while :; do sleep 1; done' <payload
+	same status "$got" 5
+	same stdout "$(cat "$out")" "$(printf 'ready\ninterrupted')"
+	wait
+}
+
 [ $# != 0 ] || set -- everything success output rng killed_by_a_signal left_behind not_found without_a_shell \
-	not_executable root_directory_of_a_disk init_of_a_disk no_disk network page_mapped_anew
+	not_executable root_directory_of_a_disk init_of_a_disk no_disk network page_mapped_anew host_root host_root_input \
+	host_root_interrupt
 for name; do
 	case_failed=0 image=vmlinuz
 	start=$(date +%s)

@@ -49,8 +49,8 @@ static void a_command_gets_our_init_and_its_settings(void **state)
 	opts.run = "echo 'a b' && false";
 	opts.out_port = 0x640;
 	opts.env[opts.nr_env++] = "CI=1";
-	opts.share[opts.nr_shares++] = (struct initramfs_share){"src", true};
-	opts.share[opts.nr_shares++] = (struct initramfs_share){"out", false};
+	opts.share[opts.nr_shares++] = (struct initramfs_share){.tag = "src", .read_only = true};
+	opts.share[opts.nr_shares++] = (struct initramfs_share){.tag = "out"};
 	build();
 	assert_string_equal(temp_dir_shell("cpio --quiet -t <archive"),
 			    "dev\ndev/console\netc\ninit\nproc\nroot\nrun\nsys\ntmp\ntollgate\n"
@@ -62,6 +62,31 @@ static void a_command_gets_our_init_and_its_settings(void **state)
 		"env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 		"env=HOME=/root\nenv=TERM=linux\nenv=CI=1\nshare-ro=src\nshare=out\nrun=echo 'a b' "
 		"&& false\n");
+}
+
+static void the_hosts_root_needs_no_busybox(void **state)
+{
+	static const char *const command[] = {"make", "-C", "a b", NULL};
+
+	(void)state;
+	opts.host_root = (struct initramfs_host_root){
+		.tag = "all",
+		.command = command,
+		.cwd = "/work/here",
+		.hostname = "builder",
+		.uid = 1000,
+		.gid = 100,
+		.groups = "4,24",
+	};
+	opts.share[opts.nr_shares++] = (struct initramfs_share){.tag = "rw", .path = "/work/out"};
+	opts.busybox = INITRAMFS_BUSYBOX_AUTO;
+	build();
+	assert_string_equal(
+		temp_dir_shell("cpio --quiet -id 'tollgate/*' <archive; ls tollgate; "
+			       "tr '\\0' '\\n' <tollgate/init.conf | grep -v env="),
+		"init.conf\nexit=244\nhostname=builder\nshare=rw\nshare-at=/work/out\n"
+		"host-root=all\ncwd=/work/here\nuid=1000\ngid=100\ngroups=4,24\ninput=frames\n"
+		"arg=make\narg=-C\narg=a b\n");
 }
 
 static void files_alone_come_without_it(void **state)
@@ -251,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_command_gets_our_init_and_its_settings),
+		TEST(the_hosts_root_needs_no_busybox),
 		TEST(files_alone_come_without_it),
 		TEST(an_overlay_arrives_as_it_is),
 		TEST(the_later_wins_and_ours_last),

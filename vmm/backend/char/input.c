@@ -75,7 +75,7 @@ void char_host_input_pump(struct char_host *host)
 		marked = true;
 	}
 	event_loop_want(host->loop, &host->in,
-			host_input_used(host) < CHAR_INPUT_BYTES ? host->in_events : 0);
+			host_input_used(host) < host->input_max ? host->in_events : 0);
 }
 
 void char_host_line_break(struct char_host *host)

@@ -5,6 +5,8 @@
 #ifndef VMM_BACKEND_CHAR_INTERNAL_H
 #define VMM_BACKEND_CHAR_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "backend/char.h"
 
 /* Bytes in the ring. Any thread. */
@@ -27,6 +29,13 @@ static inline bool char_port_unsearched(const struct char_port *port)
 
 /* Hands buffered input to the device that listens, if there is one, as much as it takes. Event thread. */
 void char_host_input_pump(struct char_host *host);
+
+/*
+ * stdin and outputs share their file description with the shell and others, which must not find it
+ * non-blocking. A pipe or a terminal is opened anew instead; *ret_own says that it was. It cannot be
+ * when it belongs to another user, as after su or sudo: then fd itself is returned, as for a file.
+ */
+int char_open_anew(int fd, int flags, const struct stat *st, bool *ret_own);
 
 /* char_host.in has something to read, or has ended. Event thread. */
 void char_host_in_ready(struct event_source *src, uint32_t epoll_events);

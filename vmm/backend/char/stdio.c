@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/char/internal.h"
 #include "backend/char/terminal.h"
 #include "backend/char/writer.h"
 #include "base/clock.h"
@@ -199,12 +200,7 @@ static int open_controlling(const struct stat *st, int flags)
 	return own;
 }
 
-/*
- * stdin and outputs share their file description with the shell and others, which must not find it
- * non-blocking. A pipe or a terminal is opened anew instead; *ret_own says that it was. It cannot be
- * when it belongs to another user, as after su or sudo.
- */
-static int open_anew(int fd, int flags, const struct stat *st, bool *ret_own)
+int char_open_anew(int fd, int flags, const struct stat *st, bool *ret_own)
 {
 	char path[32];
 	int own;
@@ -243,7 +239,7 @@ static int take_output(struct console *con, struct diag *diag)
 
 	if (fstat(con->given_fd, &st) < 0)
 		return diag_set(diag, -errno, "console-output-open", "console output");
-	con->host.out.fd = open_anew(con->given_fd, O_WRONLY, &st, &con->own_out);
+	con->host.out.fd = char_open_anew(con->given_fd, O_WRONLY, &st, &con->own_out);
 	if (S_ISSOCK(st.st_mode))
 		con->out_kind = OUT_SOCKET;
 	else if (S_ISFIFO(st.st_mode) && !con->own_out)
@@ -272,7 +268,7 @@ static int take_stdin(struct console *con, struct diag *diag)
 
 	if (fstat(STDIN_FILENO, &st) < 0)
 		return diag_set(diag, -errno, "stdin-stat", "standard input");
-	con->host.in.fd = open_anew(STDIN_FILENO, O_RDONLY, &st, &con->own_in);
+	con->host.in.fd = char_open_anew(STDIN_FILENO, O_RDONLY, &st, &con->own_in);
 	con->in_is_tty = isatty(STDIN_FILENO) == 1;
 	return con->in_is_tty ? watch_foreground(con, diag) : 0;
 }
