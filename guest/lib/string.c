@@ -2,7 +2,7 @@
  * string.c - the C library functions that the compiler, libfdt and the kernels call.
  *
  * Repeated string instructions rather than loops: where kernel code is emulated, one repetition
- * costs a fraction of the three or four instructions of a loop.
+ * costs a fraction of the three or four instructions of a loop. Copies and comparisons repeat by eight bytes.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,9 +22,11 @@ char *strrchr(const char *s, int c);
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n)
 {
+	size_t words = n / 8, rest = n % 8;
 	void *d = dst;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n) : : "memory");
+	__asm__ volatile("rep movsq" : "+D"(d), "+S"(src), "+c"(words) : : "memory");
+	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(rest) : : "memory");
 	return dst;
 }
 
@@ -50,8 +52,17 @@ void *memset(void *dst, int c, size_t n)
 int memcmp(const void *a, const void *b, size_t n)
 {
 	const unsigned char *p = a, *q = b;
-	bool differ;
+	size_t words = n / 8;
+	bool differ = false;
 
+	if (words)
+		__asm__ volatile("repe cmpsq"
+				 : "+S"(p), "+D"(q), "+c"(words), "=@ccne"(differ)
+				 :
+				 : "memory");
+	p -= differ ? 8 : 0;
+	q -= differ ? 8 : 0;
+	n = differ ? 8 : n % 8;
 	if (n == 0)
 		return 0;
 	__asm__ volatile("repe cmpsb" : "+S"(p), "+D"(q), "+c"(n), "=@ccne"(differ) : : "memory");
