@@ -23,6 +23,7 @@
 #include "config/net.h"
 #include "config/rng.h"
 #include "config/share.h"
+#include "config/vsock.h"
 #include "machine.h"
 #include "mem.h"
 #include "virtio/transport.h"
@@ -77,6 +78,7 @@ struct config {
 	struct config_consoles consoles;
 	struct config_balloon balloon;
 	struct config_fw_cfg fw_cfg;
+	struct config_vsock vsock;
 	struct config_gdb gdb;
 	struct config_core core;
 	int64_t timeout_ns; /* 0: none; the caller sets vm.deadline_ns */
@@ -120,7 +122,8 @@ extern const struct option_group config_machine_group;
 /* A device's options are rows of its own file in config/. */
 #define CONFIG_DEVICE_GROUPS                                                                       \
 	&config_disk_group, &config_share_group, &config_net_group, &config_rng_group,             \
-		&config_console_group, &config_balloon_group, &config_fw_cfg_group
+		&config_console_group, &config_balloon_group, &config_fw_cfg_group,                \
+		&config_vsock_group
 enum {
 	CONFIG_OPT_HUGEPAGES = 0x100,
 	CONFIG_OPT_PREALLOC,
@@ -136,6 +139,7 @@ enum {
 	CONFIG_OPT_CONSOLE,
 	CONFIG_OPT_BALLOON,
 	CONFIG_OPT_FW_CFG,
+	CONFIG_OPT_VSOCK,
 	CONFIG_OPT_SERIAL,
 	CONFIG_OPT_VIRTIO_CONSOLE,
 	CONFIG_OPT_QUICK,

@@ -22,6 +22,7 @@ newer() {
 	case $1 in
 	'') printf '%s\n' '38 NOTIFICATION_DATA' '39 NOTIF_CONFIG_DATA' '41 ADMIN_VQ' ;;
 	BLK_) echo '17 ZONED' ;;
+	VSOCK_) printf '%s\n' '0 STREAM' '1 SEQPACKET' '2 NO_IMPLIED_STREAM' ;; # of virtio 1.2 and 1.3
 	NET_)
 		printf '%s\n' '46 GUEST_UDP_TUNNEL_GSO_MAPPED' '47 GUEST_UDP_TUNNEL_GSO_CSUM_MAPPED' '50 DEVICE_STATS' \
 			'52 VQ_NOTF_COAL' '54 GUEST_USO4' '55 GUEST_USO6' '56 HOST_USO' '59 GUEST_HDRLEN' \
@@ -121,6 +122,11 @@ case_balloon() {
 	offers balloon --balloon 0,stats=1
 	holds_of Balloon virtio_balloon BALLOON_
 	all_were_kept
+}
+
+case_socket() {
+	offers socket --vsock v
+	holds_of Socket virtio_vsock VSOCK_
 }
 
 # Those that belong to no device: offered by all, or by none.

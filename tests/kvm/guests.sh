@@ -73,7 +73,7 @@ case_nor_by_way_of_virtio_devices() {
 	truncate -s 1M disk
 	for seed in 1 2 3 0xdeadbeef; do
 		tollgate run -p "seed=$seed count=4000" --rng --disk disk --balloon 0 \
-			--virtio-console null "$(kernel hostile)"
+			--virtio-console null --vsock v "$(kernel hostile)"
 		passed 5
 	done
 }

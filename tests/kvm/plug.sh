@@ -182,7 +182,7 @@ resources() {
 
 case_nothing_is_left_behind() {
 	local before names
-	start_controlled --rng --balloon 0 --net user --share . --test-device --console both "$(kernel hang)"
+	start_controlled --rng --balloon 0 --net user --share . --vsock v --test-device --console both "$(kernel hang)"
 	control stats
 	names=$(jq -r '.devices[].device' reply)
 	# shellcheck disable=SC2086
@@ -197,7 +197,7 @@ case_nothing_is_left_behind() {
 
 case_each_device_goes_and_comes() {
 	local name names
-	start_controlled --rng --balloon 0 --net user --share . --test-device --console both "$(kernel hang)"
+	start_controlled --rng --balloon 0 --net user --share . --vsock v --test-device --console both "$(kernel hang)"
 	control stats
 	names=$(jq -r '.devices[].device' reply)
 	for name in $names; do

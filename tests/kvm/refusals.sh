@@ -292,6 +292,23 @@ case_consoles_and_balloons() {
 	refused "option-value-unwanted '--rng'" '' run --rng=1 "$k"
 }
 
+case_vsock_values() {
+	local k long
+	k=$(kernel exits)
+	long=$(head -c 97 /dev/zero | tr '\0' x)
+	: >file
+	refused vsock-path-empty some run --vsock '' "$k"
+	refused vsock-path-empty some run --vsock ,cid=3 "$k"
+	refused 'vsock-path-length 96 bytes' shorter run --vsock "$long" "$k"
+	refused "vsock-item 'port=3'" some run --vsock v,port=3 "$k"
+	refused "option-number --vsock cid '2'" '' run --vsock v,cid=2 "$k"
+	refused "option-number --vsock cid '4294967295'" '' run --vsock v,cid=4294967295 "$k"
+	refused vsock-twice '' run --vsock v --vsock w "$k"
+	refused "vsock-socket-open 'file'" 'remove the file' run --vsock file "$k"
+	refused "vsock-socket-open 'no/v'" '' run --vsock no/v "$k"
+	refused "file-twice --vsock 'v'" some run --vsock v --control v "$k"
+}
+
 case_kernels_that_do_not_fit() {
 	printf '\xf4' >code
 	refused "kernel-past-memory 0xfffff0000000" '' run --flat 0xfffff0000000 code

@@ -94,6 +94,7 @@ case_every_device_takes_what_a_driver_does_wrong() {
 			drive_device console 36 --virtio-console null $how
 			drive_device balloon 36 --balloon 0 $how
 			drive_device fs 35 --share . $how
+			drive_device socket 36 --vsock v $how
 		}
 		# shellcheck disable=SC2086
 		[ -n "$no_slirp" ] || drive_device net 36 --net user $how

@@ -52,6 +52,7 @@ static int add_outputs(const struct config *config, struct file_uses *uses)
 	} out[] = {
 		{"--serial", config->consoles.serial.path},
 		{"--virtio-console", config->consoles.virtio.path},
+		{"--vsock", config->vsock.device.path},
 		{"--control", config->control},
 		{"--gdb", config->gdb.opts.path},
 		{"--core", config->core.path},

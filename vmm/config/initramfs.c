@@ -250,6 +250,7 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 		.host_root = config->host_root,
 		.nr_overlays = config->nr_overlays,
 		.modules = config->modules,
+		.sockets = machine_find(machine, "vsock0") != NULL,
 		.nr_modules = config->nr_modules,
 		.nr_shares = config->nr_shares,
 		.nr_env = config->nr_env,

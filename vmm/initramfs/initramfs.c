@@ -150,7 +150,7 @@ static int add_modules(struct build *b, struct diag *diag)
 		name[nr++] = "virtiofs";
 	if (o->host_root.tag)
 		name[nr++] = "overlay";
-	r = modules_read(&b->modules, o->modules, name, nr, b->budget_bytes, diag);
+	r = modules_read(&b->modules, o->modules, o->sockets, name, nr, b->budget_bytes, diag);
 	for (size_t i = 0; r == 0 && i < b->modules.nr; i++)
 		r = build_add_module(b, &b->modules.file[i], diag);
 	if (r == 0 && b->modules.missing[0])

@@ -61,6 +61,7 @@ struct initramfs_opts {
 
 	/* With our /init only. */
 	const char *modules;                     /* the kernel's modules directory; NULL: none */
+	bool sockets;                            /* the machine has a socket device */
 	const char *module[INITRAMFS_NAMES_MAX]; /* besides the virtio ones, and that of shares */
 	unsigned nr_modules;
 	struct initramfs_share share[INITRAMFS_SHARES_MAX];

@@ -12,9 +12,15 @@
 #include "initramfs/host_files.h"
 #include "initramfs/module_index.h"
 
-/* The drivers of what a machine of ours can have. */
+/* The drivers of what a machine of ours can have. The last is large, and only for a machine that has its device. */
 static const char *const virtio_drivers[] = {
-	"virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "virtio_balloon",
+	"virtio_mmio",
+	"virtio_blk",
+	"virtio_net",
+	"virtio_console",
+	"virtio_rng",
+	"virtio_balloon",
+	"vmw_vsock_virtio_transport",
 };
 
 /* One modules_read(). */
@@ -117,9 +123,11 @@ static void note_missing(struct modules *m, const char *name)
 	snprintf(m->missing + n, sizeof(m->missing) - n, "%s%s", n ? " " : "", name);
 }
 
-static int add_defaults(struct module_index *index, struct reading *reading)
+static int add_defaults(struct module_index *index, bool sockets, struct reading *reading)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(virtio_drivers); i++) {
+	const size_t nr = ARRAY_SIZE(virtio_drivers) - (sockets ? 0 : 1);
+
+	for (size_t i = 0; i < nr; i++) {
 		int r = module_index_resolve(index, virtio_drivers[i], modules_add, reading);
 
 		if (r == -ENOENT && reading->diag->err == 0)
@@ -170,8 +178,8 @@ static int check_dir(const char *dir, struct diag *diag)
 	return 0;
 }
 
-int modules_read(struct modules *ret, const char *dir, const char *const *names, unsigned nr_names,
-		 uint64_t max_bytes, struct diag *diag)
+int modules_read(struct modules *ret, const char *dir, bool sockets, const char *const *names,
+		 unsigned nr_names, uint64_t max_bytes, struct diag *diag)
 {
 	struct reading reading = {.modules = ret, .budget_bytes = max_bytes, .diag = diag};
 	struct module_index *index = NULL;
@@ -184,7 +192,7 @@ int modules_read(struct modules *ret, const char *dir, const char *const *names,
 	r = module_index_open(dir, &index, diag);
 	if (r < 0)
 		return diag_set(diag, r, "modules-directory-read", "modules directory '%s'", dir);
-	r = add_defaults(index, &reading);
+	r = add_defaults(index, sockets, &reading);
 	reading.needed = true;
 	for (unsigned i = 0; r == 0 && i < nr_names; i++)
 		r = add_named(index, dir, names[i], &reading);

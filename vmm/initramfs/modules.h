@@ -27,12 +27,12 @@ struct modules {
 
 /*
  * Reads the modules of dir (such as /lib/modules/VERSION): those of virtio devices, as far as the kernel
- * has them, and the nr_names named ones; what is built in is left out. At most max_bytes of them.
+ * has them, with sockets also that of the socket device, and the nr_names named ones; what is built in is left out. At most max_bytes of them.
  * -ENOENT with diag: no such directory, no indexes in it, or no such module; -ENOTSUP: no libkmod;
  * -EFBIG; -EBADMSG: a corrupt file. *ret is to be freed with modules_fini() in any case.
  */
-int modules_read(struct modules *ret, const char *dir, const char *const *names, unsigned nr_names,
-		 uint64_t max_bytes, struct diag *diag);
+int modules_read(struct modules *ret, const char *dir, bool sockets, const char *const *names,
+		 unsigned nr_names, uint64_t max_bytes, struct diag *diag);
 
 void modules_fini(struct modules *modules); /* takes a zeroed one too */
 

@@ -98,6 +98,22 @@ struct virtio_fs_conf {
 /* fs.c: a directory of the host. env: mem, doorbell. conf: struct virtio_fs_conf. */
 extern const struct virtio_class virtio_fs_class;
 
+enum {
+	VIRTIO_VSOCK_CONNS_MAX = 256, /* at once, with those that are being made */
+	VIRTIO_VSOCK_CID_DEFAULT = 3,
+};
+#define VIRTIO_VSOCK_CID_MIN                                                                       \
+	UINT32_C(3) /* below are the hypervisor, loopback and the host (vsock(7)) */
+#define VIRTIO_VSOCK_CID_MAX (UINT32_MAX - 1)
+
+struct virtio_vsock_conf {
+	const char *path; /* of the Unix socket, short enough for a port's number after it */
+	uint32_t cid;     /* the guest's */
+};
+
+/* vsock.c: sockets. env: clock, doorbell, loop. conf: struct virtio_vsock_conf. */
+extern const struct virtio_class virtio_vsock_class;
+
 /* console.c: hvc0. env: chr, doorbell. conf: none. */
 extern const struct virtio_class virtio_console_class;
 

@@ -3,7 +3,7 @@
  * lie, resets under load, and each way to break a ring, after which the device must ask for a reset and
  * work again. Of an entropy device also negotiation, and requests with and without interrupts.
  *
- * Words: device=rng|block|net|console|balloon|fs. With features, which ones are offered, and with wrap, more
+ * Words: device=rng|block|net|console|balloon|socket|fs. With features, which ones are offered, and with wrap, more
  * requests than an index counts; nothing else then. requests=N (64) for the counted tests, which then say
  * how long one took. doorbells=N: rings so often, with nothing to do, and says the same; so do acks=N, of
  * interrupt acknowledgements, and status=N, of looks at the interrupt's status.

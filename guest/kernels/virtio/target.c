@@ -11,6 +11,7 @@
 enum {
 	NET_HDR_BYTES = 12,
 	FRAME_BYTES = 60,
+	SOCKET_HDR_BYTES = 44,
 	BLK_T_IN = 0,
 	SECTOR_BYTES = 512,
 };
@@ -77,6 +78,15 @@ static uint32_t make_fs(struct virtio_desc *desc)
 	return 0;
 }
 
+/* Of no connection, and not even from this guest: dropped. */
+static uint32_t make_socket(struct virtio_desc *desc)
+{
+	static const uint8_t packet[SOCKET_HDR_BYTES];
+
+	desc[0] = (struct virtio_desc){.addr = (uintptr_t)packet, .len = sizeof(packet)};
+	return 0;
+}
+
 static const struct target {
 	uint32_t type;
 	unsigned queue;
@@ -84,9 +94,11 @@ static const struct target {
 } targets[] = {
 	{VIRTIO_TYPE_RNG, 0, make_rng},         {VIRTIO_TYPE_BLOCK, 0, make_block},
 	{VIRTIO_TYPE_NET, 1, make_net},         {VIRTIO_TYPE_CONSOLE, 1, make_console},
-	{VIRTIO_TYPE_BALLOON, 0, make_balloon}, {VIRTIO_TYPE_FS, 1, make_fs},
+	{VIRTIO_TYPE_BALLOON, 0, make_balloon}, {VIRTIO_TYPE_SOCKET, 1, make_socket},
+	{VIRTIO_TYPE_FS, 1, make_fs},
 };
-static const char *const target_names[] = {"rng", "block", "net", "console", "balloon", "fs", NULL};
+static const char *const target_names[] = {"rng",     "block",  "net", "console",
+					   "balloon", "socket", "fs",  NULL};
 static const struct target *target;
 
 bool virtio_test_find(void)

@@ -2,7 +2,8 @@
 # module_tree.sh ROOT - makes ROOT/lib/modules/9.9, a modules directory as depmod(8) leaves it, of modules
 # that hold nothing but what depmod reads:
 #
-#   virtio <- virtio_ring (xz) <- virtio_mmio (zstd), virtio_blk (gzip); virtio-rng; virtio_net built in
+#   virtio <- virtio_ring (xz) <- virtio_mmio (zstd), virtio_blk (gzip); virtio-rng; virtio_net built in;
+#   vmw_vsock_virtio_transport, which needs vsock
 #   ext9   with the alias fs-ext9, and softly in need of crc9, an alias of crc9-sw, which needs crc9-lib
 #   broken, truncated   not ELF; xz data that ends too early
 set -euo pipefail
@@ -28,6 +29,8 @@ module virtio_ring 'new_queue' 'register_driver'
 module virtio_mmio '' 'register_driver new_queue'
 module virtio_blk '' 'new_queue'
 module virtio-rng '' 'register_driver'
+module vsock 'new_socket' ''
+module vmw_vsock_virtio_transport '' 'register_driver new_socket'
 module ext9 '' '' 'softdep=pre: crc9' 'alias=fs-ext9'
 module crc9-sw '' 'crc9_table' 'alias=crc9'
 module crc9-lib 'crc9_table' ''

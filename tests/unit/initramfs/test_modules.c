@@ -22,6 +22,7 @@ static char root[] = "/tmp/tollgate-modules.XXXXXX";
 static char dir[64];
 static struct modules modules;
 static struct diag diag;
+static bool sockets;
 
 static int make_tree(void **state)
 {
@@ -49,6 +50,7 @@ static int setup(void **state)
 	(void)state;
 	modules = (struct modules){0};
 	diag = (struct diag){0};
+	sockets = false;
 	return 0;
 }
 
@@ -76,7 +78,7 @@ static const char *names(void)
 
 static int read_named(const char *name)
 {
-	return modules_read(&modules, dir, &name, name ? 1 : 0, MAX_BYTES, &diag);
+	return modules_read(&modules, dir, sockets, &name, name ? 1 : 0, MAX_BYTES, &diag);
 }
 
 static void the_virtio_ones_come_in_order_unpacked(void **state)
@@ -90,6 +92,16 @@ static void the_virtio_ones_come_in_order_unpacked(void **state)
 	}
 	/* virtio_net is built in, which is as good. */
 	assert_string_equal(modules.missing, "virtio_console virtio_balloon");
+}
+
+/* With all that it needs. */
+static void a_machine_with_sockets_gets_their_driver(void **state)
+{
+	(void)state;
+	sockets = true;
+	assert_int_equal(read_named(NULL), 0);
+	assert_string_equal(names(), "virtio virtio_ring virtio_mmio virtio_blk virtio_rng vsock "
+				     "vmw_vsock_virtio_transport");
 }
 
 static void what_is_compressed_is_what_it_was(void **state)
@@ -166,17 +178,17 @@ static void what_is_no_module_is_refused(void **state)
 static void no_more_is_read_than_there_is_room_for(void **state)
 {
 	(void)state;
-	assert_int_equal(modules_read(&modules, dir, NULL, 0, 400, &diag), -EFBIG);
+	assert_int_equal(modules_read(&modules, dir, false, NULL, 0, 400, &diag), -EFBIG);
 }
 
 static void a_directory_without_indexes_is_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(modules_read(&modules, root, NULL, 0, MAX_BYTES, &diag), -ENOENT);
+	assert_int_equal(modules_read(&modules, root, false, NULL, 0, MAX_BYTES, &diag), -ENOENT);
 	assert_diag(&diag, -ENOENT, "modules-index modules.dep.bin");
 	assert_remedy(&diag, "depmod");
 	diag = (struct diag){0};
-	assert_int_equal(modules_read(&modules, "/nonexistent", NULL, 0, MAX_BYTES, &diag),
+	assert_int_equal(modules_read(&modules, "/nonexistent", false, NULL, 0, MAX_BYTES, &diag),
 			 -ENOENT);
 	assert_diag(&diag, -ENOENT, "modules-directory-stat '/nonexistent'");
 }
@@ -187,6 +199,7 @@ int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_virtio_ones_come_in_order_unpacked),
+		TEST(a_machine_with_sockets_gets_their_driver),
 		TEST(what_is_compressed_is_what_it_was),
 		TEST(a_named_one_brings_what_it_needs_softly),
 		TEST(an_alias_and_either_dash_will_do),

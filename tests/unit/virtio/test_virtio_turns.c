@@ -179,6 +179,14 @@ static void balloon_start(const struct turns *t)
 	rig_start(t, &virtio_balloon_class, &conf, UINT64_C(1) << VIRTIO_BALLOON_F_REPORTING);
 }
 
+static void vsock_start(const struct turns *t)
+{
+	static const struct virtio_vsock_conf conf = {.path = "/tmp/tollgate-turns.vsock",
+						      .cid = 3};
+
+	rig_start(t, &virtio_vsock_class, &conf, 0);
+}
+
 static void blk_start(const struct turns *t)
 {
 	blk_rig.conf.queues = 1;
@@ -216,6 +224,7 @@ static const struct turns all[] = {
 	{"balloon, inflate", balloon_start, rig_stop, 0, 128, {{DATA_GPA, 4, false}}, 1},
 	{"balloon, deflate", balloon_start, rig_stop, 1, 128, {{DATA_GPA, 4, false}}, 1},
 	{"balloon, report", balloon_start, rig_stop, 2, 128, {{DATA_GPA, 4096, true}}, 1},
+	{"socket, transmit", vsock_start, rig_stop, 1, 64, {{DATA_GPA, 44, false}}, 1},
 	{"block, at once",
 	 blk_start,
 	 blk_stop,
