@@ -18,6 +18,17 @@ static int set_port(uint16_t *port, const char *value)
 	return 0;
 }
 
+static int set_agent(uint32_t *port, const char *value)
+{
+	char *end;
+	const unsigned long n = strtoul(value, &end, 0);
+
+	if (*end || n == 0 || n > UINT32_MAX)
+		return -EINVAL;
+	*port = (uint32_t)n;
+	return 0;
+}
+
 static int add_module(struct conf *conf, const char *path, bool needed)
 {
 	struct conf_module *module =
@@ -152,6 +163,8 @@ static int set(struct conf *conf, const char *key, char *value)
 		return set_port(&conf->log, value);
 	if (strcmp(key, "exit") == 0)
 		return set_port(&conf->exit, value);
+	if (strcmp(key, "agent") == 0)
+		return set_agent(&conf->agent, value);
 	if (strcmp(key, "module") == 0 || strcmp(key, "need") == 0)
 		return add_module(conf, value, *key == 'n');
 	if (strcmp(key, "share") == 0 || strcmp(key, "share-ro") == 0)

@@ -17,6 +17,7 @@
  *   stderr                terminal: hvc0 is its standard error, too
  *   arg                   a word of the command, which no shell reads; any number
  *   root                  block device that becomes the root directory
+ *   agent                 a vsock port, for commands and copies from the host (agent.h)
  *   run                   a command for a shell; without run and arg the root's own init takes over
  */
 #ifndef INIT_CONF_H
@@ -52,6 +53,7 @@ enum conf_input {
 
 struct conf {
 	uint16_t out, err, log, exit;
+	uint32_t agent;                                        /* 0: none */
 	const char *hostname, *busybox, *missing, *root, *run; /* NULL: none */
 	struct conf_module *module;
 	size_t nr_modules;

@@ -1,7 +1,7 @@
 /*
  * /init of the initramfs that `--run` makes: a small static program, so that a kernel needs nothing
  * else. It says on the log port how far it is, one word a line, which costs an exit each and comes
- * through with a quiet console, too: started, modules N, host-root, shares N,
+ * through with a quiet console, too: started, modules N, host-root, agent, shares N,
  * network NAME ADDRESS, command, ended STATUS.
  */
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent.h"
 #include "command.h"
 #include "conf.h"
 #include "network.h"
@@ -25,6 +26,17 @@ static void open_stdio(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* A guest without it does all else. */
+static void start_agent(const struct conf *conf)
+{
+	const int r = agent_start(conf->agent, conf->env.item);
+
+	if (r < 0)
+		say("no sockets for tollgate exec and cp: %s", strerror(-r));
+	else
+		log_line("agent");
 }
 
 int main(void)
@@ -48,6 +60,8 @@ int main(void)
 		setup_root(&conf);
 	if (conf.host_root)
 		setup_host_root(&conf);
+	if (conf.agent)
+		start_agent(&conf);
 	if (!conf.run && !conf.arg.nr)
 		command_exec_init(&conf);
 	setup_shares(&conf);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "agent/frame.h"
 #include "arch/arch.h"
 #include "base/cleanup.h"
 #include "base/macros.h"
@@ -187,6 +188,8 @@ static void put_settings(struct build *b)
 	put_port(b, "err", o->err_port);
 	put_port(b, "log", o->log_port);
 	put_port(b, "exit", o->exit_port);
+	if (o->sockets)
+		fprintf(b->conf, "agent=%d%c", (int)AGENT_PORT, '\0');
 	build_put(b, "hostname", o->host_root.tag ? o->host_root.hostname : "tollgate");
 	build_put(b, "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	build_put(b, "env", "HOME=/root");

@@ -24,11 +24,12 @@ enum { ENTRIES_MAX = 256, TEXT_BYTES = 160 };
 /* Sections with an entry for each option, and the commands that have all of these. */
 struct section {
 	const char *title;
-	const char *command[10];
+	const char *command[12];
 };
 static const struct section sections[] = {
 	{"OPTIONS OF EVERY COMMAND",
-	 {"run", "smoke", "control", "top", "doctor", "hammer", "bench", "machine", "completion"}},
+	 {"run", "smoke", "control", "top", "doctor", "hammer", "bench", "machine", "completion", "exec",
+	  "cp"}},
 	{"OPTIONS OF EVERY MACHINE", {"run", "smoke", "hammer", "machine"}},
 	{"OPTIONS OF RUN, SMOKE AND MACHINE", {"run", "smoke", "machine"}},
 	{"OPTIONS OF RUN AND SMOKE", {"run", "smoke"}},
@@ -36,6 +37,9 @@ static const struct section sections[] = {
 	{"OPTIONS OF RUN", {"run"}},
 	{"OPTIONS OF SMOKE", {"smoke"}},
 	{"OPTIONS OF CONTROL", {"control"}},
+	{"OPTIONS OF EXEC", {"exec"}},
+	{"OPTIONS OF CP", {"cp"}},
+	{"OPTIONS OF EXEC AND CP", {"exec", "cp"}},
 	{"OPTIONS OF TOP", {"top"}},
 	{"OPTIONS OF DOCTOR", {"doctor"}},
 	{"OPTIONS OF HAMMER", {"hammer"}},
