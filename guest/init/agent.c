@@ -14,6 +14,7 @@ enum {
 	REQUEST_WAIT_MS = 60000, /* a client that asks for nothing */
 	BACKLOG = 64,
 	VSOCK_CID_ANY = -1,
+	VSOCK_CID_HOST = 2,
 };
 
 /* <linux/vm_sockets.h>, which not every libc finds. */
@@ -103,12 +104,29 @@ void agent_serve(int fd, char *const *env)
 	close(fd);
 }
 
+/*
+ * The next client, or -1. Only the host's: with a loopback of vsock, programs of this guest that are not root's could
+ * connect, too.
+ */
+static int accept_host(int listener)
+{
+	struct vsock_address peer = {0};
+	socklen_t len = sizeof(peer);
+	const int fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
+
+	if (fd < 0 || peer.cid == VSOCK_CID_HOST)
+		return fd;
+	close(fd);
+	errno = EAGAIN;
+	return -1;
+}
+
 static _Noreturn void listen_forever(int listener, char *const *env)
 {
 	signal(SIGCHLD, SIG_IGN); /* connections are reaped by the kernel */
 	prctl(PR_SET_NAME, "tollgate-agent");
 	for (;;) {
-		const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		const int fd = accept_host(listener);
 		const pid_t pid = fd < 0 ? -1 : fork();
 
 		if (pid == 0) {
@@ -119,7 +137,7 @@ static _Noreturn void listen_forever(int listener, char *const *env)
 		}
 		if (fd >= 0)
 			close(fd);
-		else
+		else if (errno != EAGAIN)
 			poll(NULL, 0, 100); /* no descriptors or memory: others will end */
 	}
 }
