@@ -55,7 +55,8 @@ static void op_packet(struct run *run, struct fuzz_input *in)
 	}
 	if (kind & 8)
 		len = (uint32_t)fuzz_scaled(in, 9) % VSOCK_RIG_DATA_BYTES;
-	if (kind >> 4 == 1) /* any byte of it is another one, but for the room of an honest driver */
+	if (kind >> 4 ==
+	    1) /* any byte of it is another one, but for the room of an honest driver */
 		((uint8_t *)&hdr)[fuzz_u8(in) % offsetof(struct virtio_vsock_hdr, buf_alloc)] =
 			fuzz_u8(in);
 	vsock_rig_put(&run->v, &hdr, len);

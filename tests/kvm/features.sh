@@ -108,7 +108,7 @@ case_entropy() {
 case_file_system() {
 	offers fs --share .
 	same 'features' "$(printf %x "$offered")" "$(printf %x $((1 << 32 | 1 << 28 | 1 << 29)))"
-	grep -q '^| `NOTIFICATION` | no |' "$docs/reference/virtio-devices.md" || fail 'nothing of NOTIFICATION'
+	grep -q '^| .NOTIFICATION. | no |' "$docs/reference/virtio-devices.md" || fail 'nothing of NOTIFICATION'
 }
 
 case_console() {

@@ -27,7 +27,8 @@ int cmd_top(int argc, char **argv);
 int cmd_smoke_boot(int argc, char **argv); /* one boot's process: smoke/child.h */
 
 extern const struct option_table cmd_bench_table, cmd_completion_table, cmd_control_table,
-	cmd_cp_table, cmd_doctor_table, cmd_exec_table, cmd_hammer_table, cmd_machine_table, cmd_top_table;
+	cmd_cp_table, cmd_doctor_table, cmd_exec_table, cmd_hammer_table, cmd_machine_table,
+	cmd_top_table;
 
 /* Every subcommand, up to a row without a name. */
 struct command {

@@ -159,7 +159,7 @@ static int add_modules(struct build *b, struct diag *diag)
 	return r;
 }
 
-static void put_id(struct build *b, const char *key, uint32_t number)
+static void put_owner_id(struct build *b, const char *key, uint32_t number)
 {
 	fprintf(b->conf, "%s=%u%c", key, number, '\0');
 }
@@ -170,8 +170,8 @@ static void put_host_root(struct build *b)
 
 	build_put(b, "host-root", root->tag);
 	build_put(b, "cwd", root->cwd);
-	put_id(b, "uid", root->uid);
-	put_id(b, "gid", root->gid);
+	put_owner_id(b, "uid", root->uid);
+	put_owner_id(b, "gid", root->gid);
 	build_put(b, "groups", root->groups);
 	build_put(b, "input", root->terminal ? "terminal" : "frames");
 	if (root->terminal_stderr)

@@ -21,7 +21,7 @@ static struct diag diag;
 static int64_t place(const struct boot_plan *p, uint64_t len, const struct boot_span *ram,
 		     unsigned nr_ram, const struct boot_span *taken, unsigned nr_taken)
 {
-	const struct boot_file file = {"rd", bytes, len};
+	const struct boot_file file = {.name = "rd", .data = bytes, .len = len};
 	const struct boot_layout layout = {
 		.ram = ram, .nr_ram = nr_ram, .taken = taken, .nr_taken = nr_taken};
 	int r;
@@ -127,9 +127,9 @@ static void a_kernel_at_the_end_of_the_address_space_leaves_no_room(void **state
 static void several_files_become_one_padded_to_4(void **state)
 {
 	const struct boot_file files[] = {
-		{"a", bytes, 5},
-		{"b", bytes + 100, 8},
-		{"c", bytes + 200, 3},
+		{.name = "a", .data = bytes, .len = 5},
+		{.name = "b", .data = bytes + 100, .len = 8},
+		{.name = "c", .data = bytes + 200, .len = 3},
 	};
 	const struct boot_span ram = {0, 128 * MIB, ""};
 	const struct boot_layout layout = {.ram = &ram, .nr_ram = 1};
@@ -151,7 +151,8 @@ static void several_files_become_one_padded_to_4(void **state)
 
 static void bad_files_are_named(void **state)
 {
-	struct boot_file files[] = {{"a", bytes, 5}, {"b", bytes, 0}};
+	struct boot_file files[] = {{.name = "a", .data = bytes, .len = 5},
+				    {.name = "b", .data = bytes, .len = 0}};
 	const struct boot_span ram = {0, 128 * MIB, ""};
 	const struct boot_layout layout = {.ram = &ram, .nr_ram = 1};
 

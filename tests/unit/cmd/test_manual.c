@@ -28,8 +28,8 @@ struct section {
 };
 static const struct section sections[] = {
 	{"OPTIONS OF EVERY COMMAND",
-	 {"run", "smoke", "control", "top", "doctor", "hammer", "bench", "machine", "completion", "exec",
-	  "cp"}},
+	 {"run", "smoke", "control", "top", "doctor", "hammer", "bench", "machine", "completion",
+	  "exec", "cp"}},
 	{"OPTIONS OF EVERY MACHINE", {"run", "smoke", "hammer", "machine"}},
 	{"OPTIONS OF RUN, SMOKE AND MACHINE", {"run", "smoke", "machine"}},
 	{"OPTIONS OF RUN AND SMOKE", {"run", "smoke"}},
