@@ -199,14 +199,18 @@ case_not_executable() {
 	says "$err" "tollgate-init: cannot execute '/payload': Permission denied"
 }
 
-# host_root ARGUMENT... -- COMMAND...: a command in the root directory of the testbed, from a directory of its own.
+# in_root ARGUMENT... -- COMMAND...: a command in the root directory of the testbed, from a directory of its own.
+in_root() {
+	(
+		mkdir -p /tmp/host-root && cd /tmp/host-root || exit 99
+		exec tollgate run --root-of-host --quick --mem 512M --timeout 600 "/boot/$image-$kernel" "$@"
+	)
+}
+
 host_root() {
 	out=/results/$kernel-$name.out err=/results/$kernel-$name.err
-	mkdir -p /tmp/host-root
-	cd /tmp/host-root || return
-	tollgate run --root-of-host --quick --mem 512M --timeout 600 "/boot/$image-$kernel" "$@" >"$out" 2>"$err"
+	in_root "$@" >"$out" 2>"$err"
 	got=$?
-	cd - >/dev/null || return
 }
 
 case_host_root() {
@@ -264,9 +268,27 @@ case_host_root_interrupt() {
 	wait
 }
 
+# Two VMs in a pipe, one of them with more devices: commands of docs/guide/from-virtme-ng.md.
+case_host_root_pipe() {
+	out=/results/$kernel-$name.out err=/results/$kernel-$name.err
+	head -c 1048576 /dev/zero >/tmp/disk.img
+	{
+		echo begin | in_root --mem 384M --cpus 2 --net user --disk /tmp/disk.img -- \
+			sh -c 'cat; nproc; cat /sys/block/vda/size; grep -c 10.0.2.3 /etc/resolv.conf' 2>"$err"
+		echo $? >/tmp/first
+	} | in_root --mem 384M -- sh -c 'cat && uname -r' >"$out" 2>"$err.2"
+	same statuses "$? $(cat /tmp/first)" '0 0'
+	same stdout "$(tr '\n' ' ' <"$out")" "begin 2 2048 1 $(basename "$modules") "
+}
+
+case_chroot_of_a_share() {
+	run 0 --modules auto --share / --run 'chroot /mnt/share0 /bin/sh -c "ls -d /w"'
+	same stdout "$(cat "$out")" /w
+}
+
 [ $# != 0 ] || set -- everything success output rng killed_by_a_signal left_behind not_found without_a_shell \
 	not_executable root_directory_of_a_disk init_of_a_disk no_disk network page_mapped_anew host_root host_root_input \
-	host_root_interrupt
+	host_root_interrupt host_root_pipe chroot_of_a_share
 for name; do
 	case_failed=0 image=vmlinuz
 	start=$(date +%s)
