@@ -33,7 +33,7 @@ static const char how[] = "TEST_LINES_PROCESS";
 
 /* Which of the lines between the two the first instruction is of, the compiler chooses. */
 enum { MARKED_FIRST = __LINE__ };
-static int __attribute__((noinline, noclone)) marked(int a)
+static int __attribute__((noinline)) marked(int a)
 {
 	return a ^ 0x5a5a;
 }
