@@ -149,7 +149,7 @@ static void a_kernel_without_a_copy_is_refused(void **state)
 	make_kernel(&img, "IKCFG_ST, but no gzip file", 26);
 	assert_int_equal(read_bytes(img.bytes, img.len, &diag), -EINVAL);
 	assert_diag(&diag, -EINVAL, "kernel-config-absent sample");
-	make_kernel(&img, "IKCFG_ST\x1f\x8b\x08, which is cut", 30);
+	make_kernel(&img, "IKCFG_ST\x1f\x8b\x08, which is cut", 25);
 	assert_int_equal(read_bytes(img.bytes, img.len, &diag), -EINVAL);
 	assert_diag(&diag, -EINVAL, "kernel-config-absent");
 	make_kernel(&img, "no copy", 7);
