@@ -122,7 +122,7 @@ static void op_dial(struct run *run, struct fuzz_input *in)
 
 	leave(run, i);
 	run->client[i] = vsock_rig_dial(run->path);
-	n = snprintf(line, sizeof(line), "CONNECT %u\n", fuzz_u8(in) % PORTS);
+	n = snprintf(line, sizeof(line), "CONNECT %d\n", fuzz_u8(in) % PORTS);
 	if (run->client[i] >= 0)
 		assert(write(run->client[i], line, (size_t)n) == n);
 }
@@ -198,6 +198,7 @@ enum { HONEST_OPS = 11 };
 static void must_work(struct run *run, struct fuzz_input *in)
 {
 	struct vsock_packet p;
+	bool taken;
 	int fd;
 
 	op_start(run, in);
@@ -208,7 +209,8 @@ static void must_work(struct run *run, struct fuzz_input *in)
 	/* Other clients may come first, but not many. */
 	do {
 		vsock_rig_post(&run->v, 1, VSOCK_RIG_RX_BYTES);
-		assert(vsock_rig_next(&run->v, &p));
+		taken = vsock_rig_next(&run->v, &p);
+		assert(taken);
 		assert(le16toh(p.hdr.op) == VIRTIO_VSOCK_OP_REQUEST);
 	} while (le32toh(p.hdr.dst_port) != 9);
 	close(fd);

@@ -17,8 +17,6 @@
 
 #include "../../guest/init/agent.h"
 
-extern char **environ;
-
 /* "CONNECT PORT\n", and the answer. */
 static void handshake(int fd, const char *mode)
 {

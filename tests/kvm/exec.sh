@@ -13,8 +13,8 @@ with_agent() {
 	wait_for grep -q ready ready
 }
 
-# ex STATUS ARGUMENT...: exec with that exit status; its outputs in "out" and "err".
-ex() {
+# execs STATUS ARGUMENT...: exec with that exit status; its outputs in "out" and "err".
+execs() {
 	local wanted=$1 got=0
 	shift
 	timeout -k 10 "$limit_s" "$TOLLGATE" exec "$@" >out 2>err || got=$?
@@ -41,49 +41,49 @@ copy_refused() {
 
 case_statuses() {
 	with_agent
-	ex 0 v -- true
-	ex 1 v false
-	ex 7 v -- sh -c 'exit 7'
-	ex 137 v -- sh -c 'kill -KILL $$'
-	ex 127 v -- no-such-command
+	execs 0 v -- true
+	execs 1 v false
+	execs 7 v -- sh -c 'exit 7'
+	execs 137 v -- sh -c 'kill -KILL $$'
+	execs 127 v -- no-such-command
 	error_in err 'agent-error no-such-command: No such file'
 	: >file
-	ex 126 v -- "$PWD/file"
-	ex 125 -C /nowhere v -- true
+	execs 126 v -- "$PWD/file"
+	execs 125 -C /nowhere v -- true
 	error_in err 'agent-error /nowhere: No such file'
 }
 
 case_streams_are_apart() {
 	with_agent
-	ex 0 v -- sh -c 'echo out; echo err >&2' </dev/null
+	execs 0 v -- sh -c 'echo out; echo err >&2' </dev/null
 	same out "$(cat out)" out
 	same err "$(cat err)" err
 }
 
 case_environment_and_directory() {
 	with_agent
-	ex 0 -e A=1 --env B= -e A=2 -C /usr v -- sh -c 'echo "$A,$B,$PWD"'
+	execs 0 -e A=1 --env B= -e A=2 -C /usr v -- sh -c 'echo "$A,$B,$PWD"'
 	same out "$(cat out)" 2,,/usr
-	ex 0 v -- pwd
+	execs 0 v -- pwd
 	same out "$(cat out)" /
-	ex 125 -e A v -- true
+	execs 125 -e A v -- true
 	error_in err exec-env-form
 }
 
 case_much_input_comes_back() {
 	with_agent
 	head -c 3000000 /dev/urandom >in
-	ex 0 v -- cat <in
+	execs 0 v -- cat <in
 	cmp in out
-	ex 0 v -- md5sum <in
+	execs 0 v -- md5sum <in
 	same sum "$(cut -d' ' -f1 out)" "$(md5sum in | cut -d' ' -f1)"
 }
 
 case_a_command_that_reads_nothing_ends() {
 	with_agent
 	head -c 3000000 /dev/zero >in
-	ex 3 v -- sh -c 'exec <&-; exit 3' <in
-	ex 0 v -- true <in
+	execs 3 v -- sh -c 'exec <&-; exit 3' <in
+	execs 0 v -- true <in
 }
 
 # Input that comes with the request is not left until something else comes: --silence 0 sends nothing else.
@@ -91,7 +91,7 @@ case_input_that_comes_at_once() {
 	local n
 	with_agent
 	for n in {1..20}; do
-		ex 0 --silence 0 v -- cat <<<"input $n"
+		execs 0 --silence 0 v -- cat <<<"input $n"
 		same output "$(cat out)" "input $n"
 	done
 }
@@ -130,7 +130,7 @@ case_a_client_that_dies_ends_its_command() {
 # Processes that it left running do not keep it, as with a shell.
 case_a_command_may_leave_another_running() {
 	with_agent
-	ex 0 v -- sh -c 'sleep 1000 & echo $!'
+	execs 0 v -- sh -c 'sleep 1000 & echo $!'
 	kill "$(cat out)"
 }
 
@@ -156,51 +156,51 @@ case_a_terminal_has_our_size_and_keys() {
 		send $'sh -c "echo at w\'\'ork; exec sleep 1000"\n' expect 'at work' send $'\x03' \
 		send $'exit 5\n' -- "$TOLLGATE" exec -t v -- sh -c 'stty size; exec sh' >log || status=$?
 	same status "$status" 5
-	ex 0 -t v -- sh -c 'test -t 0 && test -t 1 && test -t 2' </dev/null
-	ex 1 v -- sh -c 'test -t 0' </dev/null
+	execs 0 -t v -- sh -c 'test -t 0 && test -t 1 && test -t 2' </dev/null
+	execs 1 v -- sh -c 'test -t 0' </dev/null
 }
 
 case_a_guest_that_is_not_there() {
-	ex 125 v -- true
+	execs 125 v -- true
 	error_in err agent-connect 'tollgate run --vsock v'
 	: >file
-	ex 125 file -- true
+	execs 125 file -- true
 	error_in err 'agent-connect file'
-	ex 125 "$(head -c 200 /dev/zero | tr '\0' x)" -- true
+	execs 125 "$(head -c 200 /dev/zero | tr '\0' x)" -- true
 	error_in err agent-path-length
-	ex 125 v
+	execs 125 v
 	error_in err exec-operands some
-	ex 125 v --
+	execs 125 v --
 	error_in err exec-operands some
 }
 
 case_a_guest_that_refuses() {
 	with_agent refuse
-	ex 125 v -- true
+	execs 125 v -- true
 	error_in err agent-refused --wait
 }
 
 case_a_guest_that_dies() {
 	with_agent die
-	ex 125 v -- true
+	execs 125 v -- true
 	error_in err agent-lost some
 }
 
 case_a_guest_that_hangs() {
 	with_agent mute
-	ex 125 --silence 0.3 v -- true
+	execs 125 --silence 0.3 v -- true
 	error_in err agent-silent '--silence 0'
 }
 
 case_a_guest_that_breaks_the_protocol() {
 	with_agent babble
-	ex 125 v -- true
+	execs 125 v -- true
 	error_in err agent-protocol some
 }
 
 case_a_guest_that_sends_what_nobody_asked_for() {
 	with_agent liar
-	ex 125 v -- true
+	execs 125 v -- true
 	error_in err agent-protocol some
 }
 
@@ -211,7 +211,7 @@ case_wait_is_for_a_guest_that_comes() {
 	} >ready &
 	agent=$!
 	trap 'kill $agent' EXIT
-	ex 0 --wait v -- true
+	execs 0 --wait v -- true
 }
 
 case_files_go_both_ways() {

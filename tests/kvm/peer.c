@@ -134,7 +134,7 @@ int main(int argc, char **argv)
 	if (argc == 4 && strcmp(argv[1], "dial") == 0)
 		return dial(argv[2], argv[3]);
 	if (argc >= 3 && strcmp(argv[1], "echo") == 0)
-		return echo(argv[2], argc > 3 ? atoi(argv[3]) : 1);
+		return echo(argv[2], argc > 3 ? (int)strtol(argv[3], NULL, 10) : 1);
 	fprintf(stderr, "usage: peer dial PATH PORT | peer echo PATH [N]\n");
 	return 2;
 }

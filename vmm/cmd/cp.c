@@ -369,10 +369,12 @@ static int get_link(struct copy *c, int dir_fd, const char *name, const char *ta
 static int get_at(struct copy *c, const char *path, int dir_fd, const char *name, bool top,
 		  unsigned depth, struct diag *diag)
 {
-	AUTO_FREE struct head *h = malloc(sizeof(*h));
-	int r = h ? get_head(c, path, top, h, diag)
-		  : diag_set(diag, -ENOMEM, "copy-directory-memory", "a directory");
+	AUTO_FREE struct head *h = calloc(1, sizeof(*h));
+	int r;
 
+	if (!h)
+		return diag_set(diag, -ENOMEM, "copy-directory-memory", "a directory");
+	r = get_head(c, path, top, h, diag);
 	if (r < 0)
 		return r;
 	if (strcmp(h->kind, "file") == 0)
@@ -450,10 +452,10 @@ int cmd_cp(int argc, char **argv)
 	struct option_reader reader;
 	struct diag diag = {0};
 	const char *arg;
-	int opt, r;
+	int opt;
 
 	option_reader_init(&reader, &cmd_cp_table, argc, argv, false);
-	while ((r = option_reader_next(&reader, &opt, &arg, &diag)) > 0) {
+	while (option_reader_next(&reader, &opt, &arg, &diag) > 0) {
 		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL) {
 			option_table_print(&cmd_cp_table, true, stdout);
 			return EXIT_OK;
@@ -463,7 +465,7 @@ int cmd_cp(int argc, char **argv)
 			break;
 	}
 	if (!diag.err && argc - optind != 2) {
-		r = diag_set(&diag, -EINVAL, "copy-operands-count", "cp needs a SRC and a DST");
+		diag_set(&diag, -EINVAL, "copy-operands-count", "cp needs a SRC and a DST");
 		diag_remedy(&diag, "'tollgate cp --help' shows how");
 	}
 	if (!diag.err)

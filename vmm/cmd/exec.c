@@ -290,11 +290,11 @@ int cmd_exec(int argc, char **argv)
 	struct cmd_agent opts = CMD_AGENT_DEFAULTS;
 	struct option_reader reader;
 	struct diag diag = {0};
-	int opt, status = EXIT_NOT_RUN,
-		 r = agent_record_add_u32(&e.request, "version", AGENT_VERSION);
+	int opt, status = EXIT_NOT_RUN, r;
 	const char *arg;
 	char **operand = NULL;
 
+	agent_record_add_u32(&e.request, "version", AGENT_VERSION); /* an empty record has room */
 	option_reader_init(&reader, &cmd_exec_table, argc, argv, true);
 	while ((r = option_reader_next(&reader, &opt, &arg, &diag)) > 0) {
 		if (opt == OPTION_HELP || opt == OPTION_HELP_ALL) {
@@ -310,7 +310,7 @@ int cmd_exec(int argc, char **argv)
 	if (r == 0)
 		operand = exec_operands(argc, argv, &diag);
 	if (r == 0 && operand)
-		r = exec_run(&e, &opts, operand, &status, &diag);
+		exec_run(&e, &opts, operand, &status, &diag);
 	agent_link_close(&e.link);
 	if (diag.err)
 		cmd_fail(&diag);

@@ -68,9 +68,10 @@ int config_host_root_take_command(struct config *config, int argc, char *argv[])
 /* A string that lives as long as config. */
 static const char *host_root_keep(struct config *config, const char *text, struct diag *diag)
 {
-	char *copy = config_alloc(config, strlen(text) + 1, diag);
+	const size_t bytes = strlen(text) + 1;
+	char *copy = config_alloc(config, bytes, diag);
 
-	return copy ? strcpy(copy, text) : NULL;
+	return copy ? memcpy(copy, text, bytes) : NULL;
 }
 
 /* NAME=VALUE of this process, unless --env has that name. */
@@ -130,8 +131,8 @@ static int pass_place(struct config *config, struct initramfs_host_root *root, s
 	return root->cwd && root->hostname ? 0 : -ENOMEM;
 }
 
-/* Commas of a name are doubled in an option. */
-static void escape_commas(const char *path, char *to)
+/* Commas of a name are doubled in an option. Returns the end. */
+static char *escape_commas(const char *path, char *to)
 {
 	for (; *path; path++) {
 		if (*path == ',')
@@ -139,6 +140,7 @@ static void escape_commas(const char *path, char *to)
 		*to++ = *path;
 	}
 	*to = '\0';
+	return to;
 }
 
 /* A share that is mounted at path; the file system shows the ids that files have. */
@@ -149,8 +151,7 @@ static int share(struct config *config, const char *path, const char *how, struc
 
 	if (!arg)
 		return diag_set(diag, -ENOMEM, "host-root-memory", "share '%s'", path);
-	escape_commas(path, arg);
-	strcat(arg, how);
+	memcpy(escape_commas(path, arg), how, strlen(how) + 1);
 	r = config_share_add(config, arg, diag);
 	if (r == 0)
 		config->share[config->nr_shares - 1]->conf.fs.ids = FS_IDS_SAME;

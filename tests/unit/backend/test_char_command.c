@@ -11,7 +11,8 @@
 #include "diag_rig.h"
 
 /* guest/init/input.h */
-enum { ESCAPE = 0x10, CREDIT = 2048 };
+enum { ESCAPE = 0x10 };
+static const size_t credit = 2048;
 
 static int stdin_fd; /* what standard input was before */
 static int write_fd; /* to standard input */
@@ -89,14 +90,14 @@ static void input_keeps_to_the_credit(void **state)
 {
 	struct rig *rig = *state;
 	struct rig_device *rd = rig_open(rig, CHAR_COMMAND, 1 << 16);
-	uint8_t *data = calloc(1, 3 * CREDIT);
+	uint8_t *data = calloc(1, 3 * credit);
 
 	assert_non_null(data);
-	assert_int_equal(write(write_fd, data, 3 * CREDIT), 3 * CREDIT);
+	assert_int_equal(write(write_fd, data, 3 * credit), 3 * credit);
 	give_credit(rd, 2);
-	RIG_WAIT(rig_in_len(rd) == 2 * CREDIT);
+	RIG_WAIT(rig_in_len(rd) == 2 * credit);
 	give_credit(rd, 1);
-	RIG_WAIT(rig_in_len(rd) == 3 * CREDIT);
+	RIG_WAIT(rig_in_len(rd) == 3 * credit);
 	rig_close(rig, 0);
 	free(data);
 }
@@ -104,25 +105,25 @@ static void input_keeps_to_the_credit(void **state)
 /* Also when the guest takes one byte at a time, and each byte becomes two. */
 static void a_slow_device_gets_all_of_it(void **state)
 {
-	enum { BYTES = 5000 };
 	struct rig *rig = *state;
 	struct rig_device *rd = rig_open(rig, CHAR_COMMAND, 0);
-	uint8_t data[BYTES];
+	uint8_t data[5000];
+	const size_t bytes = sizeof(data);
 
 	memset(data, ESCAPE, sizeof(data));
 	assert_int_equal(write(write_fd, data, sizeof(data)), sizeof(data));
 	close(write_fd);
 	write_fd = -1;
 	give_credit(rd, 3);
-	for (size_t room = 7; rig_in_len(rd) < 2 * BYTES + 2; room += 7) {
-		const size_t wanted = room < 2 * BYTES + 2 ? room : 2 * BYTES + 2;
+	for (size_t room = 7; rig_in_len(rd) < 2 * bytes + 2; room += 7) {
+		const size_t wanted = room < 2 * bytes + 2 ? room : 2 * bytes + 2;
 
 		rig_make_room(rd, 7);
 		RIG_WAIT(rig_in_len(rd) == wanted);
 	}
-	for (size_t i = 0; i < 2 * BYTES; i++)
+	for (size_t i = 0; i < 2 * bytes; i++)
 		assert_int_equal(rd->in[i], ESCAPE);
-	assert_int_equal(rd->in[2 * BYTES + 1], 'E');
+	assert_int_equal(rd->in[2 * bytes + 1], 'E');
 }
 
 /* Called from the loop's thread, as for SIGINT. */
@@ -156,26 +157,26 @@ static void an_interrupt_passes_input_that_waits_for_credit(void **state)
 	int ends[2];
 
 	rig_host(rig, CHAR_COMMAND);
-	rd = rig_connect(rig, 0, CREDIT + 2);
+	rd = rig_connect(rig, 0, credit + 2);
 	assert_int_equal(pipe(ends), 0);
 	it.src =
 		(struct event_source){.fd = ends[0], .events = EPOLLIN, .ready = interrupter_ready};
 	assert_int_equal(event_loop_add(&rig->loop, &it.src), 0);
 	rig_start(rig);
-	for (unsigned i = 0; i < 2 * CREDIT; i++)
+	for (unsigned i = 0; i < 2 * credit; i++)
 		assert_int_equal(write(write_fd, "", 1), 1);
 	give_credit(rd, 1);
-	RIG_WAIT(rig_in_len(rd) == CREDIT);
+	RIG_WAIT(rig_in_len(rd) == credit);
 	assert_int_equal(write(ends[1], "", 1), 1);
-	RIG_WAIT(rig_in_len(rd) == CREDIT + 2);
-	assert_memory_equal(rd->in + CREDIT, interrupt, 2);
+	RIG_WAIT(rig_in_len(rd) == credit + 2);
+	assert_memory_equal(rd->in + credit, interrupt, 2);
 	/* The device has no room for this one. */
 	assert_int_equal(write(ends[1], "", 1), 1);
 	RIG_WAIT(atomic_load(&it.taken) == 2);
 	assert_int_equal(write(ends[1], "", 1), 1);
 	RIG_WAIT(atomic_load(&it.refused) == 1);
 	rig_make_room(rd, 2);
-	RIG_WAIT(rig_in_len(rd) == CREDIT + 4);
+	RIG_WAIT(rig_in_len(rd) == credit + 4);
 	assert_int_equal(write(ends[1], "", 1), 1);
 	RIG_WAIT(atomic_load(&it.taken) == 3);
 	rig_close(rig, 0);

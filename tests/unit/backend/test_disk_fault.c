@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "disk_rig.h"
 
-enum { SECTOR = 512, SECTORS = 64, BYTES = SECTORS * SECTOR, DELAY_NS = 2000000 };
+#define SECTOR ((size_t)512)
+enum { SECTORS = 64, DELAY_NS = 2000000 };
+#define BYTES (SECTORS * SECTOR)
 
 static const unsigned any =
 	1 << DISK_READ | 1 << DISK_WRITE | 1 << DISK_FLUSH | 1 << DISK_ZERO | 1 << DISK_DISCARD;

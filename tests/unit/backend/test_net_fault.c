@@ -341,7 +341,7 @@ static void test_a_frame_waits_for_who_does_not_want_it(void **state)
 	const struct fault_rule rule = {
 		.kind = FAULT_DELAY, .which = NET_FAULT_RX, .delay_ns = DELAY_NS};
 	const struct fault_rule tx = {
-		.kind = FAULT_DELAY, .which = NET_FAULT_TX, .delay_ns = 4 * DELAY_NS};
+		.kind = FAULT_DELAY, .which = NET_FAULT_TX, .delay_ns = INT64_C(4) * DELAY_NS};
 
 	(void)state;
 	open_with((struct fault_rule[]){rule, tx}, 2);
