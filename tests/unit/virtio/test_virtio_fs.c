@@ -45,8 +45,8 @@ static int fs_teardown(void **state)
 	return teardown(state);
 }
 
-/* A request in one piece, offered; its reply is at IN_GPA then. */
-static void offer(uint32_t opcode, uint64_t node, const void *arg, size_t len)
+/* A request in one piece, offered; its reply is at that place then. */
+static void offer(uint64_t reply_gpa, uint32_t opcode, uint64_t node, const void *arg, size_t len)
 {
 	struct fuse_in_header hdr = {
 		.len = (uint32_t)(sizeof(hdr) + len),
@@ -54,7 +54,7 @@ static void offer(uint32_t opcode, uint64_t node, const void *arg, size_t len)
 		.unique = 7,
 		.nodeid = node,
 	};
-	const struct virtq_buf bufs[] = {{OUT_GPA, hdr.len, false}, {IN_GPA, ROOM, true}};
+	const struct virtq_buf bufs[] = {{OUT_GPA, hdr.len, false}, {reply_gpa, ROOM, true}};
 
 	memcpy(at(OUT_GPA), &hdr, sizeof(hdr));
 	memcpy(at(OUT_GPA) + sizeof(hdr), arg, len);
@@ -67,7 +67,7 @@ static int call(uint32_t opcode, uint64_t node, const void *arg, size_t len)
 	const struct fuse_out_header *hdr = (const void *)at(IN_GPA);
 	uint32_t id, used = 0;
 
-	offer(opcode, node, arg, len);
+	offer(IN_GPA, opcode, node, arg, len);
 	virtio_rig_kick(&rig, 1);
 	assert_true(virtq_driver_used(&drv, &id, &used));
 	assert_int_equal(hdr->len, used);
@@ -173,7 +173,7 @@ static void a_reset_waits_for_what_is_under_way(void **state)
 	(void)state;
 	assert_int_equal(init(), 0);
 	for (unsigned i = 0; i < 32; i++)
-		offer(FUSE_FSYNC, FUSE_ROOT_ID, &(struct fuse_fsync_in){.fh = 5},
+		offer(IN_GPA + i * ROOM, FUSE_FSYNC, FUSE_ROOT_ID, &(struct fuse_fsync_in){.fh = 5},
 		      sizeof(struct fuse_fsync_in));
 	virtio_rig_kick(&rig, 1);
 	assert_true(start());
