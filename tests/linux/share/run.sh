@@ -15,7 +15,7 @@ run() {
 	want=$1
 	shift
 	out=/results/$kernel-$name.out err=/results/$kernel-$name.err
-	tollgate run --quick --mem 384M --timeout 300 --modules "$modules" "$@" "/boot/vmlinuz-$kernel" >"$out" 2>"$err"
+	tollgate run --quick --mem 384M --timeout 1200 --modules "$modules" "$@" "/boot/vmlinuz-$kernel" >"$out" 2>"$err"
 	got=$?
 	[ "$got" = "$want" ] || {
 		fail "status $got instead of $want"
