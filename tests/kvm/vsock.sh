@@ -126,8 +126,8 @@ case_clients_come_and_go() {
 	passed 2
 }
 
-# Connections outlast a pause, and an attempt does not time out in it.
-case_a_pause_ends_no_connection() {
+# A VM, and a client that has its first line back. Descriptor 9 is its input, "back" its output.
+start_echo() {
 	mkfifo in
 	start_controlled --vsock v "$(kernel vsock)"
 	wait_for_output 'vsock: ready'
@@ -135,6 +135,11 @@ case_a_pause_ends_no_connection() {
 	exec 9>in
 	echo before >&9
 	wait_for grep -qx before back
+}
+
+# Connections outlast a pause, and an attempt does not time out in it.
+case_a_pause_ends_no_connection() {
+	start_echo
 	control pause
 	echo during >&9
 	control resume
@@ -147,13 +152,7 @@ case_a_pause_ends_no_connection() {
 
 # A device that is unplugged ends its connections, and accepts none until its driver starts it again.
 case_an_unplugged_device_ends_its_connections() {
-	mkfifo in
-	start_controlled --vsock v "$(kernel vsock)"
-	wait_for_output 'vsock: ready'
-	input=in start_peer dial v 1024 >back
-	exec 9>in
-	echo before >&9
-	wait_for grep -qx before back
+	start_echo
 	control unplug vsock0
 	exec 9>&-
 	wait_peers

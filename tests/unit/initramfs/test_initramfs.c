@@ -72,20 +72,20 @@ static void the_hosts_root_needs_no_busybox(void **state)
 	opts.host_root = (struct initramfs_host_root){
 		.tag = "all",
 		.command = command,
-		.cwd = "/work/here",
+		.cwd = "/srv/src",
 		.hostname = "builder",
 		.uid = 1000,
 		.gid = 100,
 		.groups = "4,24",
 	};
-	opts.share[opts.nr_shares++] = (struct initramfs_share){.tag = "rw", .path = "/work/out"};
+	opts.share[opts.nr_shares++] = (struct initramfs_share){.tag = "rw", .path = "/srv/out"};
 	opts.busybox = INITRAMFS_BUSYBOX_AUTO;
 	build();
 	assert_string_equal(
 		temp_dir_shell("cpio --quiet -id 'tollgate/*' <archive; ls tollgate; "
 			       "tr '\\0' '\\n' <tollgate/init.conf | grep -v env="),
-		"init.conf\nexit=244\nhostname=builder\nshare=rw\nshare-at=/work/out\n"
-		"host-root=all\ncwd=/work/here\nuid=1000\ngid=100\ngroups=4,24\ninput=frames\n"
+		"init.conf\nexit=244\nhostname=builder\nshare=rw\nshare-at=/srv/out\n"
+		"host-root=all\ncwd=/srv/src\nuid=1000\ngid=100\ngroups=4,24\ninput=frames\n"
 		"arg=make\narg=-C\narg=a b\n");
 }
 
