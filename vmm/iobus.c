@@ -180,6 +180,36 @@ static void report_unclaimed(const struct iobus *bus, const struct access *a)
 	bus->unclaimed(bus->unclaimed_arg, &access);
 }
 
+struct parts {
+	unsigned claimed; /* bytes */
+	unsigned ranges, ops;
+};
+
+/* What ranges have not counted of an access. */
+static void count_parts(struct iobus_reader *r, const struct access *a, struct parts parts)
+{
+	struct iobus_counters *c = &r->counters;
+
+	if (parts.claimed == 0) {
+		struct iobus_counter *own = iobus_unclaimed_at(c, a->addr);
+
+		iobus_count_add(&(own ? own : &c->gap)->accesses[a->dir], 1);
+		return;
+	}
+	if (parts.claimed < a->size)
+		iobus_count_add(&c->unclaimed[a->dir], 1);
+	if (parts.ops > 1 || parts.claimed < a->size)
+		iobus_count_add(&c->split, 1);
+	/*
+	 * One access, whatever the ranges counted. Release, and the last: a thread that sums up loads this
+	 * first and then sees the ranges' counts too, so that no sum falls short of 0.
+	 */
+	atomic_store_explicit(&c->correction[a->dir],
+			      atomic_load_explicit(&c->correction[a->dir], memory_order_relaxed) +
+				      1 - parts.ranges,
+			      memory_order_release);
+}
+
 /*
  * Any access whatever: cut at the edges of ranges, in the order of addresses, and timed if that is
  * asked for. The reader has entered.
@@ -187,10 +217,9 @@ static void report_unclaimed(const struct iobus *bus, const struct access *a)
 __attribute__((noinline)) static void
 access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struct access *a)
 {
-	struct iobus_counters *c = &r->counters;
 	/* The access ends at the top of the space at the latest: nothing wraps to address 0. */
 	unsigned end = min_bytes(a->size - 1, UINT64_MAX - a->addr) + 1;
-	unsigned claimed = 0, ranges = 0, ops = 0;
+	struct parts parts = {0};
 	int64_t t = s->timed ? clock_monotonic_ns() : 0;
 
 	if (a->dir == IOBUS_READ)
@@ -205,11 +234,11 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 			continue;
 		}
 		len = min_bytes(end - pos, e->range.len - off);
-		counter = iobus_counter_at(c, e->slot);
+		counter = iobus_counter_at(&r->counters, e->slot);
 		iobus_count_add(&counter->accesses[a->dir], 1);
-		ops += access_part(a, e, pos, len);
-		claimed += len;
-		ranges++;
+		parts.ops += access_part(a, e, pos, len);
+		parts.claimed += len;
+		parts.ranges++;
 		if (s->timed) {
 			const int64_t before = t;
 
@@ -217,26 +246,9 @@ access_parts(struct iobus_reader *r, const struct iobus_snapshot *s, const struc
 			iobus_count_add(&counter->ns, (uint64_t)(t - before));
 		}
 	}
-	if (claimed < a->size && r->bus->unclaimed)
+	if (parts.claimed < a->size && r->bus->unclaimed)
 		report_unclaimed(r->bus, a);
-	if (claimed == 0) {
-		struct iobus_counter *own = iobus_unclaimed_at(c, a->addr);
-
-		iobus_count_add(&(own ? own : &c->gap)->accesses[a->dir], 1);
-		return;
-	}
-	if (claimed < a->size)
-		iobus_count_add(&c->unclaimed[a->dir], 1);
-	if (ops > 1 || claimed < a->size)
-		iobus_count_add(&c->split, 1);
-	/*
-	 * One access, whatever the ranges counted. Release, and the last: a thread that sums up loads this
-	 * first and then sees the ranges' counts too, so that no sum falls short of 0.
-	 */
-	atomic_store_explicit(&c->correction[a->dir],
-			      atomic_load_explicit(&c->correction[a->dir], memory_order_relaxed) +
-				      1 - ranges,
-			      memory_order_release);
+	count_parts(r, a, parts);
 }
 
 /* Every access that the last hit does not serve. */

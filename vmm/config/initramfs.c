@@ -240,6 +240,21 @@ static int split_copies(const struct config_initramfs *config, struct initramfs_
 	return 0;
 }
 
+/* The modules directory in *ret, where it is not the user's: in dir, of PATH_MAX bytes. */
+static int choose_modules(const struct config_initramfs *config, const struct boot_file *kernel,
+			  char *dir, const char **ret, struct diag *diag)
+{
+	if (config->modules && strcmp(config->modules, "auto") == 0) {
+		*ret = dir;
+		return auto_modules(kernel, dir, PATH_MAX, diag);
+	}
+	/* A kernel without modules has all that it takes, or our init names what is missing. */
+	if (!config->modules && config->host_root.tag &&
+	    auto_modules(kernel, dir, PATH_MAX, NULL) == 0)
+		*ret = dir;
+	return 0;
+}
+
 int config_initramfs_make(const struct config_initramfs *config, const struct machine *machine,
 			  const struct boot_file *kernel, struct initramfs *ret, struct diag *diag)
 {
@@ -276,13 +291,7 @@ int config_initramfs_make(const struct config_initramfs *config, const struct ma
 	memcpy(opts.share, config->share, sizeof(opts.share));
 	memcpy(opts.env, config->env, sizeof(opts.env));
 	memcpy(opts.module, config->module, sizeof(opts.module));
-	if (r == 0 && config->modules && strcmp(config->modules, "auto") == 0) {
-		r = auto_modules(kernel, modules, sizeof(modules), diag);
-		opts.modules = modules;
-	}
-	/* A kernel without modules has all that it takes, or our init names what is missing. */
-	if (r == 0 && !config->modules && config->host_root.tag &&
-	    auto_modules(kernel, modules, sizeof(modules), NULL) == 0)
-		opts.modules = modules;
+	if (r == 0)
+		r = choose_modules(config, kernel, modules, &opts.modules, diag);
 	return r < 0 ? r : initramfs_build(&opts, ret, diag);
 }

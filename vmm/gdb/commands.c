@@ -432,6 +432,14 @@ static void detach(struct gdb *gdb)
 	reply_ok(gdb, true);
 }
 
+static void set_stub_mode(struct gdb *gdb, const char *packet)
+{
+	const bool no_ack = strcmp(packet, "QStartNoAckMode") == 0;
+
+	gdb_reply(gdb, no_ack ? "OK" : "");
+	gdb->no_ack |= no_ack;
+}
+
 void gdb_command(struct gdb *gdb)
 {
 	const char *packet = (const char *)gdb->in.content;
@@ -467,14 +475,7 @@ void gdb_command(struct gdb *gdb)
 		gdb->is_extended = true;
 		reply_ok(gdb, true);
 		break;
-	case 'Q':
-		if (strcmp(packet, "QStartNoAckMode") == 0) {
-			gdb_reply(gdb, "OK");
-			gdb->no_ack = true;
-			break;
-		}
-		gdb_reply(gdb, "");
-		break;
+	case 'Q': set_stub_mode(gdb, packet); break;
 	default: gdb_reply(gdb, ""); break;
 	}
 }
