@@ -185,7 +185,7 @@ struct parts {
 	unsigned ranges, ops;
 };
 
-/* What ranges have not counted of an access. */
+/* Counts that an access has besides those of its ranges. */
 static void count_parts(struct iobus_reader *r, const struct access *a, struct parts parts)
 {
 	struct iobus_counters *c = &r->counters;

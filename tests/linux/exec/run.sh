@@ -9,8 +9,8 @@ fail() {
 	case_failed=1
 }
 
-# ex STATUS ARGUMENT...: exec with that status; outputs in /tmp/out and /tmp/err.
-ex() {
+# execs STATUS ARGUMENT...: exec with that status; outputs in /tmp/out and /tmp/err.
+execs() {
 	want=$1
 	shift
 	tollgate exec $v -- "$@" >/tmp/out 2>/tmp/err
@@ -24,19 +24,19 @@ same() {
 }
 
 case_statuses() {
-	ex 0 true </dev/null
-	ex 1 false </dev/null
-	ex 137 sh -c 'kill -9 $$' </dev/null
-	ex 127 nonexistent </dev/null
-	ex 0 cat /proc/1/comm </dev/null
+	execs 0 true </dev/null
+	execs 1 false </dev/null
+	execs 137 sh -c 'kill -9 $$' </dev/null
+	execs 127 nonexistent </dev/null
+	execs 0 cat /proc/1/comm </dev/null
 	same 'process 1' "$(cat /tmp/out)" init
 }
 
 case_streams() {
-	ex 5 sh -c 'echo out; echo err >&2; exit 5' </dev/null
+	execs 5 sh -c 'echo out; echo err >&2; exit 5' </dev/null
 	same out "$(cat /tmp/out)" out
 	same err "$(cat /tmp/err)" err
-	ex 0 cat <payload
+	execs 0 cat <payload
 	cmp -s /tmp/out payload || fail 'cat changed its input'
 }
 
@@ -56,7 +56,7 @@ case_terminal() {
 
 case_copies() {
 	tollgate cp payload $v:/tmp/ || fail 'cp into the guest'
-	ex 0 sha256sum /tmp/payload </dev/null
+	execs 0 sha256sum /tmp/payload </dev/null
 	same checksum "$(cut -d' ' -f1 /tmp/out)" "$(sha256sum payload | cut -d' ' -f1)"
 	tollgate cp $v:/tmp/payload /tmp/back || fail 'cp out of the guest'
 	cmp -s payload /tmp/back || fail 'cp changed a file'
@@ -84,7 +84,7 @@ case_twenty_at_once() {
 case_the_guest_ends() {
 	tollgate exec $v -- sleep 1000 </dev/null >/tmp/out 2>/tmp/err &
 	pid=$!
-	ex 0 sh -c 'until pidof sleep | grep -q " "; do sleep 0.1; done; touch /tmp/end' </dev/null
+	execs 0 sh -c 'until pidof sleep | grep -q " "; do sleep 0.1; done; touch /tmp/end' </dev/null
 	wait $pid
 	same 'status without a guest' $? 125
 	grep -q '\[agent-lost\]$' /tmp/err || fail "$(cat /tmp/err)"
