@@ -141,16 +141,19 @@ int fs_serve_symlink(struct fs_op *op)
 	return file.target ? serve_new(op, name, &file) : -EINVAL;
 }
 
+/* Arguments of a request, and the name after them. */
+static int take_with_name(struct fs_op *op, void *in, size_t len, const char **ret_name)
+{
+	return fs_arg(op, in, len) ? fs_arg_name(op, ret_name) : -EINVAL;
+}
+
 /* A device node could be opened by a user of the host: none is made. */
 int fs_serve_mknod(struct fs_op *op)
 {
 	struct fuse_mknod_in in;
 	const char *name;
-	int r;
+	int r = take_with_name(op, &in, sizeof(in), &name);
 
-	if (!fs_arg(op, &in, sizeof(in)))
-		return -EINVAL;
-	r = fs_arg_name(op, &name);
 	if (r != 0)
 		return r;
 	if (!S_ISREG(in.mode) && !S_ISFIFO(in.mode) && !S_ISSOCK(in.mode))
@@ -162,11 +165,8 @@ int fs_serve_mkdir(struct fs_op *op)
 {
 	struct fuse_mkdir_in in;
 	const char *name;
-	int r;
+	int r = take_with_name(op, &in, sizeof(in), &name);
 
-	if (!fs_arg(op, &in, sizeof(in)))
-		return -EINVAL;
-	r = fs_arg_name(op, &name);
 	if (r != 0)
 		return r;
 	return serve_new(op, name, &(struct new_file){.mode = S_IFDIR | (in.mode & 07777)});
@@ -268,11 +268,8 @@ int fs_serve_link(struct fs_op *op)
 	struct fs_node *node, *dir;
 	struct fuse_link_in in;
 	const char *name;
-	int r;
+	int r = take_with_name(op, &in, sizeof(in), &name);
 
-	if (!fs_arg(op, &in, sizeof(in)))
-		return -EINVAL;
-	r = fs_arg_name(op, &name);
 	if (r == 0)
 		r = fs_node_use(op->fs, op->hdr.nodeid, &dir);
 	if (r != 0)
