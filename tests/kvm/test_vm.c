@@ -21,7 +21,10 @@
 #include "vm/vcpu_files.h"
 #include "vm_rig.h"
 
-enum { RUNS = 50, EDGES = 1000 };
+enum { EDGES = 1000 };
+
+/* VMs one after the other: VM_RUNS of the environment, as in vm-long. */
+static unsigned runs = 50;
 
 /* A kernel that ends by itself after a few exits. */
 static struct vm_opts short_run(void)
@@ -48,7 +51,7 @@ static struct vm_end run_once(const struct vm_opts *opts)
 	return end;
 }
 
-static void fifty_vms_leave_nothing_behind(void **state)
+static void one_vm_after_another_leaves_nothing_behind(void **state)
 {
 	const struct vm_opts opts = short_run();
 	struct vm_rig_usage before;
@@ -57,7 +60,7 @@ static void fifty_vms_leave_nothing_behind(void **state)
 	for (unsigned i = 0; i < VM_RIG_WARM_UP_RUNS; i++)
 		vm_rig_assert_success(run_once(&opts));
 	before = vm_rig_usage_now();
-	for (unsigned i = 0; i < RUNS; i++)
+	for (unsigned i = 0; i < runs; i++)
 		vm_rig_assert_success(run_once(&opts));
 	vm_rig_assert_usage(&before);
 }
@@ -81,7 +84,7 @@ static void set_up_with_a_bad_kernel_leaves_nothing_behind(void **state)
 	opts.kernel.len = 200; /* its program headers only */
 	assert_true(vm_rig_set_up_once(&opts, NULL) < 0);
 	before = vm_rig_usage_now();
-	for (unsigned i = 0; i < RUNS; i++)
+	for (unsigned i = 0; i < runs; i++)
 		assert_true(vm_rig_set_up_once(&opts, NULL) < 0);
 	vm_rig_assert_usage(&before);
 }
@@ -440,7 +443,7 @@ static void an_irqfds_edge_has_come_when_it_was_flushed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fifty_vms_leave_nothing_behind),
+		cmocka_unit_test(one_vm_after_another_leaves_nothing_behind),
 		cmocka_unit_test(set_up_that_runs_out_of_files_leaves_nothing_behind),
 		cmocka_unit_test(set_up_with_a_bad_kernel_leaves_nothing_behind),
 		cmocka_unit_test(more_cpus_than_the_host_takes_are_refused),
