@@ -263,11 +263,14 @@ static void a_broken_ring_needs_a_reset(void **state)
 
 static void a_reset_forgets_all_but_what_it_is(void **state)
 {
+	uint64_t errors;
+
 	(void)state;
 	start(BIT(FEATURE));
 	offer_one();
 	virtio_rig_kick(&rig, 0);
 	wr(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+	wr(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 2);
 	wr(VIRTIO_MMIO_STATUS, 0);
 	assert_int_equal(fake->stops, 1);
 	assert_int_equal(virtio_rig_status(&rig), 0);
@@ -281,6 +284,9 @@ static void a_reset_forgets_all_but_what_it_is(void **state)
 	assert_int_equal(fake->stops, 1);
 	/* The earlier driver's features are forgotten, and without any the device refuses FEATURES_OK. */
 	wr(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	errors = rig.dev->guest_errors;
+	wr(VIRTIO_MMIO_DRIVER_FEATURES, BIT(FEATURE)); /* selector 0: at 2 it is an error */
+	assert_int_equal(rig.dev->guest_errors, errors);
 	ASSERT_ERROR(wr(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
 						    VIRTIO_CONFIG_S_FEATURES_OK));
 	assert_int_equal(virtio_rig_status(&rig),
