@@ -1,4 +1,6 @@
 /* The ELF files of the built-in kernels and of the init program, as they are. The build gives their paths. */
+#include <cet.h> /* the note that an object is for CET, without which the program is not */
+
 	.section .rodata
 
 	.balign 16

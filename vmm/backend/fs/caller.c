@@ -25,6 +25,14 @@ void fs_worker_enter(struct fs_worker *worker)
 		umask(0);
 }
 
+void fs_mode_mend(const struct fs_op *op, int fd, mode_t mode)
+{
+	char name[FS_PROC_NAME_BYTES];
+
+	if (fchmodat(op->fs->proc_fd, fs_proc_name(fd, name), mode & 07777, 0) < 0)
+		return; /* the caller replies with the attributes that the file has */
+}
+
 /* A thread that changes its user loses the capabilities that override permissions, which the guest has checked. */
 static bool keep_capabilities(void)
 {

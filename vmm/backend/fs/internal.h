@@ -221,6 +221,11 @@ int fs_caller_begin(const struct fs_op *op);
 void fs_caller_end(const struct fs_op *op);
 /* Sets up the thread of a worker, once. */
 void fs_worker_enter(struct fs_worker *worker);
+/*
+ * Gives a new file the mode that the guest wants, when the process's umask was applied to it. A host that refuses that,
+ * as one whose file system has no modes, leaves fewer permissions than that. The attributes in the reply have them.
+ */
+void fs_mode_mend(const struct fs_op *op, int fd, mode_t mode);
 
 /* Clears set-user-id and set-group-id as a write by somebody without CAP_FSETID does. */
 int fs_kill_suid(struct fs *fs, int fd);

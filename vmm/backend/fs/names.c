@@ -78,7 +78,6 @@ int fs_serve_readlink(struct fs_op *op)
 static void mend_mode(const struct fs_op *op, const struct fs_node *dir, const char *name,
 		      mode_t mode)
 {
-	char proc[FS_PROC_NAME_BYTES];
 	int fd;
 
 	if (op->worker->own_umask)
@@ -86,7 +85,7 @@ static void mend_mode(const struct fs_op *op, const struct fs_node *dir, const c
 	fd = fs_open_beneath(dir->fd, name, O_PATH, 0);
 	if (fd < 0)
 		return;
-	fchmodat(op->fs->proc_fd, fs_proc_name(fd, proc), mode & 07777, 0);
+	fs_mode_mend(op, fd, mode);
 	close(fd);
 }
 

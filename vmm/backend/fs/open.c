@@ -150,7 +150,6 @@ static int reply_created(struct fs_op *op, struct fs_node *dir, const char *name
 static int create_file(struct fs_op *op, const struct fs_node *dir, const char *path,
 		       uint32_t flags, mode_t mode)
 {
-	char proc[FS_PROC_NAME_BYTES];
 	int r = fs_file_reserve(op->fs), fd;
 
 	if (r < 0)
@@ -163,7 +162,7 @@ static int create_file(struct fs_op *op, const struct fs_node *dir, const char *
 	if (fd < 0)
 		fs_file_release(op->fs);
 	else if (!op->worker->own_umask)
-		fchmodat(op->fs->proc_fd, fs_proc_name(fd, proc), mode, 0);
+		fs_mode_mend(op, fd, mode);
 	return fd;
 }
 
