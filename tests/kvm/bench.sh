@@ -86,6 +86,18 @@ case_a_set_up_is_the_sum_of_its_calls() {
 			.[2].latency_ns.mean - $unmake >= 0 and .[2].latency_ns.mean - $unmake <= length'
 }
 
+# KVM's part is what the others leave, batch by batch; a KVM_RUN without entry makes no access.
+case_an_exit_is_split_into_its_parts() {
+	benched '.experiments[0] | .counts.hits == 0 and .counts.in_kernel == .points[0].accesses and .points[1].accesses == 0' split
+	holds out.json '[.experiments[0].points[] | select(.parts_ns).series] | length == 5'
+	holds out.json '.experiments[0].points | (.[0], .[1]) |= (.floor == null and .ns[0] > 0) | .[0] and .[1]'
+	holds out.json 'def median: sort | .[1]; .experiments[0].points | .[0].ns as $guest | .[1].ns as $run
+		| all(.[] | select(.parts_ns); . as $p | .parts_ns.tollgate == (.dispatch_ns | median)
+			and .parts_ns.guest == ($guest | median) and .parts_ns.kvm_run == ($run | median)
+			and (.parts_ns.kvm - ([range(3) | $p.ns[.] - $guest[.] - $run[.] - $p.dispatch_ns[.]] | median) | fabs < 0.001))'
+	printed '^  ns of the parts  ' '^  port write  +1 +[0-9]+\.[0-9] +[0-9]+\.[0-9] +[0-9.-]+ +[0-9.-]+$'
+}
+
 blocks_sigterm() {
 	[ $((16#$(sed -n 's/^SigBlk:[[:space:]]*//p' /proc/"$pid"/status) >> 14 & 1)) = 1 ]
 }
@@ -103,7 +115,7 @@ case_all_experiments_are_listed_and_run() {
 	tollgate bench --list
 	same 'exit status' "$status" 0
 	cut -d ' ' -f 1 "$case_dir/out" >listed
-	benched '[.experiments[].name] | length == 8' --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1 --csv out.csv --plot plots
+	benched '[.experiments[].name] | length == 9' --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1 --csv out.csv --plot plots
 	jq -r '.experiments[].name' out.json | diff listed - || fail 'not all that are listed were run'
 	same 'lines of the table' "$(wc -l <out.csv)" "$(jq '1 + ([.experiments[].points[]] | length)' out.json)"
 	head -n 1 out.csv | grep -q '^experiment,series,x,ns,' || fail "$(head -n 1 out.csv)"
@@ -134,7 +146,7 @@ case_without_a_frequency_there_are_no_percentiles() {
 	tollgate bench --seconds 0.1 --repeat 3 --json out.json --ioeventfds 1 --ranges 1 --vcpus 1 --slots 1
 	same 'exit status' "$status" 0
 	complained "^tollgate: warning: bench leaves out 'doorbell': .* \\[bench-tick-frequency\\]\$"
-	holds out.json '.experiments | length == 7 and all(.[]; .name != "doorbell")'
+	holds out.json '.experiments | length == 8 and all(.[]; .name != "doorbell")'
 }
 
 case_finished_results_outlive_an_error() {
@@ -148,7 +160,7 @@ case_finished_results_outlive_an_error() {
 # Each key of a document is in docs/reference/bench.md, and each key of the page is in a document.
 case_the_schema_is_documented() {
 	local page=$docs/reference/bench.md
-	benched true ranges doorbell --ranges 1,2
+	benched true ranges doorbell split --ranges 1,2
 	jq -r '[paths(type != "object" and type != "array") | map(if type == "number" then "[]" else "." + . end) | join("")
 		| ltrimstr(".")] | unique[]' out.json | sort >found
 	sed -n 's/^| \(`[^|]*\) |.*/\1/p' "$page" | grep -o '`[^`]*`' | tr -d '`' | sort >documented

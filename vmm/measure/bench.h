@@ -75,7 +75,18 @@ struct bench_result {
 	uint64_t rounds; /* of all batches */
 	double waited;   /* share of the time in which the vCPUs' threads did not run, 0 to 1 */
 	bool in_use;     /* by a thread that has not ended */
+	/* The time of an exit has parts that these points measure: bench_parts_of(). */
+	bool has_parts;
+	unsigned guest_point, entry_point;
 };
+
+/* Median ns per exit. kvm is the rest: the way into the guest and out of it, and KVM's part in the exit. */
+struct bench_parts {
+	double guest, run, kvm, tollgate;
+};
+/* False: they are not known. */
+bool bench_parts_of(const struct bench_result *res, const struct bench_point *point,
+		    struct bench_parts *ret);
 
 struct bench_experiment;
 extern const struct bench_experiment *const bench_experiments[]; /* ended by NULL */

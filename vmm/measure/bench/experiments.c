@@ -7,22 +7,6 @@
 
 #define SLEEP_NS INT64_C(50000) /* long enough for the guest to be asleep */
 
-/* A point and its floor, a bare loop that makes the same access in the empty VM. */
-static int add_with_floor(struct bench_plan *plan, const char *series, double x,
-			  const struct bench_point_spec *spec, struct diag *diag)
-{
-	struct bench_point_spec floor = *spec;
-	char name[sizeof(plan->result->point[0].series)];
-	int r;
-
-	floor.lane = BENCH_LANE_EMPTY;
-	if (spec->way == BENCH_DISPATCHED)
-		floor.way = BENCH_BARE;
-	snprintf(name, sizeof(name), "floor: %s", series);
-	r = bench_plan_point(plan, name, x, -1, &floor, diag);
-	return r < 0 ? r : bench_plan_point(plan, series, x, r, spec, diag);
-}
-
 struct access_row {
 	const char *series;
 	uint16_t kind;
@@ -53,15 +37,15 @@ static int plan_in_kernel(struct bench_plan *plan, struct diag *diag)
 					.way = BENCH_KERNEL,
 					.command = {.kind = HAMMER_CPUID},
 					.latency = true};
-	int r = add_with_floor(plan, "CPUID, in the kernel", 0, &spec, diag);
+	int r = bench_plan_with_floor(plan, "CPUID, in the kernel", 0, &spec, diag);
 
 	spec.command.kind = HAMMER_HYPERCALL;
 	if (r >= 0 && arch_backing_name())
-		r = add_with_floor(plan, "hypercall, in the kernel", 0, &spec, diag);
+		r = bench_plan_with_floor(plan, "hypercall, in the kernel", 0, &spec, diag);
 	spec.command =
 		(struct hammer_command){.kind = HAMMER_SLEEP, .value = SLEEP_NS, .blocks = 1};
 	spec.sleep_ns = SLEEP_NS;
-	return r < 0 ? r : add_with_floor(plan, "HLT, late by", 0, &spec, diag);
+	return r < 0 ? r : bench_plan_with_floor(plan, "HLT, late by", 0, &spec, diag);
 }
 
 static int plan_exits(struct bench_plan *plan, struct diag *diag)
@@ -83,7 +67,7 @@ static int plan_exits(struct bench_plan *plan, struct diag *diag)
 			};
 
 			if (row->widths & width)
-				r = add_with_floor(plan, row->series, width, &spec, diag);
+				r = bench_plan_with_floor(plan, row->series, width, &spec, diag);
 		}
 	}
 	return r < 0 ? r : plan_in_kernel(plan, diag);
@@ -205,7 +189,8 @@ static int plan_vcpus(struct bench_plan *plan, struct diag *diag)
 			.vcpus = sweep->value[i],
 		};
 
-		r = add_with_floor(plan, "port write of each vCPU", sweep->value[i], &spec, diag);
+		r = bench_plan_with_floor(plan, "port write of each vCPU", sweep->value[i], &spec,
+					  diag);
 	}
 	return r;
 }
@@ -219,7 +204,7 @@ static int plan_collected(struct bench_plan *plan, struct diag *diag)
 		.way = BENCH_DISPATCHED,
 		.command = {.kind = HAMMER_PIO, .addr = BENCH_PORT, .width = 1},
 	};
-	int r = add_with_floor(plan, "write that exits", 1, &spec, diag);
+	int r = bench_plan_with_floor(plan, "write that exits", 1, &spec, diag);
 
 	spec.command.addr = POST_PORT;
 	spec.collected = true;
@@ -350,7 +335,8 @@ static const struct bench_experiment doorbell = {
 };
 
 const struct bench_experiment *const bench_experiments[] = {
-	&exits, &ioeventfds, &ranges, &vcpus, &collected, &slots, &doorbell, &bench_setup, NULL,
+	&exits, &ioeventfds, &ranges,      &vcpus,       &collected,
+	&slots, &doorbell,   &bench_setup, &bench_split, NULL,
 };
 
 const char *bench_experiment_name(const struct bench_experiment *experiment)

@@ -45,8 +45,9 @@ enum bench_answer {
 enum bench_way {
 	BENCH_DISPATCHED,
 	BENCH_BARE,
-	BENCH_HIT,    /* an ioeventfd takes it */
-	BENCH_KERNEL, /* KVM answers it */
+	BENCH_HIT,      /* an ioeventfd takes it */
+	BENCH_KERNEL,   /* it does not exit to userspace, and there is no ioeventfd */
+	BENCH_NO_ENTRY, /* no access: KVM_RUN returns before it enters the guest; not in lane 0 */
 };
 
 struct bench_point_spec {
@@ -83,11 +84,15 @@ struct bench_experiment {
 };
 
 extern const struct bench_experiment bench_setup; /* setup.c */
+extern const struct bench_experiment bench_split; /* split.c */
 
 /* plan.c: an index. -ENOSPC with diag when there are too many. */
 int bench_plan_lane(struct bench_plan *plan, const struct bench_lane_spec *spec, struct diag *diag);
 int bench_plan_point(struct bench_plan *plan, const char *series, double x, int floor,
 		     const struct bench_point_spec *spec, struct diag *diag);
+/* A point after its floor, a bare loop that makes the same access in the empty VM. */
+int bench_plan_with_floor(struct bench_plan *plan, const char *series, double x,
+			  const struct bench_point_spec *spec, struct diag *diag);
 
 /* An ioeventfd, the thread that reads it, and the irqfd by which it can answer. Zeroed: there is none. */
 struct bench_doorbell {

@@ -109,11 +109,23 @@ static struct json_object *latency_object(const struct histogram_summary *s)
 	return obj;
 }
 
+static struct json_object *parts_object(const struct bench_parts *parts)
+{
+	struct json_object *obj = json_object_new_object();
+
+	add_number(obj, "guest", parts->guest);
+	add_number(obj, "kvm_run", parts->run);
+	add_number(obj, "kvm", parts->kvm);
+	add_number(obj, "tollgate", parts->tollgate);
+	return obj;
+}
+
 static struct json_object *point_object(const struct bench_result *res,
 					const struct bench_point *point)
 {
 	struct json_object *obj = json_object_new_object();
 	const unsigned n = res->nr_batches;
+	struct bench_parts parts;
 
 	bench_add_string(obj, "series", point->series);
 	add_number(obj, "x", point->x);
@@ -129,6 +141,8 @@ static struct json_object *point_object(const struct bench_result *res,
 		add_values(obj, "dispatch_ns", point->dispatch, n);
 	if (point->latency.count)
 		json_object_object_add(obj, "latency_ns", latency_object(&point->latency));
+	if (bench_parts_of(res, point, &parts))
+		json_object_object_add(obj, "parts_ns", parts_object(&parts));
 	return obj;
 }
 

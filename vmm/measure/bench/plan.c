@@ -46,3 +46,18 @@ int bench_plan_point(struct bench_plan *plan, const char *series, double x, int 
 	plan->result->nr_points = plan->nr_points + 1;
 	return (int)plan->nr_points++;
 }
+
+int bench_plan_with_floor(struct bench_plan *plan, const char *series, double x,
+			  const struct bench_point_spec *spec, struct diag *diag)
+{
+	struct bench_point_spec floor = *spec;
+	char name[sizeof(plan->result->point[0].series)];
+	int r;
+
+	floor.lane = BENCH_LANE_EMPTY;
+	if (spec->way == BENCH_DISPATCHED)
+		floor.way = BENCH_BARE;
+	snprintf(name, sizeof(name), "floor: %s", series);
+	r = bench_plan_point(plan, name, x, -1, &floor, diag);
+	return r < 0 ? r : bench_plan_point(plan, series, x, r, spec, diag);
+}

@@ -69,6 +69,20 @@ static void print_latencies(FILE *out, const struct bench_result *res)
 	}
 }
 
+/* Of the exits whose parts are known. */
+static void print_parts(FILE *out, const struct bench_result *res)
+{
+	struct bench_parts parts;
+
+	if (res->has_parts)
+		fprintf(out, "  %-34s %15s %9s %9s %9s %9s\n", "ns of the parts", res->x_label,
+			"guest", "KVM_RUN", "KVM", "Tollgate");
+	for (unsigned i = 0; i < res->nr_points; i++)
+		if (bench_parts_of(res, &res->point[i], &parts))
+			fprintf(out, "  %-34s %15g %9.1f %9.1f %9.1f %9.1f\n", res->point[i].series,
+				res->point[i].x, parts.guest, parts.run, parts.kvm, parts.tollgate);
+}
+
 static void print_noise(FILE *out, const struct bench_result *res)
 {
 	const double resolution = bench_resolution(res);
@@ -93,6 +107,7 @@ void bench_print_table(FILE *out, const struct bench_result *res)
 	for (unsigned i = 0; i < res->nr_points; i++)
 		print_point(out, res, &res->point[i]);
 	print_latencies(out, res);
+	print_parts(out, res);
 	fprintf(out, "  %u batches, %" PRIu64 " rounds", res->nr_batches, res->rounds);
 	if (res->counts.guest)
 		fprintf(out, "; %" PRIu64 " accesses, each counted once", res->counts.guest);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "arch/run.h"
 #include "measure/bench/internal.h"
 #include "measure/bench/stats.h"
 
@@ -85,6 +86,18 @@ static bool run_to_end(struct vcpu *runs, const struct vcpu *own, bool dispatch,
 	return false;
 }
 
+/* In a lane whose VM nobody else stops, so immediate_exit is this thread's. */
+static bool run_without_entry(struct vcpu *runs, const struct vcpu *own, unsigned n)
+{
+	bool go_on = true;
+
+	__atomic_store_n(&runs->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < n && go_on; i++)
+		go_on = arch_kvm_run(runs->fd) == -EINTR && !atomic_load(&own->stop);
+	__atomic_store_n(&runs->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	return go_on;
+}
+
 bool bench_each_exits(const struct bench_point_spec *p)
 {
 	const uint16_t kind = p->command.kind;
@@ -113,6 +126,8 @@ static bool run_accesses(struct bench_batch *b, const struct bench_point_spec *p
 {
 	uint64_t *bare = &b->cpu[own->index].bare[p->lane];
 
+	if (p->way == BENCH_NO_ENTRY)
+		return run_without_entry(runs, own, n);
 	if (!bench_each_exits(p))
 		return run_to_end(runs, own, p->way != BENCH_BARE, bare);
 	if (p->way == BENCH_DISPATCHED)
@@ -170,7 +185,6 @@ static bool warm_up(struct bench_batch *b, const struct bench_point_spec *p, str
 	struct bench_cpu *cpu = &b->cpu[own->index];
 	int64_t ns[WARM_UP];
 
-	cpu->dispatch_ns = 0;
 	if (!bench_each_exits(p))
 		return true;
 	if (!vcpu_run_timed(runs, &own->stop, p->way == BENCH_DISPATCHED, WARM_UP, ns))
@@ -192,6 +206,7 @@ static void want_accesses(struct bench_batch *b, unsigned point, uint64_t access
 	case BENCH_BARE: wanted->bare += accesses; break;
 	case BENCH_HIT: wanted->hits += accesses; break;
 	case BENCH_KERNEL: wanted->in_kernel += accesses; break;
+	case BENCH_NO_ENTRY: return;
 	}
 	b->plan->result->point[point].accesses += accesses;
 }
@@ -255,6 +270,9 @@ static bool take_turn(struct bench_batch *b, const struct bench_point_spec *p,
 	struct bench_lane *lane = &b->lane[p->lane];
 	struct vcpu *runs = &lane->vcpu[own->index];
 
+	b->cpu[own->index].dispatch_ns = 0;
+	if (p->way == BENCH_NO_ENTRY)
+		return run_clocked(b, p, runs, own, accesses_of(p));
 	bench_cpu_of(lane, b, own->index)->command = p->command;
 	bench_cpu_of(lane, b, own->index)->command.timed = 0;
 	if (!run_to(b, runs, own, HAMMER_START_PORT) || !warm_up(b, p, runs, own) ||
