@@ -61,6 +61,7 @@ struct bench_point {
 	uint64_t accesses;           /* of all batches, warm-up included */
 	struct histogram_summary
 		latency; /* ns of single accesses, of all batches; count 0: not timed */
+	double p50[BENCH_BATCHES_MAX], p99[BENCH_BATCHES_MAX]; /* the same of each batch */
 };
 
 /* One experiment's. */

@@ -19,12 +19,13 @@ enum { BATCHES = 10, POINTS = 60, PAIRS = 200 };
 /* A run of one experiment: how each point of it is made. */
 struct run {
 	double floor_ns;
-	double ratio;    /* of all points but the changed one */
-	double dispatch; /* ns */
-	double noise;    /* standard deviation of a batch, as a share */
-	double waited;   /* share of the time */
-	int changed;     /* -1: none */
-	double changed_ratio, changed_dispatch;
+	double ratio;               /* of all points but the changed one */
+	double dispatch;            /* ns */
+	double noise;               /* standard deviation of a batch, as a share */
+	double waited;              /* share of the time */
+	double p50, p99, floor_p99; /* ns, if not 0; noise as of the others */
+	int changed;                /* -1: none */
+	double changed_ratio, changed_dispatch, changed_p50, changed_p99;
 };
 
 static const struct run quiet = {
@@ -50,6 +51,13 @@ static void write_values(FILE *f, const char *key, double value, double noise, c
 	fprintf(f, "]%s", after);
 }
 
+static void write_latency(FILE *f, double p50, double p99, double noise)
+{
+	fprintf(f, "\"latency_ns\": {");
+	write_values(f, "batch_p50", p50, noise, ", ");
+	write_values(f, "batch_p99", p99, noise, "}, ");
+}
+
 static const char *write_run(const char *name, const struct run *run)
 {
 	const char *path = temp_dir_at(name);
@@ -69,6 +77,11 @@ static const char *write_run(const char *name, const struct run *run)
 		fprintf(f, "\"floor\": %s, ", i < 0 ? "null" : "0");
 		write_values(f, "ns", run->floor_ns * ratio, i < 0 ? 0.001 : run->noise, ", ");
 		write_values(f, "ratio", ratio, i < 0 ? 0 : run->noise, ", ");
+		if (run->p50 > 0 && i < 0)
+			write_latency(f, run->p50, run->floor_p99, 0.001);
+		else if (run->p50 > 0)
+			write_latency(f, changed ? run->changed_p50 : run->p50,
+				      changed ? run->changed_p99 : run->p99, run->noise);
 		write_values(f, "dispatch_ns", changed ? run->changed_dispatch : run->dispatch,
 			     run->noise, "}");
 	}
@@ -105,6 +118,8 @@ static void equal_builds_hardly_ever_differ(void **state)
 	(void)state;
 	noisy.noise = 0.1; /* so large that the least difference hides nothing */
 	noisy.dispatch = 1000;
+	noisy.p50 = 1000;
+	noisy.p99 = noisy.floor_p99 = 3000;
 	for (int i = 0; i < PAIRS; i++)
 		pairs += differing(&noisy, &noisy) > 0 || together;
 	assert_true(pairs <= 6);
@@ -142,6 +157,40 @@ static void time_in_tollgate_is_found_by_itself(void **state)
 	assert_null(strstr(printed, "ratio to floor"));
 	slower.waited = 0.8; /* as on a busy machine, where it proves nothing */
 	assert_int_equal(differing(&quiet, &slower), 0);
+}
+
+/* Where the mean is the same, as one access in a hundred does not show there. */
+static void percentiles_are_found_by_themselves(void **state)
+{
+	struct run a = quiet, b;
+
+	(void)state;
+	a.p50 = 1000;
+	a.p99 = a.floor_p99 = 3000;
+	b = a;
+	b.changed = 5;
+	b.changed_ratio = b.ratio;
+	b.changed_dispatch = b.dispatch;
+	b.changed_p50 = 1000;
+	b.changed_p99 = 6000;
+	assert_int_equal(differing(&a, &b), 1);
+	assert_non_null(strstr(printed, "p99 in ns"));
+	assert_null(strstr(printed, "p50 in ns"));
+	b.floor_p99 = 6000; /* the machine has become so */
+	assert_int_equal(differing(&a, &b), 0);
+	b.floor_p99 = 3000;
+	b.waited = 0.9;
+	assert_int_equal(differing(&a, &b), 0);
+	b.waited = 0;
+	b.changed_p99 = 3000;
+	b.changed_p50 = 1200;
+	assert_int_equal(differing(&b, &a), 1);
+	assert_non_null(strstr(printed, "p50 in ns"));
+	assert_non_null(strstr(printed, "LESS"));
+	b.changed_p50 = 1080; /* less than 10 % */
+	assert_int_equal(differing(&a, &b), 0);
+	a.p50 = 0; /* a document of an earlier build */
+	assert_int_equal(differing(&a, &b), 0);
 }
 
 /* No point by itself, but all of them have become slower by the same. */
@@ -286,6 +335,7 @@ int main(void)
 		TEST(equal_builds_hardly_ever_differ),
 		TEST(a_slower_access_is_found_and_named),
 		TEST(time_in_tollgate_is_found_by_itself),
+		TEST(percentiles_are_found_by_themselves),
 		TEST(time_in_tollgate_is_found_in_all_points_together),
 		TEST(the_same_difference_in_noise_is_none),
 		TEST(what_the_floors_explain_is_none),

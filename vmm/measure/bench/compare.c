@@ -22,6 +22,10 @@
 #define BUSY_NS_SHARE    1.0
 #define BUSY_TOGETHER_NS 25.0
 
+/* The same of percentiles of single accesses. They are wall-clock time, in which a wait for a CPU counts. */
+#define LEAST_P50_SHARE 0.1
+#define LEAST_P99_SHARE 0.3
+
 enum bench_verdict bench_compare_values(const struct bench_values *a, const struct bench_values *b,
 					double least, double significance)
 {
@@ -118,14 +122,28 @@ struct file_point {
 	const char *series;
 	double x, floor_ns, waited;             /* of its experiment */
 	struct file_values ns, ratio, dispatch; /* dispatch.nr 0: not timed */
+	struct file_values p50, p99;            /* nr 0: accesses were not timed one by one */
+	double floor_p50, floor_p99;            /* 0: not known */
 };
+
+/* Of each batch. A file of an earlier build has none. */
+static void read_percentiles(struct json_object *point, struct file_values *ret_p50,
+			     struct file_values *ret_p99)
+{
+	struct json_object *latency = file_member(point, "latency_ns", json_type_object);
+
+	ret_p50->nr = ret_p99->nr = 0;
+	if (!read_point_values(latency, "batch_p50", ret_p50) ||
+	    !read_point_values(latency, "batch_p99", ret_p99))
+		ret_p50->nr = ret_p99->nr = 0;
+}
 
 /* -EINVAL: malformed; 0: a floor; 1: a point. */
 static int read_point(const struct bench_file *file, struct json_object *points, size_t i,
 		      struct file_point *ret, struct diag *diag)
 {
 	struct json_object *point = json_object_array_get_idx(points, i), *x = NULL, *floor_index;
-	struct file_values floor;
+	struct file_values floor, p50, p99;
 
 	ret->series = file_member_string(point, "series");
 	if (!ret->series || !read_point_values(point, "ns", &ret->ns) ||
@@ -137,6 +155,7 @@ static int read_point(const struct bench_file *file, struct json_object *points,
 	    !read_point_values(point, "dispatch_ns", &ret->dispatch))
 		return file_is_wrong(file, "bench-file-dispatch",
 				     "a point whose dispatch_ns are not numbers", diag);
+	read_percentiles(point, &ret->p50, &ret->p99);
 	json_object_object_get_ex(point, "x", &x); /* other programs write 1.0 as 1 */
 	ret->x = json_object_get_double(x);
 	floor_index = file_member(point, "floor", json_type_int);
@@ -147,6 +166,9 @@ static int read_point(const struct bench_file *file, struct json_object *points,
 		return file_is_wrong(file, "bench-file-floor", "a point whose floor has no ns",
 				     diag);
 	ret->floor_ns = median_of(&floor);
+	read_percentiles(point, &p50, &p99);
+	ret->floor_p50 = p50.nr ? median_of(&p50) : 0;
+	ret->floor_p99 = p99.nr ? median_of(&p99) : 0;
 	return 1;
 }
 
@@ -236,6 +258,44 @@ static double least_of_together(const struct file_point *a, const struct file_po
 	       fabs(median_of(&a->dispatch)) * share;
 }
 
+/* Percentiles of one point, by their logarithms: they vary by factors. */
+static enum bench_verdict compare_percentile(const struct file_values *a,
+					     const struct file_values *b, double floor_a,
+					     double floor_b, double share, double busy,
+					     double significance)
+{
+	struct file_values log_a = *a, log_b = *b;
+	const double floors = floor_a > 0 && floor_b > 0 ? fabs(floor_b / floor_a - 1) : 0;
+
+	if (fabs(median_of(a) - median_of(b)) < LEAST_NS + BUSY_NS * busy)
+		return BENCH_SAME;
+	for (unsigned i = 0; i < a->nr; i++)
+		log_a.value[i] = log(fmax(a->value[i], 1));
+	for (unsigned i = 0; i < b->nr; i++)
+		log_b.value[i] = log(fmax(b->value[i], 1));
+	return bench_compare_values(&(struct bench_values){log_a.value, log_a.nr},
+				    &(struct bench_values){log_b.value, log_b.nr},
+				    log1p(share + busy + floors), significance);
+}
+
+/* Whether either differs. */
+static bool compare_percentiles(const struct comparing *c, const struct file_point *a,
+				const struct file_point *b, double significance)
+{
+	const double busy = fmax(a->waited, b->waited);
+	enum bench_verdict p50, p99;
+
+	if (a->p50.nr == 0 || b->p50.nr == 0)
+		return false;
+	p50 = compare_percentile(&a->p50, &b->p50, a->floor_p50, b->floor_p50, LEAST_P50_SHARE,
+				 busy, significance);
+	p99 = compare_percentile(&a->p99, &b->p99, a->floor_p99, b->floor_p99, LEAST_P99_SHARE,
+				 busy, significance);
+	print_quantity(c, a, "p50 in ns", median_of(&a->p50), median_of(&b->p50), 0, p50);
+	print_quantity(c, a, "p99 in ns", median_of(&a->p99), median_of(&b->p99), 0, p99);
+	return p50 != BENCH_SAME || p99 != BENCH_SAME;
+}
+
 static void add_values_to(struct file_values *sum, const struct file_values *v, bool first)
 {
 	if (first || v->nr < sum->nr)
@@ -289,9 +349,11 @@ static void compare_points(struct comparing *c, const struct file_point *a,
 	const bool dispatched = a->dispatch.nr > 0 && b->dispatch.nr > 0;
 	const double significance = SIGNIFICANCE / 2 / (c->tests ? c->tests : 1);
 	enum bench_verdict time, dispatch = BENCH_SAME;
+	bool latency;
 
 	if (c->counting) {
 		c->tests += dispatched ? 2 : 1;
+		c->tests += a->p50.nr && b->p50.nr ? 2 : 0;
 		return;
 	}
 	time = bench_compare_values(&(struct bench_values){a->ratio.value, a->ratio.nr},
@@ -307,8 +369,9 @@ static void compare_points(struct comparing *c, const struct file_point *a,
 			       median_of(&b->dispatch), 1, dispatch);
 		add_together(&c->together, a, b);
 	}
+	latency = compare_percentiles(c, a, b, significance);
 	c->ret->compared++;
-	c->ret->differ += time != BENCH_SAME || dispatch != BENCH_SAME;
+	c->ret->differ += time != BENCH_SAME || dispatch != BENCH_SAME || latency;
 }
 
 /* How busy the machine was; 0 when the file does not say. */

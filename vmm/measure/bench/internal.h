@@ -67,7 +67,7 @@ struct bench_point_spec {
 struct bench_plan {
 	const struct bench_opts *opts;
 	struct bench_result *result; /* the points' names */
-	struct histogram *latency;   /* of each point, in ns; all batches */
+	struct histogram *latency;   /* of each point, in ns; of this batch */
 	struct bench_lane_spec lane[BENCH_LANES_MAX];
 	struct bench_point_spec point[BENCH_POINTS_MAX];
 	unsigned nr_lanes, nr_points, vcpus; /* of all lanes */

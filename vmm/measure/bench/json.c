@@ -95,8 +95,9 @@ static struct json_object *settings_object(const struct bench_opts *o)
 	return settings;
 }
 
-static struct json_object *latency_object(const struct histogram_summary *s)
+static struct json_object *latency_object(const struct bench_point *point, unsigned nr_batches)
 {
+	const struct histogram_summary *s = &point->latency;
 	struct json_object *obj = json_object_new_object();
 
 	json_add_u64(obj, "count", s->count);
@@ -106,6 +107,8 @@ static struct json_object *latency_object(const struct histogram_summary *s)
 	json_add_u64(obj, "p99", s->p99);
 	json_add_u64(obj, "p99_9", s->p99_9);
 	json_add_u64(obj, "max", s->max);
+	add_values(obj, "batch_p50", point->p50, nr_batches);
+	add_values(obj, "batch_p99", point->p99, nr_batches);
 	return obj;
 }
 
@@ -140,7 +143,7 @@ static struct json_object *point_object(const struct bench_result *res,
 	if (point->timed)
 		add_values(obj, "dispatch_ns", point->dispatch, n);
 	if (point->latency.count)
-		json_object_object_add(obj, "latency_ns", latency_object(&point->latency));
+		json_object_object_add(obj, "latency_ns", latency_object(point, n));
 	if (bench_parts_of(res, point, &parts))
 		json_object_object_add(obj, "parts_ns", parts_object(&parts));
 	return obj;
