@@ -28,7 +28,7 @@ build_packages='gcc libc6-dev meson ninja-build pkg-config libfdt-dev libjson-c-
 # Packages that ./test needs as well, in the version that the release has.
 test_packages='git clang clang-tidy clang-format cppcheck shellcheck libcmocka-dev
 	device-tree-compiler acpica-tools valgrind jq libxml2-utils perl binutils util-linux e2fsprogs strace iproute2
-	cpio kmod xz-utils zstd yamllint zsh fish gdb'
+	cpio kmod passt xz-utils zstd yamllint zsh fish gdb'
 
 # Packages that build ours; only ./test --long does.
 debian_packages='dpkg-dev debhelper lintian'

@@ -127,6 +127,27 @@ case_a_tap_interface_with_a_long_mtu() {
 	passed 14
 }
 
+# passt takes its address and route from the interface, and sends pings on to another address of the namespace.
+case_a_passt() {
+	need_tap || return 0
+	command -v passt >"$case_dir/passt" || skip 'passt is not installed'
+	tap "sysctl -qw net.ipv4.ping_group_range='0 2147483647'; ip link set lo up; ip tuntap add tg0 mode tap; $up;
+		ip addr add 192.168.78.1/32 dev lo; ip route add default via 192.168.77.9" \
+		--net "passt,mac=$guest_mac,pcap=frames.pcap" -p 'ip=0xc0a84d01 peer=0xc0a84e01' "$(kernel net)"
+	passed 13
+	records frames.pcap >"$case_dir/out"
+	printed "^[0-9]* ${guest_mac//:/}0800\$"
+}
+
+# There is no interface that passt could take an address from.
+case_a_passt_that_refuses() {
+	need_tap || return 0
+	command -v passt >"$case_dir/passt" || skip 'passt is not installed'
+	tap : --net passt "$(kernel net)"
+	same status "$status" 2
+	complained_of 'passt-refused ' some
+}
+
 # One queue of it; the guest has no driver for more. And several, of which it uses one.
 case_a_tap_interface_of_many_queues() {
 	need_tap || return 0

@@ -158,6 +158,22 @@ struct net_slirp_opts {
 net_backend_open_fn net_slirp_open;
 
 /*
+ * net/passt.c: a passt(1), which this process starts, or which listens at a Unix stream socket. QEMU's
+ * "-netdev stream" is another possible listener. open() may wait for start_ms.
+ */
+enum { NET_PASST_START_MS = 10000 };
+
+struct net_passt_opts {
+	const char *socket; /* NULL: start one */
+	const char *tcp_ports,
+		*udp_ports; /* its --tcp-ports and --udp-ports; NULL: it forwards none */
+	unsigned start_ms;  /* that it may take to be ready */
+	struct diag *
+		lost; /* why the connection ended, set before the link goes down; err 0: it has not */
+};
+net_backend_open_fn net_passt_open;
+
+/*
  * net/fault.c: another back end, with faults on purpose. It has no offloads, so that each frame is one packet with its
  * checksum. A frame is lost in place of any other fault, and else has all faults that fire.
  */

@@ -1,11 +1,14 @@
 /* `tollgate doctor`: whether this host can run us, and what to do when it cannot. */
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "base/json.h"
@@ -53,7 +56,25 @@ struct findings {
 	struct kvm_doctor_limits limits;
 	enum arch_guest_clock guest_tsc;
 	struct rlimit files;
+	bool has_passt;
 };
+
+/* In PATH, where --net passt will find it. */
+static bool finds_program(const char *name)
+{
+	const char *dir = getenv("PATH");
+	char path[PATH_MAX];
+
+	while (dir && *dir) {
+		const size_t len = strcspn(dir, ":");
+
+		if (snprintf(path, sizeof(path), "%.*s/%s", (int)len, dir, name) < PATH_MAX &&
+		    access(path, X_OK) == 0)
+			return true;
+		dir += len + (dir[len] == ':');
+	}
+	return false;
+}
 
 static void examine(struct findings *f)
 {
@@ -67,6 +88,7 @@ static void examine(struct findings *f)
 	f->backing = arch_backing_name();
 	arch_backing_module(f->module, sizeof(f->module));
 	getrlimit(RLIMIT_NOFILE, &f->files);
+	f->has_passt = finds_program("passt");
 	f->can_run = kvm_open(&f->kvm, &f->diag) == 0;
 	if (!f->can_run)
 		return;
@@ -145,6 +167,8 @@ static void doctor_print_text(const struct findings *f)
 	print_guest_tsc(f);
 	printf("open files      %llu, can be raised to %llu: about as many ioeventfds\n",
 	       (unsigned long long)f->files.rlim_cur, (unsigned long long)f->files.rlim_max);
+	printf("--net passt     %s\n",
+	       f->has_passt ? "passt is installed" : "passt is not installed (package passt)");
 	printf("verdict         %s\n", verdict(f));
 }
 
@@ -176,6 +200,7 @@ static void doctor_print_json(const struct findings *f)
 	json_object_object_add(root, "memory_slots", json_object_new_int(f->limits.memory_slots));
 	json_add_u64(root, "open_files", f->files.rlim_cur);
 	json_add_u64(root, "open_files_max", f->files.rlim_max);
+	json_object_object_add(root, "passt", json_object_new_boolean(f->has_passt));
 	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
 	json_object_put(root);
 }

@@ -129,6 +129,14 @@ static bool print_captures(const struct vm *vm, const struct config *config)
 	return ok;
 }
 
+/* The guest saw a link that went down. So this is a reason, and no failure of the run. */
+static void print_lost_networks(const struct vm *vm, const struct config *config)
+{
+	for (unsigned i = 0; !vm->stuck && i < config->nr_nets; i++)
+		if (config->net[i]->lost.err)
+			cmd_fail(&config->net[i]->lost);
+}
+
 /* False when it could not be written, which is printed. */
 static bool write_core(struct vm *vm, const struct config *config, const struct vm_end *end)
 {
@@ -160,6 +168,7 @@ static int run_finish(struct vm *vm, const struct config *config, const struct v
 		if (end->kind != VM_END_KILLED) /* which its own status says */
 			status = EXIT_OUTPUT;
 	}
+	print_lost_networks(vm, config);
 	if (!print_captures(vm, config) && end->kind != VM_END_KILLED)
 		status = EXIT_OUTPUT;
 	if (!write_core(vm, config, end))

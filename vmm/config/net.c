@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "base/option.h"
 #include "config.h"
 #include "config/fault.h"
@@ -82,11 +83,13 @@ static int parse_dns(const char *arg, struct net_slirp_opts *user, struct diag *
 	return 0;
 }
 
-static int user_item(struct config_net *net, const char *item, struct diag *diag)
+static int user_item(struct config *config, struct config_net *net, const char *item,
+		     struct diag *diag)
 {
 	struct net_slirp_opts *user = &net->backend.user;
 	const char *value;
 
+	(void)config;
 	if (strcmp(item, "restrict") == 0) {
 		user->restricted = true;
 		return 0;
@@ -133,13 +136,15 @@ static int parse_ifname(const char *arg, struct net_tap_opts *tap, struct diag *
 	return 0;
 }
 
-static int tap_item(struct config_net *net, const char *item, struct diag *diag)
+static int tap_item(struct config *config, struct config_net *net, const char *item,
+		    struct diag *diag)
 {
 	struct net_tap_opts *tap = &net->backend.tap;
 	const char *value = option_item_value(item, "ifname");
 	uint64_t queues = 0;
 	int r;
 
+	(void)config;
 	if (value)
 		return parse_ifname(value, tap, diag);
 	value = option_item_value(item, "queues");
@@ -167,34 +172,91 @@ static int tap_check(const struct config *config, const struct config_net *net, 
 	return 0;
 }
 
+/* The value of an item, kept until config_fini(). */
+static int net_take_text(struct config *config, const char *value, const char **ret,
+			 struct diag *diag)
+{
+	char *copy = config_alloc(config, strlen(value) + 1, diag);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, value, strlen(value) + 1);
+	*ret = copy;
+	return 0;
+}
+
+static int passt_item(struct config *config, struct config_net *net, const char *item,
+		      struct diag *diag)
+{
+	struct net_passt_opts *passt = &net->backend.passt;
+	const struct {
+		const char *name, **ret;
+	} texts[] = {
+		{"socket", &passt->socket},
+		{"tcp", &passt->tcp_ports},
+		{"udp", &passt->udp_ports},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		const char *value = option_item_value(item, texts[i].name);
+
+		if (value && !value[0])
+			return diag_set(diag, -EINVAL, "net-passt-empty",
+					"--net passt: %s= lacks a value", texts[i].name);
+		if (value)
+			return net_take_text(config, value, texts[i].ret, diag);
+	}
+	diag_set(diag, -EINVAL, "net-passt-item", "--net passt: '%s' is unknown", item);
+	diag_remedy(diag, "socket=, tcp=, udp=, mac=, fault= or pcap=");
+	return -EINVAL;
+}
+
+static int passt_check(const struct config *config, const struct config_net *net, struct diag *diag)
+{
+	const struct net_passt_opts *passt = &net->backend.passt;
+
+	(void)config;
+	if (passt->socket && (passt->tcp_ports || passt->udp_ports)) {
+		diag_set(diag, -EINVAL, "net-passt-ports",
+			 "--net passt: the passt at socket= has its own ports");
+		diag_remedy(diag, "give them to it, as --tcp-ports and --udp-ports");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 struct config_net_kind {
 	net_backend_open_fn *open;
 	/* Takes an item that not every network has, and checks what they are together. -EINVAL with diag. */
-	int (*item)(struct config_net *net, const char *item, struct diag *diag);
+	int (*item)(struct config *config, struct config_net *net, const char *item,
+		    struct diag *diag);
 	int (*check)(const struct config *config, const struct config_net *net, struct diag *diag);
 };
 
-enum { USER, TAP };
-static const struct option_value net_values[] = {{"user", USER}, {"tap", TAP}, {0}};
+enum { USER, TAP, PASST };
+static const struct option_value net_values[] = {
+	{"user", USER}, {"tap", TAP}, {"passt", PASST}, {0}};
 static const struct config_net_kind net_kinds[] = {
 	[USER] = {net_slirp_open, user_item, user_check},
 	[TAP] = {net_tap_open, tap_item, tap_check},
+	[PASST] = {net_passt_open, passt_item, passt_check},
 };
 
 static int take_capture(struct config *config, struct config_net *net, const char *path,
 			struct diag *diag)
 {
-	char *copy = config_alloc(config, strlen(path) + 1, diag);
+	const char *copy;
+	int r;
 
-	if (!copy)
-		return -ENOMEM;
 	if (!path[0])
 		return diag_set(diag, -EINVAL, "net-capture-path", "--net pcap= lacks a file");
 	for (unsigned i = 0; i < config->nr_nets; i++)
 		if (config->net[i]->capture.path && strcmp(config->net[i]->capture.path, path) == 0)
 			return diag_set(diag, -EINVAL, "net-capture-twice",
 					"two times --net pcap=%s", path);
-	memcpy(copy, path, strlen(path) + 1);
+	r = net_take_text(config, path, &copy, diag);
+	if (r < 0)
+		return r;
 	net->capture = (struct net_capture_opts){.path = copy, .report = &net->capture_report};
 	return 0;
 }
@@ -217,7 +279,7 @@ static int parse_items(struct config *config, struct config_net *net, struct opt
 		else if (path)
 			r = take_capture(config, net, path, diag);
 		else
-			r = net->kind->item(net, item, diag);
+			r = net->kind->item(config, net, item, diag);
 		if (r < 0)
 			break;
 	}
@@ -236,6 +298,10 @@ static int parse_kind(struct config_net *net, struct option_items *items, struct
 	net->kind = &net_kinds[kind];
 	if (kind == TAP)
 		net->backend.tap.pairs = 1;
+	if (kind == PASST) {
+		net->backend.passt.start_ms = NET_PASST_START_MS;
+		net->backend.passt.lost = &net->lost;
+	}
 	return 0;
 }
 
@@ -296,9 +362,11 @@ static int net_take(void *config, const char *arg, struct diag *diag)
 
 static const struct option_row net_rows[] = {
 	{"net", CONFIG_OPT_NET, "HOW",
-	 .help = "a network (virtio): user (no privilege), or tap (an interface)\n"
+	 .help = "a network (virtio): user (no privilege), passt (no privilege, faster) or\n"
+		 "tap (an interface)\n"
 		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
 		 "DHCP, DNS, forwarded ports;\n"
+		 "passt[,socket=PATH][,tcp=PORTS][,udp=PORTS][,mac=MAC];\n"
 		 "tap[,ifname=NAME][,queues=N][,mac=MAC];\n"
 		 "each with ,fault=KIND[:KEY=VALUE]...: faults on purpose;\n"
 		 "each with ,pcap=FILE: its frames, for tcpdump and Wireshark",

@@ -19,8 +19,10 @@ struct config_net {
 	union {
 		struct net_slirp_opts user;
 		struct net_tap_opts tap;
+		struct net_passt_opts passt;
 	} backend;
-	struct net_fault_opts fault;     /* without rules: none */
+	struct diag lost;            /* why the network ended before its VM; err 0: it has not */
+	struct net_fault_opts fault; /* without rules: none */
 	struct net_capture_opts capture; /* path NULL: none */
 	struct net_capture_report capture_report;
 };
@@ -28,8 +30,9 @@ struct config_net {
 extern const struct option_group config_net_group;
 
 /*
- * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC] or
- * tap[,ifname=NAME][,queues=N][,mac=MAC], each with [,fault=SPEC]... and [,pcap=FILE]. -EINVAL with diag.
+ * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC],
+ * tap[,ifname=NAME][,queues=N][,mac=MAC] or passt[,socket=PATH][,tcp=PORTS][,udp=PORTS][,mac=MAC], each with
+ * [,fault=SPEC]... and [,pcap=FILE]. -EINVAL with diag.
  */
 int config_net_option(struct config *config, const char *arg, struct diag *diag);
 

@@ -134,6 +134,29 @@ static void a_tap_interface(void **state)
 	assert_taken("tap"); /* each of these is a new one */
 }
 
+static void a_passt(void **state)
+{
+	const struct net_passt_opts *passt;
+
+	(void)state;
+	assert_taken("passt");
+	passt = &config.net[0]->backend.passt;
+	assert_ptr_equal(config.net[0]->device.open, net_passt_open);
+	assert_null(passt->socket);
+	assert_null(passt->tcp_ports);
+	assert_null(passt->udp_ports);
+	assert_int_equal(passt->start_ms, NET_PASST_START_MS);
+	assert_ptr_equal(passt->lost, &config.net[0]->lost);
+	assert_taken("passt,tcp=22,,8080:80,udp=53,mac=02:00:00:00:00:01");
+	passt = &config.net[1]->backend.passt;
+	assert_string_equal(passt->tcp_ports, "22,8080:80");
+	assert_string_equal(passt->udp_ports, "53");
+	assert_taken("passt,socket=/tmp/p,fault=lose,pcap=p.pcap");
+	assert_string_equal(config.net[2]->backend.passt.socket, "/tmp/p");
+	assert_ptr_equal(config.net[2]->device.open, net_capture_open);
+	assert_ptr_equal(config.net[2]->fault.open, net_passt_open);
+}
+
 static void any_network_can_be_captured(void **state)
 {
 	static const char long_name[] =
@@ -197,6 +220,12 @@ static void what_is_no_network_is_refused(void **state)
 		{"user,mac=02-00-00-00-00-00", "net-mac"},
 		{"user,mac=0x:00:00:00:00:00", "net-mac"},
 		{"tap,hostfwd=tcp::1-:1", "net-tap-item 'hostfwd="},
+		{"passt,hostfwd=tcp::1-:1", "net-passt-item 'hostfwd="},
+		{"passt,socket=", "net-passt-empty socket="},
+		{"passt,tcp=", "net-passt-empty tcp="},
+		{"passt,udp", "net-passt-item 'udp'"},
+		{"passt,socket=/tmp/p,tcp=1", "net-passt-ports"},
+		{"passt,udp=1,socket=/tmp/p", "net-passt-ports"},
 		{"tap,queues=0", "option-number --net queues="},
 		{"tap,queues=17", "option-number --net queues="},
 		{"tap,ifname=", "net-ifname"},
@@ -247,6 +276,7 @@ int main(void)
 		TEST(other_words_of_a_user_network),
 		TEST(forwards_are_printed_as_they_are_taken),
 		TEST(a_tap_interface),
+		TEST(a_passt),
 		TEST(any_network_can_be_captured),
 		TEST(what_is_no_network_is_refused),
 		TEST(there_is_a_limit_to_everything),
