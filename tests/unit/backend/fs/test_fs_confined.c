@@ -1,5 +1,6 @@
 /* Unit tests of backend/fs: what a hostile guest, or a host that moves files, leads to. Nothing outside share/ is reached. */
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -387,6 +388,40 @@ static void nodes_have_a_limit(void **state)
 	assert_int_equal(fuse_lookup(FUSE_ROOT_ID, "999", &entry), 0);
 }
 
+/* Each of the names so often, as a build does that looks for its headers, and all of them forgotten in the end. */
+static void look_up_and_forget(unsigned times)
+{
+	enum { NAMES = 1000 };
+	static uint64_t id[NAMES];
+	struct fuse_entry_out entry = {0};
+	char name[16];
+
+	for (unsigned i = 0; i < times * NAMES; i++) {
+		snprintf(name, sizeof(name), "%u", i % NAMES);
+		assert_int_equal(fuse_lookup(FUSE_ROOT_ID, name, &entry), 0);
+		id[i % NAMES] = entry.nodeid;
+		assert_true(fs_count(fuse_client.fs).nodes <= 1 + NAMES);
+		assert_true(fs_count(fuse_client.fs).files <= FS_FILES_MIN);
+	}
+	for (unsigned i = 0; i < NAMES; i++)
+		fuse_forget(id[i], times);
+	assert_int_equal(fs_count(fuse_client.fs).nodes, 1);
+}
+
+/* LOOKUPS of the environment is how many thousands there are in the second half. */
+static void look_ups_cost_no_memory(void **state)
+{
+	const char *thousands = getenv("LOOKUPS");
+	size_t bytes;
+
+	(void)state;
+	temp_dir_shell("cd share; seq 0 999 | xargs touch");
+	look_up_and_forget(1);
+	bytes = mallinfo2().uordblks;
+	look_up_and_forget(thousands ? (unsigned)atoi(thousands) : 5);
+	assert_int_equal(mallinfo2().uordblks, bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +442,7 @@ int main(void)
 		FS_TEST(descriptors_have_a_limit),
 		FS_TEST(a_name_that_changed_hands_is_not_taken),
 		FS_TEST(nodes_have_a_limit),
+		FS_TEST(look_ups_cost_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
