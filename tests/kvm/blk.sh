@@ -74,6 +74,51 @@ case_it_passes_without_the_page_cache() {
 	drive_and_compare
 }
 
+# kill_at N: a VM is killed once the guest has seen the flush of record N; all that it saw flushed is in the image.
+kill_at() {
+	local last
+	rm -f disk
+	truncate -s $((sectors * 512)) disk
+	start run -p records --disk "disk${how:-}" "$(kernel blk)"
+	wait_for_output "kept $1"
+	kill -9 "$pid"
+	finish
+	same 'exit status' "$status" 137
+	last=$(tr -d '\r' <"$case_dir/out" | sed '$d' | sed -n 's/^kept //p' | tail -n 1) # the last line may be cut
+	[ "${last:-0}" -ge $(($1 - 1)) ] || fail "only $last records"
+	[ "$how" = ,cow ] || [ "$(head -c $(((last + 1) * 512)) disk | uniq -c)" = \
+		"$(seq -f '     32 %015.0f' 0 "$last")" ] || fail "a record up to $last is not in the image"
+}
+
+# kill_often: at random points, KILLS times.
+kill_often() {
+	local at
+	for _ in $(seq "${KILLS:-2}"); do
+		at=$((RANDOM % 100 + 1))
+		kill_at $at
+	done
+}
+
+case_no_flushed_record_is_lost_when_the_vmm_is_killed() {
+	local how=''
+	kill_often
+}
+
+case_nor_without_the_page_cache() {
+	local how=,direct
+	image disk
+	dd if=disk of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null ||
+		skip 'this file system has no O_DIRECT'
+	kill_often
+}
+
+case_nor_does_the_image_under_an_overlay_change_then() {
+	local how=,cow
+	kill_often
+	truncate -s $((sectors * 512)) empty
+	cmp disk empty || fail 'the image has changed'
+}
+
 case_the_name_is_told() {
 	image disk
 	drive 'keep id=root-disk' --disk disk,id=root-disk,queues=3

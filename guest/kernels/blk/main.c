@@ -7,7 +7,8 @@
  *
  * Words: sectors=N, what the device must say it has; block=BYTES (512), the same; id=NAME; readonly: writes must be
  * refused; full=SECTOR: writes from there on must fail, and nothing else; requests=N (256) for the counted tests;
- * op=read|write and depth=both|1|32 for them; keep: nothing else is done.
+ * op=read|write and depth=both|1|32 for them; keep: nothing else is done. records: writes numbered sectors, and prints
+ * the number of each once a flush after it has ended, until somebody ends it or there is no room.
  */
 #include <string.h>
 
@@ -384,6 +385,32 @@ static void test_counted(const char *name, unsigned depth)
 	print("blk: depth %u, %u requests, %u interrupts\n", depth, done, interrupts);
 }
 
+/* A sector of lines with that number. */
+static void fill_record(unsigned number)
+{
+	uint8_t *data = blk.request[0].data;
+
+	for (unsigned line = 0; line < SECTOR; line += LINE) {
+		unsigned rest = number;
+
+		data[line + LINE - 1] = '\n';
+		for (unsigned digit = LINE - 1; digit-- > 0; rest /= 10)
+			data[line + digit] = (uint8_t)('0' + rest % 10);
+	}
+}
+
+static void keep_records(void)
+{
+	for (unsigned i = 0; i < blk.sectors; i++) {
+		fill_record(i);
+		if (run(T_OUT, i, SECTOR) != S_OK || run(T_FLUSH, 0, 0) != S_OK) {
+			check_fail("blk-record", "%u", i);
+			return;
+		}
+		print("kept %u\n", i);
+	}
+}
+
 void kernel_main(void)
 {
 	static const char *const depths[] = {"both", "1", "32", NULL};
@@ -396,6 +423,10 @@ void kernel_main(void)
 	blk.read_only = cmdline_has("readonly");
 	full = cmdline_u64("full", UINT64_MAX, UINT64_MAX);
 	start();
+	if (cmdline_has("records")) {
+		keep_records();
+		check_finish();
+	}
 	test_config();
 	test_id();
 	if (!cmdline_has("keep"))
