@@ -77,6 +77,38 @@ case_top_tells_what_rises() {
 	kill $found 2>/dev/null || true # it may follow VMs of others
 }
 
+reads_debugcon0() {
+	"$TOLLGATE" control ctl stats >now && jq -e '.latency.exits[] | select(.device == "debugcon0")' now >found
+}
+
+# Percentiles are of the interval: the writes came before.
+case_top_has_the_latencies_of_an_interval() {
+	local p=() row='^  IO read debugcon0 +([0-9]+) +([0-9]+) +([0-9]+) +([0-9]+|more)$'
+	assemble code <<-'END'
+		mov $0xe00, %edx # nobody's
+		mov $100, %ecx
+		1: out %al, %dx
+		loop 1b
+		1: in $0xe9, %al
+		jmp 1b
+	END
+	start_controlled --flat 0x100000 --exits writes,latency code
+	wait_for reads_debugcon0
+	holds now '.latency.exits[] | select(.access == "write" and .device == null) | .count == 100'
+	timeout -k 10 "$limit_s" "$TOLLGATE" top --once --interval 0.2 ctl >shown
+	grep -qE '^  ns in Tollgate per exit +p50 +p90 +p99 +p99\.9$' shown || fail "$(cat shown)"
+	read -r -a p < <(sed -nE "s/$row/\1 \2 \3 \4/p" shown)
+	if [ ${#p[@]} != 4 ] || [ "${p[0]}" = 0 ] || [ "${p[0]}" -gt "${p[1]}" ] || [ "${p[1]}" -gt "${p[2]}" ]; then
+		fail "debugcon0: $(cat shown)"
+	fi
+	! grep -q 'IO write unclaimed' shown || fail 'an exit that did not come'
+	stop
+	start_controlled --flat 0x100000 --exits writes code
+	timeout -k 10 "$limit_s" "$TOLLGATE" top --once --interval 0.2 ctl >shown
+	! grep -q 'ns in Tollgate' shown || fail 'latencies that nobody measured'
+	stop
+}
+
 # Whether the running guest has made its last write that counts.
 has_written() {
 	control stats

@@ -16,6 +16,7 @@
 #include "base/option.h"
 #include "cmd/client.h"
 #include "cmd/cmds.h"
+#include "cmd/top_latency.h"
 #include "vm_end.h"
 
 #define REPLY_MAX_NS (5 * NS_PER_S)
@@ -220,6 +221,7 @@ static void top_print_vm(const struct top_vm *vm)
 	       "writes/s", "collected/s");
 	top_print_bus(vm, "pio", "PIO");
 	top_print_bus(vm, "mmio", "MMIO");
+	top_latency_print(member(vm->was.stats, "latency"), member(vm->now.stats, "latency"));
 }
 
 /* Whether one answered the last time. */
