@@ -80,6 +80,22 @@ case_twenty_at_once() {
 	done
 }
 
+# accesses: of the guest to devices, so far, that left KVM.
+accesses() {
+	tollgate control /tmp/control stats | sed -n 's/^ *"\(MMIO\|IO\)": *\([0-9]*\).*/\2/p' | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# A command costs some packets each way: no more exits than these, however slow the machine is.
+case_exits() {
+	execs 0 true </dev/null
+	before=$(accesses)
+	for _ in 1 2 3 4 5; do execs 0 true </dev/null; done
+	after=$(accesses)
+	echo "    exits of 5 commands: $((after - before))"
+	[ "$before" -gt 0 ] || fail "no count of accesses: $before"
+	[ $((after - before)) -le 25 ] || fail 'more than 5 for each'
+}
+
 # The last one: the guest ends under a command.
 case_the_guest_ends() {
 	tollgate exec $v -- sleep 1000 </dev/null >/tmp/out 2>/tmp/err &
@@ -90,11 +106,11 @@ case_the_guest_ends() {
 	grep -q '\[agent-lost\]$' /tmp/err || fail "$(cat /tmp/err)"
 }
 
-tollgate run --quick --mem 512M --timeout 900 --vsock $v --modules auto \
+tollgate run --quick --mem 512M --timeout 900 --vsock $v --control /tmp/control --modules auto \
 	--run 'until [ -e /tmp/end ]; do sleep 0.2; done' /boot/vmlinuz-cloud >/tmp/guest.out 2>/tmp/guest.err &
 guest=$!
 tollgate exec --wait=300 $v -- true </dev/null || { cat /tmp/guest.err && exit 1; }
-[ $# != 0 ] || set -- statuses streams signal terminal copies twenty_at_once the_guest_ends
+[ $# != 0 ] || set -- statuses streams signal terminal copies twenty_at_once exits the_guest_ends
 for name; do
 	case_failed=0
 	start=$(date +%s)

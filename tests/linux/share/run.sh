@@ -108,7 +108,73 @@ case_mounted_again() {
 	same 'content' "$(sort -u "$out" | tr '\n' ' ')" "$(head -c 16777216 /dev/zero | sha256sum | cut -c 1-8) data "
 }
 
-[ $# != 0 ] || set -- files read_only the_host_changes_files mounted_again
+# The host's file system has no room for more bytes, and then for no more files. Each program learns it at once, and what
+# was there before is whole.
+case_full() {
+	mkdir -p /tmp/full
+	mount -t tmpfs -o size=4M,nr_inodes=40 none /tmp/full || fail 'no file system to fill'
+	run 0 --share /tmp/full,tag=full --run '
+		cd /mnt/full && dd if=/dev/urandom of=first bs=64k count=8 2>/dev/null && sha256sum first >/first.sum
+		dd if=/dev/zero of=big bs=64k count=200 2>&1 >/dev/null | sed -n "s/.*: //p"
+		[ "$(stat -c %s big)" -gt 3000000 ] && [ "$(stat -c %s big)" -lt 4194304 ]; echo "big $?"
+		sha256sum -c /first.sum
+		rm big && echo again >after && cat after
+		i=0; while [ $i -lt 100 ] && (: >many$i) 2>/dev/null; do i=$((i + 1)); done
+		[ $i -gt 20 ] && [ $i -lt 40 ]; echo "files $?"
+		mkdir dir 2>&1 | sed "s/.*: //"; ln -s target link 2>&1 | sed "s/.*: //"
+		rm many* && mkdir dir && sha256sum -c /first.sum'
+	same 'outcomes' "$(tr '\n' ';' <"$out")" 'No space left on device;big 0;first: OK;again;files 0;No space left on device;No space left on device;first: OK;'
+	umount /tmp/full
+}
+
+# Each sleeping process has a file open, until Tollgate may open no more. They end, and files open again.
+case_no_descriptors() {
+	mkdir -p /tmp/fds
+	for i in $(seq 200); do echo "$i" >"/tmp/fds/$i"; done
+	(
+		# shellcheck disable=SC3045 # busybox has it
+		ulimit -n 160
+		run 0 --share /tmp/fds,tag=fds --run '
+			cd /mnt/fds && echo -n >/err
+			i=1; while [ $i -le 200 ]; do
+				{ sleep 10000 <$i & } 2>>/err
+				i=$((i + 1))
+			done
+			while [ "$(pidof sleep | wc -w)" -lt 20 ]; do sleep 0.1; done
+			n=0; until (: <200) 2>/refused || [ $n = 50 ]; do n=$((n + 1)); sleep 0.1; done
+			sed "s/.*: //" /refused | sort -u
+			kill $(pidof sleep); wait
+			i=1; while [ $i -le 200 ] && [ "$(cat $i)" = $i ]; do i=$((i + 1)); done
+			echo "read $((i - 1))"'
+		[ -z "$case_failed" ]
+	) || case_failed=1
+	same 'outcomes' "$(tr '\n' ';' <"/results/$kernel-$name.out")" 'Too many open files in system;read 200;'
+}
+
+# SIGKILL of Tollgate at any time: files that the guest had synced have their content, by sums that it wrote afterwards.
+case_killed() {
+	for round in 1 2 3; do
+		rm -rf /tmp/killed && mkdir /tmp/killed
+		tollgate run --quick --mem 384M --timeout 600 --modules "$modules" --share /tmp/killed,tag=killed --run '
+			cd /mnt/killed; i=0; while :; do
+				dd if=/dev/urandom of=new bs=4k count=$((i % 40 + 1)) conv=fsync 2>/dev/null
+				mv new $i && sha256sum $i >>sums && i=$((i + 1))
+			done' "/boot/vmlinuz-$kernel" >"/results/$kernel-$name.$round" 2>&1 &
+		pid=$!
+		for _ in $(seq 3000); do
+			[ ! -s /tmp/killed/sums ] || [ "$(wc -l </tmp/killed/sums)" -lt $((round * 20)) ] || break
+			sleep 0.1
+		done
+		kill -9 "$pid"
+		wait "$pid"
+		same 'status' $? 137
+		grep -c '^................................................................  [0-9]*$' /tmp/killed/sums >/tmp/lines
+		[ "$(cat /tmp/lines)" -ge $((round * 20)) ] || fail 'there is little to compare'
+		(cd /tmp/killed && head -n "$(cat /tmp/lines)" sums | sha256sum -c) >/tmp/checked || fail "$(grep -v OK /tmp/checked)"
+	done
+}
+
+[ $# != 0 ] || set -- files read_only the_host_changes_files mounted_again full no_descriptors killed
 for name; do
 	case_failed=
 	"case_$name"
