@@ -281,12 +281,54 @@ case_host_root_pipe() {
 	same stdout "$(tr '\n' ' ' <"$out")" "begin 2 2048 1 $(basename "$modules") "
 }
 
+# Further commands of docs/guide/from-virtme-ng.md. Root is the user here, as with sudo.
+case_host_root_home() {
+	rm -rf /tmp/at-home
+	mkdir -p /tmp/at-home/dir
+	(
+		HOME=/tmp/at-home
+		export HOME
+		host_root --rw "$HOME" -- sh -c 'echo written >"$HOME/dir/file"; echo changed >/tmp/outside; id -un'
+		[ "$got" = 0 ]
+	) || fail 'no status 0'
+	same stdout "$(cat "/results/$kernel-$name.out")" "$(id -un)"
+	same 'the file' "$(cat /tmp/at-home/dir/file)" written
+	[ ! -e /tmp/outside ] || fail 'a file outside was written'
+}
+
+# is_core FILE WHAT: an ELF file, whose type is core.
+is_core() {
+	same "$2" "$(od -An -tx1 -N 4 "$1" | tr -d ' ')$(od -An -tx1 -j 16 -N 1 "$1" | tr -d ' ')" 7f454c4604
+}
+
+# A core of a panic; gdb's first question and a core, of a command that runs on.
+case_host_root_core() {
+	rm -f /tmp/core.* /tmp/control
+	host_root --core /tmp/core.panic -- sh -c 'echo c >/proc/sysrq-trigger; sleep 100'
+	same status "$got" 112
+	is_core /tmp/core.panic 'core of a panic'
+	out=/results/$kernel-$name.out
+	: >"$out"
+	(
+		until grep -q ready "$out"; do sleep 1; done
+		printf '$?#3f' | nc -w 5 127.0.0.1 1234 | head -c 5 >/tmp/gdb
+		tollgate control /tmp/control core /tmp/core.running
+		kill -INT "$(pidof tollgate)"
+	) 2>/dev/null &
+	host_root --gdb 1234 --control /tmp/control -- \
+		sh -c 'trap "exit 5" INT; echo ready; while :; do sleep 1; done'
+	wait
+	same status "$got" 5
+	same "gdb's answer" "$(cat /tmp/gdb)" '+$T05'
+	is_core /tmp/core.running 'core of a command that runs'
+}
+
 case_chroot_of_a_share() {
 	run 0 --modules auto --share / --run 'chroot /mnt/share0 /bin/sh -c "ls -d /w"'
 	same stdout "$(cat "$out")" /w
 }
 
-# host_root_pipe and chroot_of_a_share: in the long run.
+# host_root_pipe, host_root_home, host_root_core and chroot_of_a_share: in the long run.
 [ $# != 0 ] || set -- everything success output rng killed_by_a_signal left_behind not_found without_a_shell \
 	not_executable root_directory_of_a_disk init_of_a_disk no_disk network page_mapped_anew host_root host_root_input \
 	host_root_interrupt
