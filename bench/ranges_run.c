@@ -65,6 +65,8 @@ static int run(int argc, char **argv, struct diag *diag)
 	config_init(&config);
 	r = config_parse_run(&config, argc - 1, argv + 1, diag);
 	if (r == 0)
+		r = config_confine(&config, diag);
+	if (r == 0)
 		r = config_make_vm(&config, &vm, diag);
 	if (r == 0)
 		r = device_create(&range_class, &(struct device_env){0}, &dev);

@@ -178,6 +178,13 @@ static const struct option_row fault_rows[] = {
 };
 const struct option_group config_fault_group = {"Finding the kernel's faults", fault_rows};
 
+static const struct option_row sandbox_rows[] = {
+	{"no-sandbox", CONFIG_OPT_NO_SANDBOX, NULL,
+	 .help = "do not confine the VMM; for debugging it, with a guest that you trust"},
+	{0},
+};
+const struct option_group config_sandbox_group = {"Confinement", sandbox_rows};
+
 static int parse_boot(struct config *config, const char *arg, struct diag *diag)
 {
 	int mode = 0;
@@ -244,6 +251,7 @@ int config_kernel_option(struct config *config, int opt, const char *arg, struct
 	case CONFIG_OPT_FLAT: return parse_flat(config, arg, diag);
 	case CONFIG_OPT_ROOTFS: return add_rootfs(config, arg, diag);
 	case CONFIG_OPT_END_ON_UNCLAIMED: config->vm.end_on_unclaimed = true; return 0;
+	case CONFIG_OPT_NO_SANDBOX: config->no_sandbox = true; return 0;
 	case CONFIG_OPT_SYMBOLS: config->symbols = arg; return 0;
 	default: return 1;
 	}
@@ -303,6 +311,7 @@ static const struct option_group stats_group = {"Measuring", stats_rows};
 static const struct option_group *const run_groups[] = {
 	&config_kernel_group,
 	&config_fault_group,
+	&config_sandbox_group,
 	&config_initramfs_group,
 	&config_host_root_group,
 	&config_machine_group,
@@ -327,9 +336,11 @@ const struct option_table config_run_table = {
 	.after = CONFIG_DEST_HELP
 	"\n"
 	"Exit status: 0 power off or success, the guest's own code when it reports one, 2 set-up\n"
-	"error, 110 unclaimed access, 112 panic, 113 triple fault, 114 reset, 115 KVM error,\n"
-	"116 killed, 117 timeout, 122 halted for good; 123 the guest ran, but an output could not\n"
-	"be written.\n",
+	"error, 109 sandbox, 110 unclaimed access, 112 panic, 113 triple fault, 114 reset, 115 "
+	"KVM\n"
+	"error, 116 killed, 117 timeout, 122 halted for good; 123 the guest ran, but an output "
+	"could\n"
+	"not be written.\n",
 	.operands = "KERNEL",
 };
 

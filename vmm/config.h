@@ -86,6 +86,7 @@ struct config {
 	const char *stats_json; /* file name, NULL: none */
 	const char *profile;    /* the same */
 	const char *control;    /* path of the control socket, NULL: none */
+	bool no_sandbox;
 	enum config_exit_code exit_code;
 	struct config_memory *memory; /* of config_alloc() */
 };
@@ -148,13 +149,14 @@ enum {
 	CONFIG_OPT_ROOTFS,
 	CONFIG_OPT_SYMBOLS,
 	CONFIG_OPT_END_ON_UNCLAIMED,
+	CONFIG_OPT_NO_SANDBOX,
 	CONFIG_OPT_OWN, /* a subcommand's own values start here */
 };
 /* Takes one such option; 1 when opt is none of them, else 0 or -EINVAL with diag. */
 int config_machine_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
 /* Options that say what is booted, and how; shared by run, smoke and machine, and those of faults by run and smoke. */
-extern const struct option_group config_kernel_group, config_fault_group;
+extern const struct option_group config_kernel_group, config_fault_group, config_sandbox_group;
 int config_kernel_option(struct config *config, int opt, const char *arg, struct diag *diag);
 
 /* The operands that are left: a kernel, which config borrows, or none. -EINVAL with diag. */

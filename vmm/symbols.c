@@ -270,6 +270,12 @@ bool symbols_address(const struct symbols *s, const char *name, uint64_t *ret)
 	return false;
 }
 
+void symbols_prepare_lines(const struct symbols *s)
+{
+	if (s->lines)
+		symbols_lines_start(s->lines);
+}
+
 void symbols_set_lines(struct symbols *s, struct symbols_lines *lines)
 {
 	symbols_lines_close(s->lines);

@@ -43,6 +43,9 @@ int symbols_parse(const char *name, const uint8_t *bytes, size_t len, struct sym
 /* Whether an ELF file has at most max symbols, and one at least. */
 bool symbols_elf_is_small(const uint8_t *bytes, size_t len, size_t max);
 
+/* Whether the file is ELF with a name of DWARF's table of lines: else no process has to look for lines. */
+bool symbols_elf_has_lines(const uint8_t *bytes, size_t len);
+
 /*
  * The symbols of a running or loaded Linux: bytes are a part of its image that has all of .rodata, 8-byte aligned as
  * its addresses are; linear is the address of the first of them in the kernel. The bytes may change meanwhile. -ENOENT
@@ -68,6 +71,9 @@ bool symbols_address(const struct symbols *symbols, const char *name, uint64_t *
 
 /* From now on the table has source lines, those of its file; lines is the table's, and goes with it. */
 void symbols_set_lines(struct symbols *symbols, struct symbols_lines *lines);
+
+/* Starts the process that finds them now, where there are any, instead of when the first line is wanted. */
+void symbols_prepare_lines(const struct symbols *symbols);
 
 /* "FILE:LINE" of an address; "" when it is not known. symbols may be NULL. Returns buf. */
 const char *symbols_line(const struct symbols *symbols, uint64_t addr, char buf[SYMBOL_LINE_MAX]);

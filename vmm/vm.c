@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/macros.h"
+#include "sandbox.h"
 #include "vm/failed_memory.h"
 #include "vm/internal.h"
 #include "vm/vcpu_files.h"
@@ -339,6 +340,23 @@ static int start_vcpus(struct vm *vm, struct diag *diag)
 	return r;
 }
 
+/* A report loads and starts something: before this thread is confined. Guest code runs after that. */
+static int start_confined(struct vm *vm, struct diag *diag)
+{
+	int r, confined;
+
+	if (sandbox_is_on()) {
+		arch_disasm_load();
+		vm_symbols_prepare(vm);
+	}
+	sandbox_open();
+	r = start_vcpus(vm, diag);
+	confined = sandbox_close();
+	if (r == 0 && confined < 0)
+		r = diag_set(diag, confined, "sandbox-event", "confine the event thread");
+	return r;
+}
+
 int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 {
 	int r;
@@ -350,7 +368,7 @@ int vm_run(struct vm *vm, struct vm_end *ret_end, struct diag *diag)
 	r = vm_virtio_start(vm, diag);
 	vm_vcpu_files_set(vm);
 	if (r == 0)
-		r = start_vcpus(vm, diag);
+		r = start_confined(vm, diag);
 	if (r < 0)
 		vm_end(vm, (struct vm_end){.kind = VM_END_KVM_ERROR, .by = "a thread is missing"});
 	else

@@ -22,6 +22,7 @@ enum vm_end_kind {
 enum {
 	EXIT_OK = 0,
 	EXIT_SETUP = 2,
+	EXIT_SANDBOX = 109, /* a thread of ours made a system call that its filter forbids */
 	EXIT_UNCLAIMED = 110,
 	EXIT_PANIC = 112,
 	EXIT_TRIPLE_FAULT = 113,

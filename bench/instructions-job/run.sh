@@ -10,7 +10,10 @@ cat /w/* >/dev/null # waiting for the disk counts
 run() {
 	guest=/w/accesses-$2
 	case $1 in
-	tollgate) tollgate run --stats=json:/tmp/stats --flat 0x10000,real "$guest" ;;
+	tollgate*)
+		# shellcheck disable=SC2086 # an option, or none
+		tollgate run ${1#tollgate} --stats=json:/tmp/stats --flat 0x10000,real "$guest"
+		;;
 	ranges) ranges_run 1000 --stats=json:/tmp/stats --flat 0x10000,real "$guest" ;;
 	bare*)
 		# shellcheck disable=SC2046 # options

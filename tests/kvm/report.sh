@@ -171,6 +171,7 @@ case_the_doctor_tells_readers_and_programs_the_same() {
 	printed "$(jq -r '"^limits          \(.vcpus_recommended) vCPUs recommended, \(.vcpus_max) at most; \(.memory_slots) memory slots$"' json)" \
 		"$(jq -r '"^open files      \(.open_files), can be raised to \(.open_files_max): "' json)" \
 		"$(jq -r 'if .backing == "none" then "^virtualization  neither " else "^virtualization  \(.backing)" end' json)"
+	printed "$(jq -r '"^sandbox         seccomp filters \(if .seccomp then "yes" else "NO" end).* Landlock ABI \(.landlock_abi)"' json)"
 	same 'timers are late' "$(grep -c 'timers are late' "$case_dir/out" || true)" \
 		"$(jq 'if .guest_tsc_stands_still then 1 else 0 end' json)"
 }

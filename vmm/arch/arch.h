@@ -302,6 +302,9 @@ const char *arch_exit_name(uint32_t reason);
 /* The library that names instructions in reports, "libZydis.so.4.0"; NULL: this build uses none. */
 const char *arch_disasm_soname(void);
 
+/* Loads it now, where it is there: a thread that is confined cannot map code. Event thread. */
+void arch_disasm_load(void);
+
 /* Whether a vCPU whose thread is not in KVM_RUN would go on there. */
 enum arch_halted {
 	ARCH_CAN_RUN,       /* or may be woken by what is not another CPU */
@@ -366,5 +369,15 @@ struct arch_acpi_table {
  * written, when there is none. Trusts bytes to be arch_acpi_render()'s.
  */
 bool arch_acpi_next(const void *bytes, size_t len, struct arch_acpi_table *table);
+
+/* KVM's requests that a role of thread makes while a guest runs and after; the most frequent one first. */
+struct arch_ioctls {
+	const uint32_t *request;
+	size_t nr;
+};
+extern const struct arch_ioctls arch_vcpu_ioctls, arch_io_ioctls, arch_event_ioctls;
+
+/* How seccomp(2) calls this architecture: AUDIT_ARCH_X86_64. */
+extern const uint32_t arch_audit;
 
 #endif

@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,11 +21,43 @@ enum { STACK_BYTES = 1 << 20 };
 static const char *const role_name[THREAD_ROLES] = {
 	[THREAD_VCPU] = "vcpu",
 	[THREAD_IO] = "io",
+	[THREAD_IO_DISK] = "io",
+	[THREAD_IO_FS] = "io",
+	[THREAD_IO_NET] = "io",
+	[THREAD_IO_VSOCK] = "io",
 	[THREAD_DISK_WORKER] = "disk-worker",
 	[THREAD_FS_WORKER] = "fs-worker",
 	[THREAD_FILE_WRITER] = "file-writer",
 	[THREAD_MEASURE] = "measure",
+	[THREAD_EVENT] = "event",
 };
+
+/* The thread frees this. */
+struct thread_begin {
+	enum thread_role role;
+	char name[16]; /* what Linux keeps (pthread_setname_np(3)) */
+	void *(*run)(void *arg);
+	void *arg;
+};
+
+static void (*thread_entry)(enum thread_role role);
+
+void thread_set_entry(void (*entry)(enum thread_role role))
+{
+	thread_entry = entry;
+}
+
+/* The name by its own thread: another one would have to open a file. */
+static void *thread_main(void *arg)
+{
+	const struct thread_begin begin = *(struct thread_begin *)arg;
+
+	free(arg);
+	prctl(PR_SET_NAME, begin.name, 0, 0, 0);
+	if (thread_entry)
+		thread_entry(begin.role);
+	return begin.run(begin.arg);
+}
 
 int thread_kick_signal(void)
 {
@@ -63,20 +97,22 @@ static int thread_create(pthread_t *ret, void *(*run)(void *arg), void *arg)
 int thread_start(pthread_t *ret, enum thread_role role, const char *name, void *(*run)(void *arg),
 		 void *arg)
 {
+	struct thread_begin *begin = calloc(1, sizeof(*begin));
 	const sigset_t blocked = role_blocks(role);
 	sigset_t own;
-	char buf[16]; /* what Linux keeps (pthread_setname_np(3)) */
 	int r;
 
+	if (!begin)
+		return -ENOMEM;
+	*begin = (struct thread_begin){.role = role, .run = run, .arg = arg};
+	snprintf(begin->name, sizeof(begin->name), "%s", name ? name : role_name[role]);
 	/* A thread inherits the mask: it is right before the first instruction. */
 	pthread_sigmask(SIG_SETMASK, &blocked, &own);
-	r = thread_create(ret, run, arg);
+	r = thread_create(ret, thread_main, begin);
 	pthread_sigmask(SIG_SETMASK, &own, NULL);
 	if (r < 0)
-		return r;
-	snprintf(buf, sizeof(buf), "%s", name ? name : role_name[role]);
-	pthread_setname_np(*ret, buf);
-	return 0;
+		free(begin);
+	return r;
 }
 
 /* The C library of an old release lacks it. */

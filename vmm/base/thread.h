@@ -9,10 +9,15 @@
 enum thread_role {
 	THREAD_VCPU,        /* runs a vCPU; takes thread_kick_signal() */
 	THREAD_IO,          /* an event loop for one device */
+	THREAD_IO_DISK,     /* the same, of a disk */
+	THREAD_IO_FS,       /* of a shared directory */
+	THREAD_IO_NET,      /* of a network */
+	THREAD_IO_VSOCK,    /* of sockets */
 	THREAD_DISK_WORKER, /* system calls of a disk */
 	THREAD_FS_WORKER,   /* system calls of a shared directory */
 	THREAD_FILE_WRITER, /* system calls of one file that is written */
 	THREAD_MEASURE,     /* measures the vCPUs */
+	THREAD_EVENT,       /* the thread that main() runs on; none is started with it */
 	THREAD_ROLES,
 };
 
@@ -23,6 +28,9 @@ enum thread_role {
  */
 int thread_start(pthread_t *ret, enum thread_role role, const char *name, void *(*run)(void *arg),
 		 void *arg);
+
+/* Each thread that is started from now on calls that first, on itself. Before the first one; NULL: none. */
+void thread_set_entry(void (*entry)(enum thread_role role));
 
 /*
  * Gives the calling thread a table of descriptors of its own, with the n of keep, sorted, and nothing else. In a table

@@ -19,6 +19,23 @@ void cmd_fail(const struct diag *diag)
 		fprintf(stderr, "  remedy: %s\n", diag->remedy);
 }
 
+void cmd_warn(const struct diag *warning)
+{
+	fputs("tollgate: warning: ", stderr);
+	diag_print(warning, stderr);
+	fputc('\n', stderr);
+}
+
+void cmd_warn_unconfined(void)
+{
+	struct diag diag = {0};
+
+	diag_set(&diag, -EINVAL, "sandbox-off",
+		 "--no-sandbox: the guest is NOT confined; one that breaks the VMM can do what its "
+		 "user can");
+	cmd_warn(&diag);
+}
+
 int cmd_no_operands(int argc, char **argv, struct diag *diag)
 {
 	if (optind >= argc)

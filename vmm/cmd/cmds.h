@@ -48,6 +48,12 @@ void cmd_version(void);
 /* Prints "tollgate: WHAT [ID]" and, when there is one, "  remedy: REMEDY" on stderr. */
 void cmd_fail(const struct diag *diag);
 
+/* The same without a remedy: "tollgate: warning: WHAT [ID]". */
+void cmd_warn(const struct diag *warning);
+
+/* The warning that --no-sandbox was given. */
+void cmd_warn_unconfined(void);
+
 /* Arguments that are left after the options are a mistake: -EINVAL, else 0. */
 int cmd_no_operands(int argc, char **argv, struct diag *diag);
 

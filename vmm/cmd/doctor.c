@@ -17,6 +17,7 @@
 #include "config.h"
 #include "kvm.h"
 #include "kvm/caps.h"
+#include "sandbox.h"
 #include "vm_end.h"
 
 enum { OPT_JSON = CONFIG_OPT_OWN, OPT_KERNEL_CONFIG };
@@ -57,6 +58,7 @@ struct findings {
 	enum arch_guest_clock guest_tsc;
 	struct rlimit files;
 	bool has_passt;
+	struct sandbox_host sandbox;
 };
 
 /* In PATH, where --net passt will find it. */
@@ -89,6 +91,7 @@ static void examine(struct findings *f)
 	arch_backing_module(f->module, sizeof(f->module));
 	getrlimit(RLIMIT_NOFILE, &f->files);
 	f->has_passt = finds_program("passt");
+	sandbox_examine_host(&f->sandbox);
 	f->can_run = kvm_open(&f->kvm, &f->diag) == 0;
 	if (!f->can_run)
 		return;
@@ -169,6 +172,9 @@ static void doctor_print_text(const struct findings *f)
 	       (unsigned long long)f->files.rlim_cur, (unsigned long long)f->files.rlim_max);
 	printf("--net passt     %s\n",
 	       f->has_passt ? "passt is installed" : "passt is not installed (package passt)");
+	printf("sandbox         seccomp filters %s; Landlock ABI %d%s, not used yet\n",
+	       f->sandbox.seccomp ? "yes" : "NO: run and smoke need --no-sandbox",
+	       f->sandbox.landlock_abi, f->sandbox.landlock_abi ? "" : " (none)");
 	printf("verdict         %s\n", verdict(f));
 }
 
@@ -201,6 +207,8 @@ static void doctor_print_json(const struct findings *f)
 	json_add_u64(root, "open_files", f->files.rlim_cur);
 	json_add_u64(root, "open_files_max", f->files.rlim_max);
 	json_object_object_add(root, "passt", json_object_new_boolean(f->has_passt));
+	json_object_object_add(root, "seccomp", json_object_new_boolean(f->sandbox.seccomp));
+	json_object_object_add(root, "landlock_abi", json_object_new_int(f->sandbox.landlock_abi));
 	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
 	json_object_put(root);
 }

@@ -250,7 +250,9 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	if (config->timeout_ns)
 		config->vm.deadline_ns = started_ns + config->timeout_ns;
 	cmd_guard_begin(config->vm.deadline_ns);
-	r = config_make_vm(config, vm, diag);
+	r = config_confine(config, diag);
+	if (r == 0)
+		r = config_make_vm(config, vm, diag);
 	cmd_guard_end();
 	if (r == 0)
 		r = listeners_open(on, config, vm, diag);
@@ -261,18 +263,11 @@ static int set_up(struct config *config, int64_t started_ns, struct vm *vm,
 	return r;
 }
 
-static void print_warning(const struct diag *warning)
-{
-	fputs("tollgate: warning: ", stderr);
-	diag_print(warning, stderr);
-	fputc('\n', stderr);
-}
-
 static void print_warnings(const struct config *config)
 {
 	for (unsigned i = 0; i < config->nr_disks; i++)
 		if (config->disk[i]->warning.what[0])
-			print_warning(&config->disk[i]->warning);
+			cmd_warn(&config->disk[i]->warning);
 }
 
 /* Frees config, unless a thread that the host does not let go may still use it. */
@@ -289,6 +284,8 @@ static int run_config(struct config *config, int64_t started_ns, struct diag *di
 		cmd_fail(diag);
 		return EXIT_SETUP;
 	}
+	if (config->no_sandbox)
+		cmd_warn_unconfined();
 	r = set_up(config, started_ns, vm, &on, &files, diag);
 	print_warnings(config);
 	if (r == 0) {

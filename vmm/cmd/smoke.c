@@ -341,6 +341,16 @@ static int check_kvm(struct diag *diag)
 	return r;
 }
 
+static void warn_unconfined(const struct smoke_suite *suite)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < suite->nr; i++)
+		any |= suite->spec[i]->config.no_sandbox;
+	if (any)
+		cmd_warn_unconfined();
+}
+
 static int run_suite(struct smoke *smoke, struct diag *diag)
 {
 	int r = smoke->suite.run.bisect ? check_kvm(diag) : 0;
@@ -349,6 +359,7 @@ static int run_suite(struct smoke *smoke, struct diag *diag)
 		r = open_outputs(smoke, diag);
 	if (r < 0)
 		return r;
+	warn_unconfined(&smoke->suite);
 	smoke->results = calloc(smoke->suite.nr, sizeof(*smoke->results));
 	smoke->logs = calloc(smoke->suite.nr, sizeof(*smoke->logs));
 	if (!smoke->results || !smoke->logs)

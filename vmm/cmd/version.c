@@ -9,6 +9,7 @@
 #include "cmd/cmds.h"
 #include "commit.h"
 #include "initramfs/module_index.h"
+#include "sandbox.h"
 #include "symbols/dwarf.h"
 
 #ifdef TOLLGATE_HAVE_SLIRP
@@ -52,6 +53,8 @@ void cmd_version(void)
 	putchar('\n');
 	printf("  packed kernels  %s\n", TOLLGATE_CODECS[0] ? TOLLGATE_CODECS : "none");
 	printf("  disks           %s\n", DISK_ENGINES);
+	printf("  sandbox         %s\n",
+	       sandbox_is_built() ? "seccomp" : "none, in a build with a sanitizer or coverage");
 	for (size_t i = 0; i < ARRAY_SIZE(libraries); i++) {
 		const char *soname = libraries[i].soname;
 

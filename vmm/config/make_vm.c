@@ -9,6 +9,7 @@
 #include "boot/kernel_version.h"
 #include "config/builtin.h"
 #include "config/exits.h"
+#include "sandbox.h"
 
 /* The files a VM is made from; they are gone from our memory before the guest runs. */
 struct vm_files {
@@ -198,6 +199,18 @@ static int close_all(struct vm_files *files, struct initramfs *initramfs, struct
 	r = vm_check_files(files, config, diag);
 	files_close(files);
 	return r;
+}
+
+int config_confine(const struct config *config, struct diag *diag)
+{
+	struct sandbox_opts opts = {.remaps_pages = config->test_device[MACHINE_TEST_PC]};
+
+	if (config->no_sandbox || !sandbox_is_built())
+		return 0;
+	for (unsigned i = 0; i < config->nr_nets; i++)
+		if (config_net_has_sockets(config->net[i]))
+			opts.sockets = true;
+	return sandbox_begin(&opts, diag);
 }
 
 int config_make_vm(struct config *config, struct vm *vm, struct diag *diag)

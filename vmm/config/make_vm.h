@@ -7,6 +7,12 @@
 #include "vm.h"
 
 /*
+ * Confines this process, unless --no-sandbox was given (sandbox.h): before config_make_vm(), with one thread. -errno with
+ * diag.
+ */
+int config_confine(const struct config *config, struct diag *diag);
+
+/*
  * Reads the kernel and the RAM disks that config names, and makes the VM up to the guest's first
  * instruction, with its console on stdin and stdout. The files are closed again. config->vm is
  * completed for it, and borrowed until vm_fini(), which must be called also after a failure. Once for a config. -errno

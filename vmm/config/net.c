@@ -242,6 +242,11 @@ static const struct config_net_kind net_kinds[] = {
 	[PASST] = {net_passt_open, passt_item, passt_check},
 };
 
+bool config_net_has_sockets(const struct config_net *net)
+{
+	return net->kind == &net_kinds[USER];
+}
+
 static int take_capture(struct config *config, struct config_net *net, const char *path,
 			struct diag *diag)
 {

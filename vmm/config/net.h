@@ -2,6 +2,8 @@
 #ifndef VMM_CONFIG_NET_H
 #define VMM_CONFIG_NET_H
 
+#include <stdbool.h>
+
 #include "backend/net.h"
 #include "base/diag.h"
 #include "base/option_table.h"
@@ -28,6 +30,9 @@ struct config_net {
 };
 
 extern const struct option_group config_net_group;
+
+/* Whether its back end makes sockets of the Internet while the guest runs. */
+bool config_net_has_sockets(const struct config_net *net);
 
 /*
  * Takes the value of one --net: user[,hostfwd=FORWARD]...[,dns=ADDR][,restrict][,mac=MAC],

@@ -194,7 +194,7 @@ int io_thread_hear(struct io_thread *io, const struct kvm *kvm, struct diag *dia
 	return r;
 }
 
-static void *thread_main(void *arg)
+static void *io_thread_main(void *arg)
 {
 	struct io_thread *io = arg;
 
@@ -209,9 +209,10 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-int io_thread_start(struct io_thread *io, const char *name, struct diag *diag)
+int io_thread_start(struct io_thread *io, enum thread_role role, const char *name,
+		    struct diag *diag)
 {
-	int r = thread_start(&io->thread, THREAD_IO, name, thread_main, io);
+	int r = thread_start(&io->thread, role, name, io_thread_main, io);
 
 	if (r < 0)
 		return diag_set(diag, r, "io-thread-start", "start the I/O thread of '%s'", name);

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "base/diag.h"
+#include "base/thread.h"
 #include "device.h"
 #include "event.h"
 #include "ioeventfd.h"
@@ -81,7 +82,8 @@ void io_thread_deafen(struct io_thread *io, const struct kvm *kvm);
 int io_thread_hear(struct io_thread *io, const struct kvm *kvm, struct diag *diag);
 
 /* name, of at most 15 characters, is for tools that list threads. -errno with diag. */
-int io_thread_start(struct io_thread *io, const char *name, struct diag *diag);
+int io_thread_start(struct io_thread *io, enum thread_role role, const char *name,
+		    struct diag *diag);
 /*
  * Asks the thread to wait between two operations of its device. Requests to the host go on meanwhile, and their
  * results are taken when the thread goes on. A thread that is asked to end does not wait.

@@ -186,7 +186,9 @@ static bool child_run(struct config *config, const struct child_core *core)
 		send_failure(&diag);
 		return true;
 	}
-	r = config_make_vm(config, vm, &diag);
+	r = config_confine(config, &diag);
+	if (r == 0)
+		r = config_make_vm(config, vm, &diag);
 	if (r == 0) {
 		msg.at_ns = clock_monotonic_ns();
 		msg.started.entered_by = vm->kernel.protocol;

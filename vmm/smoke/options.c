@@ -111,11 +111,17 @@ static const struct option_row report_rows[] = {
 static const struct option_group report_group = {"Reports", report_rows};
 
 static const struct option_group *const groups[] = {
-	&judge_group,          &which_group,
-	&report_group,         &config_kernel_group,
-	&config_fault_group,   &config_initramfs_group,
-	&config_machine_group, CONFIG_DEVICE_GROUPS,
-	&option_help_group,    NULL,
+	&judge_group,
+	&which_group,
+	&report_group,
+	&config_kernel_group,
+	&config_fault_group,
+	&config_sandbox_group,
+	&config_initramfs_group,
+	&config_machine_group,
+	CONFIG_DEVICE_GROUPS,
+	&option_help_group,
+	NULL,
 };
 const struct option_table config_smoke_table = {
 	.command = "smoke",

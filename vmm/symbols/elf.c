@@ -270,6 +270,23 @@ int symbols_elf_parse(const char *name, const uint8_t *bytes, size_t len, struct
 	return 0;
 }
 
+/* Names of sections are in one of the string tables. */
+bool symbols_elf_has_lines(const uint8_t *bytes, size_t len)
+{
+	static const char name[] = "debug_line"; /* after "." or ".z" */
+	struct elf_symbols elf = {0};
+	bool has = false;
+
+	if (elf_symbols_open(&elf, bytes, len) == 0)
+		for (size_t i = 0; !has && i < elf.nr_sections; i++)
+			has = elf.section[i].sh_type == SHT_STRTAB &&
+			      has_bytes(&elf, &elf.section[i]) &&
+			      memmem(bytes + elf.section[i].sh_offset, elf.section[i].sh_size, name,
+				     sizeof(name) - 1);
+	free(elf.section);
+	return has;
+}
+
 bool symbols_elf_is_small(const uint8_t *bytes, size_t len, size_t max)
 {
 	struct elf_symbols elf;

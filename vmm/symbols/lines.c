@@ -140,11 +140,11 @@ static bool is_unchanged(const struct symbols_lines *lines)
 	       now.st_mtim.tv_nsec == lines->opened.st_mtim.tv_nsec;
 }
 
-static void lines_start(struct symbols_lines *lines)
+void symbols_lines_start(struct symbols_lines *lines)
 {
 	int ends[2], childs;
 
-	if (!is_unchanged(lines) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+	if (lines->ask >= 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
 	childs = fcntl(ends[1], F_DUPFD_CLOEXEC, END_FDS);
 	if (childs >= 0 && lines_spawn(lines, childs) == 0)
@@ -182,9 +182,9 @@ const char *symbols_lines_find(struct symbols_lines *lines, uint64_t addr,
 	ret[0] = '\0';
 	if (lines->is_over)
 		return ret;
-	if (lines->ask < 0)
-		lines_start(lines);
-	if (lines->ask < 0 || send(lines->ask, &addr, sizeof(addr), MSG_NOSIGNAL) < 0 ||
+	symbols_lines_start(lines);
+	if (lines->ask < 0 || !is_unchanged(lines) ||
+	    send(lines->ask, &addr, sizeof(addr), MSG_NOSIGNAL) < 0 ||
 	    (n = receive(lines, answer, sizeof(answer))) < 1) {
 		lines_end(lines);
 		return ret;
@@ -230,12 +230,15 @@ int symbols_lines_main(void)
 {
 	struct dwarf_file *file = NULL;
 	char answer[1 + SYMBOL_LINE_MAX];
+	bool is_tried = false;
 	uint64_t addr;
 
 	if (limit() < 0)
 		return EXIT_FAILURE;
-	file = dwarf_file_open(FILE_FD);
 	while (recv(ASK_FD, &addr, sizeof(addr), 0) == sizeof(addr)) {
+		if (!file && !is_tried)
+			file = dwarf_file_open(FILE_FD);
+		is_tried = true;
 		answer[0] = ANSWER_NONE;
 		answer[1] = '\0';
 		if (file && dwarf_file_line(file, addr, answer + 1))

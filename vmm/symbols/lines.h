@@ -3,7 +3,8 @@
  * or grows on some of those. So another process reads it: this program started anew, with limits on its time and
  * memory, and without any other descriptor. When it fails, there are no lines, and nothing else happens.
  *
- * It is started when the first line is wanted, so that a VM without a report pays only for a descriptor.
+ * It is started when the first line is wanted, or before the caller is confined. It reads the file when it is asked for
+ * the first line. It is this program (/proc/self/exe): one that is not tollgate must not start it.
  *
  * Threads: one at a time, and not one with KVM_RUN.
  */
@@ -24,6 +25,9 @@ enum { SYMBOLS_LINES_WAIT_MS = 60 * 1000 };
  * more. -errno. *ret is for symbols_lines_close().
  */
 int symbols_lines_open(int fd, int wait_ms, struct symbols_lines **ret);
+
+/* Starts the process now. Without it there are no lines. */
+void symbols_lines_start(struct symbols_lines *lines);
 
 struct symbols_lines *symbols_lines_close(struct symbols_lines *lines); /* takes and returns NULL */
 

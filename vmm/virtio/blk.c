@@ -283,6 +283,7 @@ const struct virtio_class virtio_blk_class = {
 	.name = "block",
 	.device_id = VIRTIO_ID_BLOCK,
 	.counter_names = counter_names,
+	.io_role = THREAD_IO_DISK,
 	.state_size = sizeof(struct blk),
 	.init = blk_init,
 	.fini = blk_fini,

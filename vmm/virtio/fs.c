@@ -301,6 +301,7 @@ const struct virtio_class virtio_fs_class = {
 	.name = "file system",
 	.device_id = VIRTIO_ID_FS,
 	.counter_names = fs_counter_names,
+	.io_role = THREAD_IO_FS,
 	.state_size = sizeof(struct share),
 	.init = fs_init,
 	.fini = fs_fini,

@@ -336,6 +336,7 @@ const struct virtio_class virtio_net_class = {
 	.name = "network",
 	.device_id = VIRTIO_ID_NET,
 	.counter_names = counter_names,
+	.io_role = THREAD_IO_NET,
 	.state_size = sizeof(struct net),
 	.init = net_init,
 	.fini = net_fini,

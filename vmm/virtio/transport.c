@@ -34,3 +34,10 @@ const struct char_ops *virtio_char_ops(const struct device_class *cls, const voi
 
 	return virtio_is_transport(cls) ? virtio->cls->chr : cls->chr;
 }
+
+enum thread_role virtio_io_role(const struct device_class *cls, const void *conf)
+{
+	const struct virtio_conf *virtio = conf;
+
+	return virtio_is_transport(cls) && virtio->cls->io_role ? virtio->cls->io_role : THREAD_IO;
+}

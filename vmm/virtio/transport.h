@@ -45,6 +45,9 @@ struct virtio_device *virtio_device_of(struct device *dev);
  */
 const struct char_ops *virtio_char_ops(const struct device_class *cls, const void *conf);
 
+/* The role of the I/O thread of such a device; THREAD_IO for one that is not a virtio device. */
+enum thread_role virtio_io_role(const struct device_class *cls, const void *conf);
+
 /*
  * Resets a device of a transport's class as a driver does that writes 0 to its status, and waits for a bounded time.
  * True once it is reset: it touches no guest memory then. For a device that is off the bus; not on its I/O thread.

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/diag.h"
+#include "base/thread.h"
 #include "device.h"
 #include "event.h"
 #include "virtio/queue.h"
@@ -36,6 +37,7 @@ struct virtio_class {
 	const char *name;                 /* "block": as in "virtio block" */
 	uint32_t device_id;               /* virtio 1.2, 5: Device Types */
 	const char *const *counter_names; /* keys of vd->counter[], up to a NULL; NULL: none */
+	enum thread_role io_role;         /* of its I/O thread; 0: THREAD_IO */
 	size_t state_size;                /* a struct that begins with a struct virtio_device */
 	/*
 	 * Fills in features, nr_queues, queue_size[], config and config_len, and opens what it needs.

@@ -265,6 +265,7 @@ const struct virtio_class virtio_vsock_class = {
 	.name = "socket",
 	.counter_names = counter_names,
 	.device_id = VIRTIO_ID_VSOCK,
+	.io_role = THREAD_IO_VSOCK,
 	.state_size = sizeof(struct vsock),
 	.init = vsock_init,
 	.fini = vsock_fini,

@@ -111,9 +111,13 @@ int vm_virtio_start(struct vm *vm, struct diag *diag)
 {
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++)
+	for (unsigned i = 0; r == 0 && i < vm->machine.nr_devices; i++) {
+		const struct machine_device *row = &vm->machine.device[i];
+
 		if (vm->virtio[i])
-			r = io_thread_start(&vm->virtio[i]->io, vm->machine.device[i].name, diag);
+			r = io_thread_start(&vm->virtio[i]->io, virtio_io_role(row->cls, row->conf),
+					    row->name, diag);
+	}
 	return r;
 }
 

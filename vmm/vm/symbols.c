@@ -47,7 +47,7 @@ static int add_lines(struct vm *vm, const struct boot_file *file, struct diag *d
 	struct symbols_lines *lines = NULL;
 	int r;
 
-	if (!vm->symbols.table || !file->fd)
+	if (!vm->symbols.table || !file->fd || !symbols_elf_has_lines(file->data, file->len))
 		return 0;
 	r = symbols_lines_open(file->fd, SYMBOLS_LINES_WAIT_MS, &lines);
 	if (r < 0)
@@ -84,6 +84,12 @@ int vm_symbols_make(struct vm *vm, const struct vm_opts *opts, struct diag *diag
 void vm_symbols_unmake(struct vm *vm)
 {
 	vm->symbols.table = symbols_free(vm->symbols.table);
+}
+
+void vm_symbols_prepare(struct vm *vm)
+{
+	if (vm->symbols.table)
+		symbols_prepare_lines(vm->symbols.table);
 }
 
 /* Whether Linux's banner is at that address, as a vCPU sees it, or where the loader has put it. */

@@ -33,4 +33,7 @@ void vm_symbols_forget(struct vm *vm);
 /* Prints the symbol of an address, as a line. -EINVAL with diag when there is none, others as vm_hold(). */
 int vm_print_symbol(struct vm *vm, uint64_t addr, FILE *out, struct diag *diag);
 
+/* Starts what reads source lines for a report, which cannot be started once this thread is confined. */
+void vm_symbols_prepare(struct vm *vm);
+
 #endif

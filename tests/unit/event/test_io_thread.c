@@ -125,7 +125,7 @@ static int teardown(void **state)
 static void start(enum op waits_in)
 {
 	waiter.waits_in = waits_in;
-	assert_int_equal(io_thread_start(&io, "io-test", NULL), 0);
+	assert_int_equal(io_thread_start(&io, THREAD_IO, "io-test", NULL), 0);
 }
 
 static void the_last_operation_is_the_end(void **state)

@@ -111,7 +111,7 @@ static int setup(void **state)
 	if (r == 0)
 		r = question_init();
 	if (r == 0)
-		r = io_thread_start(&io, "io-test", NULL);
+		r = io_thread_start(&io, THREAD_IO, "io-test", NULL);
 	if (r == 0)
 		r = iobus_create(IOBUS_MMIO, &bus);
 	return r == 0 ? -pthread_barrier_init(&phase, NULL, VCPUS + 1) : r;

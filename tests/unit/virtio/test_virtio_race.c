@@ -50,7 +50,7 @@ static int setup(void **state)
 	if (r == 0)
 		r = io_thread_attach(&io, rig.dev, NULL);
 	if (r == 0)
-		r = io_thread_start(&io, "io-test", NULL);
+		r = io_thread_start(&io, THREAD_IO, "io-test", NULL);
 	rig.vd = virtio_device_of(rig.dev);
 	atomic_store(&over, false);
 	return r;

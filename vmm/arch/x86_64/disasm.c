@@ -24,14 +24,21 @@ const char *arch_disasm_soname(void)
 
 static disassemble_fn *disassembler_load(void)
 {
-	disassemble_fn *fn = NULL;
+	static disassemble_fn *fn; /* the event thread's */
 	void *lib, *sym;
 
+	if (fn)
+		return fn;
 	lib = dlopen(arch_disasm_soname(),
 		     RTLD_NOW | RTLD_LOCAL); /* stays loaded: the process is about to end */
 	sym = lib ? dlsym(lib, "ZydisDisassembleIntel") : NULL;
 	memcpy(&fn, &sym, sizeof(fn)); /* ISO C has no cast from data to function pointers */
 	return fn;
+}
+
+void arch_disasm_load(void)
+{
+	disassembler_load();
 }
 
 bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, char *buf,
@@ -54,6 +61,10 @@ bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, c
 const char *arch_disasm_soname(void)
 {
 	return NULL;
+}
+
+void arch_disasm_load(void)
+{
 }
 
 bool disasm_insn(const uint8_t *code, size_t len, uint64_t rip, unsigned bits, char *buf,

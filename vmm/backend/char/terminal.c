@@ -41,6 +41,9 @@ static void arm_crash_handler(int sig)
 	sa.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
 	if (sigaction(sig, NULL, &old) < 0 || old.sa_handler == SIG_IGN)
 		return;
+	if (sig == SIGSYS &&
+	    old.sa_handler != SIG_DFL) /* the sandbox's, which restores the mode, too */
+		return;
 	if (sig != SIGBUS || !file_maps_guarded())
 		sigaction(sig, &sa, NULL);
 }

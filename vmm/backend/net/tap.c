@@ -184,10 +184,10 @@ static const struct net_backend_ops tap_ops = {
 /* The cable is plugged in while the interface is up on the host. A renamed one is found again. */
 static bool link_up(const struct net_tap *tap)
 {
-	struct ifreq ifr = {0};
+	struct ifreq ifr = {.ifr_ifindex = (int)tap->ifindex};
 
-	if (!if_indextoname(tap->ifindex, ifr.ifr_name) ||
-	    ioctl(tap->ctl_fd, SIOCGIFFLAGS, &ifr) < 0)
+	/* Not if_indextoname(), which makes a socket: this thread may not. */
+	if (ioctl(tap->ctl_fd, SIOCGIFNAME, &ifr) < 0 || ioctl(tap->ctl_fd, SIOCGIFFLAGS, &ifr) < 0)
 		return false;
 	return ifr.ifr_flags & IFF_UP;
 }
