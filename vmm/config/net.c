@@ -367,7 +367,7 @@ static int net_take(void *config, const char *arg, struct diag *diag)
 
 static const struct option_row net_rows[] = {
 	{"net", CONFIG_OPT_NET, "HOW",
-	 .help = "a network (virtio): user (no privilege), passt (no privilege, faster) or\n"
+	 .help = "a network (virtio): user (no privilege), passt (no privilege, IPv6) or\n"
 		 "tap (an interface)\n"
 		 "user[,hostfwd=tcp::8080-:80][,dns=ADDR][,restrict][,mac=MAC]:\n"
 		 "DHCP, DNS, forwarded ports;\n"

@@ -212,7 +212,8 @@ static const struct sandbox_call fs_calls[] = {
 static const uint32_t net_ioctls[] = {TUNSETOFFLOAD, TUNSETQUEUE, SIOCGIFFLAGS, SIOCGIFNAME};
 static const struct sandbox_call net_calls[] = {
 	CALL_IN(ioctl, 1, WHOLE, net_ioctls),
-	CALL(recvfrom),
+	CALL(recvfrom), /* the stream of passt */
+	CALL(sendto),
 	CALL(recvmsg),
 	CALL(pwrite64), /* a capture */
 	CALL(pwritev),
