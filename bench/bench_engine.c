@@ -70,7 +70,8 @@ static void call_start(struct call *call)
 		.op = bench.now->op,
 		.fd = bench.fd,
 		.now = DISK_IO_LATER,
-		.off = random_below(&bench.random, FILE_BYTES / BLOCK_BYTES) * BLOCK_BYTES,
+		.off = (uint64_t)random_below(&bench.random, FILE_BYTES / BLOCK_BYTES) *
+		       BLOCK_BYTES,
 		.len = BLOCK_BYTES,
 		.iov = &call->iov,
 		.nr_iov = 1,

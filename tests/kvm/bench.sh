@@ -76,7 +76,7 @@ case_doorbells_are_answered() {
 
 # Each call has a value in each round, and the sums are sums: a mean lacks less than 1 ns.
 case_a_set_up_is_the_sum_of_its_calls() {
-	benched '.experiments[0] | .counts.guest == 0 and .rounds as $r | all(.points[]; .latency_ns.count == $r)' setup
+	benched '.experiments[0] | .rounds as $r | .counts.guest == 0 and all(.points[]; .latency_ns.count == $r)' setup
 	holds out.json '.experiments[0].points[0].floor == null and all(.experiments[0].points[1:][]; .floor == 0)'
 	holds out.json '.experiments[0].points[3:] | [.[].series] | index("KVM_CREATE_VM") == 2 and
 		index("KVM_CREATE_VCPU, mmap") > 4 and index("VM closed") > index("that slot removed")'

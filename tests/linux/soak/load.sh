@@ -1,4 +1,5 @@
-#!/bin/sh
+#!/bin/busybox sh
+# shellcheck shell=dash # the nearest it knows to busybox
 # The guest's side of soak-check: each load in a loop until /tmp/end is there. A result that is wrong ends it.
 set -u
 

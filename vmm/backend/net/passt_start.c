@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/macros.h"
 #include "base/unix_socket.h"
 
 /* Descriptors of the process: standard input and output lead nowhere, its messages to us. */
@@ -52,11 +53,7 @@ static int passt_signals(posix_spawnattr_t *attr)
 static int passt_spawn(const struct net_passt_opts *opts, int socket, int messages, pid_t *ret)
 {
 	const char *argv[10] = {"passt", "--quiet", "--fd", PASST_SOCKET_TEXT};
-	/* posix_spawn(3) changes none of the texts, though its type has no const. */
-	const union {
-		const char **given;
-		char *const *taken;
-	} args = {.given = argv};
+	char *taken[ARRAY_SIZE(argv)];
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	unsigned n = 4;
@@ -72,13 +69,15 @@ static int passt_spawn(const struct net_passt_opts *opts, int socket, int messag
 	}
 	if (r)
 		return -r;
+	/* posix_spawn(3) changes none of the texts, though its type has no const. */
+	memcpy(taken, argv, sizeof(taken));
 	r = posix_spawnattr_init(&attr);
 	if (r == 0) {
 		r = passt_files(&actions, socket, messages);
 		if (r == 0)
 			r = passt_signals(&attr);
 		if (r == 0)
-			r = posix_spawnp(ret, argv[0], &actions, &attr, args.taken, environ);
+			r = posix_spawnp(ret, argv[0], &actions, &attr, taken, environ);
 		posix_spawnattr_destroy(&attr);
 	}
 	posix_spawn_file_actions_destroy(&actions);
@@ -162,7 +161,7 @@ static int passt_not_started(int r, struct diag *diag)
 int passt_start(const struct net_passt_opts *opts, struct diag *diag)
 {
 	int ends[2], pipes[2], r, status;
-	pid_t pid;
+	pid_t pid = -1;
 
 	/* Calls on ours say MSG_DONTWAIT. O_NONBLOCK would be passt's as well. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)

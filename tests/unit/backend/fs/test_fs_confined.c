@@ -418,7 +418,7 @@ static void look_ups_cost_no_memory(void **state)
 	temp_dir_shell("cd share; seq 0 999 | xargs touch");
 	look_up_and_forget(1);
 	bytes = mallinfo2().uordblks;
-	look_up_and_forget(thousands ? (unsigned)atoi(thousands) : 5);
+	look_up_and_forget(thousands ? (unsigned)strtoul(thousands, NULL, 10) : 5);
 	assert_int_equal(mallinfo2().uordblks, bytes);
 }
 
