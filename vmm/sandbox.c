@@ -18,8 +18,9 @@ enum { HEAP_PIECES = 3, HEAP_PIECE_BYTES = 100000 };
 static struct {
 	struct sandbox_opts opts;
 	bool on;
+	int files; /* Landlock's ruleset for shared directories; for threads that start late, so it is not closed */
 	pthread_mutex_t start; /* held while vCPUs are to wait */
-} sandbox = {.start = PTHREAD_MUTEX_INITIALIZER};
+} sandbox = {.files = -1, .start = PTHREAD_MUTEX_INITIALIZER};
 
 bool sandbox_is_built(void)
 {
@@ -51,6 +52,8 @@ int sandbox_enter(enum thread_role role)
 	struct sandbox_role calls;
 	int r = sandbox_drop_capabilities(role, &sandbox.opts);
 
+	if (r == 0 && (role == THREAD_IO_FS || role == THREAD_FS_WORKER))
+		r = sandbox_files_restrict(sandbox.files);
 	sandbox_role_init(&calls, role, &sandbox.opts);
 	return r < 0 ? r : install_filter(&calls);
 }
@@ -113,14 +116,18 @@ int sandbox_begin(const struct sandbox_opts *opts, struct diag *diag)
 	else if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	if (r == 0)
+		r = sandbox_files_ruleset(opts, host.landlock_abi, &sandbox.files);
+	if (r == 0)
 		r = sandbox_violation_watch();
 	if (r < 0) {
-		diag_set(diag, r, "sandbox-none", "confine the VMM's threads by seccomp");
+		diag_set(diag, r, "sandbox-none", "confine the VMM's threads");
 		diag_remedy(diag, "--no-sandbox runs a guest that you trust without");
 		return r;
 	}
 	settle_malloc();
 	sandbox.opts = *opts;
+	sandbox.opts.dir = NULL; /* the caller's */
+	sandbox.opts.nr_dirs = 0;
 	sandbox.on = true;
 	thread_set_entry(thread_entry_confined);
 	return 0;

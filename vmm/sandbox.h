@@ -12,11 +12,21 @@
 #define VMM_SANDBOX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/diag.h"
 #include "base/thread.h"
 
+/* A shared directory. */
+struct sandbox_dir {
+	const char *path;
+	bool read_only;
+};
+
 struct sandbox_opts {
+	const struct sandbox_dir
+		*dir; /* the threads of shared directories open files below these, and no others */
+	size_t nr_dirs;
 	bool sockets; /* a user network: its threads make and connect sockets of the Internet */
 	bool remaps_pages; /* the test device of kvm-unit-tests: a vCPU changes the protection of guest memory */
 };
@@ -27,7 +37,7 @@ bool sandbox_is_built(void);
 /* This kernel's means: for the doctor. */
 struct sandbox_host {
 	bool seccomp;     /* filters that report the call, which run and smoke need */
-	int landlock_abi; /* 0: none. Not used yet. */
+	int landlock_abi; /* 0: none. Used from 2 on, for shared directories. */
 };
 void sandbox_examine_host(struct sandbox_host *ret);
 

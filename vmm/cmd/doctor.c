@@ -172,9 +172,9 @@ static void doctor_print_text(const struct findings *f)
 	       (unsigned long long)f->files.rlim_cur, (unsigned long long)f->files.rlim_max);
 	printf("--net passt     %s\n",
 	       f->has_passt ? "passt is installed" : "passt is not installed (package passt)");
-	printf("sandbox         seccomp filters %s; Landlock ABI %d%s, not used yet\n",
+	printf("sandbox         seccomp filters %s; Landlock ABI %d%s\n",
 	       f->sandbox.seccomp ? "yes" : "NO: run and smoke need --no-sandbox",
-	       f->sandbox.landlock_abi, f->sandbox.landlock_abi ? "" : " (none)");
+	       f->sandbox.landlock_abi, f->sandbox.landlock_abi < 2 ? ", and shares need 2" : "");
 	printf("verdict         %s\n", verdict(f));
 }
 

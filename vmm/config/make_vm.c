@@ -203,10 +203,18 @@ static int close_all(struct vm_files *files, struct initramfs *initramfs, struct
 
 int config_confine(const struct config *config, struct diag *diag)
 {
-	struct sandbox_opts opts = {.remaps_pages = config->test_device[MACHINE_TEST_PC]};
+	struct sandbox_dir dir[CONFIG_SHARES_MAX];
+	struct sandbox_opts opts = {
+		.dir = dir,
+		.nr_dirs = config->nr_shares,
+		.remaps_pages = config->test_device[MACHINE_TEST_PC],
+	};
 
 	if (config->no_sandbox || !sandbox_is_built())
 		return 0;
+	for (unsigned i = 0; i < config->nr_shares; i++)
+		dir[i] = (struct sandbox_dir){config->share[i]->path,
+					      config->share[i]->conf.fs.read_only};
 	for (unsigned i = 0; i < config->nr_nets; i++)
 		if (config_net_has_sockets(config->net[i]))
 			opts.sockets = true;

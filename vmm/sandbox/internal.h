@@ -55,4 +55,11 @@ _Noreturn void sandbox_fail(const char *what);
 /* For the calling thread: only what its role uses of root's privileges. -errno. */
 int sandbox_drop_capabilities(enum thread_role role, const struct sandbox_opts *opts);
 
+/*
+ * Landlock's ruleset for the threads of shared directories, to be closed; -1 where this host's ABI is too old. -errno.
+ * The second confines the calling thread to it, and those that it starts. -errno; 0 for -1.
+ */
+int sandbox_files_ruleset(const struct sandbox_opts *opts, int abi, int *ret);
+int sandbox_files_restrict(int ruleset);
+
 #endif

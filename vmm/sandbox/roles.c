@@ -150,6 +150,7 @@ static const struct sandbox_call uring_calls[] = {
 static const uint32_t fs_unshare[] = {CLONE_FS};
 static const uint32_t fs_fcntls[] = {F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD};
 static const struct sandbox_call fs_calls[] = {
+	CALL(landlock_restrict_self), /* by a worker, whose maker is restricted already */
 	CALL_IN(unshare, 0, WHOLE, fs_unshare),
 	CALL_IN(fcntl, 1, WHOLE, fs_fcntls),
 	CALL(openat),

@@ -28,6 +28,7 @@
 #include "base/macros.h"
 #include "base/thread.h"
 #include "sandbox.h"
+#include "temp_dir.h"
 #include "vm_end.h"
 
 enum { TRIED = 77 }; /* the call returned */
@@ -56,7 +57,8 @@ static long try_execve(void)
 
 static long try_fork(void)
 {
-	return fork();
+	return syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL,
+		       NULL); /* fork() blocks signals meanwhile */
 }
 
 static long try_clone_namespaces(void)
@@ -330,18 +332,86 @@ static void a_worker_that_starts_late_is_confined_further(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SANDBOX);
 }
 
+static int open_there(const char *name, int flags)
+{
+	return openat(AT_FDCWD, temp_dir_at(name), flags | O_CLOEXEC, 0600);
+}
+
+static int remove_there(const char *name)
+{
+	return unlinkat(AT_FDCWD, temp_dir_at(name), 0);
+}
+
+static bool is_denied(int result)
+{
+	return result == -1 && errno == EACCES;
+}
+
+/* Of a child, whose status is the number of the call that went wrong. */
+static long try_shares(void)
+{
+	const int fd = open_there("rw/new", O_CREAT | O_RDWR), dir = open_there("rw", O_RDONLY),
+		  elsewhere = open_there("elsewhere", O_PATH);
+	char again[64];
+
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
+	if (fd < 0 || dir < 0 || elsewhere < 0 || openat(AT_FDCWD, again, O_RDWR) < 0)
+		_exit(10);
+	if (ftruncate(fd, 1) < 0 || renameat2(dir, "new", dir, "sub/moved", 0) < 0 ||
+	    linkat(dir, "sub/moved", dir, "linked", 0) < 0 || remove_there("rw/linked") < 0)
+		_exit(11);
+	if (open_there("ro/file", O_RDONLY) < 0)
+		_exit(12);
+	if (!is_denied(open_there("ro/file", O_WRONLY)) ||
+	    !is_denied(open_there("ro/new", O_CREAT | O_WRONLY)) ||
+	    !is_denied(remove_there("ro/file")))
+		_exit(13);
+	if (!is_denied(open_there("elsewhere/file", O_RDONLY)) ||
+	    !is_denied(openat(elsewhere, "file", O_RDONLY | O_CLOEXEC)) ||
+	    !is_denied(open_there("elsewhere/new", O_CREAT | O_WRONLY)) ||
+	    !is_denied(remove_there("elsewhere/file")))
+		_exit(14);
+	return 0;
+}
+
+static void threads_of_shares_open_files_of_shares_alone(void **state)
+{
+	static const struct attempt attempt = {"openat", try_shares, NOBODY};
+	const struct sandbox_dir dirs[] = {{temp_dir_at("rw"), false},
+					   {temp_dir_at("ro"), true},
+					   {temp_dir_at("none"), false}};
+	const struct sandbox_opts opts = {.dir = dirs, .nr_dirs = ARRAY_SIZE(dirs)};
+	struct sandbox_host host;
+
+	(void)state;
+	sandbox_examine_host(&host);
+	if (host.landlock_abi < 2) {
+		puts("SKIP: this host's Linux has no Landlock, or ABI 1");
+		return;
+	}
+	temp_dir_shell("mkdir -p rw/sub ro elsewhere; touch ro/file elsewhere/file");
+	expect_return(THREAD_IO_FS, &opts, &attempt);
+	expect_return(THREAD_FS_WORKER, &opts, &attempt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_thread_dies_of_each_call_that_its_role_does_not_make),
 		cmocka_unit_test(sockets_of_the_internet_are_there_for_a_user_network_alone),
 		cmocka_unit_test(a_worker_that_starts_late_is_confined_further),
+		cmocka_unit_test(threads_of_shares_open_files_of_shares_alone),
 	};
+	int failed;
 
 	if (!sandbox_is_built()) {
 		puts("skipped: this build has a sanitizer or coverage, and confines nothing");
 		return 77;
 	}
 	tester = getpid();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (temp_dir_make() < 0)
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	temp_dir_remove();
+	return failed;
 }
