@@ -127,10 +127,16 @@ case_a_tap_interface_with_a_long_mtu() {
 	passed 14
 }
 
+# passt makes a user namespace of its own, which Linux refuses in a chroot.
+need_passt() {
+	need_tap || return 1
+	command -v passt >"$case_dir/passt" || skip 'passt is not installed'
+	unshare --user true 2>"$case_dir/why" || skip "no user namespaces: $(cat "$case_dir/why")"
+}
+
 # passt takes its address and route from the interface, and sends pings on to another address of the namespace.
 case_a_passt() {
-	need_tap || return 0
-	command -v passt >"$case_dir/passt" || skip 'passt is not installed'
+	need_passt || return 0
 	tap "sysctl -qw net.ipv4.ping_group_range='0 2147483647'; ip link set lo up; ip tuntap add tg0 mode tap; $up;
 		ip addr add 192.168.78.1/32 dev lo; ip route add default via 192.168.77.9" \
 		--net "passt,mac=$guest_mac,pcap=frames.pcap" -p 'ip=0xc0a84d01 peer=0xc0a84e01' "$(kernel net)"
@@ -141,8 +147,7 @@ case_a_passt() {
 
 # There is no interface that passt could take an address from.
 case_a_passt_that_refuses() {
-	need_tap || return 0
-	command -v passt >"$case_dir/passt" || skip 'passt is not installed'
+	need_passt || return 0
 	tap : --net passt "$(kernel net)"
 	same status "$status" 2
 	complained_of 'passt-refused ' some
