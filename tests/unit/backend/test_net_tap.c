@@ -43,6 +43,13 @@ int __wrap_open64(const char *path, int flags, ...)
 	return host.queue_fd;
 }
 
+/* open() of a hardened build, by clang with glibc since 2.40. */
+int __wrap___open64_2(const char *path, int flags);
+int __wrap___open64_2(const char *path, int flags)
+{
+	return __wrap_open64(path, flags);
+}
+
 int __wrap_socket(int domain, int type, int protocol);
 int __wrap_socket(int domain, int type, int protocol)
 {
