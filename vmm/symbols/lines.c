@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/signals.h"
 #include "symbols/dwarf.h"
 
 /* Descriptors of the process, besides standard ones that lead nowhere. */
@@ -94,19 +95,6 @@ static int add_files(posix_spawn_file_actions_t *actions, int ask, int file)
 	return r ? r : posix_spawn_file_actions_addclosefrom_np(actions, END_FDS);
 }
 
-/* No signal of ours is blocked or ignored there: SIGXCPU has to end it. */
-static int add_signals(posix_spawnattr_t *attr)
-{
-	sigset_t none, all;
-	int r = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	if (r == 0)
-		r = posix_spawnattr_setsigmask(attr, &none);
-	return r ? r : posix_spawnattr_setsigdefault(attr, &all);
-}
-
 static int lines_spawn(struct symbols_lines *lines, int ask)
 {
 	char *argv[] = {(char[]){"tollgate"}, (char[]){SYMBOLS_LINES_COMMAND}, NULL};
@@ -120,7 +108,7 @@ static int lines_spawn(struct symbols_lines *lines, int ask)
 	if (r == 0) {
 		r = add_files(&actions, ask, lines->fd);
 		if (r == 0)
-			r = add_signals(&attr);
+			r = signals_reset_at_spawn(&attr); /* SIGXCPU has to end it */
 		if (r == 0)
 			r = posix_spawn(&lines->pid, "/proc/self/exe", &actions, &attr, argv,
 					environ);

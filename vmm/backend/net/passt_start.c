@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/macros.h"
+#include "base/signals.h"
 #include "base/unix_socket.h"
 
 /* Descriptors of the process: standard input and output lead nowhere, its messages to us. */
@@ -35,19 +36,6 @@ static int passt_files(posix_spawn_file_actions_t *actions, int socket, int mess
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(actions, socket, PASST_SOCKET_FD);
 	return r ? r : posix_spawn_file_actions_addclosefrom_np(actions, PASST_END_FDS);
-}
-
-/* No signal of ours is blocked or ignored there. */
-static int passt_signals(posix_spawnattr_t *attr)
-{
-	sigset_t none, all;
-	int r = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	if (r == 0)
-		r = posix_spawnattr_setsigmask(attr, &none);
-	return r ? r : posix_spawnattr_setsigdefault(attr, &all);
 }
 
 static int passt_spawn(const struct net_passt_opts *opts, int socket, int messages, pid_t *ret)
@@ -75,7 +63,7 @@ static int passt_spawn(const struct net_passt_opts *opts, int socket, int messag
 	if (r == 0) {
 		r = passt_files(&actions, socket, messages);
 		if (r == 0)
-			r = passt_signals(&attr);
+			r = signals_reset_at_spawn(&attr);
 		if (r == 0)
 			r = posix_spawnp(ret, argv[0], &actions, &attr, taken, environ);
 		posix_spawnattr_destroy(&attr);
